@@ -1,0 +1,77 @@
+"""trm-bench: a benchmark harness for recursive reasoners. This module is its public face.
+
+Everything a plugin needs is importable from here; nothing else is promised to stay. Importing
+it does not import torch: `Reasoner`, `Output` and `Halting` are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from .harness.augment import Augmentation, CellTokenVariants, NoAugmentation, Variants
+from .harness.errors import DataError, TrmBenchError
+from .harness.hookspecs import hookimpl
+from .harness.predictions import Predictions
+from .harness.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from .harness.specs import (
+    API_VERSION,
+    BuildRequest,
+    EvaluatorSpec,
+    ModelSpec,
+    ReporterSpec,
+    Sample,
+    Scale,
+    TaskSpec,
+)
+
+if TYPE_CHECKING:
+    from .harness.reasoner import Halting, Output, Reasoner, State
+
+try:
+    __version__ = version("trm-bench")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+_NEEDS_TORCH = {
+    "Halting": ".harness.reasoner",
+    "Output": ".harness.reasoner",
+    "Reasoner": ".harness.reasoner",
+    "State": ".harness.reasoner",
+}
+
+__all__ = [
+    "API_VERSION",
+    "Augmentation",
+    "BuildRequest",
+    "CellTokenVariants",
+    "DataError",
+    "EvaluatorSpec",
+    "Halting",
+    "ModelSpec",
+    "NoAugmentation",
+    "Output",
+    "Predictions",
+    "PuzzleSet",
+    "Reasoner",
+    "ReporterSpec",
+    "Sample",
+    "Scale",
+    "Source",
+    "SourceFile",
+    "State",
+    "TaskData",
+    "TaskInfo",
+    "TaskSpec",
+    "TrmBenchError",
+    "Variants",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEEDS_TORCH:
+        return getattr(importlib.import_module(_NEEDS_TORCH[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The core of trm-bench. It knows no task and no model by name."""

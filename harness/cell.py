@@ -1,0 +1,297 @@
+"""One cell from start to end: train, then answer the test split once, then write everything."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from . import provenance
+from .budget import Ledger
+from .data import Prepared
+from .device import default_precision, peak_memory, synchronize
+from .errors import TrainingDiverged, TrmBenchError
+from .examples import ExampleStream, Exploration
+from .flops import Flops, count_flops
+from .host import Host
+from .inference import Answering, milliseconds_per_puzzle, predict
+from .nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
+from .predictions import Predictions
+from .puzzles import PuzzleSet
+from .randomness import named_seed
+from .reasoner import Reasoner
+from .records import CellIdentity, Manifest, Record, Status
+from .settings import TrainingConfig
+from .specs import TaskSpec
+from .store import Cell
+from .study import CellPlan
+from .training import Metrics, Spent, Trainer, Watcher
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """Everything that a process needs to run one cell; can be pickled."""
+
+    plan: CellPlan
+    output: Path
+    prepared: Prepared
+    not_citable_because: tuple[str, ...]
+    command: tuple[str, ...]
+
+
+Report = Callable[[Metrics], None]
+"""Called with every line of metrics; ``spent`` in it is the share of the budget used."""
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def first_manifest(job: CellJob) -> Manifest:
+    """The manifest of a cell that has just begun."""
+    return Manifest(
+        status=Status.RUNNING,
+        cell=job.plan.name,
+        asked=job.plan.asked,
+        identity=job.plan.identity,
+        citable=not job.not_citable_because,
+        not_citable_because=list(job.not_citable_because),
+        started=now(),
+        command=list(job.command),
+        environment=provenance.environment(),
+        code=provenance.code(),
+    )
+
+
+def run_cell(host: Host, job: CellJob, report: Report) -> Status:
+    """Run a cell and leave its folder finished or failed; an error in it does not get out."""
+    cell = Cell(job.output / job.plan.name)
+    manifest = first_manifest(job)
+    cell.start(manifest)
+    try:
+        run = _CellRun(host, job, cell, report)
+        trained, curve = run.train()
+        manifest, records, weights = run.evaluate(manifest, trained, curve)
+    except (Exception, MemoryError) as error:
+        cell.write_manifest(failed(manifest, error))
+        return Status.FAILED
+    cell.finish(manifest, records, weights)
+    return Status.DONE
+
+
+def failed(manifest: Manifest, error: BaseException) -> Manifest:
+    """The manifest with the error in it; the trace is kept only for what we did not foresee."""
+    foreseen = isinstance(error, TrmBenchError)
+    return manifest.model_copy(
+        update={
+            "status": Status.FAILED,
+            "citable": False,
+            "not_citable_because": [*manifest.not_citable_because, "the cell failed"],
+            "finished": now(),
+            "error": str(error) if foreseen else f"{type(error).__name__}: {error}",
+            "trace": None if foreseen else "".join(traceback.format_exception(error)),
+        }
+    )
+
+
+class _CellRun:
+    """The parts of one cell while it runs."""
+
+    def __init__(self, host: Host, job: CellJob, cell: Cell, report: Report):
+        self.host, self.job, self.cell, self.report = host, job, cell, report
+        identity = self.identity = job.plan.identity
+        self.device = torch.device(identity.device)
+        _fix_randomness(identity)
+        self.task = host.tasks.get(_full_name(identity, "task")).spec
+        self.spec = host.models.get(_full_name(identity, "model")).spec
+        self.training = TrainingConfig(**identity.training)
+        self.info = job.prepared.info
+        self.model = self._build()
+        self.flops = count_flops(self.model, self.info.cells)
+        precision = self.training.precision
+        self.answering = Answering(
+            self.device,
+            default_precision(self.device) if precision == "auto" else precision,
+            self.training.evaluation_batch,
+        )
+
+    def _build(self) -> Reasoner:
+        assert self.spec.config is not None  # `resolve_model` has made sure of both
+        assert self.spec.build is not None
+        torch.manual_seed(named_seed("initial weights", self.identity.seed))
+        model = self.spec.build(self.spec.config(**self.identity.architecture), self.info)
+        return model.to(self.device)
+
+    def train(self) -> tuple[Spent, list[Metrics]]:
+        """Train until the budget is spent; the averaged weights stay in the model."""
+        if not self.spec.trained:
+            return Spent(0, 0, 0, 0.0, 0.0), []
+        validation = self.job.prepared.read("validation")
+        curve: list[Metrics] = []
+
+        def metrics(line: Metrics) -> None:
+            self.cell.log(line)
+            if "validation_exact" in line:
+                curve.append(line)
+            self.report(line)
+
+        def validate(model: Reasoner) -> Metrics:
+            return {"validation_exact": exact_share(predict(model, validation, self.answering), validation)}
+
+        trainer = Trainer(
+            self.model,
+            self._examples(),
+            self.training,
+            self.identity.budget,
+            self.flops,
+            cells=self.info.cells,
+            device=self.device,
+        )
+        spent = trainer.run(Watcher(metrics, validate))
+        trainer.settle()
+        return spent, curve
+
+    def _examples(self) -> ExampleStream:
+        self.stream = ExampleStream(
+            self.job.prepared.read("train"),
+            self.task.augmentation(self.info),
+            self.identity.budget.augmentations,
+            task_seed=self.identity.data.task_seed,
+            seed=self.identity.seed,
+            exploration=Exploration(self.training.exploration, self.model.supervision_steps),
+            device=self.device,
+        )
+        return self.stream
+
+    def evaluate(
+        self, manifest: Manifest, spent: Spent, curve: list[Metrics]
+    ) -> tuple[Manifest, list[Record], bytes | None]:
+        """The one reading of the test split."""
+        _require_finite(self.model, spent.steps)
+        test = self.job.prepared.read("test")
+        if self.identity.data.limit is not None:
+            test = test.take(slice(0, self.identity.data.limit))
+        started = time.perf_counter()
+        predictions = predict(self.model, test, self.answering)
+        synchronize(self.device)
+        seconds = time.perf_counter() - started
+        ledger = self._ledger(spent, predictions, len(test), seconds)
+        ledger = ledger.model_copy(
+            update={
+                "milliseconds_per_puzzle": milliseconds_per_puzzle(self.model, test, self.answering),
+                "peak_memory_bytes": peak_memory(self.device),
+            }
+        )
+        records = score(self.host, self.task, self.job.prepared, test, predictions)
+        weights = None
+        if self.spec.trained:
+            weights = save({name: value.contiguous().cpu() for name, value in self.model.state_dict().items()})
+        update = {
+            "ledger": ledger,
+            "finished": now(),
+            "validation": [dict(line) for line in curve],
+            "weights": f"average of the weights (EMA {self.training.ema:g})" if self.training.ema else "final",
+        }
+        return manifest.model_copy(update=update), records, weights
+
+    def _ledger(self, spent: Spent, predictions: Predictions, puzzles: int, seconds: float) -> Ledger:
+        trunk, outer, embedding = count_parameters(self.model)
+        return Ledger(
+            optimiser_steps=spent.steps,
+            draws=spent.draws,
+            distinct_variants=self.stream.stream.distinct(spent.draws) if spent.draws else 0,
+            supervision_steps=spent.supervision_steps,
+            training_flops=spent.flops,
+            inference_flops_per_puzzle=self.flops.inference,
+            trunk_parameters=trunk,
+            outer_parameters=outer,
+            embedding_parameters=embedding,
+            inference_steps=predictions.steps,
+            training_seconds=spent.seconds,
+            evaluation_seconds=seconds,
+            puzzles_per_second=puzzles / seconds,
+            evaluation_batch=min(self.answering.batch_size, puzzles),
+        )
+
+
+def _full_name(identity: CellIdentity, kind: str) -> str:
+    part = next(part for part in identity.parts if part.kind == kind)
+    return f"{part.distribution}:{part.name}"
+
+
+def _fix_randomness(identity: CellIdentity) -> None:
+    torch.set_num_threads(identity.threads)
+    torch.manual_seed(named_seed("torch", identity.seed))
+    if identity.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _require_finite(model: Reasoner, steps: int) -> None:
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise TrainingDiverged(f"weight {name} is not finite after optimiser step {steps}")
+
+
+def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
+    """The share of puzzles with every labelled cell right, for validation curves."""
+    right = (predictions.answers == puzzles.targets) | (puzzles.targets == 0)
+    return float(np.mean(right.all(axis=1))) if len(puzzles) else float("nan")
+
+
+def count_parameters(model: Reasoner) -> tuple[int, int, int]:
+    """Trainable numbers of the trunk, of token embedding and heads, and of the puzzle embedding.
+
+    The trunk is what the papers' "7M" counts: everything outside the modules `InputEmbedding`
+    and `OutputHeads` of `harness.nn`.
+    """
+    outer = {
+        id(parameter): parameter.numel()
+        for module in model.modules()
+        if isinstance(module, InputEmbedding | OutputHeads)
+        for parameter in module.parameters()
+    }
+    total = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    tables = sum(module.table.numel() for module in model.modules() if isinstance(module, PuzzleEmbedding))
+    return total - sum(outer.values()), sum(outer.values()), tables
+
+
+def score(
+    host: Host, task: TaskSpec, prepared: Prepared, test: PuzzleSet, predictions: Predictions
+) -> list[Record]:
+    """One record per test item, scored by every evaluator of the task.
+
+    Raises:
+        TrmBenchError: an evaluator did not give one sample per item, in order.
+    """
+    columns: dict[str, list[float]] = {}
+    extras: dict[str, list[Mapping[str, float]]] = {}
+    for name in task.evaluators:
+        samples = host.evaluators.get(name).spec.evaluate(prepared.info, test, predictions)
+        if [sample.item for sample in samples] != test.ids.tolist():
+            raise TrmBenchError(f"evaluator {name!r} must give one sample per test item, in their order")
+        columns[name] = [sample.score for sample in samples]
+        extras[name] = [sample.extras for sample in samples]
+    return [
+        Record(
+            item=str(test.ids[row]),
+            cluster=str(test.clusters[row]),
+            scores={name: column[row] for name, column in columns.items()},
+            extras={
+                "steps": predictions.steps,
+                "halt_step": int(predictions.halt_steps[row]),
+                **{f"{name}.{key}": value for name in extras for key, value in extras[name][row].items()},
+            },
+        )
+        for row in range(len(test))
+    ]
+
+
+__all__ = ["CellJob", "Flops", "count_parameters", "exact_share", "failed", "first_manifest", "run_cell", "score"]

@@ -1,0 +1,116 @@
+"""Options that several verbs share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from ..errors import EnvironmentError_, UsageError, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+MAX_SEED = 2**31 - 1
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """``0-4``, ``0,1,7`` or ``3`` as seeds, in order and without repeats.
+
+    Raises:
+        UsageError: it cannot be read; shows the forms that can.
+    """
+    seeds: list[int] = []
+    for part in str(text).split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"--seeds {text!r}: cannot read {part.strip()!r}; write 0-4, 0,1,2 or 3")
+        start, end = int(first), int(last) if dash else int(first)
+        if end < start or end > MAX_SEED or end - start >= 10_000:
+            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is not a rising range of seeds up to {MAX_SEED}")
+        seeds.extend(range(start, end + 1))
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """The ``key=value`` pairs of ``--set``.
+
+    Raises:
+        UsageError: one has no ``=``, or a key comes twice with different values.
+    """
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key, value = key.strip(), value.strip()
+        if not (equals and key and value):
+            raise UsageError(f"--set {pair!r}: write key=value")
+        if settings.setdefault(key, value) != value:
+            raise UsageError(f"--set {key}: given twice, as {settings[key]!r} and {value!r}")
+    return settings
+
+
+def read_config(context: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Take defaults for a verb's options from a YAML file; the command line wins.
+
+    The keys are the options' long names without the dashes; ``set`` is a mapping.
+
+    Raises:
+        UsageError: the file cannot be read or has an unknown key; names both.
+    """
+    if path is None:
+        return
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentError_(f"--config {path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--config {path}: not YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path}: must be a mapping of option names to values")
+    names = {
+        option.opts[-1].lstrip("-"): str(option.name)
+        for option in context.command.params
+        if isinstance(option, click.Option) and option.name != "config"
+    }
+    defaults: dict[str, Any] = {}
+    for key, value in content.items():
+        name = str(key).replace("_", "-")
+        if name not in names:
+            raise UsageError(f"--config {path}: unknown key {key!r}; {nearest(name, names)}")
+        defaults[names[name]] = _as_option(value)
+    context.default_map = {**defaults, **(context.default_map or {})}
+
+
+def _as_option(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [f"{key}={inner}" for key, inner in value.items()]
+    if isinstance(value, list):
+        return ",".join(str(inner) for inner in value)
+    return value
+
+
+def data_options(function: F) -> F:
+    """The options that say which puzzles are meant."""
+    for option in reversed(
+        (
+            click.option("--task", help="Name of the task."),
+            click.option("--scale", help="mini, lite or paper; by default mini on a CPU and paper on CUDA."),
+            click.option("--source", help="generated, official or hub; by default generated."),
+            click.option("--data", type=click.Path(path_type=Path), help="Folder with the official files."),
+            click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def required(value: str | None, option: str) -> str:
+    """The value of an option that may also stand in ``--config``.
+
+    Raises:
+        UsageError: it stands in neither.
+    """
+    if not value:
+        raise UsageError(f"{option} is missing")
+    return value

@@ -1,0 +1,48 @@
+"""``trm-bench prepare``: puzzles ahead of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..host import host
+from .options import data_options, parse_settings, required
+
+
+@click.command("prepare")
+@data_options
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def command(
+    task: str | None,
+    scale: str | None,
+    source: str | None,
+    data: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make or read a task's puzzles, so that a later run finds them in the cache."""
+    from ..data import prepare
+    from ..progress import console, counted
+    from ..study import RunRequest, build_request
+
+    part = host().tasks.get(required(task, "--task"))
+    request = RunRequest((), part.spec.name, scale or "mini", (), source, data, settings=parse_settings(settings))
+    with counted(console()) as progress:
+        prepared = prepare(part, build_request(part.spec, request, progress))
+    if as_json:
+        content = {
+            "folder": str(prepared.folder),
+            "source": prepared.source.summary,
+            "counts": prepared.counts,
+            "fingerprints": prepared.fingerprints,
+        }
+        click.echo(json.dumps(content, indent=1))
+        return
+    click.echo(f"{part.spec.name} at scale {request.scale}: {prepared.source.summary}")
+    for split, count in prepared.counts.items():
+        click.echo(f"{split:<10} {count:>9,}  {prepared.fingerprints[split][:16]}")
+    for note in (*prepared.source.notes, *prepared.source.caveats):
+        click.echo(f"- {note}")
+    click.echo(f"in {prepared.folder}")

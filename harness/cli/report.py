@@ -1,0 +1,32 @@
+"""``trm-bench report``: the table again, from the records alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..host import host
+
+
+@click.command("report")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.option("--format", "reporter", default="text", show_default=True, help="Name of a reporter; see `list`.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def command(folders: tuple[Path, ...], reporter: str, as_json: bool) -> int:
+    """Print the table of the finished cells in one or several output folders.
+
+    Exit code 1 where a file could not be read or a requested cell is not done; the rest is
+    reported all the same.
+    """
+    from ..report.build import build_report
+
+    plugins = host()
+    spec = plugins.reporters.get("json" if as_json else reporter).spec
+    report = build_report(folders)
+    plugins.notify("trm_bench_report_ready", report=report)
+    click.echo(spec.render(report))
+    for problem in report.problems:
+        click.echo(f"not read: {problem}", err=True)
+    complete = all(row.complete for table in report.tables for row in table.rows)
+    return 0 if complete and not report.problems else 1

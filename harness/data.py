@@ -1,0 +1,140 @@
+"""Puzzles on their way from a task plugin to the cells: built once, cached, read back by split.
+
+Owns the cache folder and the promise that test data is read only by whoever asks for the test split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import platformdirs
+
+from .errors import DataError, UsageError, nearest
+from .host import Part
+from .puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from .specs import BuildRequest, TaskSpec
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+CACHE_VARIABLE = "TRM_BENCH_CACHE"
+_ARRAYS = ("inputs", "targets", "ids", "clusters", "identifiers")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task's puzzles on disk.
+
+    Attributes:
+        folder: holds ``train.npz``, ``validation.npz``, ``test.npz`` and ``data.json``.
+        info, source: as the task gave them.
+        fingerprints, counts: by split.
+    """
+
+    folder: Path
+    info: TaskInfo
+    source: Source
+    fingerprints: dict[str, str]
+    counts: dict[str, int]
+
+    def read(self, split: Split) -> PuzzleSet:
+        """Read one split and check that it is what was written.
+
+        Raises:
+            DataError: the file is missing or damaged; names it.
+        """
+        path = self.folder / f"{split}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                puzzles = PuzzleSet(*(arrays[name] for name in _ARRAYS))
+        except Exception as error:
+            raise DataError(f"{path}: cannot be read ({error}); delete {self.folder} and run again") from error
+        if puzzles.fingerprint() != self.fingerprints[split]:
+            raise DataError(f"{path}: not what was written; delete {self.folder} and run again")
+        return puzzles
+
+
+def cache_root() -> Path:
+    """The cache folder: ``$TRM_BENCH_CACHE``, else the user's own."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("trm-bench"))
+
+
+def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
+    """Build a task's puzzles, or take them from the cache.
+
+    Raises:
+        UsageError: unknown scale or source (the nearest is suggested).
+        DataError: a data file is missing or wrong.
+    """
+    spec = part.spec
+    if request.scale not in spec.scales:
+        raise UsageError(f"task {spec.name!r} has no scale {request.scale!r}; {nearest(request.scale, spec.scales)}")
+    if request.source not in spec.sources:
+        raise UsageError(f"task {spec.name!r} has no source {request.source!r}; {nearest(request.source, spec.sources)}")
+    folder = cache_root() / "data" / f"{spec.name}-{request.scale}-{_key(part, request)}"
+    if not (folder / "data.json").is_file():
+        _write(folder, spec.build(request))
+    return _open(folder)
+
+
+def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
+    files: list[tuple[str, str]] = []
+    if request.folder is not None and part.spec.files is not None:
+        files = [(path.name, file_sha256(path)) for path in part.spec.files(request.folder)]
+    identity = (
+        part.full_name,
+        part.spec.version,
+        request.scale,
+        request.seed,
+        request.source,
+        sorted(request.options.items()),
+        files,
+    )
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write(folder: Path, data: TaskData) -> None:
+    """Write into a folder of its own first, so that a half-written one never has the final name."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    try:
+        meta: dict[str, Any] = {"info": asdict(data.info), "source": asdict(data.source)}
+        for split in SPLITS:
+            puzzles: PuzzleSet = getattr(data, split)
+            np.savez_compressed(scratch / f"{split}.npz", **{name: getattr(puzzles, name) for name in _ARRAYS})
+            meta.setdefault("fingerprints", {})[split] = puzzles.fingerprint()
+            meta.setdefault("counts", {})[split] = len(puzzles)
+        (scratch / "data.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not (folder / "data.json").is_file():  # else another process was faster, with the same puzzles
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _open(folder: Path) -> Prepared:
+    path = folder / "data.json"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        source = Source(**meta["source"])
+        files = tuple(SourceFile(**file) for file in meta["source"]["files"])
+        source = replace(source, files=files, notes=tuple(source.notes), caveats=tuple(source.caveats))
+        return Prepared(folder, TaskInfo(**meta["info"]), source, meta["fingerprints"], meta["counts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete {folder} and run again") from error

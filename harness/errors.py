@@ -1,0 +1,46 @@
+"""The errors a user may see. Each carries the exit code of the command that ends with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TrmBenchError(Exception):
+    """Something the user can put right; the message says what, where and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(TrmBenchError):
+    """A wrong name, option, key or value on the command line or in a configuration."""
+
+    exit_code = 2
+
+
+class NothingToReport(TrmBenchError):
+    """No finished cell was found where a report was asked for."""
+
+    exit_code = 3
+
+
+class EnvironmentError_(TrmBenchError):
+    """What the run needs is not there: a device, a data file, a writable folder."""
+
+    exit_code = 4
+
+
+class DataError(EnvironmentError_):
+    """A data file or generated set is not what its task says; names file and line."""
+
+
+class TrainingDiverged(TrmBenchError):
+    """A loss or a weight is no longer finite; names the optimiser step."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one and the whole list."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(names) if names else 'none'}"

@@ -1,0 +1,206 @@
+"""Where cells run: each in a process of its own, several side by side on a CPU.
+
+Owns processes, their deaths and interruption. What is shown of their progress is `Watch`'s.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, Protocol
+
+from .cell import CellJob, failed, first_manifest, now, run_cell
+from .errors import TrmBenchError
+from .host import Host, host
+from .records import Status
+from .store import Cell, DamagedResult
+
+GRACE_SECONDS = 3.0
+"""How long a process that was told to stop may take before it is killed."""
+
+
+class Watch(Protocol):
+    """Is told how cells fare, for a progress display."""
+
+    def started(self, cell: str) -> None:
+        """A cell's process has been started."""
+
+    def metrics(self, cell: str, line: Mapping[str, float]) -> None:
+        """A line of the cell's metrics; ``spent`` is the share of its budget used."""
+
+    def finished(self, cell: str, status: Status, error: str | None) -> None:
+        """The cell has ended."""
+
+    def tick(self) -> None:
+        """About once a second."""
+
+
+@dataclass
+class _Running:
+    job: CellJob
+    process: BaseProcess
+    pipe: Connection
+    ended: Status | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+def _work(job: CellJob, pipe: Connection) -> None:
+    """The life of a cell's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def report(line: Mapping[str, float]) -> None:
+        pipe.send(dict(line))
+
+    pipe.send(run_cell(host(), job, report))
+
+
+def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -> dict[str, Status]:
+    """Run cells side by side and give each one's status.
+
+    A cell that fails, or whose process dies, leaves the others running. After an interruption
+    the cells that were running are marked so and `KeyboardInterrupt` goes on to the caller.
+    """
+    waiting = list(jobs)
+    running: dict[int, _Running] = {}
+    statuses: dict[str, Status] = {}
+    try:
+        with _interruptible():
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    one = _start(waiting.pop(0))
+                    running[one.process.sentinel] = one
+                    watch.started(one.job.plan.name)
+                _listen(running, host, watch)
+                for sentinel in [key for key, one in running.items() if not one.process.is_alive()]:
+                    one = running.pop(sentinel)
+                    _drain(one, host, watch)
+                    statuses[one.job.plan.name] = _ended(one, watch)
+                watch.tick()
+    except KeyboardInterrupt:
+        _stop(list(running.values()))
+        for one in running.values():
+            _mark_interrupted(one.job)
+            watch.finished(one.job.plan.name, Status.INTERRUPTED, None)
+        raise
+    return statuses
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM means the same as Ctrl-C while cells run, so that nothing is left half done."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: leave signals alone
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _start(job: CellJob) -> _Running:
+    context = multiprocessing.get_context("spawn")  # a forked torch may hang, and CUDA cannot be forked
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(job, sender), daemon=True, name=job.plan.name)
+    process.start()
+    sender.close()
+    return _Running(job, process, receiver)
+
+
+def _listen(running: Mapping[int, _Running], host: Host, watch: Watch) -> None:
+    pipes: dict[Any, _Running] = {one.pipe: one for one in running.values() if one.ended is None}
+    sentinels = list(running)
+    for ready in wait([*pipes, *sentinels], timeout=1.0):
+        if ready in pipes:
+            _receive(pipes[ready], host, watch)
+
+
+def _receive(one: _Running, host: Host, watch: Watch) -> bool:
+    try:
+        message = one.pipe.recv()
+    except (EOFError, OSError):
+        one.ended = one.ended or Status.FAILED
+        return False
+    if isinstance(message, Status):
+        one.ended = message
+        return False
+    host.notify("trm_bench_metrics_logged", cell=one.job.plan.name, metrics=message)
+    watch.metrics(one.job.plan.name, message)
+    return True
+
+
+def _drain(one: _Running, host: Host, watch: Watch) -> None:
+    """Read what a dead process still had in its pipe, its status at the end of it."""
+    while one.ended is None and one.pipe.poll():
+        _receive(one, host, watch)
+    one.pipe.close()
+
+
+def _ended(one: _Running, watch: Watch) -> Status:
+    """The status on disk; a process that died without a word is marked failed."""
+    one.process.join()
+    cell = Cell(one.job.output / one.job.plan.name)
+    try:
+        manifest = cell.manifest()
+    except DamagedResult:
+        manifest = first_manifest(one.job)
+    if manifest.status is Status.RUNNING:
+        code = one.process.exitcode
+        error = TrmBenchError(f"the cell's process ended with exit code {code}{_meaning(code)}")
+        manifest = failed(manifest, error)
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        cell.write_manifest(manifest)
+    watch.finished(one.job.plan.name, manifest.status, manifest.error)
+    return manifest.status
+
+
+def _meaning(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return " (killed; most often for want of memory: try fewer --jobs)"
+    return " (see the lines above)" if code else ""
+
+
+def _stop(running: Sequence[_Running]) -> None:
+    for one in running:
+        one.process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for one in running:
+        one.process.join(max(0.0, deadline - time.monotonic()))
+        if one.process.is_alive():
+            one.process.kill()
+            one.process.join()
+
+
+def _mark_interrupted(job: CellJob) -> None:
+    cell = Cell(job.output / job.plan.name)
+    try:
+        manifest = cell.manifest()
+    except DamagedResult:
+        manifest = first_manifest(job)
+    if manifest.status is not Status.RUNNING:
+        return
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    reasons = [*manifest.not_citable_because, "the cell was interrupted"]
+    cell.write_manifest(
+        manifest.model_copy(
+            update={
+                "status": Status.INTERRUPTED,
+                "finished": now(),
+                "citable": False,
+                "not_citable_because": reasons,
+            }
+        )
+    )

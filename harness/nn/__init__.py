@@ -1,0 +1,1 @@
+"""Parts that the built-in models share and a plugin may use: blocks, embeddings, loss, optimisers."""

@@ -1,0 +1,84 @@
+"""From tokens and puzzle identifiers to x, and from the answer state y to logits.
+
+Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size, V vocabulary, E = puzzle-embedding size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..reasoner import Output
+from .init import linear, truncated_normal_
+
+Q_BIAS = -5.0
+
+
+class PuzzleEmbedding(nn.Module):
+    """One trained vector per puzzle identifier, zero at the start.
+
+    The table is a buffer, not a parameter: it may hold hundreds of millions of numbers, of which
+    a step touches a batch. In training, a lookup keeps the rows as a leaf for `SignSGD`.
+    """
+
+    table: Tensor
+
+    def __init__(self, identifiers: int, size: int):
+        super().__init__()
+        self.register_buffer("table", torch.zeros(identifiers, size))
+        self.looked_up: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, puzzle_ids: Tensor) -> Tensor:
+        """(B,) identifiers to (B, E) rows."""
+        rows_BE = self.table[puzzle_ids]
+        if self.training and torch.is_grad_enabled():
+            rows_BE = rows_BE.detach().requires_grad_()
+            self.looked_up = (puzzle_ids, rows_BE)
+        return rows_BE
+
+
+class InputEmbedding(nn.Module):
+    """x: the puzzle embedding as P prefix positions, then the token embedding, both times √D."""
+
+    def __init__(self, vocab: int, hidden: int, prefix: int, identifiers: int, puzzle_size: int):
+        super().__init__()
+        if puzzle_size > prefix * hidden:
+            raise ValueError(f"a puzzle embedding of {puzzle_size} does not fit {prefix} positions of {hidden}")
+        self.prefix, self.hidden = prefix, hidden
+        self.tokens = nn.Embedding(vocab, hidden)
+        truncated_normal_(self.tokens.weight, hidden**-0.5)
+        self.puzzle = PuzzleEmbedding(identifiers, puzzle_size) if prefix else None
+
+    def forward(self, inputs: Tensor, puzzle_ids: Tensor) -> Tensor:
+        """(B, L) tokens and (B,) identifiers to (B, P + L, D)."""
+        x_BSD = self.tokens(inputs)
+        if self.puzzle is not None:
+            rows_BE = self.puzzle(puzzle_ids)
+            padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
+            x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), x_BSD), dim=1)
+        return math.sqrt(self.hidden) * x_BSD  # type: ignore[no-any-return]
+
+
+class OutputHeads(nn.Module):
+    """Logits for every cell, and the two Q logits from the first position."""
+
+    def __init__(self, hidden: int, vocab: int, prefix: int, q: bool = True):
+        super().__init__()
+        self.prefix = prefix
+        self.answer = linear(hidden, vocab)
+        self.q = nn.Linear(hidden, 2) if q else None
+        if self.q is None:
+            return
+        nn.init.zeros_(self.q.weight)
+        nn.init.constant_(self.q.bias, Q_BIAS)
+
+    def forward(self, y_BSD: Tensor) -> Output:
+        """(B, P + L, D) to logits (B, L, V) and, where there is a Q head, Q logits (B,) in float32."""
+        logits_BLV = self.answer(y_BSD[:, self.prefix :])
+        if self.q is None:
+            return Output(logits_BLV)
+        q_B2 = self.q(y_BSD[:, 0]).float()
+        return Output(logits_BLV, q_B2[:, 0], q_B2[:, 1])

@@ -1,0 +1,28 @@
+"""What a model answered: plain arrays, so that an evaluator needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .puzzles import Tokens
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to N puzzles.
+
+    Attributes:
+        answers: (N, L) token codes after the last supervision step.
+        steps: supervision steps that were run, the same for every puzzle.
+        halt_steps: (N,) the first step at which the model's own halting rule said stop;
+            ``steps`` where it never did.
+        halt_probability: (N,) sigmoid of the last halt logit; NaN for a model without one.
+    """
+
+    answers: Tokens
+    steps: int
+    halt_steps: NDArray[np.int64]
+    halt_probability: NDArray[np.float64]

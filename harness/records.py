@@ -1,0 +1,106 @@
+"""What a cell leaves behind: its manifest and one record per test item."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .budget import Budget, Ledger
+
+SCHEMA_VERSION = 1
+"""Version of `manifest.json` and `samples.jsonl.gz`; a file of another version is refused."""
+
+
+class Status(StrEnum):
+    """How a cell fared."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataRecord(_Frozen):
+    """Which puzzles a cell was trained and tested on."""
+
+    kind: str
+    summary: str
+    files: list[dict[str, Any]] = []
+    notes: list[str] = []
+    fingerprints: dict[str, str]
+    counts: dict[str, int]
+    task_seed: int
+    limit: int | None = Field(None, description="test items that were asked for with --limit")
+
+
+class PartRecord(_Frozen):
+    """A plugin's part and where it came from."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+
+
+class CellIdentity(_Frozen):
+    """Everything that a cell's numbers depend on; its hash names the cell's folder."""
+
+    task: str
+    task_version: int
+    scale: str
+    cells: int = Field(description="L, cells of one puzzle")
+    primary: str
+    evaluators: list[str]
+    model: str
+    architecture: dict[str, Any]
+    training: dict[str, Any]
+    budget: Budget
+    data: DataRecord
+    seed: int
+    device: str
+    threads: int
+    deterministic: bool
+    parts: list[PartRecord]
+
+
+class Manifest(_Frozen):
+    """`manifest.json`: what was run, with what, how it went, and whether it may be cited."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: Status
+    cell: str = Field(description="name of the cell's folder")
+    asked: str = Field(description="the model as the user wrote it")
+    identity: CellIdentity
+    ledger: Ledger = Ledger()
+    citable: bool
+    not_citable_because: list[str] = []
+    started: str
+    finished: str | None = None
+    command: list[str] = []
+    environment: dict[str, Any] = {}
+    code: dict[str, Any] = {}
+    weights: str = Field("final", description="which weights answered the test split")
+    validation: list[dict[str, float]] = Field([], description="the validation curve; nothing was chosen by it")
+    samples: int = 0
+    samples_sha256: str = ""
+    error: str | None = None
+    trace: str | None = None
+
+
+class Record(_Frozen):
+    """One line of `samples.jsonl.gz`: one test item, scored by every evaluator.
+
+    ``scores`` is by evaluator; ``extras`` by ``evaluator.key``, and ``steps`` and ``halt_step``
+    of the inference.
+    """
+
+    item: str
+    cluster: str
+    scores: dict[str, float]
+    extras: dict[str, float] = {}

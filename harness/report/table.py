@@ -1,0 +1,135 @@
+"""What a report says, as plain values. Reporters turn it into text; nothing is computed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..budget import Budget, Ledger
+from ..stats import CellSummary, Difference, McNemar, Verdict
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One training run: its score on the primary metric, or why there is none.
+
+    Attributes:
+        seed: training seed.
+        cell: name of its folder.
+        score: mean over test items, 0 to 1; None where the cell is not done.
+        status: ``done``, ``failed``, ``interrupted``, ``running``, ``damaged`` or ``missing``.
+        reason: why it is not done.
+    """
+
+    seed: int
+    cell: str
+    score: float | None
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model.
+
+    Attributes:
+        model: what was run, e.g. ``trm-mlp``.
+        asked: what the user wrote, e.g. ``trm``.
+        seeds: every requested seed.
+        summary: the primary metric over the finished seeds; None where none is finished.
+        means: each evaluator's mean over finished seeds and items, 0 to 1.
+        copy_cells: cell accuracy of copying the question, where an evaluator gave it.
+        halt_step: mean step at which the model's own rule would have stopped.
+        ledger: means over the finished seeds.
+        devices: what the cells ran on.
+        not_citable_because: reasons of any of its cells.
+    """
+
+    model: str
+    asked: str
+    seeds: tuple[SeedResult, ...]
+    summary: CellSummary | None
+    means: dict[str, float]
+    copy_cells: float | None
+    halt_step: float | None
+    ledger: Ledger
+    devices: tuple[str, ...]
+    not_citable_because: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The model, with the name it was asked by where that is another."""
+        return self.model if self.asked == self.model else f"{self.asked} = {self.model}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every requested seed is done."""
+        return all(seed.status == "done" for seed in self.seeds)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models compared on the primary metric.
+
+    Attributes:
+        a, b: labels of the rows.
+        difference: A minus B with the crossed test, where there is one.
+        mcnemar: with one seed each, the comparison of the two checkpoints; else None.
+        holm_p: adjusted over every pair of every table of the report.
+        verdict: in the words of `stats.Verdict`.
+        detectable: smallest difference seen with 80 % power, 0 to 1; None without a test.
+        note: what must be said beside it.
+    """
+
+    a: str
+    b: str
+    difference: Difference
+    mcnemar: McNemar | None
+    holm_p: float | None
+    verdict: Verdict
+    detectable: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells that may be compared: same task, data, budget and evaluation.
+
+    Attributes:
+        task, scale, source: where the puzzles come from.
+        train, test: how many puzzles.
+        primary: the metric of ``summary`` and of every pair.
+        evaluators: the columns of ``Row.means``, in order.
+        notes: what must stand beneath.
+    """
+
+    task: str
+    scale: str
+    source: str
+    train: int
+    test: int
+    budget: Budget
+    primary: str
+    evaluators: tuple[str, ...]
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Task, scale and source: everything that must not be left off a number."""
+        return f"{self.task} · {self.scale} · {self.source} · {self.train:,} train, {self.test:,} test"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All tables of the folders that were read.
+
+    Attributes:
+        tables: one for each budget, data set and task.
+        problems: files that could not be read, and why.
+        commands: what was typed to make the cells.
+    """
+
+    tables: tuple[Table, ...]
+    problems: tuple[str, ...]
+    commands: tuple[str, ...]

@@ -1,0 +1,178 @@
+"""What a plugin hands over: frozen specs of tasks, models, evaluators and reporters.
+
+A spec is cheap to make and to import. The functions it holds may import torch; the module that
+makes the spec must not, so that `trm-bench list` stays fast and works without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from .augment import Augmentation
+from .predictions import Predictions
+from .puzzles import PuzzleSet, TaskData, TaskInfo
+
+if TYPE_CHECKING:
+    from .reasoner import Reasoner
+    from .report.table import Report
+
+API_VERSION = 1
+"""Version of the hooks and specs; a plugin made for another one is refused."""
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, what)`` by long work."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The `Progress` that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of a task and the training budget that goes with it.
+
+    Attributes:
+        name: ``mini``, ``lite`` or ``paper``.
+        summary: one line: which puzzles, how many.
+        steps: optimiser steps of the recipe.
+        batch_size: supervision slots, the same for every model.
+        augmentations: A, variants per training puzzle, the puzzle itself included.
+    """
+
+    name: str
+    summary: str
+    steps: int
+    batch_size: int
+    augmentations: int
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What `TaskSpec.build` is asked for.
+
+    Attributes:
+        scale: a key of `TaskSpec.scales`.
+        seed: the task seed; every random choice in the data comes from it.
+        source: one of `TaskSpec.sources`.
+        folder: the folder of ``--data``, None where none was given.
+        options: the task's own ``--set`` keys.
+        progress: to be called now and then by work of more than a second.
+    """
+
+    scale: str
+    seed: int
+    source: str = "generated"
+    folder: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: its puzzles, its symmetries, and how an answer is scored.
+
+    Attributes:
+        name: what ``--task`` takes.
+        summary: one line for `trm-bench list`.
+        version: goes up whenever the same request would give other puzzles.
+        scales: by name; ``mini`` must run in minutes on a CPU.
+        build: makes or reads the three splits; raises `DataError` naming file and line.
+        augmentation: the symmetries for a task of this shape.
+        evaluators: names of the evaluators, in the order in which they are printed.
+        primary: the evaluator whose score the table compares; fixed here, before any result.
+        sources: names that `BuildRequest.source` may have, the default first.
+        files: what of a ``--data`` folder the build would read, so that caches notice a change;
+            raises `DataError` where a file is missing.
+        citation: BibTeX of the benchmark.
+        licence: of the data.
+        conflicts: names of tasks that must not be trained on beside this one.
+    """
+
+    name: str
+    summary: str
+    version: int
+    scales: Mapping[str, Scale]
+    build: Callable[[BuildRequest], TaskData]
+    augmentation: Callable[[TaskInfo], Augmentation]
+    evaluators: tuple[str, ...]
+    primary: str
+    sources: tuple[str, ...] = ("generated",)
+    files: Callable[[Path], Sequence[Path]] | None = None
+    options: tuple[str, ...] = ()
+    citation: str = ""
+    licence: str = ""
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model: its configuration, how it is built, and its recipes.
+
+    Attributes:
+        name: what ``--models`` takes; variants are written ``name[key=value]``.
+        summary: one line for `trm-bench list`.
+        config: the pydantic model of its options.
+        build: ``build(config, task_info)`` gives the untrained `Reasoner`.
+        recipes: a YAML file of settings by task and scale, see `harness.recipes`.
+        advise: for a name that stands for another model depending on the task and on the options
+            written in brackets: gives the name of that model. Needs no config, build or recipes.
+        trained: False for a model that has nothing to learn.
+        citation: BibTeX of the model.
+    """
+
+    name: str
+    summary: str
+    config: type[BaseModel] | None = None
+    build: Callable[[Any, TaskInfo], Reasoner] | None = None
+    recipes: Path | None = None
+    advise: Callable[[TaskInfo, Mapping[str, str]], str] | None = None
+    trained: bool = True
+    citation: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one evaluator says of one test item.
+
+    Attributes:
+        item: the item's id.
+        cluster: the item's cluster.
+        score: 0 to 1, higher is better.
+        extras: further numbers worth keeping.
+    """
+
+    item: str
+    cluster: str
+    score: float
+    extras: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluatorSpec:
+    """A way to score answers. It never aggregates: statistics do.
+
+    Attributes:
+        name: the column it fills.
+        summary: one line for `trm-bench list`.
+        evaluate: one `Sample` per test item, in the order of the puzzles.
+        tasks: names of the tasks it fits; empty for all.
+    """
+
+    name: str
+    summary: str
+    evaluate: Callable[[TaskInfo, PuzzleSet, Predictions], Sequence[Sample]]
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReporterSpec:
+    """A way to write a report, e.g. as text or Markdown."""
+
+    name: str
+    summary: str
+    render: Callable[[Report], str]

@@ -1,0 +1,186 @@
+"""Results on disk: one folder per cell, written atomically, read back with every fault named."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .errors import EnvironmentError_, TrmBenchError, UsageError
+from .records import SCHEMA_VERSION, Manifest, Record, Status
+
+MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY = (
+    "manifest.json",
+    "samples.jsonl.gz",
+    "metrics.jsonl",
+    "model.safetensors",
+    "study.json",
+)
+
+
+class DamagedResult(TrmBenchError):
+    """A file of a result folder cannot be read; the cell counts as not done."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash."""
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def pack_records(records: Iterable[Record]) -> bytes:
+    """Records as gzipped JSON lines; the same records give the same bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed:
+        for record in records:
+            packed.write(record.model_dump_json().encode() + b"\n")
+    return buffer.getvalue()
+
+
+class Cell:
+    """The folder of one cell."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.name = folder.name
+
+    def start(self, manifest: Manifest) -> None:
+        """Make the folder anew: what an earlier attempt left is removed, its manifest first."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (MANIFEST, SAMPLES, METRICS, WEIGHTS):
+            (self.folder / name).unlink(missing_ok=True)
+        self.write_manifest(manifest)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write or replace `manifest.json`."""
+        write_atomically(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """Append a line to `metrics.jsonl`."""
+        with (self.folder / METRICS).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(metrics) + "\n")
+
+    def finish(self, manifest: Manifest, records: Sequence[Record], weights: bytes | None) -> None:
+        """Write samples and weights, and last of all the manifest that says done."""
+        samples = pack_records(records)
+        write_atomically(self.folder / SAMPLES, samples)
+        if weights is not None:
+            write_atomically(self.folder / WEIGHTS, weights)
+        digest = hashlib.sha256(samples).hexdigest()
+        self.write_manifest(
+            manifest.model_copy(
+                update={"status": Status.DONE, "samples": len(records), "samples_sha256": digest}
+            )
+        )
+
+    def manifest(self) -> Manifest:
+        """Read `manifest.json`.
+
+        Raises:
+            DamagedResult: it is missing, cut short, or of another schema version.
+        """
+        path = self.folder / MANIFEST
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DamagedResult(f"{path}: cannot be read ({error}); run the cell again") from error
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise DamagedResult(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
+        try:
+            return Manifest.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise DamagedResult(f"{path}: {key}: {first['msg']}") from error
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read `samples.jsonl.gz` and check it against the manifest.
+
+        Raises:
+            DamagedResult: it is missing, cut short, or not what the manifest was written for.
+        """
+        path = self.folder / SAMPLES
+        manifest = self.manifest()
+        try:
+            packed = path.read_bytes()
+        except OSError as error:
+            raise DamagedResult(f"{path}: cannot be read ({error}); run the cell again") from error
+        if hashlib.sha256(packed).hexdigest() != manifest.samples_sha256:
+            raise DamagedResult(f"{path}: truncated or changed since it was written; run the cell again")
+        return [json.loads(line) for line in gzip.decompress(packed).splitlines()]
+
+    def is_done(self) -> bool:
+        """Whether manifest and samples are there, whole and marked done."""
+        try:
+            if self.manifest().status is not Status.DONE:
+                return False
+            self.records()
+        except DamagedResult:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder of ``--output``: one study, its cells beneath."""
+
+    folder: Path
+
+    def claim(self, study: Mapping[str, Any]) -> None:
+        """Make the folder, or check that it already belongs to this study.
+
+        Raises:
+            EnvironmentError_: it cannot be written to.
+            UsageError: it holds another study; names what differs.
+        """
+        path = self.folder / STUDY
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                write_atomically(path, json.dumps(study, indent=1).encode() + b"\n")
+                return
+            present = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise EnvironmentError_(f"{path}: cannot be read ({error}); choose another --output") from error
+        except OSError as error:
+            raise EnvironmentError_(
+                f"--output {self.folder}: not writable ({error.strerror}); choose another folder"
+            ) from error
+        different = [
+            f"{key} is {present.get(key)!r} there and {value!r} here"
+            for key, value in study.items()
+            if present.get(key) != value
+        ]
+        if different:
+            raise UsageError(
+                f"--output {self.folder} holds another study: {'; '.join(different)}. Choose another folder."
+            )
+
+    def cell(self, name: str) -> Cell:
+        """The cell of that name."""
+        return Cell(self.folder / name)
+
+    def cells(self) -> list[Cell]:
+        """Every cell folder, sorted by name."""
+        if not self.folder.is_dir():
+            return []
+        return [Cell(path) for path in sorted(self.folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]

@@ -1,0 +1,183 @@
+"""The training loop: slots, loss, optimiser, schedule, average, until the budget is spent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .budget import Budget
+from .device import autocast, default_precision, synchronize
+from .errors import TrainingDiverged
+from .examples import ExampleStream
+from .flops import Flops
+from .nn.embedding import PuzzleEmbedding
+from .nn.loss import StepLoss, step_loss
+from .nn.optim import EMA, AdamATan2, SignSGD
+from .reasoner import Reasoner
+from .settings import TrainingConfig
+from .supervision import Slots, continue_target
+
+Metrics = Mapping[str, float]
+LOG_POINTS = 100
+"""Lines of training metrics that a run writes, whatever its length."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What a training loop reports to.
+
+    Attributes:
+        metrics: called about `LOG_POINTS` times with averages since the last call.
+        validate: called `TrainingConfig.validations` times with the averaged weights in place.
+    """
+
+    metrics: Callable[[Metrics], None]
+    validate: Callable[[Reasoner], Metrics]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a training run used."""
+
+    steps: int
+    draws: int
+    supervision_steps: int
+    flops: float
+    seconds: float
+
+
+class Trainer:
+    """One model in training. `step` is the whole of deep supervision in one screen."""
+
+    def __init__(
+        self,
+        model: Reasoner,
+        examples: ExampleStream,
+        config: TrainingConfig,
+        budget: Budget,
+        flops: Flops,
+        *,
+        cells: int,
+        device: torch.device,
+    ):
+        self.model, self.examples, self.config, self.budget, self.flops = model, examples, config, budget, flops
+        self.device = device
+        self.precision = default_precision(device) if config.precision == "auto" else config.precision
+        self.forward = torch.compile(model) if config.compile else model
+        self.slots = Slots(model, budget.batch_size, cells, device)
+        self.optimiser = AdamATan2(
+            model.parameters(), config.lr, config.weight_decay, (config.beta1, config.beta2)
+        )
+        embeddings = [module for module in model.modules() if isinstance(module, PuzzleEmbedding)]
+        self.embedding_optimiser = SignSGD(embeddings, config.embedding_lr, config.embedding_weight_decay)
+        self.ema = EMA(model, config.ema) if config.ema else None
+        self.steps = 0
+
+    def spent(self) -> float:
+        """The share of the budget used up so far."""
+        flops = self.steps * self.budget.batch_size * self.flops.training_step
+        return self.budget.spent(self.steps, self.examples.taken, flops)
+
+    def lr_scale(self) -> float:
+        """Linear warm-up, then a cosine from 1 to ``min_lr_ratio`` over the budget."""
+        warmup = min(1.0, (self.steps + 1) / self.config.warmup) if self.config.warmup else 1.0
+        floor = self.config.min_lr_ratio
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.spent())))
+        return warmup * (floor + (1 - floor) * cosine)
+
+    def step(self) -> StepLoss:
+        """One optimiser step: one supervision step for every slot."""
+        slots = self.slots
+        slots.refill(self.examples)
+        with autocast(self.device, self.precision):
+            state, output = self.forward(slots.state, slots.inputs, slots.puzzle_ids)
+            target = continue_target(slots, state)
+        loss = step_loss(output, slots.targets, target)
+        (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
+        scale = self.lr_scale()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr * scale
+        self.optimiser.step()
+        self.embedding_optimiser.step(self.config.embedding_lr * scale)
+        self.optimiser.zero_grad()
+        if self.ema:
+            self.ema.update()
+        slots.advance(state, output)
+        self.steps += 1
+        return loss
+
+    def run(self, watcher: Watcher) -> Spent:
+        """Train until the budget is spent.
+
+        Raises:
+            TrainingDiverged: the loss is no longer finite; named with the step.
+        """
+        started = time.perf_counter()
+        average = _Average()
+        logged = validated = 0
+        while (before := self.spent()) < 1:
+            loss = self.step()
+            average.add(loss, self.slots)
+            after = self.spent()
+            if int(after * LOG_POINTS) > logged or before == 0:
+                logged = int(after * LOG_POINTS)
+                watcher.metrics(self._line(average, after))
+                average = _Average()
+            if int(after * self.config.validations) > validated:
+                validated = int(after * self.config.validations)
+                watcher.metrics({"step": self.steps, "spent": after, **self.with_average(watcher.validate)})
+        synchronize(self.device)
+        supervision = self.steps * self.budget.batch_size
+        flops = supervision * self.flops.training_step
+        return Spent(self.steps, self.examples.taken, supervision, flops, time.perf_counter() - started)
+
+    def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
+        """Call ``use`` with the averaged weights in the model, and put the others back."""
+        if not self.ema:
+            return use(self.model)
+        self.ema.swap()
+        try:
+            return use(self.model)
+        finally:
+            self.ema.swap()
+
+    def settle(self) -> None:
+        """Leave the averaged weights in the model: those are the ones that are evaluated."""
+        if self.ema:
+            self.ema.swap()
+
+    def _line(self, average: _Average, spent: float) -> Metrics:
+        values = average.values()
+        if not math.isfinite(values["loss"]):
+            raise TrainingDiverged(
+                f"the loss is {values['loss']} at or before optimiser step {self.steps}; "
+                f"try a smaller learning rate than lr={self.config.lr:g}"
+            )
+        return {"step": self.steps, "spent": spent, "draws": self.examples.taken, **values}
+
+
+class _Average:
+    """Means since the last line, kept on the device so that a step need not wait for the host."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: list[Tensor] = []
+
+    def add(self, loss: StepLoss, slots: Slots) -> None:
+        values = [
+            *(part.detach() for part in (loss.total, loss.answer, loss.halt, loss.halt_continue)),
+            loss.right.sum(),
+            slots.steps.sum(),
+        ]
+        parts = [value / len(slots.steps) for value in values]
+        self.sums = [a + b for a, b in zip(self.sums, parts, strict=True)] if self.sums else parts
+        self.count += 1
+
+    def values(self) -> dict[str, float]:
+        names = ("loss", "answer_loss", "halt_loss", "continue_loss", "train_exact", "train_steps")
+        return {name: float(value) / self.count for name, value in zip(names, self.sums, strict=True)}

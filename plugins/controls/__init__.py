@@ -1,0 +1,63 @@
+"""The controls: a transformer without recursion, one with the outer loop, and a copy of the question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...harness.hookspecs import hookimpl
+from ...harness.puzzles import TaskInfo
+from ...harness.specs import ModelSpec
+from .config import CopyConfig, LoopedConfig, TransformerConfig
+
+if TYPE_CHECKING:
+    from ...harness.reasoner import Reasoner
+
+HERE = Path(__file__).parent
+
+
+def _transformer(config: Any, task: TaskInfo) -> Reasoner:
+    from .transformers import Transformer
+
+    return Transformer(config, task)
+
+
+def _looped(config: Any, task: TaskInfo) -> Reasoner:
+    from .transformers import LoopedTransformer
+
+    return LoopedTransformer(config, task)
+
+
+def _copy(config: Any, task: TaskInfo) -> Reasoner:
+    from .copying import Copy
+
+    return Copy(task)
+
+
+@hookimpl
+def trm_bench_register_models() -> Iterable[ModelSpec]:
+    """The three controls."""
+    return [
+        ModelSpec(
+            name="transformer",
+            summary="one pass, no carried state: the non-recursive control",
+            config=TransformerConfig,
+            build=_transformer,
+            recipes=HERE / "transformer.yaml",
+        ),
+        ModelSpec(
+            name="transformer-looped",
+            summary="a transformer that carries its state over supervision steps",
+            config=LoopedConfig,
+            build=_looped,
+            recipes=HERE / "transformer-looped.yaml",
+        ),
+        ModelSpec(
+            name="copy",
+            summary="answers with the question; nothing is trained",
+            config=CopyConfig,
+            build=_copy,
+            trained=False,
+        ),
+    ]

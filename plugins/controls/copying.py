@@ -1,0 +1,22 @@
+"""The bottom line: the question given back as the answer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from ...harness.puzzles import TaskInfo
+from ...harness.reasoner import Output, Reasoner, State
+
+
+class Copy(Reasoner):
+    """Logits 1 for the question's own token, 0 elsewhere."""
+
+    def __init__(self, task: TaskInfo):
+        super().__init__()
+        self.vocab_size = task.vocab_size
+
+    def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
+        """See `Reasoner.forward`."""
+        del puzzle_ids
+        return state, Output(functional.one_hot(inputs, self.vocab_size).float())

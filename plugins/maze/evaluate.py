@@ -1,0 +1,68 @@
+"""Maze-Hard's own evaluators: is the answer a path from S to G, and is it a shortest one?
+
+Exact match asks for the one shortest path that the labels' tie-break picks among millions; these
+two ask what a maze is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...harness.puzzles import PuzzleSet, TaskInfo
+from ...harness.specs import EvaluatorSpec, Sample
+
+if TYPE_CHECKING:
+    from ...harness.predictions import Predictions
+
+
+def evaluate_valid(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
+    """1 where the answer keeps walls, S, G and open cells and marks exactly one path from S to G.
+
+    The extra ``excess_moves``, for a valid answer, is by how much its path is longer than needed.
+    """
+    samples = []
+    for item, cluster, excess in _excess(info, puzzles, predictions):
+        extras = {} if excess is None else {"excess_moves": float(excess)}
+        samples.append(Sample(item, cluster, float(excess is not None), extras))
+    return samples
+
+
+def evaluate_shortest(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
+    """1 where the answer is valid and its path is as short as any."""
+    return [
+        Sample(item, cluster, float(excess == 0))
+        for item, cluster, excess in _excess(info, puzzles, predictions)
+    ]
+
+
+def _excess(
+    info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions
+) -> Iterator[tuple[str, str, int | None]]:
+    """Item, cluster, and moves beyond a shortest path; None where the answer is not valid."""
+    from .paths import judge  # compiles with numba
+
+    questions = np.ascontiguousarray(puzzles.inputs, np.uint8)
+    answers = np.ascontiguousarray(predictions.answers, np.uint8)
+    moves, shortest = judge(questions, answers, info.height, info.width)
+    columns = (puzzles.ids.tolist(), puzzles.clusters.tolist(), moves.tolist(), shortest.tolist())
+    for item, cluster, made, least in zip(*columns, strict=True):
+        yield item, cluster, made - least if made >= 0 else None
+
+
+EVALUATORS = [
+    EvaluatorSpec(
+        name="maze-valid",
+        summary="the answer marks exactly one path from S to G and changes nothing else",
+        evaluate=evaluate_valid,
+        tasks=("maze-hard",),
+    ),
+    EvaluatorSpec(
+        name="maze-shortest",
+        summary="the answer marks exactly one shortest path from S to G and changes nothing else",
+        evaluate=evaluate_shortest,
+        tasks=("maze-hard",),
+    ),
+]

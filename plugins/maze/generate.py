@@ -1,0 +1,88 @@
+"""Generated mazes: numbered chunks of draws, worked off by threads and taken in order.
+
+Owns the order, the refusal of repeats and the number of workers, which changes nothing but the
+time: chunk c of seed s holds the same mazes on every machine. What is drawn is `hard` and `small`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from ...harness.puzzles import Tokens
+from ...harness.randomness import named_seed
+from ...harness.specs import Progress, silent
+from .dice import Dice, new_dice
+from .grid import solve_all
+from .hard import draw_hard
+from .scales import HARD, HARD_CAP, HARD_WALLS, MINI, MINI_WALL_SHARE, Shape
+from .small import draw_small
+from .symmetry import canonical_walls
+
+Draw = Callable[[Dice], Tokens]
+"""Advances the dice through one chunk and returns the questions (K, L) that were kept."""
+
+_HARD_DRAWS = 4096
+_SMALL_DRAWS = 16_384
+
+
+def _draw_hard_chunk(dice: Dice) -> Tokens:
+    kept: Tokens = draw_hard(dice, _HARD_DRAWS, HARD.side, HARD.min_moves, *HARD_WALLS, HARD_CAP)
+    return kept
+
+
+def _draw_small_chunk(dice: Dice) -> Tokens:
+    kept: Tokens = draw_small(dice, _SMALL_DRAWS, MINI.side, MINI.min_moves, MINI_WALL_SHARE)
+    return kept
+
+
+DRAWS: dict[Shape, Draw] = {HARD: _draw_hard_chunk, MINI: _draw_small_chunk}
+
+
+def generate(
+    shape: Shape, seed: int, count: int, *, workers: int | None = None, progress: Progress = silent
+) -> tuple[Tokens, Tokens]:
+    """The first ``count`` mazes of a seed, as questions and answers (count, L).
+
+    No two share a wall map, also not after a turn or a reflection. The first n of a larger
+    ``count`` are the mazes of ``count=n``. ``workers`` is the number of threads, by default the
+    number of processors this process may use; it does not change the result.
+    """
+    found: list[Tokens] = []
+    keys: set[bytes] = set()
+    for chunk in _chunks(shape, seed, workers or _processors()):
+        for question, key in zip(chunk, canonical_walls(chunk, shape.side).tolist(), strict=True):
+            if key not in keys and len(found) < count:
+                keys.add(key)
+                found.append(question)
+        progress(len(found), count, "mazes")
+        if len(found) == count:
+            break
+    questions = np.stack(found)
+    return questions, solve_all(questions, shape.side, shape.side)
+
+
+def _chunks(shape: Shape, seed: int, workers: int) -> Iterator[Tokens]:
+    """The chunks of a seed in order, a few of them worked on ahead."""
+    waiting: deque[Future[Tokens]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for number in itertools.count():
+                dice = new_dice(named_seed("maze-hard", "chunk", shape.side, seed, number))
+                waiting.append(pool.submit(DRAWS[shape], dice))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

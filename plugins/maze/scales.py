@@ -1,0 +1,78 @@
+"""The sizes of Maze-Hard: how large, how hard and how many mazes, and the budget to train on them.
+
+Every number that may be tuned stands here. Nothing here imports numba.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...harness.specs import Scale
+
+CHARSET = "# SGo"
+"""The characters of tokens 1 to 5; token 0 is padding."""
+WALL, OPEN, START, GOAL, PATH = 1, 2, 3, 4, 5
+VOCAB_SIZE = 1 + len(CHARSET)
+
+VERSION = 1
+"""Goes up whenever the same request would give other puzzles."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the mazes of a scale are like.
+
+    Attributes:
+        side: cells along one side.
+        min_moves: the shortest path has at least this many moves.
+        train: generated training puzzles.
+        validation: generated validation puzzles.
+        test: generated test puzzles.
+    """
+
+    side: int
+    min_moves: int
+    train: int
+    validation: int
+    test: int
+
+    @property
+    def total(self) -> int:
+        """Puzzles of all three splits."""
+        return self.train + self.validation + self.test
+
+
+MINI = Shape(side=5, min_moves=6, train=1000, validation=100, test=500)
+MINI_WALL_SHARE = 0.35
+
+HARD = Shape(side=30, min_moves=109, train=1000, validation=100, test=1000)
+HARD_WALLS = (240, 420)
+"""Fewest and most walls of a generated 30x30 maze; the official 2000 have 249 to 405."""
+HARD_CAP = 0.05
+"""Wall maps with a larger share of qualifying pairs are all kept alike, see `hard`."""
+
+SHAPES = {"mini": MINI, "lite": HARD, "paper": HARD}
+
+SCALES = {
+    "mini": Scale(
+        name="mini",
+        summary="5x5, 35 % walls, at least 6 moves, one shortest path; 1000 train, 100 validation, 500 test",
+        steps=1600,
+        batch_size=32,
+        augmentations=1,
+    ),
+    "lite": Scale(
+        name="lite",
+        summary="30x30, at least 109 moves; 1000 train, 100 validation, 1000 test",
+        steps=20_000,
+        batch_size=128,
+        augmentations=1,
+    ),
+    "paper": Scale(
+        name="paper",
+        summary="the mazes of lite with the papers' budget",
+        steps=65_104,
+        batch_size=768,
+        augmentations=1,
+    ),
+}

@@ -1,0 +1,101 @@
+"""The task maze-hard: its spec, and its splits from a generator, a folder or the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...harness.errors import DataError, UsageError
+from ...harness.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
+from ...harness.specs import BuildRequest, TaskSpec
+from ..tabular import find_tables
+from .augment import dihedral
+from .scales import SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
+
+NAME = "maze-hard"
+
+CITATION = """\
+@article{wang2025hierarchical,
+  title   = {Hierarchical Reasoning Model},
+  author  = {Wang, Guan and Li, Jin and Sun, Yuhao and Chen, Xing and Liu, Changling and Wu, Yue
+             and Lu, Meng and Song, Sen and Abbasi Yadkori, Yasin},
+  journal = {arXiv preprint arXiv:2506.21734},
+  year    = {2025}
+}"""
+
+LICENCE = (
+    "Generated mazes are free of rights of others. No licence is known to us of the official rows "
+    "(sapientinc/maze-30x30-hard-1k); trm-bench does not contain them."
+)
+
+
+def build(request: BuildRequest) -> TaskData:
+    """The three splits of a scale from the requested source.
+
+    Raises:
+        UsageError: if an option does not fit the source.
+        DataError: if official rows are missing or wrong, or are asked for at ``mini``.
+        EnvironmentError_: if the hub cannot be reached.
+    """
+    shape = SHAPES[request.scale]
+    info = TaskInfo(NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)
+    revision = request.options.get("revision")
+    if revision is not None and request.source != "hub":
+        raise UsageError(f"{NAME}: 'revision' goes with the source 'hub', not with {request.source!r}")
+    if request.source == "generated":
+        return _generated(request, shape, info)
+    if request.scale == "mini":
+        raise DataError(f"{NAME}: the official mazes are 30x30 only; use --scale lite or --scale paper")
+    from . import official  # compiles with numba
+
+    if request.source == "hub":
+        return official.from_hub(revision, request.seed, info)
+    if request.folder is None:
+        raise DataError(f"{NAME}: official rows are read from a folder; pass it with --data DIR")
+    return official.from_folder(request.folder, request.seed, info)
+
+
+def files(folder: Path) -> Sequence[Path]:
+    """The tables of a folder that `build` would read."""
+    tables = find_tables(folder)
+    return (*tables.train, *tables.test)
+
+
+def _generated(request: BuildRequest, shape: Shape, info: TaskInfo) -> TaskData:
+    from .generate import generate  # compiles with numba
+
+    questions, answers = generate(shape, request.seed, shape.total, progress=request.progress)
+    first_test = shape.train + shape.validation
+
+    def split(name: str, start: int, stop: int) -> PuzzleSet:
+        family = f"{shape.side}x{shape.side}-v{VERSION}-seed{request.seed}"
+        return _puzzles(questions[start:stop], answers[start:stop], f"{name}/{family}")
+
+    return TaskData(
+        info=info,
+        train=split("train", 0, shape.train),
+        validation=split("validation", shape.train, first_test),
+        test=split("test", first_test, shape.total),
+        source=Source("generated", f"generated v{VERSION}, seed {request.seed}"),
+    )
+
+
+def _puzzles(questions: Tokens, answers: Tokens, prefix: str) -> PuzzleSet:
+    return PuzzleSet.single_identity(questions, answers, [f"{prefix}/{row}" for row in range(len(questions))])
+
+
+TASK = TaskSpec(
+    name=NAME,
+    summary="shortest paths through random mazes (Maze-Hard: 30x30, at least 109 moves)",
+    version=VERSION,
+    scales=SCALES,
+    build=build,
+    augmentation=dihedral,
+    evaluators=("exact", "maze-shortest", "maze-valid", "cells"),
+    primary="exact",
+    sources=("generated", "official", "hub"),
+    files=files,
+    options=("revision",),
+    citation=CITATION,
+    licence=LICENCE,
+)

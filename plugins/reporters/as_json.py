@@ -1,0 +1,29 @@
+"""The report as JSON: the dataclasses of `harness.report.table`, field by field, scores 0 to 1."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from ...harness.report.table import Report
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def render(report: Report) -> str:
+    """The whole report; ``title`` is added to each table and ``label`` to each row."""
+    content = json.loads(json.dumps(asdict(report), default=_plain))
+    for table, entry in zip(report.tables, content["tables"], strict=True):
+        entry["title"] = table.title
+        for row, inner in zip(table.rows, entry["rows"], strict=True):
+            inner["label"] = row.label
+    return json.dumps(content, indent=1, ensure_ascii=False)

@@ -1,0 +1,81 @@
+"""The task `sudoku-extreme` and the evaluator `sudoku-valid`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...harness.augment import Augmentation
+from ...harness.hookspecs import hookimpl
+from ...harness.puzzles import TaskData, TaskInfo
+from ...harness.specs import BuildRequest, EvaluatorSpec, Scale, TaskSpec
+
+CITATION = """@article{wang2025hierarchical,
+  title = {Hierarchical Reasoning Model},
+  author = {Wang, Guan and Li, Jin and Sun, Yuhao and Chen, Xing and Liu, Changling and Wu, Yue and
+            Lu, Meng and Song, Sen and Abbasi Yadkori, Yasin},
+  journal = {arXiv preprint arXiv:2506.21734},
+  year = {2025}
+}"""
+LICENCE = (
+    "Generated puzzles: the licence of this package. Sudoku-Extreme (official and hub): its card names no "
+    "licence; its puzzles come from community lists; no row of it is shipped with this package."
+)
+
+
+@hookimpl
+def trm_bench_register_tasks() -> list[TaskSpec]:
+    """The task; its code is imported when it is used."""
+    return [
+        TaskSpec(
+            name="sudoku-extreme",
+            summary="hard Sudoku puzzles with one solution, 6×6 at mini, 9×9 at lite and paper",
+            version=1,
+            scales={scale.name: scale for scale in _scales()},
+            build=_build,
+            augmentation=_augmentation,
+            evaluators=("exact", "sudoku-valid", "cells"),
+            primary="exact",
+            sources=("generated", "official", "hub"),
+            files=_files,
+            options=("revision",),
+            citation=CITATION,
+            licence=LICENCE,
+        )
+    ]
+
+
+@hookimpl
+def trm_bench_register_evaluators() -> list[EvaluatorSpec]:
+    """The rules of the game as an evaluator."""
+    from .evaluate import sudoku_valid
+
+    summary = "a full valid grid that keeps every given"
+    return [EvaluatorSpec("sudoku-valid", summary, sudoku_valid, tasks=("sudoku-extreme",))]
+
+
+def _scales() -> tuple[Scale, ...]:
+    return (
+        Scale("mini", "6×6, 1000 train, 500 test", steps=700, batch_size=32, augmentations=1000),
+        Scale("lite", "9×9, 1000 train, 2000 test", steps=20_000, batch_size=768, augmentations=1000),
+        # 50,000 epochs of 1000 puzzles in batches of 768, as in the papers.
+        Scale("paper", "9×9, 1000 train, 2000 test", steps=65_104, batch_size=768, augmentations=1000),
+    )
+
+
+def _build(request: BuildRequest) -> TaskData:
+    from .task import build
+
+    return build(request)
+
+
+def _augmentation(info: TaskInfo) -> Augmentation:
+    from .task import augmentation
+
+    return augmentation(info)
+
+
+def _files(folder: Path) -> Sequence[Path]:
+    from .official import files
+
+    return files(folder)

@@ -1,0 +1,600 @@
+"""The report's statistics: each formula by hand, its symmetries, its edge cases, its error rates.
+
+``python tests/test_stats.py`` prints the simulated error rates that docs/statistics.md quotes.
+"""
+
+from __future__ import annotations
+
+import doctest
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from scipy import stats as sps
+from trm_bench.harness import stats
+from trm_bench.harness.errors import TrmBenchError
+from trm_bench.harness.stats import Floats, ItemScores, Kind, Verdict
+
+A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+B = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+T_975_2 = 4.302653  # of a printed t table
+T_975_4 = 2.776445
+Z_975 = 1.959964
+UNHURRIED = settings(deadline=None)  # the machine may be busy
+
+# --- alignment -----------------------------------------------------------------------------------
+
+
+def scores_of(name: str, items: list[str], values: list[list[float]], clusters: str = "") -> ItemScores:
+    names = np.array(items)
+    return ItemScores(name, names, np.array(list(clusters)) if clusters else names, np.array(values))
+
+
+def test_align_brings_the_second_into_the_order_of_the_first() -> None:
+    a = scores_of("trm", ["p", "q", "r"], [[1, 0, 0]], "xxy")
+    b = scores_of("hrm", ["r", "p", "q"], [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], "yxx")
+    first, second = stats.align(a, b)
+    assert first is a
+    assert second.name == "hrm"
+    assert second.items.tolist() == ["p", "q", "r"]
+    assert second.clusters.tolist() == ["x", "x", "y"]
+    assert second.scores.tolist() == [[0.2, 0.3, 0.1], [0.5, 0.6, 0.4]]
+
+
+def test_a_missing_item_is_named_with_both_counts() -> None:
+    a = scores_of("trm", ["p", "q", "r", "s"], [[1, 0, 1, 0]])
+    b = scores_of("hrm", ["s", "p"], [[1, 0]])
+    with pytest.raises(TrmBenchError, match=r"trm has 4 items, hrm has 2; 2 missing from hrm, the first 'q'"):
+        stats.align(a, b)
+    with pytest.raises(TrmBenchError, match=r"hrm has 2 items, trm has 4; 2 missing from hrm, the first 'q'"):
+        stats.align(b, a)
+
+
+def test_equal_counts_of_other_items_do_not_match() -> None:
+    a, b = scores_of("trm", ["p", "q"], [[1, 0]]), scores_of("hrm", ["p", "z"], [[1, 0]])
+    with pytest.raises(TrmBenchError, match=r"from hrm, the first 'q'; 1 missing from trm, the first 'z'"):
+        stats.align(a, b)
+
+
+def test_an_item_that_is_there_twice_is_refused() -> None:
+    once, twice = scores_of("trm", ["p", "q"], [[1, 0]]), scores_of("hrm", ["p", "q", "q"], [[1, 0, 0]])
+    with pytest.raises(TrmBenchError, match=r"hrm: 3 scores for 2 items; 'q' is there twice"):
+        stats.align(once, twice)
+
+
+def test_an_item_that_changes_its_cluster_is_refused() -> None:
+    a, b = scores_of("trm", ["p", "q"], [[1, 0]], "xy"), scores_of("hrm", ["q", "p"], [[1, 0]], "xx")
+    with pytest.raises(TrmBenchError, match=r"'q' is in cluster 'y' for trm but in 'x' for hrm; 1 of 2"):
+        stats.align(a, b)
+
+
+def test_item_scores_refuse_shapes_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"trm: items \(2,\)"):
+        scores_of("trm", ["p", "q"], [[1, 0, 1]])
+    with pytest.raises(ValueError, match=r"trm: items \(2,\)"):
+        ItemScores("trm", np.array(["p", "q"]), np.array(["p", "q"]), np.array([1.0, 0.0]))
+
+
+def test_stack_puts_the_seeds_of_one_model_on_one_order() -> None:
+    runs = [scores_of("seed 0", ["p", "q"], [[1, 0]]), scores_of("seed 1", ["q", "p"], [[0.5, 0.25]])]
+    whole = stats.stack("trm", runs)
+    assert (whole.name, whole.items.tolist(), whole.scores.tolist()) == (
+        "trm",
+        ["p", "q"],
+        [[1, 0], [0.25, 0.5]],
+    )
+    with pytest.raises(TrmBenchError, match="the first 'q'"):
+        stats.stack("trm", [runs[0], scores_of("seed 2", ["p"], [[1]])])
+    with pytest.raises(ValueError, match="trm: no runs"):
+        stats.stack("trm", [])
+
+
+# --- cluster means -------------------------------------------------------------------------------
+
+
+def test_clusters_of_unequal_size_weigh_the_same() -> None:
+    clusters = np.array(["b", "a", "b", "b"])
+    means = stats.cluster_means([[1, 0, 1, 0], [0, 1, 0, 1]], clusters)
+    np.testing.assert_allclose(means, [[0, 2 / 3], [1, 1 / 3]])
+
+
+def test_an_item_of_its_own_is_its_own_cluster() -> None:
+    assert stats.cluster_means([[0.25, 0.75]], np.array(["q", "p"])).tolist() == [[0.75, 0.25]]
+
+
+def test_a_mean_never_leaves_the_unit_interval() -> None:
+    for count in range(1, 30):
+        means = stats.cluster_means(np.full((2, count), 1.0), np.full(count, "a"))
+        assert means.tolist() == [[1.0], [1.0]]
+
+
+@pytest.mark.parametrize("bad", [[[0.5, 1.5]], [[-0.1, 0.5]], [[math.nan, 0.5]]])
+def test_scores_outside_the_unit_interval_are_refused(bad: list[list[float]]) -> None:
+    for call in (
+        lambda: stats.cluster_means(bad, np.array(["p", "q"])),
+        lambda: stats.crossed_test(bad, [[0, 1]]),
+        lambda: stats.crossed_test([[0, 1]], bad),
+        lambda: stats.cell_interval(bad),
+    ):
+        with pytest.raises(ValueError, match="within 0 to 1"):
+            call()
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="must name the 3 items"):
+        stats.cluster_means(A, np.array(["p", "q"]))
+    with pytest.raises(ValueError, match="A has 3 clusters, B has 2"):
+        stats.crossed_test(A, B[:, :2])
+    with pytest.raises(ValueError, match="not empty"):
+        stats.cell_interval(np.empty((2, 0)))
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        stats.cell_interval(A[0])
+
+
+# --- the crossed test ----------------------------------------------------------------------------
+
+
+def test_crossed_test_by_hand() -> None:
+    # v_A = v_B = r_A = r_B = 1/36; item differences 1, 0, 0 give v_I = 1/9, so V = 1/9 and
+    # df = (1/81) / (1/1296 + 1/1296 + (1/81)/2) = 16/10.
+    result = stats.crossed_test(A, B)
+    half = float(sps.t.ppf(0.975, 1.6)) / 3
+    assert result.delta == pytest.approx(1 / 3)
+    assert result.se == pytest.approx(1 / 3)
+    assert result.df == pytest.approx(1.6)
+    assert result.p == pytest.approx(2 * float(sps.t.sf(1, 1.6)))
+    assert (result.low, result.high) == pytest.approx((1 / 3 - half, 1 / 3 + half))
+    assert (result.kind, result.seeds) == (Kind.CROSSED, 2)
+
+
+def test_crossed_test_of_unequal_seeds_by_hand() -> None:
+    # B solved in three seeds: seed means 0, 1/3, 2/3 give v_B = 1/27; item means 0, 2/3, 1/3;
+    # SS_resid(B) = 2/3, so r_B = (2/3)/4/9 = 1/54. Item differences 1, -1/6, -1/3 give
+    # v_I = 19/108 and V = 1/36 + 1/27 + 19/108 - 1/36 - 1/54 = 21/108.
+    b = [[0, 0, 0], [0, 1, 0], [0, 1, 1]]
+    result = stats.crossed_test(A, b)
+    assert result.delta == pytest.approx(1 / 2 - 1 / 3)
+    assert result.se == pytest.approx((21 / 108) ** 0.5)
+    assert result.df == pytest.approx(
+        (21 / 108) ** 2 / ((1 / 36) ** 2 + (1 / 27) ** 2 / 2 + (19 / 108) ** 2 / 2)
+    )
+    assert result.seeds == 2
+
+
+def test_seeds_that_all_agree_leave_a_paired_t_test_over_clusters() -> None:
+    # V = v_I = 1/9 with two degrees of freedom, whose p has the closed form 1 - t/sqrt(2 + t²).
+    result = stats.crossed_test(np.tile([1, 1, 0], (3, 1)), np.tile([0, 1, 0], (3, 1)))
+    assert result.df == pytest.approx(2)
+    assert result.p == pytest.approx(1 - 1 / 3**0.5)
+    assert result.low == pytest.approx(1 / 3 - T_975_2 / 3, abs=1e-6)
+    assert result.note == ""
+
+
+def test_items_that_all_agree_leave_a_welch_test_over_seeds() -> None:
+    a, b = (
+        np.repeat([[0.5], [0.625], [0.75]], 8, axis=1),
+        np.repeat([[0.25], [0.5], [0.25], [0.5]], 8, axis=1),
+    )
+    result = stats.crossed_test(a, b)
+    welch = sps.ttest_ind(a[:, 0], b[:, 0], equal_var=False)
+    assert result.p == pytest.approx(float(welch.pvalue))
+    assert result.df == pytest.approx(float(welch.df))
+    assert (result.low, result.high) == pytest.approx(tuple(welch.confidence_interval()))
+
+
+def test_degrees_of_freedom_never_fall_below_the_seeds() -> None:
+    # With few clusters the subtracted residual leaves a V that is small against its squared parts.
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b = (rng.random((2, 4, 6)) < 0.5).astype(float)
+        result = stats.crossed_test(a, b)
+        assert result.df is not None
+        assert result.df >= 3
+
+
+def test_a_p_value_is_never_zero() -> None:
+    a = np.ones((3, 5000))
+    a[:, 0] = 0
+    result = stats.crossed_test(a, np.zeros((3, 5000)))
+    assert result.p is not None
+    assert 0 < result.p < 1e-100
+
+
+@pytest.mark.parametrize(("seeds_a", "seeds_b"), [(1, 5), (5, 1), (1, 1)])
+def test_one_seed_on_either_side_is_no_method_test(seeds_a: int, seeds_b: int) -> None:
+    result = stats.crossed_test(np.tile([1, 1, 0, 1], (seeds_a, 1)), np.tile([0, 1, 0, 0], (seeds_b, 1)))
+    assert result.delta == pytest.approx(0.5)
+    assert (result.low, result.high, result.p, result.df, result.se) == (None,) * 5
+    assert result.kind is Kind.UNTESTED
+    assert result.note == "single training run; checkpoint-level only"
+
+
+def test_one_cluster_is_no_method_test() -> None:
+    result = stats.crossed_test([[1.0], [0.5]], [[0.0], [0.5]])
+    assert (result.p, result.kind) == (None, Kind.UNTESTED)
+    assert "one cluster" in result.note
+
+
+ONES, ZEROS, HALF = np.ones((3, 4)), np.zeros((3, 4)), np.tile([1.0, 0.0, 1.0, 0.0], (3, 1))
+CANCELLING = np.array([[1.0, 0.0], [0.0, 1.0]])
+ROUNDED = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]])  # the seeds' means differ in the last bit
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "delta", "note"),
+    [
+        (ONES, ONES, 0, "both models solved every item in every seed"),
+        (ZEROS, ZEROS[:2], 0, "neither model solved any item in any seed"),
+        (ONES, ZEROS, 1, "A solved every item in every seed, B solved none in any"),
+        (ZEROS, ONES, -1, "B solved every item in every seed, A solved none in any"),
+        (HALF, HALF, 0, "every seed of A and of B scored the same on every item"),
+        (ONES / 3, ONES / 3, 0, "every seed of A and of B scored the same on every item"),
+        (CANCELLING, CANCELLING, 0, "neither the seeds' means nor the items' differences vary"),
+        (ROUNDED, ROUNDED, 0, "neither the seeds' means nor the items' differences vary"),
+        (ONES / 3, ONES / 7, 4 / 21, "neither the seeds' means nor the items' differences vary"),
+    ],
+)
+def test_no_variance_gives_words_and_no_numbers(a: Floats, b: Floats, delta: float, note: str) -> None:
+    result = stats.crossed_test(a, b)
+    assert result.delta == pytest.approx(delta)
+    assert (result.low, result.high, result.p, result.df, result.se) == (None,) * 5
+    assert result.kind is Kind.DEGENERATE
+    assert result.note.startswith(note)
+
+
+def test_a_single_differing_score_of_millions_is_variance() -> None:
+    a = np.ones((5, 400_000))
+    a[0, 7] = 0
+    assert stats.crossed_test(a, np.ones((5, 400_000))).kind is Kind.CROSSED
+
+
+# Quarters: sums and differences of few of them are exact, so a variance is 0 or far from it.
+def matrices(seeds: st.SearchStrategy[int], clusters: int) -> st.SearchStrategy[Floats]:
+    quarters = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+    return seeds.flatmap(lambda S: hnp.arrays(np.float64, (S, clusters), elements=quarters))
+
+
+@st.composite
+def pairs(draw: st.DrawFn, low: int = 2) -> tuple[Floats, Floats]:
+    clusters, seeds = draw(st.integers(2, 9)), st.integers(low, 5)
+    return draw(matrices(seeds, clusters)), draw(matrices(seeds, clusters))
+
+
+def numbers(result: stats.Difference) -> list[float]:
+    found = (result.delta, result.low, result.high, result.p, result.df, result.se)
+    return [math.nan if value is None else value for value in found]
+
+
+def close(first: list[float], second: list[float]) -> None:
+    np.testing.assert_allclose(first, second, rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
+@UNHURRIED
+@given(pairs(low=1))
+def test_swapping_a_and_b_only_turns_the_sign(pair: tuple[Floats, Floats]) -> None:
+    there, back = stats.crossed_test(*pair), stats.crossed_test(*pair[::-1])
+    delta, low, high, *rest = numbers(back)
+    close(numbers(there), [-delta, -high, -low, *rest])
+    assert there.kind is back.kind
+
+
+@UNHURRIED
+@given(pairs(low=1), st.integers(0, 2**32 - 1))
+def test_the_order_of_seeds_and_clusters_does_not_matter(pair: tuple[Floats, Floats], seed: int) -> None:
+    a, b = pair
+    rng = np.random.default_rng(seed)
+    columns = rng.permutation(a.shape[1])
+    shuffled_a, shuffled_b = rng.permutation(a)[:, columns], rng.permutation(b)[:, columns]
+    close(numbers(stats.crossed_test(a, b)), numbers(stats.crossed_test(shuffled_a, shuffled_b)))
+    cell, shuffled = stats.cell_interval(a), stats.cell_interval(shuffled_a)
+    close([cell.mean, cell.low, cell.high], [shuffled.mean, shuffled.low, shuffled.high])
+
+
+@UNHURRIED
+@given(matrices(st.integers(1, 3), 8), st.permutations(range(8)))
+def test_the_order_of_items_does_not_matter_to_cluster_means(scores: Floats, order: list[int]) -> None:
+    clusters = np.array(list("aabbbbcd"))
+    np.testing.assert_allclose(
+        stats.cluster_means(scores, clusters),
+        stats.cluster_means(scores[:, order], clusters[order]),
+        atol=1e-12,
+    )
+
+
+@UNHURRIED
+@given(pairs())
+def test_the_interval_holds_delta_and_agrees_with_p(pair: tuple[Floats, Floats]) -> None:
+    result = stats.crossed_test(*pair)
+    if result.kind is Kind.DEGENERATE:
+        return
+    assert result.low is not None
+    assert result.high is not None
+    assert result.p is not None
+    assert result.low < result.delta < result.high
+    assert 0 < result.p <= 1
+    if abs(result.p - 0.05) > 1e-6:
+        assert (result.p < 0.05) == (not result.low <= 0 <= result.high)
+
+
+@UNHURRIED
+@given(pairs())
+def test_the_variance_is_never_below_seeds_alone_or_items_alone(pair: tuple[Floats, Floats]) -> None:
+    a, b = pair
+    result = stats.crossed_test(a, b)
+    of_seeds = sum(np.var(x.mean(axis=1), ddof=1) / len(x) for x in pair)
+    of_items = np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1) / a.shape[1]
+    assert (result.se or 0) ** 2 >= max(of_seeds, of_items) - 1e-12
+
+
+# --- one checkpoint against one ------------------------------------------------------------------
+
+
+def test_mcnemar_by_hand() -> None:
+    # Of seven discordant items six are A's: p = 2 · (C(7,0) + C(7,1)) / 2⁷ = 1/8.
+    result = stats.mcnemar([1] * 6 + [0] + [1, 0], [0] * 6 + [1] + [1, 0])
+    assert (result.a_only, result.b_only) == (6, 1)
+    assert result.p == pytest.approx(1 / 8)
+    assert result.kind is Kind.CHECKPOINT
+    assert result.note == "single training run; checkpoint-level only"
+
+
+def test_mcnemar_without_discordant_items_decides_nothing() -> None:
+    assert stats.mcnemar([1, 0], [1, 0]).p == 1
+
+
+def test_mcnemar_of_fractions_is_a_sign_test() -> None:
+    result = stats.mcnemar([0.5, 0.75, 0.5, 1], [0.25, 0.5, 0.5, 0])
+    assert (result.a_only, result.b_only) == (3, 0)
+    assert result.p == pytest.approx(1 / 4)
+
+
+def test_mcnemar_refuses_several_seeds_and_unequal_items() -> None:
+    with pytest.raises(ValueError, match="alike"):
+        stats.mcnemar(A, B)
+    with pytest.raises(ValueError, match="alike"):
+        stats.mcnemar([1, 0], [1])
+
+
+@UNHURRIED
+@given(pairs(low=1))
+def test_mcnemar_turns_with_its_arguments(pair: tuple[Floats, Floats]) -> None:
+    there, back = stats.mcnemar(pair[0][0], pair[1][0]), stats.mcnemar(pair[1][0], pair[0][0])
+    assert (there.a_only, there.b_only) == (back.b_only, back.a_only)
+    assert 0 < there.p == back.p <= 1
+
+
+# --- one cell ------------------------------------------------------------------------------------
+
+
+def test_cell_interval_by_hand() -> None:
+    # v_A = r = 1/36, item means 1, 1/2, 0 give v_I = 1/12 = V; n_eff = (1/4) / (1/12) = 3 and
+    # df = (1/144) / (1/1296 + (1/144)/2) = 18/11.
+    cell = stats.cell_interval(A)
+    t = float(sps.t.ppf(0.975, 18 / 11))
+    half = t * (1 / 12 + t**2 / 36) ** 0.5 / (1 + t**2 / 3)
+    assert (cell.mean, cell.low, cell.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    assert cell.seed_sd == pytest.approx((1 / 18) ** 0.5)
+    assert (cell.seeds, cell.items, cell.clusters, cell.kind, cell.note) == (2, 3, 3, Kind.CROSSED, "")
+
+
+def test_one_seed_gives_wilson_s_interval_as_scipy_has_it() -> None:
+    cell = stats.cell_interval([[1] * 8 + [0] * 2])
+    known = sps.binomtest(8, 10).proportion_ci(method="wilson")
+    assert (cell.low, cell.high) == pytest.approx((known.low, known.high))
+    assert (cell.low, cell.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert (cell.seed_sd, cell.kind) == (None, Kind.CHECKPOINT)
+    assert cell.note == "single training run; checkpoint-level only"
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_all_right_and_all_wrong_leave_room_for_doubt(seeds: int) -> None:
+    # At p = 1 Wilson's lower end is n / (n + t²), at p = 0 the upper end is t² / (n + t²).
+    t = {1: Z_975, 5: T_975_4}[seeds]
+    right, wrong = stats.cell_interval(np.ones((seeds, 400))), stats.cell_interval(np.zeros((seeds, 400)))
+    assert (right.mean, right.high) == (1, 1)
+    assert right.low == pytest.approx(400 / (400 + t**2), abs=1e-6)
+    assert (wrong.mean, wrong.low) == (0, 0)
+    assert wrong.high == pytest.approx(t**2 / (400 + t**2), abs=1e-6)
+    assert right.kind is wrong.kind is (Kind.CHECKPOINT if seeds == 1 else Kind.DEGENERATE)
+
+
+def test_more_seeds_that_never_disagree_do_not_count_as_more_items() -> None:
+    cell = stats.cell_interval(CANCELLING)
+    t = float(sps.t.ppf(0.975, 1))
+    assert cell.high - 0.5 == pytest.approx(t * (1 / 8 + t**2 / 16) ** 0.5 / (1 + t**2 / 2))
+    assert (cell.kind, cell.note) == (
+        Kind.DEGENERATE,
+        "no variance seen; interval as if 2 items were seen once",
+    )
+
+
+def test_a_cell_of_one_cluster_is_nearly_unknown() -> None:
+    cell = stats.cell_interval([[0.5], [1.0], [0.75]], items=4)
+    assert (cell.items, cell.clusters, cell.kind) == (4, 1, Kind.DEGENERATE)
+    assert cell.high - cell.low > 0.8
+
+
+@UNHURRIED
+@given(matrices(st.integers(1, 5), 7))
+def test_a_cell_s_interval_holds_its_mean_and_has_a_width(scores: Floats) -> None:
+    cell = stats.cell_interval(scores)
+    assert 0 <= cell.low <= cell.mean <= cell.high <= 1
+    assert cell.high - cell.low > 0.01
+
+
+@UNHURRIED
+@given(matrices(st.integers(1, 5), 7))
+def test_a_cell_s_interval_is_mirrored_by_mirrored_scores(scores: Floats) -> None:
+    cell, mirrored = stats.cell_interval(scores), stats.cell_interval(1 - scores)
+    close([cell.low, cell.high], [1 - mirrored.high, 1 - mirrored.low])
+
+
+# --- families, power, verdicts -------------------------------------------------------------------
+
+
+def test_holm_by_hand() -> None:
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_untested_pairs_pass_through_and_do_not_enlarge_the_family() -> None:
+    assert stats.holm([None, 0.01, None, 0.5]) == [None, pytest.approx(0.02), None, pytest.approx(0.5)]
+    assert stats.holm([None]) == [None]
+    assert stats.holm([]) == []
+
+
+@settings(deadline=None, max_examples=30)  # statsmodels collects garbage on every call
+@given(st.lists(st.none() | st.floats(0, 1), max_size=12))
+def test_holm_is_no_smaller_than_raw_and_keeps_the_order(raw: list[float | None]) -> None:
+    adjusted = stats.holm(raw)
+    assert [p is None for p in adjusted] == [p is None for p in raw]
+    both = sorted((p, q) for p, q in zip(raw, adjusted, strict=True) if p is not None and q is not None)
+    # p times an integer is rounded once, hence the hair's breadth.
+    assert all(p * (1 - 1e-12) <= q <= 1 for p, q in both)
+    assert all(earlier[1] <= later[1] for earlier, later in itertools.pairwise(both))
+
+
+def test_minimum_detectable_by_hand() -> None:
+    assert stats.minimum_detectable(0.01, 1e9) == pytest.approx(0.01 * (1.959964 + 0.841621), abs=1e-7)
+    assert stats.minimum_detectable(0.01, 4) == pytest.approx(0.01 * (2.776445 + 0.940965), abs=1e-7)
+
+
+PLAIN = stats.Difference(0.1, 0.05, 0.15, 0.001, 8.0, 0.02, Kind.CROSSED, 5)
+
+
+@pytest.mark.parametrize(
+    ("difference", "holm_p", "word"),
+    [
+        (PLAIN, 0.0499, Verdict.A_BETTER),
+        (replace(PLAIN, delta=-0.1), 0.0499, Verdict.B_BETTER),
+        (PLAIN, 0.05, Verdict.UNDECIDED),
+        (replace(PLAIN, seeds=3), 0.01, Verdict.A_BETTER),
+        (replace(PLAIN, seeds=2), 0.01, Verdict.UNDECIDED),
+        (PLAIN, None, Verdict.UNTESTED),
+        (replace(PLAIN, kind=Kind.DEGENERATE), 0.01, Verdict.UNTESTED),
+        (replace(PLAIN, kind=Kind.UNTESTED), 0.01, Verdict.UNTESTED),
+    ],
+)
+def test_verdict(difference: stats.Difference, holm_p: float | None, word: Verdict) -> None:
+    assert stats.verdict(difference, holm_p) is word
+
+
+def test_two_seeds_are_tested_but_claim_nothing_of_methods() -> None:
+    result = stats.crossed_test(A, B)
+    assert result.note == "2 seeds; a claim on methods needs 3 of each"
+
+
+def test_verdicts_print_as_the_words_of_the_table() -> None:
+    assert [str(word) for word in Verdict] == ["A > B", "B > A", "undecided", "untested"]
+
+
+# --- error rates, simulated ----------------------------------------------------------------------
+
+REPLICATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Design:
+    """Two models on the same items: probit difficulty, seed effects, and an interaction.
+
+    ``seed_sd`` is the standard deviation of a training run's expected score, in points, about a
+    mean of one half; ``gain`` is the true difference, in points.
+    """
+
+    seeds: int
+    seed_sd: float
+    items: int = 400
+    cluster_size: int = 1
+    gain: float = 0.0
+
+    def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, NDArray[np.str_]]:
+        difficulty = 1.5 * rng.standard_normal(self.items // self.cluster_size)
+        names = np.arange(len(difficulty)).repeat(self.cluster_size)
+        # Each model finds other clusters hard, though both are equally good on all that could be drawn.
+        models = [difficulty + 0.5 * rng.standard_normal(len(difficulty)) for _ in range(2)]
+        spread = (1.5**2 + 0.5**2 + 1) ** 0.5
+        points = spread / 0.3989 / 100  # slope of the normal distribution function at its centre
+        shifts = points * (self.seed_sd * rng.standard_normal((2, self.seeds, 1)) + [[[self.gain]], [[0]]])
+        noise = rng.standard_normal((2, self.seeds, self.items))
+        a, b = (
+            (model[names] + shift + rest > 0).astype(float)
+            for model, shift, rest in zip(models, shifts, noise, strict=True)
+        )
+        return a, b, names.astype(str)
+
+    def replications(self, count: int = REPLICATIONS) -> Iterator[tuple[Floats, Floats, NDArray[np.str_]]]:
+        rng = np.random.default_rng(20240601)
+        return (self.draw(rng) for _ in range(count))
+
+
+QUIET = Design(seeds=3, seed_sd=2.4)
+NOISY = Design(seeds=5, seed_sd=5.2)
+CLUSTERED = Design(seeds=5, seed_sd=2.4, cluster_size=4)
+
+
+def crossed_rate(design: Design) -> float:
+    """Share of replications in which the crossed test has p < 0.05."""
+    found = [
+        stats.crossed_test(stats.cluster_means(a, names), stats.cluster_means(b, names)).p
+        for a, b, names in design.replications()
+    ]
+    return float(np.mean([p is not None and p < 0.05 for p in found]))
+
+
+def mcnemar_rate(design: Design) -> float:
+    """Share of replications in which one seed's McNemar test has p < 0.05."""
+    return float(np.mean([stats.mcnemar(a[0], b[0]).p < 0.05 for a, b, _ in design.replications()]))
+
+
+def coverage(design: Design) -> float:
+    """Share of replications in which the cell's interval holds the method's true score, one half."""
+    cells = [stats.cell_interval(stats.cluster_means(a, names)) for a, _, names in design.replications()]
+    return float(np.mean([cell.low <= 0.5 <= cell.high for cell in cells]))
+
+
+@pytest.mark.parametrize("design", [QUIET, NOISY, CLUSTERED])
+def test_equal_methods_are_called_different_in_at_most_six_of_a_hundred(design: Design) -> None:
+    assert 0.005 < crossed_rate(design) <= 0.06
+
+
+def test_the_simulation_has_the_seed_noise_that_misleads_mcnemar() -> None:
+    assert mcnemar_rate(QUIET) > 0.10
+    assert mcnemar_rate(NOISY) > 0.35
+
+
+def test_five_seeds_find_a_gain_of_twelve_points() -> None:
+    assert crossed_rate(replace(QUIET, seeds=5, gain=12)) > 0.9
+
+
+@pytest.mark.parametrize("design", [QUIET, NOISY, CLUSTERED])
+def test_a_cell_s_interval_covers_the_true_score(design: Design) -> None:
+    assert 0.93 < coverage(design) < 0.995
+
+
+# --- the documentation ---------------------------------------------------------------------------
+
+
+def test_every_number_in_the_examples_of_the_documentation_is_what_comes_out() -> None:
+    page = Path(__file__).parents[1] / "docs" / "statistics.md"
+    outcome = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert outcome.attempted > 10
+    assert outcome.failed == 0
+
+
+def _print_rates() -> None:
+    print("seeds  seed SD  cluster size  McNemar, one seed  crossed test  coverage of a cell")
+    for design in (QUIET, NOISY, CLUSTERED):
+        rates = mcnemar_rate(design), crossed_rate(design), coverage(design)
+        shown = "  ".join(f"{100 * rate:.1f} %" for rate in rates)
+        print(f"{design.seeds}  {design.seed_sd}  {design.cluster_size}  {shown}")
+
+
+if __name__ == "__main__":
+    _print_rates()

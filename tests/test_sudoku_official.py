@@ -1,0 +1,292 @@
+"""The official and the hub source of the Sudoku task."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from trm_bench.harness.errors import DataError, EnvironmentError_
+from trm_bench.harness.puzzles import PuzzleSet, TaskData
+from trm_bench.harness.specs import BuildRequest
+from trm_bench.plugins.sudoku import hub, official
+from trm_bench.plugins.sudoku.augment import SudokuSymmetries
+from trm_bench.plugins.sudoku.board import BLANK, Shape
+from trm_bench.plugins.sudoku.generate import RECIPES, generate
+from trm_bench.plugins.sudoku.solver import solve
+from trm_bench.plugins.sudoku.symmetry import invariants
+from trm_bench.plugins.sudoku.task import build
+
+NINE = Shape(3, 3)
+HEADER = "source,question,answer,rating\n"
+Row = tuple[str, str]
+
+
+def text(tokens: np.ndarray) -> str:
+    return "".join(".123456789"[token - 1] for token in tokens)
+
+
+@cache
+def made() -> PuzzleSet:
+    """9×9 puzzles with 40 givens: quick to make."""
+    return generate(replace(RECIPES["lite"], givens=40, train=60, validation=0, test=0), 5).train
+
+
+def row(n: int) -> Row:
+    return text(made().inputs[n]), text(made().targets[n])
+
+
+def lines(*rows: Row) -> str:
+    return "".join(f"somewhere,{question},{answer},3\n" for question, answer in rows)
+
+
+def write(folder: Path, train: str | None = None, test: str | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    if train is not None:
+        (folder / "train.csv").write_text(train)
+    if test is not None:
+        (folder / "test.csv").write_text(test)
+    return folder
+
+
+def good(folder: Path) -> Path:
+    return write(folder, HEADER + lines(*map(row, range(40))), HEADER + lines(*map(row, range(40, 60))))
+
+
+def build_from(folder: Path | None, seed: int = 0) -> TaskData:
+    return build(BuildRequest("lite", seed=seed, source="official", folder=folder))
+
+
+def changed(string: str, at: int, character: str) -> str:
+    return string[:at] + character + string[at + 1 :]
+
+
+def test_rows_are_read_with_their_tokens_ids_and_files(tmp_path):
+    data = build_from(good(tmp_path))
+    assert (len(data.train), len(data.validation), len(data.test)) == (36, 4, 20)
+    assert data.test.ids.tolist() == [f"test/{n}" for n in range(20)]
+    assert np.array_equal(data.test.inputs, made().inputs[40:60])
+    assert np.array_equal(data.test.targets, made().targets[40:60])
+    train_file, test_file = data.source.files
+    digest = hashlib.sha256((tmp_path / "train.csv").read_bytes()).hexdigest()
+    assert (train_file.name, train_file.sha256, train_file.rows) == ("train.csv", digest, 40)
+    assert (test_file.name, test_file.rows) == ("test.csv", 20)
+    assert data.source.caveats == ()
+    assert any("validation: 4 of the 40 train rows" in note for note in data.source.notes)
+    assert any("test: 20 rows; the official test split has 422786" in note for note in data.source.notes)
+
+
+def test_the_seed_chooses_the_validation_rows_and_nothing_else(tmp_path):
+    good(tmp_path)
+    first, again, other = (build_from(tmp_path, seed) for seed in (0, 0, 1))
+    assert first.validation.fingerprint() == again.validation.fingerprint()
+    assert first.validation.fingerprint() != other.validation.fingerprint()
+    assert first.test.fingerprint() == other.test.fingerprint()
+    together = {*first.train.ids.tolist(), *first.validation.ids.tolist()}
+    assert together == {f"train/{n}" for n in range(40)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "train", "validation"),
+    [(2, 1, 1), (639, 576, 63), (640, 576, 64), (1000, 936, 64), (1063, 999, 64), (1064, 1000, 64),
+     (1100, 1000, 100), (5000, 1000, 100)],
+)  # fmt: skip
+def test_sizes_of_train_and_validation(rows, train, validation):
+    for_train, for_validation, note = official.choose(rows, seed=3)
+    assert (len(for_train), len(for_validation)) == (train, validation)
+    assert not set(for_train.tolist()) & set(for_validation.tolist())
+    assert str(rows) in note
+
+
+def test_columns_are_found_by_header_or_by_position(tmp_path):
+    question, answer = row(0)
+    swapped = tmp_path / "swapped_train.csv.gz"
+    swapped.write_bytes(gzip.compress(f"Answer,rating,Question\n{answer},1,{question}\n".encode()))
+    bare = tmp_path / "bare_train.csv"
+    bare.write_text(lines((question.replace(".", "0"), answer)))
+    for path in (swapped, bare):
+        rows = official.read_rows([path])
+        assert text(rows.questions[0]) == question
+        assert text(rows.answers[0]) == answer
+        assert rows.ids.tolist() == [path.name.split(".")[0] + "/0"]
+
+
+def test_several_files_of_a_split_are_read_in_the_order_of_their_names(tmp_path):
+    folder = good(tmp_path)
+    (folder / "a_test.csv").write_text(lines(row(0)))
+    assert build_from(folder).test.ids.tolist()[:2] == ["a_test/0", "test/0"]
+    assert [path.name for path in official.files(folder)] == ["train.csv", "a_test.csv", "test.csv"]
+
+
+def test_a_test_puzzle_symmetric_to_a_training_puzzle_is_a_caveat(tmp_path):
+    moved = SudokuSymmetries(NINE).variants(3, np.arange(40), np.ones(40, np.int64))
+    questions, answers = moved.apply(made().inputs[:40]), moved.apply(made().targets[:40])
+    turned = [(text(q), text(a)) for q, a in zip(questions, answers, strict=True)]
+    write(tmp_path, lines(*map(row, range(40))), lines(*turned, row(50)))
+    assert build_from(tmp_path).source.caveats == (
+        "36 of 41 test puzzles are symmetric to a training puzzle",
+        "4 of 41 test puzzles are symmetric to a validation puzzle",
+    )
+
+
+BAD_ROWS = {
+    "the question has 80 characters, not 81": lambda q, a: (q[:-1], a),
+    "the answer has 82 characters, not 81": lambda q, a: (q, a + "1"),
+    "wrong character 'x' in the question": lambda q, a: (changed(q, 5, "x"), a),
+    "wrong character '.' in the answer": lambda q, a: (q, changed(a, 5, ".")),
+    "the answer repeats a digit in a row, column or box": lambda q, a: (q, changed(a, 0, a[1])),
+    "the answer changes a given of the question": lambda q, a: (q, a.translate(str.maketrans("12", "21"))),
+    "the question has several solutions": lambda q, a: ("." * 81, a),
+    "the question has 0 characters": lambda q, a: ("", ""),
+    "repeats the question of ": lambda q, a: None,
+}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("message", list(BAD_ROWS))
+def test_a_bad_row_is_named_by_file_and_line(tmp_path, split, message):
+    folder = good(tmp_path)
+    first = 0 if split == "train" else 40
+    rows = [row(n) for n in range(first, first + 15)]
+    rows[6] = BAD_ROWS[message](*rows[6]) or rows[0]
+    (folder / f"{split}.csv").write_text(HEADER + lines(*rows))
+    with pytest.raises(DataError) as caught:
+        build_from(folder)
+    assert f"{split}.csv, line 8: {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,question,b\n", "train.csv, line 1: the header needs the columns question and answer"),
+        (HEADER.encode() + b"one,two\n", "train.csv, line 2: only 2 columns"),
+        (HEADER.encode(), "train.csv: no rows"),
+        (b"\xff\xfe\x00", "train.csv: not readable"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, content, message):
+    (good(tmp_path) / "train.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        build_from(tmp_path)
+
+
+def test_a_file_that_is_not_gzip_is_named(tmp_path):
+    (good(tmp_path) / "more_train.csv.gz").write_bytes(b"plain")
+    with pytest.raises(DataError, match=r"more_train\.csv\.gz: not readable"):
+        build_from(tmp_path)
+
+
+def test_what_is_missing_in_the_folder_is_said(tmp_path):
+    with pytest.raises(DataError, match="needs --data FOLDER"):
+        build_from(None)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        official.files(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"no train file; looked for names with 'train' that end in \.csv"):
+        official.files(write(tmp_path / "a", test=lines(row(0))))
+    with pytest.raises(DataError, match="no test file"):
+        official.files(write(tmp_path / "b", train=lines(row(0))))
+    (tmp_path / "b" / "train_test.csv").write_text("")
+    with pytest.raises(DataError, match="both train and test"):
+        official.files(tmp_path / "b")
+
+
+def test_one_train_row_is_too_few(tmp_path):
+    write(tmp_path, lines(row(0)), lines(row(1)))
+    with pytest.raises(DataError, match="one row cannot be both"):
+        build_from(tmp_path)
+
+
+# --- the hub -------------------------------------------------------------------------------------
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def fake_hub(tmp_path, monkeypatch):
+    """A huggingface_hub that knows one commit; gives the list of calls."""
+    folder = good(tmp_path / "cache")
+    calls: list[tuple[str, ...]] = []
+
+    class HfApi:
+        def dataset_info(self, repo: str, *, revision: str) -> SimpleNamespace:
+            calls.append(("info", repo, revision))
+            if revision not in ("main", COMMIT):
+                raise RuntimeError("404")
+            return SimpleNamespace(sha=COMMIT)
+
+    def hf_hub_download(repo: str, name: str, *, repo_type: str, revision: str) -> str:
+        calls.append((repo, name, repo_type, revision))
+        return str(folder / name)
+
+    module = SimpleNamespace(HfApi=HfApi, hf_hub_download=hf_hub_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return calls
+
+
+def from_hub(**options: str) -> TaskData:
+    return build(BuildRequest("paper", seed=0, source="hub", options=options))
+
+
+def test_the_hub_files_are_taken_at_the_resolved_commit(fake_hub):
+    data = from_hub()
+    assert fake_hub == [
+        ("info", hub.DATASET, "main"),
+        (hub.DATASET, "train.csv", "dataset", COMMIT),
+        (hub.DATASET, "test.csv", "dataset", COMMIT),
+    ]
+    assert COMMIT in data.source.summary
+    assert len(data.test) == 20
+
+
+def test_only_an_unpinned_revision_is_a_caveat(fake_hub):
+    assert any("not pinned: 'main'" in caveat for caveat in from_hub().source.caveats)
+    assert from_hub(revision=COMMIT).source.caveats == ()
+
+
+def test_an_unknown_revision_is_an_error_of_the_environment(fake_hub):
+    with pytest.raises(EnvironmentError_, match="at revision 'v9' from the hub: 404"):
+        from_hub(revision="v9")
+
+
+def test_a_missing_package_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(EnvironmentError_, match=r"pip install 'trm-bench\[hub\]'"):
+        from_hub()
+
+
+# --- the real rows -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sudoku_data() -> Path:
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("TRM_BENCH_DATA_DIR", root.parent / "shared" / "data")) / "sudoku"
+    if not folder.is_dir():
+        pytest.skip(f"no data in {folder}; set TRM_BENCH_DATA_DIR")
+    return folder
+
+
+def test_the_official_train_rows_are_solved_and_are_all_different(sudoku_data):
+    names = ["sudoku-extreme_train_1k.csv.gz", "sudoku-extreme_officialmix_dev_500.csv.gz"]
+    rows = official.read_rows([sudoku_data / name for name in names])
+    solved = solve(NINE, rows.questions)
+    assert np.array_equal(solved.answers, rows.answers)
+    assert (solved.solutions == 1).all()
+    assert len(np.unique(invariants(NINE, rows.questions))) == 1500
+    assert np.median(solved.guesses[:1000]) > 50
+
+
+def test_a_question_with_several_solutions_is_refused(sudoku_data, tmp_path):
+    questions = gzip.decompress((sudoku_data / "multi_solution_500.txt.gz").read_bytes()).decode().split()
+    tokens = np.array([[BLANK if c in ".0" else int(c) + 1 for c in questions[0]]], np.uint8)
+    answer = text(solve(NINE, tokens).answers[0])
+    (good(tmp_path) / "test.csv").write_text(lines(row(50), (questions[0], answer)))
+    with pytest.raises(DataError, match=r"test\.csv, line 2: the question has several solutions"):
+        build_from(tmp_path)
