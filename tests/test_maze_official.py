@@ -60,9 +60,8 @@ def test_a_folder_becomes_three_splits_with_named_files(folder):
     assert data.validation.ids[0].startswith("validation/train/")
     assert data.source.kind == "official"
     assert data.source.caveats == ()
-    assert (
-        "validation is 2 of the 20 official train rows, chosen with seed 0; train has 18" in data.source.notes
-    )
+    note = "validation is 2 of the 20 official train rows, chosen with seed 0; train has 18"
+    assert note in data.source.notes
     expected = [("train.csv", 20), ("my_test.csv.gz", 5)]
     assert [(file.name, file.rows) for file in data.source.files] == expected
     assert data.source.files[0].sha256 == hashlib.sha256((folder / "train.csv").read_bytes()).hexdigest()

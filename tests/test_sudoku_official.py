@@ -143,9 +143,9 @@ BAD_ROWS = {
     "wrong character '.' in the answer": lambda q, a: (q, changed(a, 5, ".")),
     "the answer repeats a digit in a row, column or box": lambda q, a: (q, changed(a, 0, a[1])),
     "the answer changes a given of the question": lambda q, a: (q, a.translate(str.maketrans("12", "21"))),
-    "the question has several solutions": lambda q, a: ("." * 81, a),
-    "the question has 0 characters": lambda q, a: ("", ""),
-    "repeats the question of ": lambda q, a: None,
+    "the question has several solutions": lambda _, a: ("." * 81, a),
+    "the question has 0 characters": lambda *_: ("", ""),
+    "repeats the question of ": lambda *_: None,
 }
 
 

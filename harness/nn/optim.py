@@ -48,14 +48,16 @@ class AdamATan2(torch.optim.Optimizer):
         m = [self.state[p]["m"] for p in params]
         v = [self.state[p]["v"] for p in params]
         lr, (beta1, beta2) = group["lr"], group["betas"]
+        # The order of these operations is the one that gives the golden vectors bit for bit; another
+        # one differs by rounding, which the sign-like update soon makes visible.
         torch._foreach_lerp_(m, grads, 1 - beta1)
-        torch._foreach_mul_(v, beta2)
-        torch._foreach_addcmul_(v, grads, grads, 1 - beta2)
+        torch._foreach_lerp_(v, torch._foreach_mul(grads, grads), 1 - beta2)
         scale = torch._foreach_sqrt(v)
         torch._foreach_div_(scale, math.sqrt(1 - beta2**t))
         update = [torch.atan2(a, b) for a, b in zip(m, scale, strict=True)]
+        torch._foreach_mul_(update, lr / (1 - beta1**t))
         torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
-        torch._foreach_add_(params, update, alpha=-lr / (1 - beta1**t))
+        torch._foreach_sub_(params, update)
 
 
 class SignSGD:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from ...harness.errors import DataError
 from ...harness.puzzles import Tokens
 from ...harness.randomness import named_seed
 from ...harness.specs import Progress, silent
@@ -29,6 +30,8 @@ Draw = Callable[[Dice], Tokens]
 
 _HARD_DRAWS = 4096
 _SMALL_DRAWS = 16_384
+_PATIENCE = 200
+"""Chunks in a row without a new maze after which there are none left to find."""
 
 
 def _draw_hard_chunk(dice: Dice) -> Tokens:
@@ -52,10 +55,15 @@ def generate(
     No two share a wall map, also not after a turn or a reflection. The first n of a larger
     ``count`` are the mazes of ``count=n``. ``workers`` is the number of threads, by default the
     number of processors this process may use; it does not change the result.
+
+    Raises:
+        DataError: if the mazes of this shape seem to have run out.
     """
     found: list[Tokens] = []
     keys: set[bytes] = set()
+    barren = 0
     for chunk in _chunks(shape, seed, workers or _processors()):
+        before = len(found)
         for question, key in zip(chunk, canonical_walls(chunk, shape.side).tolist(), strict=True):
             if key not in keys and len(found) < count:
                 keys.add(key)
@@ -63,6 +71,9 @@ def generate(
         progress(len(found), count, "mazes")
         if len(found) == count:
             break
+        barren = barren + 1 if len(found) == before else 0
+        if barren == _PATIENCE:
+            raise DataError(f"only {before} different {shape.side}x{shape.side} mazes found, not {count}")
     questions = np.stack(found)
     return questions, solve_all(questions, shape.side, shape.side)
 

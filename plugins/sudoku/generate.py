@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...harness.augment import Ints
+from ...harness.errors import DataError
 from ...harness.puzzles import PuzzleSet, Tokens
 from ...harness.randomness import hashed, named_seed
 from ...harness.specs import Progress, silent
@@ -24,6 +25,8 @@ from .threads import for_chunks
 VERSION = 1
 CHUNK = 4
 BLANKS_6X6 = 18
+FUTILE = 100
+"""Candidates per wanted puzzle after which a split is given up."""
 
 GUESSES = (
     # (low, high, how many of the official 1000 training rows have low <= mean guesses < high)
@@ -83,7 +86,11 @@ class Splits:
 
 
 def generate(recipe: Recipe, seed: int, progress: Progress = silent, workers: int = 0) -> Splits:
-    """Make the three splits, in the order of their names in `Splits`."""
+    """Make the three splits, in the order of their names in `Splits`.
+
+    Raises:
+        DataError: there are too few puzzles that are not symmetric; never for `RECIPES`.
+    """
     seen: set[int] = set()
     return Splits(
         _split(recipe, seed, "train", recipe.train, seen, progress, workers),
@@ -102,6 +109,8 @@ def _split(
     ids: list[str] = []
     tried = 0
     while len(ids) < count:
+        if tried > count * FUTILE:
+            raise DataError(f"only {len(ids)} of {count} {split} puzzles that are not symmetric were found")
         indices = np.arange(tried, tried + count - len(ids))
         tried += len(indices)
         made, grids = candidates(recipe, stream, indices, progress, f"sudoku {split}", workers)

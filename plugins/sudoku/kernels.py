@@ -228,15 +228,15 @@ def random_grid(state: State, work: Ints32, units: Ints32, peers: Ints32, grid: 
         stuck = False
         for cell in order:
             while masks[cell] & (masks[cell] - 1) and not stuck:
-                bit = 1 << below(state, units.shape[1])
-                if masks[cell] & bit:
-                    masks[cell] = bit
+                drawn = 1 << below(state, units.shape[1])
+                if masks[cell] & drawn:
+                    masks[cell] = drawn
                     todo[0] = cell
                     stuck = not settle(masks, todo, 1, units, peers)
             if stuck:
                 break
-    for cell in range(len(grid)):
-        grid[cell] = digit_of(masks[cell])
+    for at in range(len(grid)):
+        grid[at] = digit_of(masks[at])
 
 
 @_compiled

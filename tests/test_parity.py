@@ -1,0 +1,214 @@
+"""Parity with golden vectors that the public reference implementation computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import PARITY
+from reference_names import load_reference, our_name
+from safetensors.torch import load_file
+from torch import Tensor
+
+from trm_bench.harness.examples import Batch
+from trm_bench.harness.nn.embedding import PuzzleEmbedding
+from trm_bench.harness.nn.loss import step_loss
+from trm_bench.harness.nn.optim import AdamATan2, SignSGD
+from trm_bench.harness.puzzles import PAD, TaskInfo
+from trm_bench.harness.reasoner import Reasoner
+from trm_bench.harness.supervision import Slots, continue_target
+from trm_bench.hrm_baseline.config import HRMConfig
+from trm_bench.hrm_baseline.model import HRM
+from trm_bench.plugins.controls.config import LoopedConfig
+from trm_bench.plugins.controls.transformers import LoopedTransformer
+from trm_bench.trm.config import TRMConfig
+from trm_bench.trm.model import TRM
+
+CASES = sorted(path.stem for path in PARITY.glob("*.json"))
+TOLERANCE = 1e-4
+
+
+def build(config: dict[str, Any]) -> Reasoner:
+    """Our model for a configuration in the reference's words."""
+    task = TaskInfo(
+        "parity", "mini", 1, config["seq_len"], config["vocab_size"], config["num_puzzle_identifiers"]
+    )
+    sizes = {
+        "hidden": config["hidden_size"],
+        "heads": config["num_heads"],
+        "expansion": config["expansion"],
+        "supervision": config["halt_max_steps"],
+    }
+    if "L_cycles" not in config:
+        return LoopedTransformer(LoopedConfig(**sizes, blocks=config["H_layers"]), task)
+    if "mlp_t" not in config:
+        blocks = {"h_blocks": config["H_layers"], "l_blocks": config["L_layers"]}
+        cycles = {"h_cycles": config["H_cycles"], "l_cycles": config["L_cycles"]}
+        return HRM(HRMConfig(**sizes, **blocks, **cycles), task)
+    return TRM(
+        TRMConfig(
+            **sizes,
+            mixer="mlp" if config["mlp_t"] else "attention",
+            blocks=config["L_layers"],
+            cycles=config["H_cycles"],
+            updates=config["L_cycles"],
+            prefix=config["puzzle_emb_len"],
+        ),
+        task,
+    )
+
+
+class Offered:
+    """The reference offers a whole batch at each step; a free slot takes the row of its own number."""
+
+    def __init__(self, batch: Batch, halted: Tensor):
+        self.batch, self.rows = batch, halted.nonzero().squeeze(1)
+
+    def take(self, count: int) -> Batch:
+        assert count == len(self.rows)
+        parts = (self.batch.inputs, self.batch.targets, self.batch.puzzle_ids, self.batch.least)
+        return Batch(*(part[self.rows] for part in parts))
+
+
+class Case:
+    """One golden case: its configuration, tensors, and our model loaded with its first weights."""
+
+    def __init__(self, name: str):
+        content = json.loads((PARITY / f"{name}.json").read_text())
+        self.config, self.training = content["config"], content["train"]
+        self.eval_steps = content["eval_steps"]
+        self.tensors = load_file(PARITY / f"{name}.safetensors")
+        self.model = build(self.config)
+        load_reference(self.model, self.group("init."))
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
+
+    def batch(self, step: int) -> Batch:
+        part = self.group(f"batch{step}.")
+        labels = part["labels"].long()
+        targets = torch.where(labels == -100, PAD, labels)
+        ids = part["puzzle_identifiers"].long()
+        return Batch(part["inputs"].long(), targets, ids, torch.ones_like(ids))
+
+
+def close(ours: Tensor, theirs: Tensor, what: str) -> None:
+    scale = max(float(theirs.abs().max()), 1e-6)
+    error = float((ours.detach() - theirs).abs().max()) / scale
+    assert error < TOLERANCE, f"{what}: relative error {error:.1e}"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in a fixed order: with one thread the training cases come out bit for bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=CASES or [None])
+def case(request: pytest.FixtureRequest) -> Case:
+    if request.param is None:
+        pytest.skip(f"no golden vectors at {PARITY} (set TRM_BENCH_PARITY_DIR)")
+    return Case(request.param)
+
+
+def test_parity_of_evaluation(case: Case) -> None:
+    """Logits, Q logits and states of every supervision step from a fresh state."""
+    model, batch = case.model.eval(), case.batch(0)
+    state = model.initial_state(len(batch.inputs))
+    for step in range(case.eval_steps):
+        with torch.no_grad():
+            state, output = model(state, batch.inputs, batch.puzzle_ids)
+        golden = case.group(f"eval.step{step}.")
+        close(output.logits, golden["logits"], f"logits at {step}")
+        assert output.q_halt is not None
+        assert output.q_continue is not None
+        close(output.q_halt, golden["q_halt_logits"], f"q_halt at {step}")
+        close(output.q_continue, golden["q_continue_logits"], f"q_continue at {step}")
+        for ours, theirs in zip(state, ("z_H", "z_L"), strict=False):
+            close(ours, golden[theirs], f"{theirs} at {step}")
+
+
+def test_parity_of_training(case: Case) -> None:
+    """Losses, halting, slot replacement, first gradients and the weights after all optimiser steps."""
+    model, training = case.model.train(), case.training
+    size = case.config["batch_size"]
+    optimiser = AdamATan2(
+        model.parameters(), training["lr"], training["weight_decay"], tuple(training["betas"])
+    )
+    embeddings = [module for module in model.modules() if isinstance(module, PuzzleEmbedding)]
+    embedding_optimiser = SignSGD(embeddings, training["puzzle_emb_lr"], training["puzzle_emb_weight_decay"])
+    slots = Slots(model, size, case.config["seq_len"], torch.device("cpu"))
+    for step, golden in enumerate(training["history"]):
+        assert slots.halted.tolist() == golden["replaced"], f"replaced at {step}"
+        slots.refill(Offered(case.batch(step), slots.halted))
+        state, output = model(slots.state, slots.inputs, slots.puzzle_ids)
+        target = continue_target(slots, state)
+        loss = step_loss(output, slots.targets, target)
+        check_outputs(case.group(f"train.step{step}."), output.logits, output.q_halt, target)
+        check_losses(golden, loss, step)
+        (loss.total / size).backward()
+        if step == 0:
+            check_gradients(case, model, embeddings)
+        optimiser.step()
+        embedding_optimiser.step(training["puzzle_emb_lr"])
+        optimiser.zero_grad()
+        slots.advance(state, output)
+        assert slots.steps.tolist() == golden["steps"], f"steps at {step}"
+        assert slots.halted.tolist() == golden["halted"], f"halted at {step}"
+    ours = model.state_dict()
+    for name, value in case.group("final.").items():
+        close(ours[our_name(name, model)], value, f"final {name}")
+
+
+def check_outputs(golden: dict[str, Tensor], logits: Tensor, q_halt: Tensor | None, target: Tensor | None) -> None:
+    close(logits, golden["logits"], "training logits")
+    assert q_halt is not None
+    close(q_halt, golden["q_halt_logits"], "training q_halt")
+    if "target_q_continue" in golden:
+        assert target is not None
+        close(target, golden["target_q_continue"], "target of q_continue")
+
+
+def check_losses(golden: dict[str, Any], loss: Any, step: int) -> None:
+    parts = {
+        "loss": loss.total,
+        "lm_loss": loss.answer,
+        "q_halt_loss": loss.halt,
+        "q_continue_loss": loss.halt_continue,
+    }
+    for name, value in parts.items():
+        assert float(value.detach()) == pytest.approx(golden[name], rel=TOLERANCE, abs=1e-6), f"{name} at {step}"
+
+
+def check_gradients(case: Case, model: Reasoner, embeddings: list[PuzzleEmbedding]) -> None:
+    parameters = dict(model.named_parameters())
+    golden = case.group("grad0.")
+    rows = embeddings[0].looked_up
+    assert rows is not None
+    assert rows[1].grad is not None
+    close(rows[1].grad, golden.pop("puzzle_emb_local"), "gradient of the puzzle embedding")
+    for name, value in golden.items():
+        gradient = parameters[our_name(name, model)].grad
+        ours = torch.zeros_like(value) if gradient is None else gradient
+        close(ours, value, f"gradient of {name}")
+
+
+def test_parity_folder_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder comes from TRM_BENCH_PARITY_DIR, so that further golden vectors can be tried."""
+    import importlib
+
+    import conftest
+
+    monkeypatch.setenv("TRM_BENCH_PARITY_DIR", str(tmp_path))
+    try:
+        assert importlib.reload(conftest).PARITY == tmp_path
+    finally:
+        monkeypatch.undo()
+        importlib.reload(conftest)
