@@ -193,12 +193,16 @@ class _CellRun:
         records = score(self.host, self.task, self.job.prepared, test, predictions)
         weights = None
         if self.spec.trained:
-            weights = save({name: value.contiguous().cpu() for name, value in self.model.state_dict().items()})
+            weights = save(
+                {name: value.contiguous().cpu() for name, value in self.model.state_dict().items()}
+            )
         update = {
             "ledger": ledger,
             "finished": now(),
             "validation": [dict(line) for line in curve],
-            "weights": f"average of the weights (EMA {self.training.ema:g})" if self.training.ema else "final",
+            "weights": f"average of the weights (EMA {self.training.ema:g})"
+            if self.training.ema
+            else "final",
         }
         return manifest.model_copy(update=update), records, weights
 
@@ -294,4 +298,13 @@ def score(
     ]
 
 
-__all__ = ["CellJob", "Flops", "count_parameters", "exact_share", "failed", "first_manifest", "run_cell", "score"]
+__all__ = [
+    "CellJob",
+    "Flops",
+    "count_parameters",
+    "exact_share",
+    "failed",
+    "first_manifest",
+    "run_cell",
+    "score",
+]

@@ -55,7 +55,9 @@ class Prepared:
             with np.load(path, allow_pickle=False) as arrays:
                 puzzles = PuzzleSet(*(arrays[name] for name in _ARRAYS))
         except Exception as error:
-            raise DataError(f"{path}: cannot be read ({error}); delete {self.folder} and run again") from error
+            raise DataError(
+                f"{path}: cannot be read ({error}); delete {self.folder} and run again"
+            ) from error
         if puzzles.fingerprint() != self.fingerprints[split]:
             raise DataError(f"{path}: not what was written; delete {self.folder} and run again")
         return puzzles
@@ -76,9 +78,13 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
     """
     spec = part.spec
     if request.scale not in spec.scales:
-        raise UsageError(f"task {spec.name!r} has no scale {request.scale!r}; {nearest(request.scale, spec.scales)}")
+        raise UsageError(
+            f"task {spec.name!r} has no scale {request.scale!r}; {nearest(request.scale, spec.scales)}"
+        )
     if request.source not in spec.sources:
-        raise UsageError(f"task {spec.name!r} has no source {request.source!r}; {nearest(request.source, spec.sources)}")
+        raise UsageError(
+            f"task {spec.name!r} has no source {request.source!r}; {nearest(request.source, spec.sources)}"
+        )
     folder = cache_root() / "data" / f"{spec.name}-{request.scale}-{_key(part, request)}"
     if not (folder / "data.json").is_file():
         _write(folder, spec.build(request))
@@ -115,7 +121,9 @@ def _write(folder: Path, data: TaskData) -> None:
         meta: dict[str, Any] = {"info": asdict(data.info), "source": asdict(data.source)}
         for split in SPLITS:
             puzzles: PuzzleSet = getattr(data, split)
-            np.savez_compressed(scratch / f"{split}.npz", **{name: getattr(puzzles, name) for name in _ARRAYS})
+            np.savez_compressed(
+                scratch / f"{split}.npz", **{name: getattr(puzzles, name) for name in _ARRAYS}
+            )
             meta.setdefault("fingerprints", {})[split] = puzzles.fingerprint()
             meta.setdefault("counts", {})[split] = len(puzzles)
         (scratch / "data.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")

@@ -29,7 +29,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Exploration:
-    """With probability ``probability`` an example must take at least U{2..``most``} steps (HRM, section 2)."""
+    """With ``probability``, an example must take at least U{2..``most``} steps (HRM, section 2)."""
 
     probability: float
     most: int
@@ -85,8 +85,8 @@ class ExampleStream:
 
     def take(self, count: int) -> Batch:
         """The next ``count`` draws."""
-        parts = []
-        while count:
+        parts: list[Batch] = []
+        while count or not parts:
             offset = self.taken - self._start
             if offset == self._block:
                 self._start, offset = self.taken, 0

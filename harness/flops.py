@@ -56,7 +56,7 @@ def count_flops(model: Reasoner, cells: int) -> Flops:
             state, output = probe(slots.state, slots.inputs, slots.puzzle_ids)
             loss = step_loss(output, slots.targets, continue_target(slots, state))
             if loss.total.requires_grad:
-                loss.total.backward()
+                loss.total.backward()  # type: ignore[no-untyped-call]
         probe.eval()
         with torch.no_grad(), FlopCounterMode(display=False) as inference:
             probe(slots.state, slots.inputs, slots.puzzle_ids)

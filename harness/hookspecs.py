@@ -98,7 +98,7 @@ def trm_bench_register_reporters() -> Iterable[ReporterSpec]:  # type: ignore[em
     Example:
         >>> from trm_bench import ReporterSpec, hookimpl
         >>> def render(report):
-        ...     return "\\n".join(table.title for table in report.tables)
+        ...     return " | ".join(table.title for table in report.tables)
         >>> @hookimpl
         ... def trm_bench_register_reporters():
         ...     return [ReporterSpec("titles", "only the titles", render=render)]

@@ -136,7 +136,9 @@ class RunWatch:
             self.last_plain = time.monotonic()
             active = [cell for cell in self.began if cell not in self.ended]
             shown = ", ".join(f"{cell} {self.share[cell]:.0%}" for cell in active)
-            self.out.print(f"{len(self.ended)} of {len(self.work)} cells done; {shown}; {note}", soft_wrap=True)
+            self.out.print(
+                f"{len(self.ended)} of {len(self.work)} cells done; {shown}; {note}", soft_wrap=True
+            )
 
     def seconds_left(self) -> float | None:
         """Seconds until the last cell ends; None until something is known."""

@@ -53,7 +53,9 @@ class PuzzleSet:
     def __post_init__(self) -> None:
         count = len(self.inputs)
         if self.inputs.shape != self.targets.shape or self.inputs.ndim != 2:
-            raise ValueError(f"inputs {self.inputs.shape} and targets {self.targets.shape} must be (N, L) alike")
+            raise ValueError(
+                f"inputs {self.inputs.shape} and targets {self.targets.shape} must be (N, L) alike"
+            )
         for name in ("ids", "clusters", "identifiers"):
             if getattr(self, name).shape != (count,):
                 raise ValueError(f"{name} must have shape ({count},), not {getattr(self, name).shape}")

@@ -86,7 +86,9 @@ class Manifest(_Frozen):
     environment: dict[str, Any] = {}
     code: dict[str, Any] = {}
     weights: str = Field("final", description="which weights answered the test split")
-    validation: list[dict[str, float]] = Field([], description="the validation curve; nothing was chosen by it")
+    validation: list[dict[str, float]] = Field(
+        [], description="the validation curve; nothing was chosen by it"
+    )
     samples: int = 0
     samples_sha256: str = ""
     error: str | None = None

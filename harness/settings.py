@@ -20,7 +20,9 @@ class TrainingConfig(BaseModel):
     embedding_weight_decay: float = Field(1.0, ge=0)
     warmup: int = Field(2000, ge=0, description="optimiser steps of linear warm-up")
     min_lr_ratio: float = Field(1.0, ge=0, le=1, description="cosine decay to this share; 1 is constant")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the weight average; 0 evaluates the raw weights")
+    ema: float = Field(
+        0.999, ge=0, lt=1, description="decay of the weight average; 0 evaluates the raw weights"
+    )
     exploration: float = Field(0.1, ge=0, le=1, description="chance that a puzzle may not halt early")
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA")
     compile: bool = Field(False, description="torch.compile the model")

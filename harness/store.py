@@ -183,4 +183,8 @@ class Output:
         """Every cell folder, sorted by name."""
         if not self.folder.is_dir():
             return []
-        return [Cell(path) for path in sorted(self.folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        return [
+            Cell(path)
+            for path in sorted(self.folder.iterdir())
+            if path.is_dir() and not path.name.startswith(".")
+        ]

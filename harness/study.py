@@ -221,7 +221,9 @@ def _budget(
     return Budget(match=request.match, amount=amount, batch_size=batch, augmentations=augmentations)
 
 
-def _flops_amount(text: str | None, supervision_steps: int, first: ResolvedModel, prepared: Prepared) -> float:
+def _flops_amount(
+    text: str | None, supervision_steps: int, first: ResolvedModel, prepared: Prepared
+) -> float:
     """What was asked for, else what the first model uses in the recipe's steps."""
     if text is not None:
         try:
@@ -234,7 +236,9 @@ def _flops_amount(text: str | None, supervision_steps: int, first: ResolvedModel
     from .flops import count_flops
 
     assert first.part.spec.build is not None  # resolve_model made sure
-    per_step = count_flops(first.part.spec.build(first.config, prepared.info), prepared.info.cells).training_step
+    per_step = count_flops(
+        first.part.spec.build(first.config, prepared.info), prepared.info.cells
+    ).training_step
     if not per_step:
         raise UsageError(f"--match flops: the first model, {first.name}, uses none; name another one first")
     return supervision_steps * per_step
@@ -243,7 +247,9 @@ def _flops_amount(text: str | None, supervision_steps: int, first: ResolvedModel
 def _check_augmentations(spec: TaskSpec, prepared: Prepared, count: int) -> None:
     most = spec.augmentation(prepared.info).max_variants
     if count < 1 or (most is not None and count > most):
-        raise UsageError(f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} variants")
+        raise UsageError(
+            f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} variants"
+        )
 
 
 def _cell(
@@ -287,11 +293,18 @@ def _cell(
         threads=whole_number("threads", settings.get("threads", "1")),
         deterministic=settings.get("deterministic", "true").lower() in ("1", "true", "yes"),
         parts=[
-            PartRecord(kind=kind, name=part.spec.name, distribution=part.plugin.distribution, version=part.plugin.version)
+            PartRecord(
+                kind=kind,
+                name=part.spec.name,
+                distribution=part.plugin.distribution,
+                version=part.plugin.version,
+            )
             for kind, part in parts
         ],
     )
-    return CellPlan(f"{_folder_name(model.name)}-s{seed}-{identity_hash(identity)}", str(model.asked), identity)
+    return CellPlan(
+        f"{_folder_name(model.name)}-s{seed}-{identity_hash(identity)}", str(model.asked), identity
+    )
 
 
 def identity_hash(identity: CellIdentity) -> str:

@@ -65,7 +65,13 @@ class Trainer:
         cells: int,
         device: torch.device,
     ):
-        self.model, self.examples, self.config, self.budget, self.flops = model, examples, config, budget, flops
+        self.model, self.examples, self.config, self.budget, self.flops = (
+            model,
+            examples,
+            config,
+            budget,
+            flops,
+        )
         self.device = device
         self.precision = default_precision(device) if config.precision == "auto" else config.precision
         self.forward = torch.compile(model) if config.compile else model
@@ -122,6 +128,8 @@ class Trainer:
         logged = validated = 0
         while (before := self.spent()) < 1:
             loss = self.step()
+            if self.device.type == "cpu":  # reading it there costs nothing
+                self._require_finite(float(loss.total.detach()))
             average.add(loss, self.slots)
             after = self.spent()
             if int(after * LOG_POINTS) > logged or before == 0:
@@ -153,12 +161,15 @@ class Trainer:
 
     def _line(self, average: _Average, spent: float) -> Metrics:
         values = average.values()
-        if not math.isfinite(values["loss"]):
+        self._require_finite(values["loss"])
+        return {"step": self.steps, "spent": spent, "draws": self.examples.taken, **values}
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss is {values['loss']} at or before optimiser step {self.steps}; "
+                f"the loss is {loss} at optimiser step {self.steps}; "
                 f"try a smaller learning rate than lr={self.config.lr:g}"
             )
-        return {"step": self.steps, "spent": spent, "draws": self.examples.taken, **values}
 
 
 class _Average:

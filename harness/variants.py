@@ -96,7 +96,9 @@ def resolve_model(host: Host, text: str, task: TaskInfo, overrides: Mapping[str,
         part = host.models.get(part.spec.advise(task, asked.options))
     spec = part.spec
     if spec.config is None or spec.build is None:
-        raise UsageError(f"model {spec.name!r} of {part.plugin.label} has neither config and build nor advise")
+        raise UsageError(
+            f"model {spec.name!r} of {part.plugin.label} has neither config and build nor advise"
+        )
     recipe = read_recipe(spec.recipes, task)
     model = dict(recipe.get("model", {}))
     training = {**SCALE_DEFAULTS.get(task.scale, {}), **recipe.get("training", {}), **overrides}
@@ -143,6 +145,8 @@ def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
     for name in ("*", task.task):
         for section, values in content.get(name, {}).get(task.scale, {}).items():
             if section not in merged:
-                raise UsageError(f"{path}: {name}/{task.scale}: unknown section {section!r}; known: model, training")
+                raise UsageError(
+                    f"{path}: {name}/{task.scale}: unknown section {section!r}; known: model, training"
+                )
             merged[section].update(values)
     return merged

@@ -1,8 +1,13 @@
-"""Shared fixtures: the optional real data, a cache of its own for every test session, a tiny task."""
+"""Shared fixtures: the optional real data, a cache of its own, a tiny plugin, and the command line."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TRM_BENCH_DATA_DIR", ROOT.parent / "shared" / "data"))
 PARITY = Path(os.environ.get("TRM_BENCH_PARITY_DIR", DATA / "parity"))
+PLUGINS = Path(__file__).parent / "plugins_for_tests"
+
+
+def write_distribution(folder: Path, name: str, entry_points: str, version: str = "1.0") -> Path:
+    """A folder that looks to Python like an installed distribution."""
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[trm_bench]\n{entry_points}\n")
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,9 +35,48 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tiny_distribution(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Install the tiny plugin, for this process and for those that it starts."""
+    folder = write_distribution(tmp_path_factory.mktemp("site"), "tiny-plugin", "tiny = tiny_plugin")
+    paths = [str(folder), str(PLUGINS)]
+    sys.path[:0] = paths
+    os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
+
+
 @pytest.fixture
 def data_dir() -> Path:
     """The folder of real data; the test is skipped, visibly, where it is not."""
     if not DATA.is_dir():
         pytest.skip(f"no real data at {DATA} (set TRM_BENCH_DATA_DIR)")
     return DATA
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+RunCli = Callable[..., Ended]
+
+
+@pytest.fixture
+def run_cli() -> RunCli:
+    """Call the command line in this process; cells still get processes of their own."""
+    from trm_bench.harness.cli import main
+
+    def run(*arguments: object) -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        words: Sequence[str] = [str(argument) for argument in arguments]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main(words)
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else 1
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    return run

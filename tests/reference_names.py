@@ -6,7 +6,6 @@ Used by the parity tests; ``model.inner.`` is the references' prefix.
 from __future__ import annotations
 
 from torch import Tensor
-
 from trm_bench.harness.reasoner import Reasoner
 
 _COMMON = {

@@ -13,7 +13,6 @@ from conftest import PARITY
 from reference_names import load_reference, our_name
 from safetensors.torch import load_file
 from torch import Tensor
-
 from trm_bench.harness.examples import Batch
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.nn.loss import step_loss
@@ -86,7 +85,9 @@ class Case:
         load_reference(self.model, self.group("init."))
 
     def group(self, prefix: str) -> dict[str, Tensor]:
-        return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
+        return {
+            key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)
+        }
 
     def batch(self, step: int) -> Batch:
         part = self.group(f"batch{step}.")
@@ -167,7 +168,9 @@ def test_parity_of_training(case: Case) -> None:
         close(ours[our_name(name, model)], value, f"final {name}")
 
 
-def check_outputs(golden: dict[str, Tensor], logits: Tensor, q_halt: Tensor | None, target: Tensor | None) -> None:
+def check_outputs(
+    golden: dict[str, Tensor], logits: Tensor, q_halt: Tensor | None, target: Tensor | None
+) -> None:
     close(logits, golden["logits"], "training logits")
     assert q_halt is not None
     close(q_halt, golden["q_halt_logits"], "training q_halt")
@@ -184,7 +187,9 @@ def check_losses(golden: dict[str, Any], loss: Any, step: int) -> None:
         "q_continue_loss": loss.halt_continue,
     }
     for name, value in parts.items():
-        assert float(value.detach()) == pytest.approx(golden[name], rel=TOLERANCE, abs=1e-6), f"{name} at {step}"
+        assert float(value.detach()) == pytest.approx(golden[name], rel=TOLERANCE, abs=1e-6), (
+            f"{name} at {step}"
+        )
 
 
 def check_gradients(case: Case, model: Reasoner, embeddings: list[PuzzleEmbedding]) -> None:
@@ -208,7 +213,7 @@ def test_parity_folder_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setenv("TRM_BENCH_PARITY_DIR", str(tmp_path))
     try:
-        assert importlib.reload(conftest).PARITY == tmp_path
+        assert tmp_path == importlib.reload(conftest).PARITY
     finally:
         monkeypatch.undo()
         importlib.reload(conftest)

@@ -47,7 +47,7 @@ class TRM(Reasoner):
         return self.y_init.expand(shape), self.z_init.expand(shape)
 
     def cycle(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """n updates of the scratch pad from puzzle and answer, then one of the answer."""
+        """N updates of the scratch pad from puzzle and answer, then one of the answer."""
         for _ in range(self.n):
             z = self.net(z, y + x)
         return self.net(y, z), z

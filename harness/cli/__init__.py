@@ -66,7 +66,9 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
+)
 @click.option("--no-plugins", is_flag=True, help="Use only what comes with trm-bench itself.")
 def cli(no_plugins: bool) -> None:
     """Benchmark recursive reasoners: same puzzles, same budget, one honest table."""

@@ -28,7 +28,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             raise UsageError(f"--seeds {text!r}: cannot read {part.strip()!r}; write 0-4, 0,1,2 or 3")
         start, end = int(first), int(last) if dash else int(first)
         if end < start or end > MAX_SEED or end - start >= 10_000:
-            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is not a rising range of seeds up to {MAX_SEED}")
+            raise UsageError(
+                f"--seeds {text!r}: {part.strip()!r} is not a rising range of seeds up to {MAX_SEED}"
+            )
         seeds.extend(range(start, end + 1))
     return tuple(dict.fromkeys(seeds))
 

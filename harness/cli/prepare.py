@@ -28,7 +28,9 @@ def command(
     from ..study import RunRequest, build_request
 
     part = host().tasks.get(required(task, "--task"))
-    request = RunRequest((), part.spec.name, scale or "mini", (), source, data, settings=parse_settings(settings))
+    request = RunRequest(
+        (), part.spec.name, scale or "mini", (), source, data, settings=parse_settings(settings)
+    )
     with counted(console()) as progress:
         prepared = prepare(part, build_request(part.spec, request, progress))
     if as_json:

@@ -11,7 +11,9 @@ from ..host import host
 
 @click.command("report")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
-@click.option("--format", "reporter", default="text", show_default=True, help="Name of a reporter; see `list`.")
+@click.option(
+    "--format", "reporter", default="text", show_default=True, help="Name of a reporter; see `list`."
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(folders: tuple[Path, ...], reporter: str, as_json: bool) -> int:
     """Print the table of the finished cells in one or several output folders.

@@ -41,7 +41,9 @@ DEFAULT_SEEDS = "0-4"
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test items; not citable.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Cells side by side; by default one per core on a CPU.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Cells side by side; by default one per core on a CPU."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="By default results/TASK-SCALE.")
 @click.option("--force", is_flag=True, help="Run finished cells again.")
 @click.option("--dry-run", is_flag=True, help="Show the cells and what they cost; run nothing.")
@@ -128,7 +130,11 @@ def _announce(out: Console, study: Study, folder: Path) -> None:
         f"source: {study.prepared.source.summary}",
         study.budget.describe(),
     ]
-    lines += [f"{model.asked} stands for {model.name} here" for model in study.models if str(model.asked) != model.name]
+    lines += [
+        f"{model.asked} stands for {model.name} here"
+        for model in study.models
+        if str(model.asked) != model.name
+    ]
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in study.prepared.source.files]
     lines += [f"not citable: {reason}" for reason in study.not_citable_because]
     for line in lines:
@@ -149,7 +155,9 @@ def _execute(
     todo = [cell for cell in study.cells if force or not results.cell(cell.name).is_done()]
     reused = len(study.cells) - len(todo)
     if reused:
-        out.print(f"{reused} of {len(study.cells)} cells are finished already and reused (--force repeats them)")
+        out.print(
+            f"{reused} of {len(study.cells)} cells are finished already and reused (--force repeats them)"
+        )
     plugins.notify("trm_bench_run_started", study=study.identity())
     jobs = [_job(study, cell, folder) for cell in todo]
     work = _work(study)
@@ -231,7 +239,9 @@ def _show_grid(study: Study, folder: Path, workers: int) -> None:
         cells = [cell for cell in study.cells if cell.identity.model == model.name]
         todo = sum(not results.cell(cell.name).is_done() for cell in cells)
         total += flops * todo
-        rows.append([model.name, f"{trunk:,}", f"{outer:,}", f"{table:,}", f"{flops:.2e}", len(cells) - todo, todo])
+        rows.append(
+            [model.name, f"{trunk:,}", f"{outer:,}", f"{table:,}", f"{flops:.2e}", len(cells) - todo, todo]
+        )
     headers = ["model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs a cell", "finished", "to run"]
     click.echo(tabulate(rows, headers=headers))
     speed = _matrix_speed(study.request.device) * workers

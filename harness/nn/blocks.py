@@ -68,7 +68,9 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.head_size = heads, hidden // heads
         if self.head_size < 2 or self.head_size % 2:
-            raise ValueError(f"hidden={hidden} over heads={heads} must give an even head size, not {self.head_size}")
+            raise ValueError(
+                f"hidden={hidden} over heads={heads} must give an even head size, not {self.head_size}"
+            )
         self.qkv = linear(hidden, 3 * heads * self.head_size)
         self.out = linear(heads * self.head_size, hidden)
         self.rotary = Rotary(positions, self.head_size)

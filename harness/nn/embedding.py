@@ -1,6 +1,7 @@
 """From tokens and puzzle identifiers to x, and from the answer state y to logits.
 
-Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size, V vocabulary, E = puzzle-embedding size.
+Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size, V vocabulary,
+E puzzle-embedding size.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class InputEmbedding(nn.Module):
     def __init__(self, vocab: int, hidden: int, prefix: int, identifiers: int, puzzle_size: int):
         super().__init__()
         if puzzle_size > prefix * hidden:
-            raise ValueError(f"a puzzle embedding of {puzzle_size} does not fit {prefix} positions of {hidden}")
+            raise ValueError(
+                f"a puzzle embedding of {puzzle_size} does not fit {prefix} positions of {hidden}"
+            )
         self.prefix, self.hidden = prefix, hidden
         self.tokens = nn.Embedding(vocab, hidden)
         truncated_normal_(self.tokens.weight, hidden**-0.5)

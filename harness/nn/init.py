@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 _CUT = 2.0
 # Standard deviation of a standard normal that is cut off at ±2.
-_CUT_STD = math.sqrt(1 - _CUT * math.sqrt(2 / math.pi) * math.exp(-(_CUT**2) / 2) / math.erf(_CUT / math.sqrt(2)))
+_CUT_STD = math.sqrt(
+    1 - _CUT * math.sqrt(2 / math.pi) * math.exp(-(_CUT**2) / 2) / math.erf(_CUT / math.sqrt(2))
+)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -235,7 +236,7 @@ def _mean_or_none(runs: Sequence[_Run], group: str, name: str) -> float | None:
 def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger:
     if not ledgers:
         return Ledger()
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, field in Ledger.model_fields.items():
         mean = float(np.mean([getattr(ledger, name) for ledger in ledgers]))
         fields[name] = round(mean) if field.annotation is int else mean
@@ -265,7 +266,9 @@ def _tested(pair: Pair) -> float | None:
 def _adjusted(tables: Sequence[Table]) -> list[Table]:
     """Holm over the family: every pair of every table, on each task's primary metric."""
     adjusted = iter(holm([_tested(pair) for table in tables for pair in table.pairs]))
-    return [replace(table, pairs=tuple(_judged(pair, next(adjusted)) for pair in table.pairs)) for table in tables]
+    return [
+        replace(table, pairs=tuple(_judged(pair, next(adjusted)) for pair in table.pairs)) for table in tables
+    ]
 
 
 def _judged(pair: Pair, holm_p: float | None) -> Pair:

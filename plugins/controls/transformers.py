@@ -21,9 +21,7 @@ PREFIX = 1
 
 
 def _embedding(config: TransformerConfig, task: TaskInfo) -> InputEmbedding:
-    return InputEmbedding(
-        task.vocab_size, config.hidden, PREFIX, task.identifiers, puzzle_size=config.hidden
-    )
+    return InputEmbedding(task.vocab_size, config.hidden, PREFIX, task.identifiers, puzzle_size=config.hidden)
 
 
 def _stack(config: TransformerConfig, positions: int) -> Stack:

@@ -2,7 +2,7 @@
 
 The official set fits this law: walls uniform in number and place, S and G a uniform random pair of
 open cells, kept if the shortest path is long enough. A random pair of a random maze is kept about
-once in 10**5, so pairs are not tried but counted: with Q qualifying ordered pairs among the
+once in 50 000 times, so pairs are not tried but counted: with Q qualifying ordered pairs among the
 ``open * (open - 1)`` of a wall map, the map is kept with probability ``min(1, w / cap)``, where
 ``w = Q / (open * (open - 1))``, and one of its Q pairs is drawn uniformly. A map gives one maze at most.
 """

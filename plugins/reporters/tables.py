@@ -34,7 +34,9 @@ def _table(table: Table, style: str) -> str:
 
 def _grid(rows: Sequence[Sequence[str]], headers: Sequence[str], style: str) -> str:
     align = ["left"] + ["right"] * (len(headers) - 1)
-    return tabulate(rows, headers=headers, tablefmt=style, disable_numparse=True, colalign=align if rows else None)
+    return tabulate(
+        rows, headers=headers, tablefmt=style, disable_numparse=True, colalign=align if rows else None
+    )
 
 
 def percent(value: float | None) -> str:
@@ -53,10 +55,10 @@ def _scores(table: Table, style: str) -> str:
     others = [name for name in table.evaluators if name != table.primary]
     headers = ["model", f"{table.primary} %", "95 % interval", "each seed", "seed SD", "seeds"]
     headers += [f"{name} %" for name in others] + ["copy's cells %", "steps", "halts at"]
-    return _grid([_score_row(row, table.primary, others) for row in table.rows], headers, style)
+    return _grid([_score_row(row, others) for row in table.rows], headers, style)
 
 
-def _score_row(row: Row, primary: str, others: Sequence[str]) -> list[str]:
+def _score_row(row: Row, others: Sequence[str]) -> list[str]:
     summary = row.summary
     done = sum(seed.status == "done" for seed in row.seeds)
     seeds = str(done) if row.complete else f"{done} of {len(row.seeds)}"

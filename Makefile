@@ -1,0 +1,37 @@
+# Two commands on a fresh machine with Python 3.11+ and make: `make bench` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: bench test lint type format clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+bench: $(STAMP)  ## the main job: train three models and print their table
+	$(BIN)/trm-bench run --models trm,hrm,transformer --task maze-hard
+
+test: $(STAMP)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy finds a module by its path, so the package's folders are shown to it under the package's name.
+PACKAGE := __init__.py __main__.py harness plugins trm hrm_baseline
+type: $(STAMP)  ## types
+	mkdir -p build/typing/trm_bench
+	ln -sfn $(addprefix $(CURDIR)/,$(PACKAGE)) build/typing/trm_bench/
+	cd build/typing && MYPYPATH=. $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p trm_bench
+
+format: $(STAMP)  ## rewrite what ruff can put right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

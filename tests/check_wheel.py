@@ -1,0 +1,35 @@
+"""Does a wheel hold every module and recipe of the checkout? ``python tests/check_wheel.py WHEEL``."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("harness", "plugins", "trm", "hrm_baseline")
+
+
+def expected() -> set[str]:
+    """Every file that the installed package needs, as it is named in the wheel."""
+    files = [ROOT / name for name in ("__init__.py", "__main__.py", "py.typed")]
+    for folder in FOLDERS:
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".yaml")]
+    return {f"trm_bench/{path.relative_to(ROOT).as_posix()}" for path in files}
+
+
+def main(wheel: str) -> int:
+    """Exit code 1, and the names, if anything is missing or does not belong."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("trm_bench/")}
+    missing, foreign = sorted(expected() - held), sorted(held - expected())
+    for name in missing:
+        print(f"missing from the wheel: {name}")
+    for name in foreign:
+        print(f"does not belong into the wheel: {name}")
+    print(f"{len(held)} files in {Path(wheel).name}")
+    return 1 if missing or foreign else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,152 @@
+"""The draw stream, addressable randomness and the examples that models are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trm_bench.harness.augment import CellTokenVariants, NoAugmentation
+from trm_bench.harness.draws import DrawStream
+from trm_bench.harness.examples import ExampleStream, Exploration
+from trm_bench.harness.puzzles import PuzzleSet
+from trm_bench.harness.randomness import hashed, mix, named_seed, permutations
+
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+def puzzles(count: int = 7, cells: int = 4) -> PuzzleSet:
+    tokens = (np.arange(count * cells).reshape(count, cells) % 200 + 1).astype(np.uint8)
+    return PuzzleSet.single_identity(tokens, tokens, [str(i) for i in range(count)])
+
+
+def stream(seed: int = 0, block: int = 1024, device: str = "cpu", most: int = 4) -> ExampleStream:
+    return ExampleStream(
+        puzzles(),
+        NoAugmentation(),
+        1,
+        task_seed=0,
+        seed=seed,
+        exploration=Exploration(0.5, most),
+        device=torch.device(device),
+        block=block,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    SEEDS, st.integers(1, 40), st.integers(1, 9), st.integers(0, 100), st.integers(0, 60), st.integers(0, 60)
+)
+def test_a_draw_does_not_depend_on_how_it_is_asked_for(
+    seed: int, count: int, augmentations: int, start: int, first: int, second: int
+) -> None:
+    draws = DrawStream(seed, count, augmentations)
+    whole = draws.at(start, first + second)
+    parts = draws.at(start, first), draws.at(start + first, second)
+    for axis in (0, 1):
+        assert np.array_equal(whole[axis], np.concatenate([part[axis] for part in parts]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.integers(1, 30), st.integers(0, 5))
+def test_every_epoch_holds_each_puzzle_once(seed: int, count: int, epoch: int) -> None:
+    items, _ = DrawStream(seed, count, 3).at(epoch * count, count)
+    assert sorted(items.tolist()) == list(range(count))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    draws = DrawStream(0, 50, 1)
+    first, second = draws.at(0, 50)[0], draws.at(50, 50)[0]
+    other = DrawStream(1, 50, 1).at(0, 50)[0]
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_variants_are_uniform_and_within_range() -> None:
+    _, ks = DrawStream(3, 10, 8).at(0, 16_000)
+    counts = np.bincount(ks, minlength=8)
+    assert len(counts) == 8
+    assert counts.min() > 1800
+    assert counts.max() < 2200
+
+
+def test_distinct_counts_what_the_stream_gave() -> None:
+    draws = DrawStream(5, 6, 4)
+    items, ks = draws.at(0, 17)
+    assert draws.distinct(17) == len(set(zip(items.tolist(), ks.tolist(), strict=True)))
+    assert draws.distinct(17, portion=5) == draws.distinct(17)
+    assert draws.distinct(10_000) == 24
+
+
+def test_a_stream_needs_puzzles_and_variants() -> None:
+    with pytest.raises(ValueError, match="at least one puzzle and one variant"):
+        DrawStream(0, 0, 1)
+
+
+@pytest.mark.parametrize("block", [1, 5, 1024])
+def test_examples_are_the_same_whatever_the_portions(block: int) -> None:
+    whole = stream().take(30)
+    portions = stream(block=block)
+    parts = [portions.take(count) for count in (1, 7, 0, 12, 10)]
+    assert torch.equal(whole.inputs, torch.cat([part.inputs for part in parts if len(part.inputs)]))
+    assert torch.equal(whole.least, torch.cat([part.least for part in parts if len(part.least)]))
+    assert portions.taken == 30
+
+
+def test_exploration_belongs_to_the_draw_and_has_the_stated_chance() -> None:
+    least = Exploration(0.1, 16).least_steps(seed=4, start=0, count=50_000)
+    explored = least[least > 1]
+    assert abs(len(explored) / 50_000 - 0.1) < 0.01
+    assert explored.min() == 2
+    assert explored.max() == 16
+    again = Exploration(0.1, 16).least_steps(seed=4, start=1000, count=10)
+    assert np.array_equal(again, least[1000:1010])
+
+
+def test_a_one_step_model_explores_nothing() -> None:
+    assert set(Exploration(1.0, 1).least_steps(0, 0, 100).tolist()) == {1}
+
+
+def test_hashing_broadcasts_and_depends_on_every_axis() -> None:
+    base = hashed(1, np.arange(4)[:, None], np.arange(3))
+    assert base.shape == (4, 3)
+    assert len(np.unique(base)) == 12
+    assert not np.array_equal(base, hashed(2, np.arange(4)[:, None], np.arange(3)))
+    assert base[2, 1] == hashed(1, np.asarray(2), np.asarray(1))
+    assert hashed(1, np.asarray(1), np.asarray(2)) != hashed(1, np.asarray(2), np.asarray(1))
+
+
+def test_mixing_spreads_single_bits() -> None:
+    with np.errstate(over="ignore"):
+        a = mix(np.arange(2000, dtype=np.uint64))
+    ones = np.unpackbits(a.view(np.uint8)).reshape(2000, 64).mean(axis=0)
+    assert ones.min() > 0.45
+    assert ones.max() < 0.55
+
+
+def test_permutations_are_permutations_and_uniform() -> None:
+    orders = permutations(hashed(0, np.arange(6000)[:, None], np.arange(3)))
+    assert (np.sort(orders, axis=1) == np.arange(3)).all()
+    kinds, counts = np.unique(orders, axis=0, return_counts=True)
+    assert len(kinds) == 6
+    assert counts.min() > 880
+
+
+def test_named_seeds_tell_axes_apart() -> None:
+    assert named_seed("a", 1) != named_seed("a", "1")
+    assert named_seed("ab") != named_seed("a", "b")
+    assert named_seed("x", 0) == named_seed("x", 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(2, 8), st.integers(0, 2**32 - 1))
+def test_cell_and_token_variants_are_undone(count: int, cells: int, vocab: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    variants = CellTokenVariants(
+        np.argsort(rng.random((count, cells)), axis=1),
+        np.argsort(rng.random((count, vocab)), axis=1).astype(np.uint8),
+    )
+    tokens = rng.integers(0, vocab, (count, cells)).astype(np.uint8)
+    assert np.array_equal(variants.invert(variants.apply(tokens)), tokens)
+    assert np.array_equal(variants.apply(variants.invert(tokens)), tokens)
