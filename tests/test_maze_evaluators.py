@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from trm_bench.harness.predictions import Predictions
 from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
 from trm_bench.plugins.maze import paths
 from trm_bench.plugins.maze.evaluate import evaluate_shortest, evaluate_valid
-from trm_bench.plugins.maze.grid import solve, to_tokens
-from trm_bench.plugins.maze.scales import GOAL, OPEN, PATH, START
+from trm_bench.plugins.maze.grid import shortest_moves_all, solve, to_tokens
+from trm_bench.plugins.maze.scales import GOAL, OPEN, PATH, START, WALL
 
 
 def drawn(picture):
@@ -118,3 +120,56 @@ def test_every_label_of_a_solvable_maze_is_valid_and_shortest(cells, order):
     if shortest[0] > 1:
         answer[np.flatnonzero(answer == PATH)[0]] = OPEN
         assert paths.judge(question[None], answer[None], 5, 5)[0][0] == -1
+
+
+def test_shortest_paths_are_those_of_the_compiled_search():
+    walls = np.random.default_rng(0).random((200, 35)) < 0.3
+    questions = np.where(walls, WALL, OPEN).astype(np.uint8)
+    questions[:, 3], questions[:, 31] = START, GOAL
+    expected = shortest_moves_all(questions, 7, 5).tolist()
+    assert [paths.shortest_moves(question, 7, 5) for question in questions] == expected
+    assert 0 < expected.count(-1) < 200
+
+
+def test_a_question_that_nothing_is_marked_in_needs_no_shortest_path():
+    question = drawn(FIELD)[None]
+    moves, shortest = paths.judge(question, question, 4, 4)
+    assert (moves.tolist(), shortest.tolist()) == ([-1], [-1])
+
+
+def test_whole_mazes_filled_with_marks_are_no_paths():
+    questions = np.where(np.random.default_rng(1).random((300, 900)) < 0.37, WALL, OPEN).astype(np.uint8)
+    questions[:, 0], questions[:, 899] = START, GOAL
+    filled = np.where(questions == OPEN, PATH, questions).astype(np.uint8)
+    assert (paths.answer_moves(questions, filled, 30, 30) == -1).all()
+
+
+def test_a_walk_all_over_a_solid_board_is_a_path_of_all_its_moves():
+    board = np.full(900, PATH, np.uint8)
+    board[0], board[870] = START, GOAL
+    assert paths.path_moves(board, 30, 30) == 899
+    board[870], board[840] = PATH, GOAL  # the colour of G no longer fits the number of moves
+    assert paths.path_moves(board, 30, 30) == -1
+
+
+EVALUATE = """
+import sys
+import numpy as np
+from trm_bench.harness.predictions import Predictions
+from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
+from trm_bench.plugins.maze import trm_bench_register_evaluators
+
+question = np.array([[3, 2, 2, 4]], np.uint8)
+answer = np.array([[3, 5, 5, 4]], np.uint8)
+puzzles = PuzzleSet.single_identity(question, answer, ["item"])
+predictions = Predictions(answer, 1, np.ones(1, np.int64), np.full(1, np.nan))
+for spec in trm_bench_register_evaluators():
+    (sample,) = spec.evaluate(TaskInfo("maze-hard", "mini", 1, 4, 6), puzzles, predictions)
+    assert sample.score == 1
+print("numba" in sys.modules)
+"""
+
+
+def test_evaluating_compiles_nothing():
+    done = subprocess.run([sys.executable, "-c", EVALUATE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

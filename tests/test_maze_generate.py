@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +23,6 @@ from trm_bench.plugins.maze.scales import GOAL, HARD, HARD_WALLS, MINI, OPEN, SC
 from trm_bench.plugins.maze.shallow import is_shallow
 from trm_bench.plugins.maze.symmetry import canonical_walls, dihedral_cells
 from trm_bench.plugins.maze.task import build, files
-
-DATA = Path(os.environ.get("TRM_BENCH_DATA_DIR", Path(__file__).parents[1] / "../shared/data")) / "maze"
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +194,6 @@ def test_hard_mazes_are_what_they_should_be(thousand):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fact", ["walls", "moves", "manhattan"])
-def test_hard_mazes_are_distributed_as_the_official_ones(thousand, fact):
-    if not DATA.is_dir():
-        pytest.skip(f"the official mazes are not in {DATA}; set TRM_BENCH_DATA_DIR to compare with them")
-    official = np.concatenate([load_mazes([path]).questions for path in files(DATA)])
+def test_hard_mazes_are_distributed_as_the_official_ones(data_dir, thousand, fact):
+    official = np.concatenate([load_mazes([path]).questions for path in files(data_dir / "maze")])
     assert ks_2samp(facts(thousand)[fact], facts(official)[fact]).statistic <= 0.05

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from trm_bench.plugins.maze.symmetry import dihedral_cells
 from trm_bench.plugins.maze.task import TASK, build, files
 
 HEADER = "source,question,answer,rating"
-DATA = Path(os.environ.get("TRM_BENCH_DATA_DIR", Path(__file__).parents[1] / "../shared/data")) / "maze"
 
 
 def maze(number=0):
@@ -76,10 +73,10 @@ def test_the_seed_chooses_the_validation_rows_and_nothing_else(folder):
 
 
 def test_more_than_a_thousand_train_rows_are_cut_and_it_says_so(folder):
-    table(folder / "train2.csv", [maze(n) for n in range(200, 1280)])
+    table(folder / "train2.csv", [maze(n) for n in range(200, 1300)])
     data = build(request(folder))
-    assert (len(data.train), len(data.validation)) == (1000, 64)
-    assert any("36 rows are unused" in note for note in data.source.notes)
+    assert (len(data.train), len(data.validation)) == (1000, 100)
+    assert any("train has 1000; 20 rows are unused" in note for note in data.source.notes)
     assert [file.name for file in data.source.files] == ["train.csv", "train2.csv", "my_test.csv.gz"]
 
 
@@ -148,7 +145,7 @@ def test_a_wrong_row_is_refused_with_file_and_line(folder, question, answer, mes
 
 def test_a_repeated_question_is_refused_by_the_names_of_both(folder):
     bad = table(folder / "train3.csv", [maze(7)])
-    with pytest.raises(DataError, match=r"line 2: the same question as .*train\.csv, line 9") as caught:
+    with pytest.raises(DataError, match=r"line 2: repeats the question of .*train\.csv, line 9") as caught:
         build(request(folder))
     assert str(bad) in str(caught.value)
 
@@ -170,9 +167,9 @@ def test_what_is_missing_in_a_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"question,answer\n", "line 1: the header lacks source, rating"),
-        (b"", "line 1: the header lacks"),
-        (b"source,question,answer,rating\n", "no rows after the header"),
+        (b"source,question,rating\n", "line 1: the header lacks answer"),
+        (b"", "no rows"),
+        (b"source,question,answer,rating\n", "no rows"),
         (b"source,question,answer,rating\na,b\n", "line 2: 2 columns, not 4"),
         (b"\xff\xfe\x00", "cannot be read"),
     ],
@@ -248,8 +245,9 @@ def test_a_pinned_revision_has_no_caveat(hub):
     assert {question[3] for question in hub.asked} == {pinned}
     assert data.source.caveats == ()
     hub.asked.clear()
-    build(request(source="hub", revision="v1"))
+    (caveat,) = build(request(source="hub", revision="v1")).source.caveats
     assert {question[3] for question in hub.asked} == {COMMIT}
+    assert caveat == f"the revision was not pinned: 'v1' stood for {COMMIT}; repeat with revision={COMMIT}"
 
 
 def test_a_missing_package_and_a_failing_download_say_what_to_do(hub, monkeypatch):
@@ -264,21 +262,15 @@ def test_a_missing_package_and_a_failing_download_say_what_to_do(hub, monkeypatc
         build(request(source="hub"))
 
 
-@pytest.fixture(scope="module")
-def official():
-    if not DATA.is_dir():
-        pytest.skip(f"the official mazes are not in {DATA}; set TRM_BENCH_DATA_DIR to check against them")
-    return [load_mazes([path]) for path in files(DATA)]
-
-
-def test_the_rule_reproduces_every_official_label(official):
-    for mazes in official:
-        assert len(mazes.rows) >= 800
+def test_the_rule_reproduces_every_official_label(data_dir):
+    for path in files(data_dir / "maze"):
+        mazes = load_mazes([path])
+        assert len(mazes) >= 800
         assert np.array_equal(grid.solve_all(mazes.questions, 30, 30), mazes.answers)
 
 
-def test_the_official_folder_builds_without_remarks_on_labels(official):
-    data = build(request(DATA))
+def test_the_official_folder_builds_without_remarks_on_labels(data_dir):
+    data = build(request(data_dir / "maze"))
     assert (len(data.train), len(data.validation), len(data.test)) == (936, 64, 800)
     assert not any("labels" in note for note in data.source.notes)
     assert data.source.caveats == ()

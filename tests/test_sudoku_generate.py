@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,15 +37,6 @@ def mini() -> Splits:
 @cache
 def small() -> Splits:
     return generate(SMALL_9X9, 0)
-
-
-@pytest.fixture
-def sudoku_data() -> Path:
-    root = Path(__file__).resolve().parents[1]
-    folder = Path(os.environ.get("TRM_BENCH_DATA_DIR", root.parent / "shared" / "data")) / "sudoku"
-    if not folder.is_dir():
-        pytest.skip(f"no data in {folder}; set TRM_BENCH_DATA_DIR")
-    return folder
 
 
 def parts(splits: Splits) -> list:
@@ -89,8 +78,8 @@ def test_a_deadly_rectangle_has_two_solutions():
     raise AssertionError("the grid has no such rectangle")
 
 
-def test_questions_of_the_multi_solution_file_have_several(sudoku_data):
-    lines = gzip.decompress((sudoku_data / "multi_solution_500.txt.gz").read_bytes()).decode().split()
+def test_questions_of_the_multi_solution_file_have_several(data_dir):
+    lines = gzip.decompress((data_dir / "sudoku" / "multi_solution_500.txt.gz").read_bytes()).decode().split()
     assert (solve(NINE, tokens(*lines)).solutions == 2).all()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import sys
 from dataclasses import replace
 from functools import cache
@@ -13,10 +12,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from trm_bench.harness.errors import DataError, EnvironmentError_
+from trm_bench.harness.errors import DataError, EnvironmentError_, UsageError
 from trm_bench.harness.puzzles import PuzzleSet, TaskData
 from trm_bench.harness.specs import BuildRequest
-from trm_bench.plugins.sudoku import hub, official
+from trm_bench.plugins import tabular
+from trm_bench.plugins.sudoku import official
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries
 from trm_bench.plugins.sudoku.board import BLANK, Shape
 from trm_bench.plugins.sudoku.generate import RECIPES, generate
@@ -79,7 +79,7 @@ def test_rows_are_read_with_their_tokens_ids_and_files(tmp_path):
     assert (train_file.name, train_file.sha256, train_file.rows) == ("train.csv", digest, 40)
     assert (test_file.name, test_file.rows) == ("test.csv", 20)
     assert data.source.caveats == ()
-    assert any("validation: 4 of the 40 train rows" in note for note in data.source.notes)
+    assert any("validation is 4 of the 40 official train rows" in note for note in data.source.notes)
     assert any("test: 20 rows; the official test split has 422786" in note for note in data.source.notes)
 
 
@@ -93,16 +93,20 @@ def test_the_seed_chooses_the_validation_rows_and_nothing_else(tmp_path):
     assert together == {f"train/{n}" for n in range(40)}
 
 
+@pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard"])
 @pytest.mark.parametrize(
     ("rows", "train", "validation"),
     [(2, 1, 1), (639, 576, 63), (640, 576, 64), (1000, 936, 64), (1063, 999, 64), (1064, 1000, 64),
      (1100, 1000, 100), (5000, 1000, 100)],
 )  # fmt: skip
-def test_sizes_of_train_and_validation(rows, train, validation):
-    for_train, for_validation, note = official.choose(rows, seed=3)
-    assert (len(for_train), len(for_validation)) == (train, validation)
-    assert not set(for_train.tolist()) & set(for_validation.tolist())
-    assert str(rows) in note
+def test_sizes_of_train_and_validation(task, rows, train, validation):
+    split = tabular.split_validation(rows, 3, task)
+    assert (len(split.train), len(split.validation)) == (train, validation)
+    together = np.concatenate([split.train, split.validation])
+    assert len(np.unique(together)) == train + validation
+    assert 0 <= together.min() <= together.max() < rows
+    assert f"validation is {validation} of the {rows} official train rows" in split.note
+    assert (f"{rows - train - validation} rows are unused" in split.note) == (rows > train + validation)
 
 
 def test_columns_are_found_by_header_or_by_position(tmp_path):
@@ -112,10 +116,51 @@ def test_columns_are_found_by_header_or_by_position(tmp_path):
     bare = tmp_path / "bare_train.csv"
     bare.write_text(lines((question.replace(".", "0"), answer)))
     for path in (swapped, bare):
-        rows = official.read_rows([path])
+        rows = official.load_sudokus([path])
         assert text(rows.questions[0]) == question
         assert text(rows.answers[0]) == answer
-        assert rows.ids.tolist() == [path.name.split(".")[0] + "/0"]
+        assert rows.name(0) == path.name.split(".")[0] + "/0"
+
+
+def test_a_table_without_ratings_and_with_empty_lines_is_read(tmp_path):
+    (question, answer), other = row(0), row(1)
+    path = tmp_path / "train.csv"
+    path.write_text(f"a,{question},{answer}\n\nb,{other[0]},{other[1]}\n")
+    rows = official.load_sudokus([path])
+    assert rows.lines.tolist() == [1, 3]
+    assert np.array_equal(rows.questions, made().inputs[:2])
+
+
+def test_lines_and_names_do_not_depend_on_the_batches(tmp_path, monkeypatch):
+    tables = tabular.find_tables(good(tmp_path))
+    whole = official.load_sudokus(tables.all)
+    monkeypatch.setattr(tabular, "_BATCH", 7)
+    monkeypatch.setattr(official, "_CHUNK", 7)
+    parts = official.load_sudokus(tables.all)
+    assert np.array_equal(parts.questions, whole.questions)
+    assert np.array_equal(parts.answers, whole.answers)
+    assert parts.lines.tolist() == [*range(2, 42), *range(2, 22)] == whole.lines.tolist()
+    assert [parts.name(n) for n in (0, 39, 40, 59)] == ["train/0", "train/39", "test/0", "test/19"]
+    assert parts.where(45) == f"{tmp_path / 'test.csv'}, line 7"
+
+
+def test_a_repeat_is_found_however_blanks_are_written_and_names_the_earlier_row(tmp_path):
+    question, answer = row(2)
+    again = (question.replace(".", "0"), answer)
+    (good(tmp_path) / "more_test.csv").write_text(lines(row(0), row(2), row(1), again, row(0)))
+    with pytest.raises(DataError) as caught:
+        build_from(tmp_path)
+    path = tmp_path / "more_test.csv"
+    assert str(caught.value) == f"{path}, line 4: repeats the question of {path}, line 2"
+
+
+def test_questions_that_differ_in_one_cell_are_no_repeats(tmp_path):
+    # All of them share one answer, so that nothing but the questions tells them apart.
+    question, answer = row(0)
+    blanks = [cell for cell in range(81) if question[cell] == "."]
+    path = tmp_path / "train.csv"
+    path.write_text(lines(*((changed(question, cell, answer[cell]), answer) for cell in blanks)))
+    assert len(official.load_sudokus([path])) == len(blanks) == 41
 
 
 def test_several_files_of_a_split_are_read_in_the_order_of_their_names(tmp_path):
@@ -139,8 +184,8 @@ def test_a_test_puzzle_symmetric_to_a_training_puzzle_is_a_caveat(tmp_path):
 BAD_ROWS = {
     "the question has 80 characters, not 81": lambda q, a: (q[:-1], a),
     "the answer has 82 characters, not 81": lambda q, a: (q, a + "1"),
-    "wrong character 'x' in the question": lambda q, a: (changed(q, 5, "x"), a),
-    "wrong character '.' in the answer": lambda q, a: (q, changed(a, 5, ".")),
+    "the question has 'x' at cell 5; it may hold '.0123456789'": lambda q, a: (changed(q, 5, "x"), a),
+    "the answer has '.' at cell 5; it may hold '123456789'": lambda q, a: (q, changed(a, 5, ".")),
     "the answer repeats a digit in a row, column or box": lambda q, a: (q, changed(a, 0, a[1])),
     "the answer changes a given of the question": lambda q, a: (q, a.translate(str.maketrans("12", "21"))),
     "the question has several solutions": lambda _, a: ("." * 81, a),
@@ -165,10 +210,11 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path, split, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a,question,b\n", "train.csv, line 1: the header needs the columns question and answer"),
-        (HEADER.encode() + b"one,two\n", "train.csv, line 2: only 2 columns"),
+        (b"a,question,b\n", "train.csv, line 1: the header lacks answer"),
+        (HEADER.encode() + b"one,two\n", "train.csv, line 2: 2 columns, not 4"),
         (HEADER.encode(), "train.csv: no rows"),
-        (b"\xff\xfe\x00", "train.csv: not readable"),
+        (b"\xff\xfe\x00", "train.csv: cannot be read"),
+        (b"one,two\n", "train.csv, line 1: 2 columns, not 3"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, content, message):
@@ -179,7 +225,7 @@ def test_a_bad_file_is_named(tmp_path, content, message):
 
 def test_a_file_that_is_not_gzip_is_named(tmp_path):
     (good(tmp_path) / "more_train.csv.gz").write_bytes(b"plain")
-    with pytest.raises(DataError, match=r"more_train\.csv\.gz: not readable"):
+    with pytest.raises(DataError, match=r"more_train\.csv\.gz: cannot be read"):
         build_from(tmp_path)
 
 
@@ -188,18 +234,34 @@ def test_what_is_missing_in_the_folder_is_said(tmp_path):
         build_from(None)
     with pytest.raises(DataError, match="nowhere: no such folder"):
         official.files(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no train file; looked for names with 'train' that end in \.csv"):
+    with pytest.raises(
+        DataError, match=r"no train table; .* contains 'train' and ends in \.csv or \.csv\.gz"
+    ):
         official.files(write(tmp_path / "a", test=lines(row(0))))
-    with pytest.raises(DataError, match="no test file"):
+    with pytest.raises(DataError, match="no test table"):
         official.files(write(tmp_path / "b", train=lines(row(0))))
     (tmp_path / "b" / "train_test.csv").write_text("")
-    with pytest.raises(DataError, match="both train and test"):
+    with pytest.raises(DataError, match="both 'train' and 'test'"):
         official.files(tmp_path / "b")
+
+
+def test_a_table_that_is_there_packed_and_unpacked_is_refused(tmp_path):
+    (good(tmp_path) / "test.csv.gz").write_bytes(gzip.compress(lines(row(0)).encode()))
+    with pytest.raises(DataError, match=r"test\.csv\.gz: test\.csv is there as well; keep one"):
+        official.files(tmp_path)
+
+
+def test_a_revision_is_refused_where_nothing_is_fetched(tmp_path):
+    request = BuildRequest(
+        "lite", seed=0, source="official", folder=good(tmp_path), options={"revision": "v1"}
+    )
+    with pytest.raises(UsageError, match="'revision' goes with the source 'hub', not with 'official'"):
+        build(request)
 
 
 def test_one_train_row_is_too_few(tmp_path):
     write(tmp_path, lines(row(0)), lines(row(1)))
-    with pytest.raises(DataError, match="one row cannot be both"):
+    with pytest.raises(DataError, match="at least 2 are needed"):
         build_from(tmp_path)
 
 
@@ -237,9 +299,9 @@ def from_hub(**options: str) -> TaskData:
 def test_the_hub_files_are_taken_at_the_resolved_commit(fake_hub):
     data = from_hub()
     assert fake_hub == [
-        ("info", hub.DATASET, "main"),
-        (hub.DATASET, "train.csv", "dataset", COMMIT),
-        (hub.DATASET, "test.csv", "dataset", COMMIT),
+        ("info", official.REPOSITORY, "main"),
+        (official.REPOSITORY, "train.csv", "dataset", COMMIT),
+        (official.REPOSITORY, "test.csv", "dataset", COMMIT),
     ]
     assert COMMIT in data.source.summary
     assert len(data.test) == 20
@@ -251,7 +313,7 @@ def test_only_an_unpinned_revision_is_a_caveat(fake_hub):
 
 
 def test_an_unknown_revision_is_an_error_of_the_environment(fake_hub):
-    with pytest.raises(EnvironmentError_, match="at revision 'v9' from the hub: 404"):
+    with pytest.raises(EnvironmentError_, match=r"at revision 'v9' from the .* hub: RuntimeError: 404"):
         from_hub(revision="v9")
 
 
@@ -264,18 +326,9 @@ def test_a_missing_package_is_said(monkeypatch):
 # --- the real rows -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sudoku_data() -> Path:
-    root = Path(__file__).resolve().parents[1]
-    folder = Path(os.environ.get("TRM_BENCH_DATA_DIR", root.parent / "shared" / "data")) / "sudoku"
-    if not folder.is_dir():
-        pytest.skip(f"no data in {folder}; set TRM_BENCH_DATA_DIR")
-    return folder
-
-
-def test_the_official_train_rows_are_solved_and_are_all_different(sudoku_data):
+def test_the_official_train_rows_are_solved_and_are_all_different(data_dir):
     names = ["sudoku-extreme_train_1k.csv.gz", "sudoku-extreme_officialmix_dev_500.csv.gz"]
-    rows = official.read_rows([sudoku_data / name for name in names])
+    rows = official.load_sudokus([data_dir / "sudoku" / name for name in names])
     solved = solve(NINE, rows.questions)
     assert np.array_equal(solved.answers, rows.answers)
     assert (solved.solutions == 1).all()
@@ -283,8 +336,10 @@ def test_the_official_train_rows_are_solved_and_are_all_different(sudoku_data):
     assert np.median(solved.guesses[:1000]) > 50
 
 
-def test_a_question_with_several_solutions_is_refused(sudoku_data, tmp_path):
-    questions = gzip.decompress((sudoku_data / "multi_solution_500.txt.gz").read_bytes()).decode().split()
+def test_a_question_with_several_solutions_is_refused(data_dir, tmp_path):
+    questions = (
+        gzip.decompress((data_dir / "sudoku" / "multi_solution_500.txt.gz").read_bytes()).decode().split()
+    )
     tokens = np.array([[BLANK if c in ".0" else int(c) + 1 for c in questions[0]]], np.uint8)
     answer = text(solve(NINE, tokens).answers[0])
     (good(tmp_path) / "test.csv").write_text(lines(row(50), (questions[0], answer)))

@@ -42,7 +42,9 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one of our verbs; ask the plugins for any other name."""
         if cmd_name in VERBS:
-            module = importlib.import_module(f".{cmd_name}", __package__)
+            # A submodule called `list` would take the builtin's place in this one.
+            name = "listing" if cmd_name == "list" else cmd_name
+            module = importlib.import_module(f".{name}", __package__)
             command: click.Command = module.command
             return command
         self._load_plugin_commands()

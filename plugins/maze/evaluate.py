@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...harness.puzzles import PuzzleSet, TaskInfo
 from ...harness.specs import EvaluatorSpec, Sample
+from .paths import judge
 
 if TYPE_CHECKING:
     from ...harness.predictions import Predictions
@@ -42,11 +41,7 @@ def _excess(
     info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions
 ) -> Iterator[tuple[str, str, int | None]]:
     """Item, cluster, and moves beyond a shortest path; None where the answer is not valid."""
-    from .paths import judge  # compiles with numba
-
-    questions = np.ascontiguousarray(puzzles.inputs, np.uint8)
-    answers = np.ascontiguousarray(predictions.answers, np.uint8)
-    moves, shortest = judge(questions, answers, info.height, info.width)
+    moves, shortest = judge(puzzles.inputs, predictions.answers, info.height, info.width)
     columns = (puzzles.ids.tolist(), puzzles.clusters.tolist(), moves.tolist(), shortest.tolist())
     for item, cluster, made, least in zip(*columns, strict=True):
         yield item, cluster, made - least if made >= 0 else None

@@ -42,7 +42,7 @@ class Shape:
         return self.train + self.validation + self.test
 
 
-MINI = Shape(side=5, min_moves=6, train=1000, validation=100, test=500)
+MINI = Shape(side=5, min_moves=6, train=1000, validation=200, test=500)
 MINI_WALL_SHARE = 0.35
 
 HARD = Shape(side=30, min_moves=109, train=1000, validation=100, test=1000)
@@ -56,8 +56,8 @@ SHAPES = {"mini": MINI, "lite": HARD, "paper": HARD}
 SCALES = {
     "mini": Scale(
         name="mini",
-        summary="5x5, 35 % walls, at least 6 moves, one shortest path; 1000 train, 100 validation, 500 test",
-        steps=1600,
+        summary="5x5, 35 % walls, at least 6 moves, one shortest path; 1000 train, 200 validation, 500 test",
+        steps=1200,
         batch_size=32,
         augmentations=1,
     ),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...harness.errors import DataError, UsageError
+from ...harness.errors import DataError
 from ...harness.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.specs import BuildRequest, TaskSpec
-from ..tabular import find_tables
+from ..tabular import find_tables, revision_of
 from .augment import dihedral
 from .scales import SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
 
@@ -39,9 +39,7 @@ def build(request: BuildRequest) -> TaskData:
     """
     shape = SHAPES[request.scale]
     info = TaskInfo(NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)
-    revision = request.options.get("revision")
-    if revision is not None and request.source != "hub":
-        raise UsageError(f"{NAME}: 'revision' goes with the source 'hub', not with {request.source!r}")
+    revision = revision_of(request, NAME)
     if request.source == "generated":
         return _generated(request, shape, info)
     if request.scale == "mini":
@@ -57,8 +55,7 @@ def build(request: BuildRequest) -> TaskData:
 
 def files(folder: Path) -> Sequence[Path]:
     """The tables of a folder that `build` would read."""
-    tables = find_tables(folder)
-    return (*tables.train, *tables.test)
+    return find_tables(folder).all
 
 
 def _generated(request: BuildRequest, shape: Shape, info: TaskInfo) -> TaskData:

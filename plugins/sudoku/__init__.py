@@ -56,10 +56,28 @@ def trm_bench_register_evaluators() -> list[EvaluatorSpec]:
 
 def _scales() -> tuple[Scale, ...]:
     return (
-        Scale("mini", "6×6, 1000 train, 500 test", steps=700, batch_size=32, augmentations=1000),
-        Scale("lite", "9×9, 1000 train, 2000 test", steps=20_000, batch_size=768, augmentations=1000),
+        Scale(
+            "mini",
+            "6×6, 18 blanks; 1000 train, 200 validation, 500 test",
+            steps=800,
+            batch_size=32,
+            augmentations=1000,
+        ),
+        Scale(
+            "lite",
+            "9×9; 1000 train, 100 validation, 2000 test",
+            steps=20_000,
+            batch_size=768,
+            augmentations=1000,
+        ),
         # 50,000 epochs of 1000 puzzles in batches of 768, as in the papers.
-        Scale("paper", "9×9, 1000 train, 2000 test", steps=65_104, batch_size=768, augmentations=1000),
+        Scale(
+            "paper",
+            "9×9; 1000 train, 100 validation, 2000 test",
+            steps=65_104,
+            batch_size=768,
+            augmentations=1000,
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from ...harness.puzzles import Tokens
 from .augment import SudokuSymmetries
 from .board import BLANK
 from .generate import RECIPES, generate
-from .official import SHAPE, read_rows
+from .official import SHAPE, load_sudokus
 from .solver import solve
 
 TURNS = 4
@@ -49,7 +49,7 @@ def main(files: Sequence[str]) -> None:
     print("| puzzles | n | givens | sd | range | guesses | p10 | p25 | p50 | p75 | p90 | none | 24 or more |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for name in files:
-        print(describe(Path(name).name, read_rows([Path(name)]).questions))
+        print(describe(Path(name).name, load_sudokus([Path(name)]).questions))
     recipe = replace(RECIPES["lite"], validation=0, test=0)
     print(describe("generated, seed 0, train", generate(recipe, 0).train.inputs))
 

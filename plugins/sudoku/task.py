@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...harness.augment import Augmentation
 from ...harness.errors import DataError, UsageError, nearest
 from ...harness.puzzles import Source, TaskData, TaskInfo
 from ...harness.specs import BuildRequest
-from . import hub, official
+from ..tabular import revision_of
+from . import official
 from .augment import SudokuSymmetries
 from .board import Shape
+
+SOURCES = ("generated", "official", "hub")
 
 
 def build(request: BuildRequest) -> TaskData:
@@ -19,14 +20,20 @@ def build(request: BuildRequest) -> TaskData:
     Raises:
         DataError: the files are missing or wrong, or the scale has no official puzzles.
         EnvironmentError_: the hub cannot be used.
-        UsageError: an unknown source.
+        UsageError: an unknown source, or an option that does not fit it.
     """
-    builders = {"generated": _generated, "official": _official, "hub": _hub}
-    if request.source not in builders:
-        raise UsageError(f"unknown source {request.source!r}; {nearest(request.source, builders)}")
-    if request.source != "generated" and request.scale == "mini":
+    if request.source not in SOURCES:
+        raise UsageError(f"unknown source {request.source!r}; {nearest(request.source, SOURCES)}")
+    revision = revision_of(request, official.TASK)
+    if request.source == "generated":
+        return _generated(request)
+    if request.scale == "mini":
         raise DataError("official Sudoku-Extreme puzzles are 9×9 only; use --scale lite or --scale paper")
-    return builders[request.source](request)
+    if request.source == "hub":
+        return official.from_hub(revision, request)
+    if request.folder is None:
+        raise DataError("the official source needs --data FOLDER with a train and a test CSV file")
+    return official.from_folder(request.folder, request)
 
 
 def augmentation(info: TaskInfo) -> Augmentation:
@@ -42,34 +49,10 @@ def _generated(request: BuildRequest) -> TaskData:
     recipe = RECIPES[request.scale]
     splits = generate(recipe, request.seed, request.progress)
     shape = recipe.shape
-    info = TaskInfo("sudoku-extreme", request.scale, shape.side, shape.side, shape.vocab_size)
+    info = TaskInfo(official.TASK, request.scale, shape.side, shape.side, shape.vocab_size)
     source = Source(
         kind="generated",
         summary=f"generated v{VERSION}, seed {request.seed}",
         notes=recipe.notes,
     )
     return TaskData(info, splits.train, splits.validation, splits.test, source)
-
-
-def _official(request: BuildRequest) -> TaskData:
-    if request.folder is None:
-        raise DataError("the official source needs --data FOLDER with a train and a test CSV file")
-    train, test = official.find_files(request.folder)
-    names = " + ".join(path.name for path in (*train, *test))
-    return official.build_from(
-        train, test, request.scale, request.seed, request.progress, f"files {names}, seed {request.seed}"
-    )
-
-
-def _hub(request: BuildRequest) -> TaskData:
-    revision = request.options.get("revision", hub.UNPINNED)
-    fetched = hub.fetch(revision)
-    summary = f"hub {hub.DATASET} at {fetched.commit}, seed {request.seed}"
-    data = official.build_from(
-        [fetched.train], [fetched.test], request.scale, request.seed, request.progress, summary
-    )
-    if revision == fetched.commit:
-        return data
-    commit = fetched.commit
-    caveat = f"the revision was not pinned: {revision!r} was {commit}; pin it with revision={commit}"
-    return replace(data, source=replace(data.source, caveats=(*data.source.caveats, caveat)))

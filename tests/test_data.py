@@ -1,0 +1,301 @@
+"""Puzzles in the cache: built once, found again only by the same request, damage named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trm_bench.harness.augment import NoAugmentation
+from trm_bench.harness.data import SPLITS, Prepared, Split, cache_root, prepare
+from trm_bench.harness.errors import DataError, EnvironmentError_, UsageError
+from trm_bench.harness.host import Part, Plugin
+from trm_bench.harness.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from trm_bench.harness.specs import BuildRequest, Scale, TaskSpec
+
+REQUEST = BuildRequest("mini", 0)
+Builder = Callable[[BuildRequest], TaskData]
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRM_BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def puzzles(name: str, count: int, seed: int) -> PuzzleSet:
+    tokens = np.random.default_rng(seed).integers(1, 9, (count, 4)).astype(np.uint8)
+    ids = np.array([f"{name}-{row}" for row in range(count)])
+    clusters = np.array([f"{name}-{row // 2}" for row in range(count)])
+    return PuzzleSet(tokens, tokens[:, ::-1].copy(), ids, clusters, np.arange(count, dtype=np.int32))
+
+
+SOURCE = Source(
+    "official",
+    "made up",
+    files=(SourceFile("test.csv", "ab12", 3),),
+    notes=("cut short",),
+    caveats=("not the real thing",),
+)
+
+
+def build(request: BuildRequest) -> TaskData:
+    info = TaskInfo("made", request.scale, height=2, width=2, vocab_size=9, identifiers=6)
+    return TaskData(
+        info, *(puzzles(split, 3 + n, request.seed) for n, split in enumerate(SPLITS)), source=SOURCE
+    )
+
+
+class Counting:
+    """`build`, and how often it was called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, request: BuildRequest) -> TaskData:
+        self.calls += 1
+        return build(request)
+
+
+def tables(folder: Path) -> Sequence[Path]:
+    return sorted(folder.glob("*.csv"))
+
+
+def part(builder: Builder = build, *, version: int = 1, distribution: str = "lab", with_files: bool = True) -> Part[TaskSpec]:
+    scales = {name: Scale(name, "made up", steps=1, batch_size=1, augmentations=1) for name in ("mini", "lite")}
+    spec = TaskSpec(
+        name="made",
+        summary="made up",
+        version=version,
+        scales=scales,
+        build=builder,
+        augmentation=lambda info: NoAugmentation(),
+        evaluators=("exact",),
+        primary="exact",
+        sources=("generated", "official"),
+        files=tables if with_files else None,
+        options=("twist",),
+    )
+    return Part(spec, Plugin(f"{distribution}:plug", distribution, "1.0"))
+
+
+def left_in(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.rglob("*"))
+
+
+# --- the cache -----------------------------------------------------------------------------------
+
+
+def test_the_puzzles_come_back_as_they_were_built() -> None:
+    prepared, built = prepare(part(), REQUEST), build(REQUEST)
+    for split in SPLITS:
+        written: PuzzleSet = getattr(built, split)
+        read = prepared.read(split)
+        assert read.fingerprint() == written.fingerprint() == prepared.fingerprints[split]
+        assert read.inputs.dtype == np.uint8
+        assert read.ids.tolist() == written.ids.tolist()
+        assert read.clusters.tolist() == written.clusters.tolist()
+    assert (prepared.info, prepared.source) == (built.info, built.source)
+    assert prepared.counts == {"train": 3, "validation": 4, "test": 5}
+
+
+def test_the_second_call_builds_nothing_and_gives_the_same() -> None:
+    builder = Counting()
+    first = prepare(part(builder), REQUEST)
+    second = prepare(part(builder), replace(REQUEST, progress=lambda done, total, what: None))
+    assert builder.calls == 1
+    assert first == second
+
+
+def test_the_cache_is_where_the_environment_says(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert empty_cache in prepare(part(), REQUEST).folder.parents
+    monkeypatch.delenv("TRM_BENCH_CACHE")
+    assert empty_cache not in [cache_root(), *cache_root().parents]
+    assert "trm-bench" in str(cache_root())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.csv").write_text("1,2")
+    (folder / "readme.txt").write_text("hello")
+    return folder
+
+
+OTHERS: dict[str, tuple[Part[TaskSpec], BuildRequest]] = {
+    "seed": (part(), replace(REQUEST, seed=1)),
+    "scale": (part(), replace(REQUEST, scale="lite")),
+    "source": (part(), replace(REQUEST, source="official")),
+    "option": (part(), replace(REQUEST, options={"twist": "1"})),
+    "version of the task": (part(version=2), REQUEST),
+    "distribution of the task": (part(distribution="other"), REQUEST),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
+def test_what_could_change_the_puzzles_changes_the_folder(other: tuple[Part[TaskSpec], BuildRequest]) -> None:
+    assert prepare(*other).folder != prepare(part(), REQUEST).folder
+
+
+def test_the_content_of_the_files_changes_the_folder_and_their_place_does_not(data: Path, tmp_path: Path) -> None:
+    request = replace(REQUEST, source="official", folder=data)
+    before = prepare(part(), request).folder
+    (data / "readme.txt").write_text("something else")  # not one of the task's files
+    moved = data.rename(tmp_path / "elsewhere")
+    assert prepare(part(), replace(request, folder=moved)).folder == before
+    (moved / "train.csv").write_text("1,3")
+    changed = prepare(part(), replace(request, folder=moved)).folder
+    (moved / "test.csv").write_text("1,3")
+    more = prepare(part(), replace(request, folder=moved)).folder
+    assert len({before, changed, more}) == 3
+
+
+@pytest.mark.xfail(strict=True, reason="data._key leaves --data out where TaskSpec.files is None, its default")
+def test_another_data_folder_is_not_answered_from_the_cache_where_the_task_names_no_files(tmp_path: Path) -> None:
+    def read_seed(request: BuildRequest) -> TaskData:
+        assert request.folder is not None
+        return build(replace(request, seed=int((request.folder / "seed.txt").read_text())))
+
+    fingerprints = []
+    for seed in (1, 2):
+        folder = tmp_path / f"data{seed}"
+        folder.mkdir()
+        (folder / "seed.txt").write_text(str(seed))
+        request = replace(REQUEST, source="official", folder=folder)
+        fingerprints.append(prepare(part(read_seed, with_files=False), request).fingerprints["test"])
+    assert fingerprints[0] != fingerprints[1]
+
+
+# --- requests that make no sense -----------------------------------------------------------------
+
+
+def test_an_unknown_scale_is_answered_with_the_nearest_and_nothing_is_built(empty_cache: Path) -> None:
+    builder = Counting()
+    with pytest.raises(UsageError, match=r"task 'made' has no scale 'mino'; did you mean 'mini'\? known: lite, mini"):
+        prepare(part(builder), replace(REQUEST, scale="mino"))
+    assert builder.calls == 0
+    assert left_in(empty_cache) == []
+
+
+def test_an_unknown_source_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"task 'made' has no source 'offical'; did you mean 'official'\?"):
+        prepare(part(), replace(REQUEST, source="offical"))
+
+
+# --- builds that fail ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("train.csv:3: too short"), KeyboardInterrupt(), MemoryError()], ids=lambda e: type(e).__name__
+)
+def test_a_build_that_fails_leaves_nothing_behind(error: BaseException, empty_cache: Path) -> None:
+    def broken(request: BuildRequest) -> TaskData:
+        raise error
+
+    with pytest.raises(type(error)):
+        prepare(part(broken), REQUEST)
+    assert [name for name in left_in(empty_cache) if name != "data"] == []
+    assert prepare(part(), REQUEST).counts["train"] == 3
+
+
+def test_a_write_that_fails_half_way_leaves_nothing_behind(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, written = np.savez_compressed, []
+
+    def disk_full(path: Path, **arrays: object) -> None:
+        written.append(path)
+        save(path, **arrays)  # type: ignore[arg-type]
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        prepare(part(), REQUEST)
+    assert len(written) == 2
+    assert left_in(empty_cache) == ["data"]
+    monkeypatch.undo()
+
+
+def test_where_another_process_was_faster_its_puzzles_are_taken() -> None:
+    def overtaken(request: BuildRequest) -> TaskData:
+        prepare(part(), request)
+        return build(request)
+
+    prepared = prepare(part(overtaken), REQUEST)
+    assert prepared.read("test").fingerprint() == build(REQUEST).test.fingerprint()
+    assert [path.name for path in prepared.folder.parent.iterdir()] == [prepared.folder.name]
+
+
+@pytest.mark.xfail(strict=True, reason="data._write lets the OSError of an unusable cache folder through")
+def test_a_cache_folder_that_cannot_be_made_is_named(empty_cache: Path) -> None:
+    empty_cache.write_text("a file in its place")
+    with pytest.raises(EnvironmentError_, match="cache"):
+        prepare(part(), REQUEST)
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prepared() -> Prepared:
+    return prepare(part(), REQUEST)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("damage", ["cut short", "empty", "missing", "not an archive"])
+def test_a_damaged_split_is_named_with_what_to_do(damage: str, split: Split, prepared: Prepared) -> None:
+    path = prepared.folder / f"{split}.npz"
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"cut short": content[:-40], "empty": b"", "not an archive": b"hello"}[damage])
+    with pytest.raises(DataError) as caught:
+        prepare(part(), REQUEST).read(split)
+    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert f"delete {prepared.folder} and run again" in str(caught.value)
+    for other in SPLITS:
+        if other != split:
+            assert len(prepared.read(other)) == prepared.counts[other]
+
+
+def test_a_split_with_other_puzzles_in_it_is_refused(prepared: Prepared) -> None:
+    (prepared.folder / "test.npz").write_bytes((prepared.folder / "train.npz").read_bytes())
+    with pytest.raises(DataError, match=r"test\.npz: not what was written; delete .* and run again"):
+        prepared.read("test")
+
+
+def without(key: str) -> Callable[[str], str]:
+    def cut(text: str) -> str:
+        content = json.loads(text)
+        del content[key]
+        return json.dumps(content)
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: text[:-10], lambda text: "", lambda text: "[]", *map(without, ("info", "source", "fingerprints"))],
+    ids=["cut short", "empty", "a list", "no info", "no source", "no fingerprints"],
+)
+def test_a_damaged_description_is_named_with_what_to_do(damage: Callable[[str], str], prepared: Prepared) -> None:
+    path = prepared.folder / "data.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(DataError) as caught:
+        prepare(part(), REQUEST)
+    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert f"delete {prepared.folder} and run again" in str(caught.value)
+
+
+@pytest.mark.xfail(strict=True, raises=OSError, reason="data._write renames onto the folder that is there, not empty")
+def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepared) -> None:
+    (prepared.folder / "data.json").unlink()
+    try:
+        assert prepare(part(), REQUEST).counts == prepared.counts
+    except DataError as error:
+        assert str(prepared.folder) in str(error)  # noqa: PT017

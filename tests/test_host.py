@@ -1,0 +1,612 @@
+"""The plugin host: everything arrives through entry points, and no plugin can harm another."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from textwrap import dedent
+
+import click
+import numpy as np
+import pytest
+import trm_bench
+from click.testing import CliRunner
+from conftest import ROOT, write_distribution
+from trm_bench import BuildRequest, Predictions, PuzzleSet, TaskInfo
+from trm_bench.harness import hookspecs
+from trm_bench.harness import host as host_module
+from trm_bench.harness.budget import Budget
+from trm_bench.harness.errors import UsageError
+from trm_bench.harness.host import Found, Host, find_entry_points, selected
+from trm_bench.harness.report.table import Report, Table
+
+BUILT_IN_TASKS = {"maze-hard", "sudoku-extreme"}
+BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
+BUILT_IN_EVALUATORS = {"cells", "exact", "maze-shortest", "maze-valid", "sudoku-valid"}
+BUILT_IN_REPORTERS = {"json", "markdown", "text"}
+HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("trm_bench_"))
+EMPTY_REPORT = Report((), (), ())
+
+Install = Callable[..., str]
+
+
+def model_plugin(*names: str) -> str:
+    """The source of a plugin that registers models of these names."""
+    return dedent(
+        f"""
+        from pydantic import BaseModel
+        from trm_bench import ModelSpec, hookimpl
+
+        class Config(BaseModel):
+            width: int = 1
+
+        def build(config, task):
+            raise NotImplementedError
+
+        @hookimpl
+        def trm_bench_register_models():
+            return [ModelSpec(name, "a model", config=Config, build=build) for name in {names!r}]
+        """
+    )
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a distribution of one module; its entry point is called ``plug`` unless said otherwise."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules: list[str] = []
+
+    def one(distribution: str, source: str, entry: str = "plug", target: str = "") -> str:
+        module = f"made_{distribution.replace('-', '_')}_{entry}"
+        (site / f"{module}.py").write_text(source)
+        modules.append(module)
+        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        if info.exists():
+            with (info / "entry_points.txt").open("a") as stream:
+                stream.write(f"{entry} = {target or module}\n")
+        else:
+            write_distribution(site, distribution, f"{entry} = {target or module}")
+        importlib.invalidate_caches()
+        return module
+
+    yield one
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def everything(*, strict: bool = False) -> Host:
+    return Host(find_entry_points(), strict=strict)
+
+
+def only(*distributions: str) -> Host:
+    return Host([found for found in find_entry_points() if found.distribution in distributions])
+
+
+def own_parts(host: Host) -> tuple[set[str], ...]:
+    """Names of the tasks, models, evaluators and reporters that came with trm-bench."""
+    registries = (host.tasks, host.models, host.evaluators, host.reporters)
+    return tuple(
+        {part.spec.name for part in registry.parts if part.plugin.distribution == "trm-bench"}
+        for registry in registries
+    )
+
+
+BUILT_IN = (BUILT_IN_TASKS, BUILT_IN_MODELS, BUILT_IN_EVALUATORS, BUILT_IN_REPORTERS)
+
+# --- what is built in ----------------------------------------------------------------------------
+
+
+def test_the_core_alone_knows_no_task_model_evaluator_or_reporter() -> None:
+    host = Host([])
+    assert [host.tasks.names(), host.models.names(), host.evaluators.names(), host.reporters.names()] == [[]] * 4
+
+
+def test_the_built_ins_arrive_through_the_entry_points_of_our_own_distribution() -> None:
+    host = only("trm-bench")
+    assert own_parts(host) == BUILT_IN
+    assert host.problems() == []
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["trm_bench"]
+    assert {label.partition(":")[2] for label in host.plugins} == set(declared)
+    assert all(plugin.hooks for plugin in host.plugins.values())
+
+
+def test_our_own_entry_points_come_before_everybody_elses(install: Install) -> None:
+    install("aaa", model_plugin("first-in-the-alphabet"))
+    owners = [found.distribution for found in find_entry_points()]
+    assert "aaa" in owners
+    assert owners == sorted(owners, key=lambda name: (name != "trm-bench", name))
+
+
+def test_a_spec_leads_back_to_the_distribution_that_registered_it(install: Install) -> None:
+    install("lab-models", model_plugin("lab-model"))
+    part = everything().models.get("lab-model")
+    assert part.full_name == "lab-models:lab-model"
+    assert (part.plugin.label, part.plugin.version) == ("lab-models:plug", "1.0")
+    assert part.plugin.hooks == ("trm_bench_register_models",)
+
+
+# --- plugins that fail ---------------------------------------------------------------------------
+
+HOOKIMPL = "from trm_bench import hookimpl\n"
+BROKEN = {
+    "raises at import": ("raise RuntimeError('libfoo is missing')", r"RuntimeError: libfoo is missing"),
+    "exits at import": ("import sys; sys.exit(3)", r"SystemExit: 3"),
+    "is not Python": ("def (:", r"SyntaxError"),
+    "has a wrong hook argument": (
+        model_plugin("half") + "@hookimpl\ndef trm_bench_report_ready(raport): pass",
+        r"PluginValidationError: .*raport",
+    ),
+    "has an unknown hook": (
+        model_plugin("half") + "@hookimpl\ndef trm_bench_register_tusks(): pass",
+        r"PluginValidationError: unknown hook 'trm_bench_register_tusks'",
+    ),
+    "has no hook": ("def trm_bench_register_models(): return []", r"no trm_bench_ hook; is @hookimpl missing\?"),
+    "raises in its register hook": (
+        HOOKIMPL + "@hookimpl\ndef trm_bench_register_models(): raise OSError('recipe.yaml is gone')",
+        r"OSError: recipe.yaml is gone",
+    ),
+    "registers the wrong type": (
+        HOOKIMPL + "@hookimpl\ndef trm_bench_register_models(): return ['half']",
+        r"trm_bench_register_models must give ModelSpec, not str",
+    ),
+    "registers one right and one wrong": (
+        model_plugin("half").replace(' for name in', ' if name else name for name in ("",) +'),
+        r"trm_bench_register_models must give ModelSpec, not str",
+    ),
+    "registers a spec of another kind": (
+        model_plugin("half").replace("register_models", "register_tasks"),
+        r"trm_bench_register_tasks must give TaskSpec, not ModelSpec",
+    ),
+    "registers nothing at all": (
+        HOOKIMPL + "@hookimpl\ndef trm_bench_register_models(): return None",
+        r"TypeError: .*NoneType",
+    ),
+}
+
+
+@pytest.mark.parametrize("source, error", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_plugin_is_named_with_its_error_and_everything_else_works(
+    source: str, error: str, install: Install
+) -> None:
+    install("aaa-good", model_plugin("works"))
+    install("bad", source)
+    install("zzz-good", model_plugin("works-too"))
+    host = everything()
+    assert re.search(error, host.plugins["bad:plug"].error or "")
+    assert [problem.partition(": ")[0] for problem in host.problems()] == ["bad:plug"]
+    assert {"works", "works-too"} <= set(host.models.names())
+    assert "half" not in host.models.names()
+    assert own_parts(host) == BUILT_IN
+
+
+def test_an_error_is_one_line_and_its_trace_leads_to_the_plugins_line(install: Install) -> None:
+    module = install("bad", "x = 1\nraise ValueError('first\\nsecond')\n")
+    plugin = only("bad").plugins["bad:plug"]
+    assert plugin.error == "ValueError: first second"
+    assert f'{module}.py", line 2' in (plugin.trace or "")
+
+
+@pytest.mark.parametrize("target", ["no_such_module_anywhere", "json:no_such_attribute"])
+def test_an_entry_point_that_leads_nowhere_is_recorded(target: str, install: Install) -> None:
+    install("bad", "", target=target)
+    error = only("bad").plugins["bad:plug"].error
+    assert error is not None
+    assert target.removeprefix("json:") in error
+
+
+def test_ctrl_c_during_an_import_is_not_taken_for_a_broken_plugin(install: Install) -> None:
+    install("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        only("slow")
+
+
+@pytest.mark.xfail(strict=True, raises=SystemExit, reason="host._collect guards against Exception only")
+def test_a_register_hook_that_exits_is_recorded(install: Install) -> None:
+    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_register_models(): raise SystemExit(3)")
+    assert only("bad").plugins["bad:plug"].error == "SystemExit: 3"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="host._load: the second registration fails and unregisters the module, which is the first's"
+)
+def test_two_distributions_that_name_one_module_do_not_take_it_from_each_other(install: Install) -> None:
+    module = install("first", model_plugin("shared"))
+    install("second", "", target=module)
+    host = only("first", "second")
+    assert host.plugins["first:plug"].error is None
+    assert host.models.get("first:shared").spec.name == "shared"
+
+
+def test_a_dist_info_folder_without_metadata_does_not_stop_the_program(install: Install, tmp_path: Path) -> None:
+    install("good", model_plugin("works"))
+    half = tmp_path / "site" / "half_uninstalled-1.0.dist-info"
+    half.mkdir()
+    (half / "entry_points.txt").write_text("[trm_bench]\nplug = no_longer_there\n")
+    importlib.invalidate_caches()
+    host = everything()
+    assert "works" in host.models.names()
+    (problem,) = host.problems()
+    assert "no_longer_there" in problem
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="find_entry_points parses entry points without a guard")
+def test_an_entry_points_file_that_cannot_be_parsed_does_not_stop_the_program(
+    install: Install, tmp_path: Path
+) -> None:
+    install("good", model_plugin("works"))
+    write_distribution(tmp_path / "site", "bad", "this line has no equals sign")
+    importlib.invalidate_caches()
+    assert "works" in everything().models.names()
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_a_name_that_two_distributions_claim_belongs_to_neither_and_the_full_names_work(install: Install) -> None:
+    install("one", model_plugin("twin", "only-one"))
+    install("two", model_plugin("twin", "only-two"))
+    host = everything()
+    with pytest.raises(UsageError, match=r"'twin' is registered by one:plug and two:plug; use one:twin or two:twin"):
+        host.models.get("twin")
+    assert "twin" not in host.models.names()
+    assert host.models.get("one:twin").plugin.distribution == "one"
+    assert host.models.get("two:twin").plugin.distribution == "two"
+    assert {"only-one", "only-two"} <= set(host.models.names())
+    assert own_parts(host) == BUILT_IN
+    (problem,) = host.problems()
+    assert "one:plug" in problem
+    assert "two:plug" in problem
+
+
+def test_a_plugin_cannot_take_the_name_of_a_built_in(install: Install) -> None:
+    install("usurper", model_plugin("hrm"))
+    host = everything()
+    with pytest.raises(UsageError, match="trm-bench:hrm and usurper:plug"):
+        host.models.get("hrm")
+    assert host.models.get("trm-bench:hrm").plugin.distribution == "trm-bench"
+
+
+def test_the_same_name_for_two_kinds_of_part_is_no_clash(install: Install) -> None:
+    install("lab", model_plugin("maze-hard"))
+    host = everything()
+    assert host.problems() == []
+    assert host.tasks.get("maze-hard").plugin.distribution == "trm-bench"
+    assert host.models.get("maze-hard").plugin.distribution == "lab"
+
+
+@pytest.mark.xfail(strict=True, reason="full_name is dist:name, so both of one distribution have the same one")
+def test_a_clash_within_one_distribution_is_not_answered_with_a_name_that_does_not_work(install: Install) -> None:
+    install("lab", model_plugin("twin"), entry="first")
+    install("lab", model_plugin("twin"), entry="second")
+    with pytest.raises(UsageError) as caught:
+        only("lab").models.get("twin")
+    assert "use lab:twin" not in str(caught.value)
+
+
+def test_two_distributions_with_one_entry_point_name_are_both_found(install: Install) -> None:
+    install("one", model_plugin("of-one"), entry="models")
+    install("two", model_plugin("of-two"), entry="models")
+    labels = {found.label for found in find_entry_points()}
+    assert {"one:models", "two:models"} <= labels
+    assert {"of-one", "of-two"} <= set(everything().models.names())
+
+
+def test_a_distribution_that_lies_twice_on_the_path_counts_once(install: Install, tmp_path: Path) -> None:
+    module = install("lab", model_plugin("lab-model"))
+    elsewhere = write_distribution(tmp_path / "elsewhere", "lab", f"plug = {module}", version="0.9")
+    sys.path.append(str(elsewhere))
+    try:
+        (found,) = [found for found in find_entry_points() if found.distribution == "lab"]
+    finally:
+        sys.path.remove(str(elsewhere))
+    assert found.version == "1.0"  # the one that Python would import
+
+
+def test_entry_points_of_other_groups_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_distribution(tmp_path / "site", "other", "")
+    (folder / "other-1.0.dist-info" / "entry_points.txt").write_text("[pytest11]\nplug = other\n")
+    monkeypatch.syspath_prepend(str(folder))
+    assert "other" not in {found.distribution for found in find_entry_points()}
+
+
+@pytest.mark.parametrize(
+    "name, suggestion",
+    [("trm-mpl", "trm-mlp"), ("transfomer", "transformer"), ("trm-bench:hrn", "trm-bench:hrm")],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_one(name: str, suggestion: str) -> None:
+    with pytest.raises(UsageError, match=rf"unknown model '{name}'; did you mean '{suggestion}'\?"):
+        only("trm-bench").models.get(name)
+
+
+def test_where_nothing_is_near_every_known_name_is_listed() -> None:
+    with pytest.raises(UsageError, match=r"unknown task 'chess'; known: maze-hard, sudoku-extreme"):
+        only("trm-bench").tasks.get("chess")
+
+
+# --- switching plugins off -----------------------------------------------------------------------
+
+
+def found(distribution: str, name: str = "plug") -> Found:
+    return Found(distribution, "1.0", EntryPoint(name, "json", "trm_bench"))
+
+
+ENTRIES = [found("trm-bench", "trm"), found("trm-bench", "hrm"), found("lab"), found("lab", "extra"), found("club")]
+
+
+@pytest.mark.parametrize(
+    "disabled, left",
+    [
+        ("", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "lab:extra", "club:plug"]),
+        (" , ", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "lab:extra", "club:plug"]),
+        ("lab", ["trm-bench:trm", "trm-bench:hrm", "club:plug"]),
+        ("lab:extra", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "club:plug"]),
+        ("lab:plug, club", ["trm-bench:trm", "trm-bench:hrm", "lab:extra"]),
+        ("all", ["trm-bench:trm", "trm-bench:hrm"]),
+        ("1", ["trm-bench:trm", "trm-bench:hrm"]),
+        ("trm-bench:hrm", ["trm-bench:trm", "lab:plug", "lab:extra", "club:plug"]),
+        ("no-such-plugin", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "lab:extra", "club:plug"]),
+    ],
+)
+def test_plugins_are_switched_off_by_label_distribution_or_all_together(disabled: str, left: list[str]) -> None:
+    assert [entry.label for entry in selected(ENTRIES, disabled)] == left
+
+
+def test_a_disabled_plugin_is_not_even_imported(install: Install) -> None:
+    module = install("bad", "raise RuntimeError('imported')")
+    host = Host(selected(find_entry_points(), "bad"))
+    assert "bad:plug" not in host.plugins
+    assert module not in sys.modules
+
+
+@pytest.fixture
+def fresh_host() -> Iterator[Callable[[], Host]]:
+    """`host()` as in a new process."""
+    host_module.host.cache_clear()
+    yield host_module.host
+    host_module.host.cache_clear()
+
+
+def test_the_environment_switches_plugins_off(
+    install: Install, monkeypatch: pytest.MonkeyPatch, fresh_host: Callable[[], Host]
+) -> None:
+    install("lab", model_plugin("lab-model"))
+    monkeypatch.setenv("TRM_BENCH_DISABLE_PLUGINS", "all")
+    host = fresh_host()
+    assert {plugin.distribution for plugin in host.plugins.values()} == {"trm-bench"}
+    assert fresh_host() is host
+
+
+# --- strict mode ---------------------------------------------------------------------------------
+
+
+def test_strict_mode_passes_where_nothing_is_wrong(install: Install) -> None:
+    install("lab", model_plugin("lab-model"))
+    assert "lab-model" in everything(strict=True).models.names()
+
+
+def test_strict_mode_refuses_a_broken_plugin_by_name(install: Install) -> None:
+    install("bad", "raise RuntimeError('libfoo is missing')")
+    with pytest.raises(UsageError, match=r"strict plugin mode: bad:plug: RuntimeError: libfoo is missing"):
+        everything(strict=True)
+
+
+def test_strict_mode_refuses_a_clash(install: Install) -> None:
+    install("one", model_plugin("twin"))
+    install("two", model_plugin("twin"))
+    with pytest.raises(UsageError, match=r"strict plugin mode: model 'twin' is registered by one:plug and two:plug"):
+        everything(strict=True)
+
+
+@pytest.mark.parametrize("value, refused", [("1", True), ("0", False), ("", False)])
+def test_strict_mode_is_set_by_the_environment(
+    value: str,
+    refused: bool,
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
+    fresh_host: Callable[[], Host],
+) -> None:
+    install("bad", "raise RuntimeError('libfoo is missing')")
+    monkeypatch.setenv("TRM_BENCH_STRICT_PLUGINS", value)
+    if refused:
+        with pytest.raises(UsageError, match="libfoo"):
+            fresh_host()
+    else:
+        assert fresh_host().plugins["bad:plug"].error is not None
+
+
+# --- notifications -------------------------------------------------------------------------------
+
+LISTENER = HOOKIMPL + dedent(
+    """
+    heard = []
+
+    @hookimpl
+    def trm_bench_metrics_logged(cell, metrics):
+        heard.append((cell, metrics["step"]))
+    """
+)
+
+
+def test_every_plugin_is_told_whatever_another_one_does(install: Install) -> None:
+    first = install("aaa", LISTENER)
+    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_metrics_logged(cell): raise OSError('disk full')")
+    last = install("zzz", LISTENER)
+    host = only("aaa", "bad", "zzz")
+    host.notify("trm_bench_metrics_logged", cell="trm-s0", metrics={"step": 7.0})
+    for module in (first, last):
+        assert sys.modules[module].heard == [("trm-s0", 7.0)]
+    assert host.problems() == ["bad:plug: OSError: disk full"]
+
+
+def test_a_hook_gets_only_the_arguments_that_it_names(install: Install) -> None:
+    source = HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_run_finished(cells): heard.append(cells)"
+    module = install("lab", source)
+    host = only("lab")
+    host.notify("trm_bench_run_finished", study={"task": "tiny"}, cells={"a": "done"})
+    assert sys.modules[module].heard == [{"a": "done"}]
+    assert host.problems() == []
+
+
+def test_a_variable_of_a_hook_is_not_taken_for_an_argument(install: Install) -> None:
+    body = "    first = cell\n    heard.append(first)\n"
+    module = install("lab", HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_metrics_logged(cell):\n" + body)
+    only("lab").notify("trm_bench_metrics_logged", cell="trm-s0", metrics={})
+    assert sys.modules[module].heard == ["trm-s0"]
+
+
+@pytest.mark.xfail(strict=True, raises=SystemExit, reason="host.notify guards against Exception only")
+def test_a_notification_that_exits_does_not_end_the_run(install: Install) -> None:
+    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_run_started(study): raise SystemExit(3)")
+    only("bad").notify("trm_bench_run_started", study={})
+
+
+@pytest.mark.xfail(strict=True, reason="host.notify reads __code__, where self stands among a method's arguments")
+def test_a_plugin_may_be_an_object_with_methods(install: Install) -> None:
+    source = HOOKIMPL + dedent(
+        """
+        class Listener:
+            def __init__(self):
+                self.heard = []
+
+            @hookimpl
+            def trm_bench_metrics_logged(self, cell):
+                self.heard.append(cell)
+
+        listener = Listener()
+        """
+    )
+    module = install("lab", source, target="made_lab_plug:listener")
+    host = only("lab")
+    host.notify("trm_bench_metrics_logged", cell="trm-s0", metrics={})
+    assert host.problems() == []
+    assert sys.modules[module].listener.heard == ["trm-s0"]
+
+
+def test_a_plugin_whose_command_hook_fails_costs_only_its_own_commands(install: Install) -> None:
+    good = "import click\n" + HOOKIMPL + "@hookimpl\ndef trm_bench_register_commands(cli):\n    cli.command('{}')(str)\n"
+    install("aaa", good.format("first"))
+    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_register_commands(cli): cli.no_such_method()")
+    install("zzz", good.format("last"))
+    host, cli = only("aaa", "bad", "zzz"), click.Group()
+    host.add_commands(cli)
+    assert set(cli.commands) == {"first", "last"}
+    assert [problem.partition(": ")[0] for problem in host.problems()] == ["bad:plug"]
+
+
+# --- the documentation of the hooks --------------------------------------------------------------
+
+
+def example(hook: str) -> str:
+    """The source of the example in a hook's docstring."""
+    doc = inspect.getdoc(getattr(hookspecs, hook)) or ""
+    return "".join(piece.source for piece in doctest.DocTestParser().get_examples(doc))
+
+
+@pytest.fixture
+def documented(install: Install) -> Callable[[str], Host]:
+    """A host with one plugin: the example of a hook, installed as it stands."""
+
+    def load(hook: str) -> Host:
+        install("example", example(hook))
+        host = only("example")
+        assert host.problems() == []
+        return host
+
+    return load
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_example_of_every_hook_is_a_plugin_that_implements_it(
+    hook: str, documented: Callable[[str], Host]
+) -> None:
+    assert documented(hook).plugins["example:plug"].hooks == (hook,)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_example_of_every_hook_uses_public_names_only(hook: str) -> None:
+    imports = [node for node in ast.walk(ast.parse(example(hook))) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").split(".")[0] == "trm_bench"]
+    assert ours
+    for node in ours:
+        assert node.module == "trm_bench"
+        assert {alias.name for alias in node.names} <= set(trm_bench.__all__)
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(trm_bench, name) is not None for name in trm_bench.__all__)
+
+
+def test_the_example_task_builds_its_splits(documented: Callable[[str], Host]) -> None:
+    spec = documented("trm_bench_register_tasks").tasks.get("echo").spec
+    data = spec.build(BuildRequest("mini", 0))
+    assert (len(data.train), len(data.validation), len(data.test)) == (9, 3, 3)
+    assert data.info.cells == data.train.inputs.shape[1]
+    assert spec.primary in spec.evaluators
+    assert spec.augmentation(data.info).max_variants == spec.scales["mini"].augmentations
+
+
+def test_the_example_model_answers_a_batch(documented: Callable[[str], Host]) -> None:
+    import torch
+
+    spec = documented("trm_bench_register_models").models.get("per-cell").spec
+    assert spec.config is not None
+    assert spec.build is not None
+    model = spec.build(spec.config(), TaskInfo("echo", "mini", 2, 2, 4))
+    inputs = torch.tensor([[1, 2, 3, 1], [3, 3, 1, 2]])
+    _, output = model(model.initial_state(2), inputs, torch.zeros(2, dtype=torch.long))
+    assert output.logits.shape == (2, 4, 4)
+
+
+def test_the_example_evaluator_scores_each_item(documented: Callable[[str], Host]) -> None:
+    spec = documented("trm_bench_register_evaluators").evaluators.get("first-cell").spec
+    targets = np.array([[1, 2], [2, 1]], np.uint8)
+    puzzles = PuzzleSet.single_identity(targets, targets, ["p", "q"])
+    answers = Predictions(np.array([[1, 1], [1, 1]], np.uint8), 1, np.ones(2, np.int64), np.zeros(2))
+    samples = spec.evaluate(TaskInfo("echo", "mini", 1, 2, 4), puzzles, answers)
+    assert [(sample.item, sample.score) for sample in samples] == [("p", 1.0), ("q", 0.0)]
+
+
+def test_the_example_reporter_renders_a_report(documented: Callable[[str], Host]) -> None:
+    spec = documented("trm_bench_register_reporters").reporters.get("titles").spec
+    budget = Budget(amount=20, batch_size=4, augmentations=1)
+    tables = [Table(task, "mini", "made up", 9, 3, budget, "exact", ("exact",), (), (), ()) for task in "ab"]
+    rendered = spec.render(Report(tuple(tables), (), ()))
+    assert all(table.title in rendered for table in tables)
+
+
+def test_the_example_command_runs(documented: Callable[[str], Host]) -> None:
+    cli = click.Group()
+    documented("trm_bench_register_commands").add_commands(cli)
+    assert CliRunner().invoke(cli, ["hello"]).output == "hello\n"
+
+
+@pytest.mark.parametrize(
+    "hook, arguments, said",
+    [
+        ("trm_bench_run_started", {"study": {"task": "echo"}}, "started echo\n"),
+        ("trm_bench_metrics_logged", {"cell": "trm-s0", "metrics": {"step": 7}}, "trm-s0 7\n"),
+        ("trm_bench_run_finished", {"study": {}, "cells": {"a": "done", "b": "failed"}}, "1 cells done\n"),
+        ("trm_bench_report_ready", {"report": EMPTY_REPORT}, "0 tables\n"),
+    ],
+)
+def test_the_example_notifications_are_told(
+    hook: str,
+    arguments: dict[str, object],
+    said: str,
+    documented: Callable[[str], Host],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    host = documented(hook)
+    host.notify(hook, **arguments)
+    assert capsys.readouterr().out == said
+    assert host.problems() == []
