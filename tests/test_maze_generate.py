@@ -92,13 +92,11 @@ def test_the_splits_share_no_wall_map_up_to_symmetry(mini):
 @pytest.mark.parametrize(("shape", "count"), [(HARD, 6), (MINI, 300)])
 def test_the_number_of_workers_and_of_mazes_changes_nothing(shape, count):
     questions, answers = generate(shape, 5, count, workers=1)
-    more, _ = generate(shape, 5, count + 2, workers=3)
+    more, labels = generate(shape, 5, count + 2, workers=3)
     assert np.array_equal(more[:count], questions)
-    again, labels = generate(shape, 5, count, workers=2)
-    assert np.array_equal(again, questions)
-    assert np.array_equal(labels, answers)
-    other, _ = generate(shape, 6, count, workers=2)
-    assert not np.array_equal(other, questions)
+    assert np.array_equal(labels[:count], answers)
+    other, _ = generate(shape, 6, 1, workers=2)
+    assert not np.array_equal(other, questions[:1])
 
 
 def test_a_turned_repeat_is_drawn_again(monkeypatch):
