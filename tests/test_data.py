@@ -64,8 +64,12 @@ def tables(folder: Path) -> Sequence[Path]:
     return sorted(folder.glob("*.csv"))
 
 
-def part(builder: Builder = build, *, version: int = 1, distribution: str = "lab", with_files: bool = True) -> Part[TaskSpec]:
-    scales = {name: Scale(name, "made up", steps=1, batch_size=1, augmentations=1) for name in ("mini", "lite")}
+def part(
+    builder: Builder = build, *, version: int = 1, distribution: str = "lab", with_files: bool = True
+) -> Part[TaskSpec]:
+    scales = {
+        name: Scale(name, "made up", steps=1, batch_size=1, augmentations=1) for name in ("mini", "lite")
+    }
     spec = TaskSpec(
         name="made",
         summary="made up",
@@ -141,7 +145,9 @@ def test_what_could_change_the_puzzles_changes_the_folder(other: tuple[Part[Task
     assert prepare(*other).folder != prepare(part(), REQUEST).folder
 
 
-def test_the_content_of_the_files_changes_the_folder_and_their_place_does_not(data: Path, tmp_path: Path) -> None:
+def test_the_content_of_the_files_changes_the_folder_and_their_place_does_not(
+    data: Path, tmp_path: Path
+) -> None:
     request = replace(REQUEST, source="official", folder=data)
     before = prepare(part(), request).folder
     (data / "readme.txt").write_text("something else")  # not one of the task's files
@@ -154,8 +160,12 @@ def test_the_content_of_the_files_changes_the_folder_and_their_place_does_not(da
     assert len({before, changed, more}) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="data._key leaves --data out where TaskSpec.files is None, its default")
-def test_another_data_folder_is_not_answered_from_the_cache_where_the_task_names_no_files(tmp_path: Path) -> None:
+@pytest.mark.xfail(
+    strict=True, reason="data._key leaves --data out where TaskSpec.files is None, its default"
+)
+def test_another_data_folder_is_not_answered_from_the_cache_where_the_task_names_no_files(
+    tmp_path: Path,
+) -> None:
     def read_seed(request: BuildRequest) -> TaskData:
         assert request.folder is not None
         return build(replace(request, seed=int((request.folder / "seed.txt").read_text())))
@@ -175,7 +185,9 @@ def test_another_data_folder_is_not_answered_from_the_cache_where_the_task_names
 
 def test_an_unknown_scale_is_answered_with_the_nearest_and_nothing_is_built(empty_cache: Path) -> None:
     builder = Counting()
-    with pytest.raises(UsageError, match=r"task 'made' has no scale 'mino'; did you mean 'mini'\? known: lite, mini"):
+    with pytest.raises(
+        UsageError, match=r"task 'made' has no scale 'mino'; did you mean 'mini'\? known: lite, mini"
+    ):
         prepare(part(builder), replace(REQUEST, scale="mino"))
     assert builder.calls == 0
     assert left_in(empty_cache) == []
@@ -190,7 +202,9 @@ def test_an_unknown_source_is_answered_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("train.csv:3: too short"), KeyboardInterrupt(), MemoryError()], ids=lambda e: type(e).__name__
+    "error",
+    [DataError("train.csv:3: too short"), KeyboardInterrupt(), MemoryError()],
+    ids=lambda e: type(e).__name__,
 )
 def test_a_build_that_fails_leaves_nothing_behind(error: BaseException, empty_cache: Path) -> None:
     def broken(request: BuildRequest) -> TaskData:
@@ -280,10 +294,17 @@ def without(key: str) -> Callable[[str], str]:
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda text: text[:-10], lambda text: "", lambda text: "[]", *map(without, ("info", "source", "fingerprints"))],
+    [
+        lambda text: text[:-10],
+        lambda text: "",
+        lambda text: "[]",
+        *map(without, ("info", "source", "fingerprints")),
+    ],
     ids=["cut short", "empty", "a list", "no info", "no source", "no fingerprints"],
 )
-def test_a_damaged_description_is_named_with_what_to_do(damage: Callable[[str], str], prepared: Prepared) -> None:
+def test_a_damaged_description_is_named_with_what_to_do(
+    damage: Callable[[str], str], prepared: Prepared
+) -> None:
     path = prepared.folder / "data.json"
     path.write_text(damage(path.read_text()))
     with pytest.raises(DataError) as caught:
@@ -292,7 +313,9 @@ def test_a_damaged_description_is_named_with_what_to_do(damage: Callable[[str], 
     assert f"delete {prepared.folder} and run again" in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="data._write renames onto the folder that is there, not empty")
+@pytest.mark.xfail(
+    strict=True, raises=OSError, reason="data._write renames onto the folder that is there, not empty"
+)
 def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepared) -> None:
     (prepared.folder / "data.json").unlink()
     try:

@@ -108,7 +108,9 @@ BUILT_IN = (BUILT_IN_TASKS, BUILT_IN_MODELS, BUILT_IN_EVALUATORS, BUILT_IN_REPOR
 
 def test_the_core_alone_knows_no_task_model_evaluator_or_reporter() -> None:
     host = Host([])
-    assert [host.tasks.names(), host.models.names(), host.evaluators.names(), host.reporters.names()] == [[]] * 4
+    assert [host.tasks.names(), host.models.names(), host.evaluators.names(), host.reporters.names()] == [
+        []
+    ] * 4
 
 
 def test_the_built_ins_arrive_through_the_entry_points_of_our_own_distribution() -> None:
@@ -150,7 +152,10 @@ BROKEN = {
         model_plugin("half") + "@hookimpl\ndef trm_bench_register_tusks(): pass",
         r"PluginValidationError: unknown hook 'trm_bench_register_tusks'",
     ),
-    "has no hook": ("def trm_bench_register_models(): return []", r"no trm_bench_ hook; is @hookimpl missing\?"),
+    "has no hook": (
+        "def trm_bench_register_models(): return []",
+        r"no trm_bench_ hook; is @hookimpl missing\?",
+    ),
     "raises in its register hook": (
         HOOKIMPL + "@hookimpl\ndef trm_bench_register_models(): raise OSError('recipe.yaml is gone')",
         r"OSError: recipe.yaml is gone",
@@ -160,7 +165,7 @@ BROKEN = {
         r"trm_bench_register_models must give ModelSpec, not str",
     ),
     "registers one right and one wrong": (
-        model_plugin("half").replace(' for name in', ' if name else name for name in ("",) +'),
+        model_plugin("half").replace(" for name in", ' if name else name for name in ("",) +'),
         r"trm_bench_register_models must give ModelSpec, not str",
     ),
     "registers a spec of another kind": (
@@ -217,7 +222,8 @@ def test_a_register_hook_that_exits_is_recorded(install: Install) -> None:
 
 
 @pytest.mark.xfail(
-    strict=True, reason="host._load: the second registration fails and unregisters the module, which is the first's"
+    strict=True,
+    reason="host._load: the second registration fails and unregisters the module, which is the first's",
 )
 def test_two_distributions_that_name_one_module_do_not_take_it_from_each_other(install: Install) -> None:
     module = install("first", model_plugin("shared"))
@@ -227,7 +233,9 @@ def test_two_distributions_that_name_one_module_do_not_take_it_from_each_other(i
     assert host.models.get("first:shared").spec.name == "shared"
 
 
-def test_a_dist_info_folder_without_metadata_does_not_stop_the_program(install: Install, tmp_path: Path) -> None:
+def test_a_dist_info_folder_without_metadata_does_not_stop_the_program(
+    install: Install, tmp_path: Path
+) -> None:
     install("good", model_plugin("works"))
     half = tmp_path / "site" / "half_uninstalled-1.0.dist-info"
     half.mkdir()
@@ -239,7 +247,9 @@ def test_a_dist_info_folder_without_metadata_does_not_stop_the_program(install: 
     assert "no_longer_there" in problem
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="find_entry_points parses entry points without a guard")
+@pytest.mark.xfail(
+    strict=True, raises=TypeError, reason="find_entry_points parses entry points without a guard"
+)
 def test_an_entry_points_file_that_cannot_be_parsed_does_not_stop_the_program(
     install: Install, tmp_path: Path
 ) -> None:
@@ -252,11 +262,15 @@ def test_an_entry_points_file_that_cannot_be_parsed_does_not_stop_the_program(
 # --- names ---------------------------------------------------------------------------------------
 
 
-def test_a_name_that_two_distributions_claim_belongs_to_neither_and_the_full_names_work(install: Install) -> None:
+def test_a_name_that_two_distributions_claim_belongs_to_neither_and_the_full_names_work(
+    install: Install,
+) -> None:
     install("one", model_plugin("twin", "only-one"))
     install("two", model_plugin("twin", "only-two"))
     host = everything()
-    with pytest.raises(UsageError, match=r"'twin' is registered by one:plug and two:plug; use one:twin or two:twin"):
+    with pytest.raises(
+        UsageError, match=r"'twin' is registered by one:plug and two:plug; use one:twin or two:twin"
+    ):
         host.models.get("twin")
     assert "twin" not in host.models.names()
     assert host.models.get("one:twin").plugin.distribution == "one"
@@ -284,8 +298,12 @@ def test_the_same_name_for_two_kinds_of_part_is_no_clash(install: Install) -> No
     assert host.models.get("maze-hard").plugin.distribution == "lab"
 
 
-@pytest.mark.xfail(strict=True, reason="full_name is dist:name, so both of one distribution have the same one")
-def test_a_clash_within_one_distribution_is_not_answered_with_a_name_that_does_not_work(install: Install) -> None:
+@pytest.mark.xfail(
+    strict=True, reason="full_name is dist:name, so both of one distribution have the same one"
+)
+def test_a_clash_within_one_distribution_is_not_answered_with_a_name_that_does_not_work(
+    install: Install,
+) -> None:
     install("lab", model_plugin("twin"), entry="first")
     install("lab", model_plugin("twin"), entry="second")
     with pytest.raises(UsageError) as caught:
@@ -340,7 +358,13 @@ def found(distribution: str, name: str = "plug") -> Found:
     return Found(distribution, "1.0", EntryPoint(name, "json", "trm_bench"))
 
 
-ENTRIES = [found("trm-bench", "trm"), found("trm-bench", "hrm"), found("lab"), found("lab", "extra"), found("club")]
+ENTRIES = [
+    found("trm-bench", "trm"),
+    found("trm-bench", "hrm"),
+    found("lab"),
+    found("lab", "extra"),
+    found("club"),
+]
 
 
 @pytest.mark.parametrize(
@@ -357,7 +381,9 @@ ENTRIES = [found("trm-bench", "trm"), found("trm-bench", "hrm"), found("lab"), f
         ("no-such-plugin", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "lab:extra", "club:plug"]),
     ],
 )
-def test_plugins_are_switched_off_by_label_distribution_or_all_together(disabled: str, left: list[str]) -> None:
+def test_plugins_are_switched_off_by_label_distribution_or_all_together(
+    disabled: str, left: list[str]
+) -> None:
     assert [entry.label for entry in selected(ENTRIES, disabled)] == left
 
 
@@ -403,7 +429,9 @@ def test_strict_mode_refuses_a_broken_plugin_by_name(install: Install) -> None:
 def test_strict_mode_refuses_a_clash(install: Install) -> None:
     install("one", model_plugin("twin"))
     install("two", model_plugin("twin"))
-    with pytest.raises(UsageError, match=r"strict plugin mode: model 'twin' is registered by one:plug and two:plug"):
+    with pytest.raises(
+        UsageError, match=r"strict plugin mode: model 'twin' is registered by one:plug and two:plug"
+    ):
         everything(strict=True)
 
 
@@ -470,7 +498,9 @@ def test_a_notification_that_exits_does_not_end_the_run(install: Install) -> Non
     only("bad").notify("trm_bench_run_started", study={})
 
 
-@pytest.mark.xfail(strict=True, reason="host.notify reads __code__, where self stands among a method's arguments")
+@pytest.mark.xfail(
+    strict=True, reason="host.notify reads __code__, where self stands among a method's arguments"
+)
 def test_a_plugin_may_be_an_object_with_methods(install: Install) -> None:
     source = HOOKIMPL + dedent(
         """
@@ -493,7 +523,11 @@ def test_a_plugin_may_be_an_object_with_methods(install: Install) -> None:
 
 
 def test_a_plugin_whose_command_hook_fails_costs_only_its_own_commands(install: Install) -> None:
-    good = "import click\n" + HOOKIMPL + "@hookimpl\ndef trm_bench_register_commands(cli):\n    cli.command('{}')(str)\n"
+    good = (
+        "import click\n"
+        + HOOKIMPL
+        + "@hookimpl\ndef trm_bench_register_commands(cli):\n    cli.command('{}')(str)\n"
+    )
     install("aaa", good.format("first"))
     install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_register_commands(cli): cli.no_such_method()")
     install("zzz", good.format("last"))

@@ -64,7 +64,12 @@ def manifest(**changes: Any) -> Manifest:
 
 
 RECORDS = [
-    Record(item=f"p{n}", cluster=f"c{n // 2}", scores={"exact": n % 2, "cells": n / 8}, extras={"cells.copy": 0.5})
+    Record(
+        item=f"p{n}",
+        cluster=f"c{n // 2}",
+        scores={"exact": n % 2, "cells": n / 8},
+        extras={"cells.copy": 0.5},
+    )
     for n in range(8)
 ]
 
@@ -95,7 +100,9 @@ def test_a_file_is_replaced_whole_and_can_be_read_by_everybody(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "ctrl-c"])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "ctrl-c"]
+)
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     step: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +206,10 @@ def test_a_cell_whose_last_writes_fail_does_not_say_done(
 
 
 Damage = Callable[[bytes], bytes]
-CUT: dict[str, Damage] = {"cut short": lambda content: content[: len(content) // 2], "empty": lambda content: b""}
+CUT: dict[str, Damage] = {
+    "cut short": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+}
 
 
 @pytest.mark.parametrize("damage", CUT.values(), ids=CUT.keys())
@@ -249,7 +259,9 @@ def rewrite(cell: Cell, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None])
-def test_a_manifest_of_another_schema_version_is_refused_with_both_versions(version: object, done: Cell) -> None:
+def test_a_manifest_of_another_schema_version_is_refused_with_both_versions(
+    version: object, done: Cell
+) -> None:
     rewrite(done, lambda content: content.update(schema_version=version))
     with pytest.raises(DamagedResult) as caught:
         done.manifest()
@@ -353,7 +365,9 @@ def test_a_study_file_that_cannot_be_read_is_named(content: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3"])
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="Output.claim trusts that study.json is a mapping")
+@pytest.mark.xfail(
+    strict=True, raises=AttributeError, reason="Output.claim trusts that study.json is a mapping"
+)
 def test_a_study_file_that_is_no_mapping_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text(content)
     with pytest.raises(EnvironmentError_, match=r"study\.json"):

@@ -52,7 +52,9 @@ def test_a_variant_is_a_name_and_options_in_brackets(text: str, name: str, optio
     assert parse_variant(text) == Variant(name, options)
 
 
-@pytest.mark.parametrize("text", ["", "trm[", "trm]", "trm[cycles=2", "trm[a=1]b", "trm[a=[1]]", "t rm", "[a=1]", "a=1"])
+@pytest.mark.parametrize(
+    "text", ["", "trm[", "trm]", "trm[cycles=2", "trm[a=1]b", "trm[a=[1]]", "t rm", "[a=1]", "a=1"]
+)
 def test_brackets_that_do_not_close_are_refused_with_the_form_that_works(text: str) -> None:
     with pytest.raises(UsageError, match=r"cannot read model .*; write name or name\[key=value,key=value\]"):
         parse_variant(text)
@@ -127,7 +129,12 @@ def test_a_variant_keeps_what_was_asked_and_says_what_it_stands_for() -> None:
 
 @pytest.mark.parametrize(
     "text, suggestion",
-    [("trm[cycle=2]", "cycles"), ("hrm[h_block=2]", "h_blocks"), ("hrm[warmpu=5]", "warmup"), ("copy[ma=0]", "ema")],
+    [
+        ("trm[cycle=2]", "cycles"),
+        ("hrm[h_block=2]", "h_blocks"),
+        ("hrm[warmpu=5]", "warmup"),
+        ("copy[ma=0]", "ema"),
+    ],
 )
 def test_an_unknown_option_is_answered_with_the_nearest(text: str, suggestion: str) -> None:
     with pytest.raises(UsageError, match=rf"has no option '.*'; did you mean '{suggestion}'\?"):
@@ -169,7 +176,9 @@ def test_a_value_out_of_range_is_named_with_what_was_expected(text: str, named: 
 @pytest.mark.parametrize(
     "option",
     [
-        pytest.param(option, marks=pytest.mark.xfail(strict=True, reason="TrainingConfig's bounds let infinity in"))
+        pytest.param(
+            option, marks=pytest.mark.xfail(strict=True, reason="TrainingConfig's bounds let infinity in")
+        )
         for option in ("lr=inf", "weight_decay=inf", "embedding_lr=inf")
     ],
 )
@@ -288,9 +297,13 @@ def test_a_mistake_in_a_recipe_is_named(section: dict[str, Any], message: str, t
 
 
 @pytest.mark.parametrize(
-    "content", ["'*':\n  paper:\n", "'*':\n", "- a\n- list\n", "'*': {paper: [1}"], ids=["scale", "task", "list", "yaml"]
+    "content",
+    ["'*':\n  paper:\n", "'*':\n", "- a\n- list\n", "'*': {paper: [1}"],
+    ids=["scale", "task", "list", "yaml"],
 )
-@pytest.mark.xfail(strict=True, reason="read_recipe trusts that every level is a mapping and the file is YAML")
+@pytest.mark.xfail(
+    strict=True, reason="read_recipe trusts that every level is a mapping and the file is YAML"
+)
 def test_a_recipe_that_is_no_mapping_is_named_or_taken_as_empty(content: str, tmp_path: Path) -> None:
     path = tmp_path / "made.yaml"
     path.write_text(content)
