@@ -27,6 +27,7 @@ from trm_bench.harness.budget import Budget
 from trm_bench.harness.errors import UsageError
 from trm_bench.harness.host import Found, Host, find_entry_points, selected
 from trm_bench.harness.report.table import Report, Table
+from trm_bench.harness.study import RunRequest, plan
 
 BUILT_IN_TASKS = {"maze-hard", "sudoku-extreme"}
 BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
@@ -179,7 +180,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("source, error", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize(("source", "error"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_plugin_is_named_with_its_error_and_everything_else_works(
     source: str, error: str, install: Install
 ) -> None:
@@ -247,9 +248,7 @@ def test_a_dist_info_folder_without_metadata_does_not_stop_the_program(
     assert "no_longer_there" in problem
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="find_entry_points parses entry points without a guard"
-)
+@pytest.mark.xfail(strict=True, reason="find_entry_points parses entry points without a guard")
 def test_an_entry_points_file_that_cannot_be_parsed_does_not_stop_the_program(
     install: Install, tmp_path: Path
 ) -> None:
@@ -311,6 +310,16 @@ def test_a_clash_within_one_distribution_is_not_answered_with_a_name_that_does_n
     assert "use lab:twin" not in str(caught.value)
 
 
+@pytest.mark.xfail(strict=True, raises=UsageError, reason="a task names its evaluators by their short names")
+def test_a_plugin_that_takes_the_name_of_an_evaluator_does_not_break_the_tasks_that_use_it(
+    install: Install,
+) -> None:
+    source = example("trm_bench_register_evaluators").replace('"first-cell"', '"exact"')
+    install("lab", source)
+    request = RunRequest(models=("mirror",), task="tiny", scale="mini", seeds=(0,))
+    assert plan(everything(), request).cells[0].identity.primary == "exact"
+
+
 def test_two_distributions_with_one_entry_point_name_are_both_found(install: Install) -> None:
     install("one", model_plugin("of-one"), entry="models")
     install("two", model_plugin("of-two"), entry="models")
@@ -338,7 +347,7 @@ def test_entry_points_of_other_groups_are_not_ours(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "name, suggestion",
+    ("name", "suggestion"),
     [("trm-mpl", "trm-mlp"), ("transfomer", "transformer"), ("trm-bench:hrn", "trm-bench:hrm")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_one(name: str, suggestion: str) -> None:
@@ -368,7 +377,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize(
-    "disabled, left",
+    ("disabled", "left"),
     [
         ("", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "lab:extra", "club:plug"]),
         (" , ", ["trm-bench:trm", "trm-bench:hrm", "lab:plug", "lab:extra", "club:plug"]),
@@ -435,7 +444,7 @@ def test_strict_mode_refuses_a_clash(install: Install) -> None:
         everything(strict=True)
 
 
-@pytest.mark.parametrize("value, refused", [("1", True), ("0", False), ("", False)])
+@pytest.mark.parametrize(("value", "refused"), [("1", True), ("0", False), ("", False)])
 def test_strict_mode_is_set_by_the_environment(
     value: str,
     refused: bool,
@@ -625,7 +634,7 @@ def test_the_example_command_runs(documented: Callable[[str], Host]) -> None:
 
 
 @pytest.mark.parametrize(
-    "hook, arguments, said",
+    ("hook", "arguments", "said"),
     [
         ("trm_bench_run_started", {"study": {"task": "echo"}}, "started echo\n"),
         ("trm_bench_metrics_logged", {"cell": "trm-s0", "metrics": {"step": 7}}, "trm-s0 7\n"),

@@ -277,7 +277,7 @@ def test_a_manifest_that_is_no_mapping_is_refused(content: str, done: Cell) -> N
 
 
 @pytest.mark.parametrize(
-    "change, key",
+    ("change", "key"),
     [
         (lambda content: content.pop("status"), "status"),
         (lambda content: content.update(status="finished"), "status"),
@@ -307,7 +307,7 @@ def test_a_folder_is_made_with_its_parents_and_can_be_claimed_again(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"task": "maze-hard"}, "task is 'made' there and 'maze-hard' here"),
         ({"limit": 10}, "limit is None there and 10 here"),
@@ -332,7 +332,7 @@ def test_a_folder_of_another_study_is_refused_by_the_key_that_differs(
 
 def test_every_key_that_differs_is_named(tmp_path: Path) -> None:
     Output(tmp_path).claim(STUDY)
-    with pytest.raises(UsageError, match="task is 'made' .*; scale is 'mini' "):
+    with pytest.raises(UsageError, match=r"task is 'made' .*; scale is 'mini' "):
         Output(tmp_path).claim({**STUDY, "task": "other", "scale": "lite"})
 
 
@@ -340,7 +340,7 @@ def test_every_key_that_differs_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_environment(below: str, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file in its place")
     folder = tmp_path / "taken" / below
-    with pytest.raises(EnvironmentError_, match="not writable .*choose another folder") as caught:
+    with pytest.raises(EnvironmentError_, match=r"not writable .*choose another folder") as caught:
         Output(folder).claim(STUDY)
     assert str(folder) in str(caught.value)
     assert caught.value.exit_code == 4

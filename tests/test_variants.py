@@ -37,7 +37,7 @@ def resolve(text: str, task: TaskInfo = SUDOKU, **overrides: str) -> ResolvedMod
 
 
 @pytest.mark.parametrize(
-    "text, name, options",
+    ("text", "name", "options"),
     [
         ("trm", "trm", {}),
         ("trm[]", "trm", {}),
@@ -85,7 +85,7 @@ def test_the_order_of_options_does_not_make_another_variant() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, names",
+    ("text", "names"),
     [
         ("trm", ["trm"]),
         ("trm,hrm", ["trm", "hrm"]),
@@ -128,7 +128,7 @@ def test_a_variant_keeps_what_was_asked_and_says_what_it_stands_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, suggestion",
+    ("text", "suggestion"),
     [
         ("trm[cycle=2]", "cycles"),
         ("hrm[h_block=2]", "h_blocks"),
@@ -152,7 +152,7 @@ def test_an_unknown_training_setting_for_every_model_is_answered_with_the_neares
 
 
 @pytest.mark.parametrize(
-    "text, named",
+    ("text", "named"),
     [
         ("trm[cycles=0]", r"cycles='0': .*greater than 0"),
         ("trm[cycles=two]", r"cycles='two': .*integer"),
@@ -191,7 +191,7 @@ def test_an_infinite_setting_is_out_of_range(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "side, name", [(5, "trm-mlp"), (9, "trm-mlp"), (10, "trm-mlp"), (11, "trm-att"), (30, "trm-att")]
+    ("side", "name"), [(5, "trm-mlp"), (9, "trm-mlp"), (10, "trm-mlp"), (11, "trm-att"), (30, "trm-att")]
 )
 def test_trm_is_the_mlp_on_small_grids_and_attention_on_large_ones(side: int, name: str) -> None:
     model = resolve("trm", TaskInfo("any", "lite", side, side, 6))
@@ -199,7 +199,7 @@ def test_trm_is_the_mlp_on_small_grids_and_attention_on_large_ones(side: int, na
 
 
 @pytest.mark.parametrize("task", [SUDOKU, MAZE], ids=["sudoku", "maze"])
-@pytest.mark.parametrize("mixer, name", [("mlp", "trm-mlp"), ("attention", "trm-att")])
+@pytest.mark.parametrize(("mixer", "name"), [("mlp", "trm-mlp"), ("attention", "trm-att")])
 def test_a_mixer_that_is_asked_for_wins_over_the_advice(task: TaskInfo, mixer: str, name: str) -> None:
     model = resolve(f"trm[mixer={mixer}]", task)
     assert model.part.spec.name == name
@@ -282,7 +282,7 @@ def test_a_model_without_a_recipe_has_the_defaults_of_the_scale(scale: str) -> N
 
 
 @pytest.mark.parametrize(
-    "section, message",
+    ("section", "message"),
     [
         ({"modle": {"width": 1}}, r"made.yaml: \*/paper: unknown section 'modle'; known: model, training"),
         ({"model": {"widht": 1}}, r"made: unknown key 'widht'; did you mean 'width'\?"),
