@@ -5,6 +5,7 @@ Golden files of the reporters: ``TRM_BENCH_UPDATE_GOLDEN=1 pytest tests/test_rep
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -45,8 +46,10 @@ Change = Callable[[CellIdentity], CellIdentity]
 
 
 @pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait neither for the disk nor for the garbage that statsmodels collects in every call of Holm."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 def render(report: Report, reporter: str = "text") -> str:
@@ -88,7 +91,7 @@ def write_cell(
     identity = change(IDENTITY.model_copy(update={"model": model, "seed": seed}))
     what = manifest(**{"cell": name, "asked": model, "identity": identity, **more})
     cell = Cell(folder / name)
-    cell.start(what)
+    cell.folder.mkdir(parents=True, exist_ok=True)
     if status is not Status.DONE:
         cell.write_manifest(what.model_copy(update={"status": status}))
         return name
