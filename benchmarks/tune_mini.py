@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 
 import torch
-
 from trm_bench.harness.cell import exact_share
 from trm_bench.harness.data import Prepared, prepare
 from trm_bench.harness.examples import ExampleStream, Exploration

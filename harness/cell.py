@@ -20,7 +20,7 @@ from .device import default_precision, peak_memory, synchronize
 from .errors import TrainingDiverged, TrmBenchError
 from .examples import ExampleStream, Exploration
 from .flops import Flops, count_flops
-from .host import Host
+from .host import Host, Part
 from .inference import Answering, milliseconds_per_puzzle, predict
 from .nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from .predictions import Predictions
@@ -31,7 +31,7 @@ from .records import CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
 from .specs import TaskSpec
 from .store import Cell
-from .study import CellPlan
+from .study import CellPlan, evaluators_of
 from .training import Metrics, Spent, Trainer, Watcher
 
 
@@ -110,7 +110,7 @@ class _CellRun:
         identity = self.identity = job.plan.identity
         self.device = torch.device(identity.device)
         _fix_randomness(identity)
-        self.task = host.tasks.get(_full_name(identity, "task")).spec
+        self.task = host.tasks.get(_full_name(identity, "task"))
         self.spec = host.models.get(_full_name(identity, "model")).spec
         self.training = TrainingConfig(**identity.training)
         self.info = job.prepared.info
@@ -162,7 +162,7 @@ class _CellRun:
     def _examples(self) -> ExampleStream:
         self.stream = ExampleStream(
             self.job.prepared.read("train"),
-            self.task.augmentation(self.info),
+            self.task.spec.augmentation(self.info),
             self.identity.budget.augmentations,
             task_seed=self.identity.data.task_seed,
             seed=self.identity.seed,
@@ -200,11 +200,14 @@ class _CellRun:
             "ledger": ledger,
             "finished": now(),
             "validation": [dict(line) for line in curve],
-            "weights": f"average of the weights (EMA {self.training.ema:g})"
-            if self.training.ema
-            else "final",
+            "weights": self._weights_name(),
         }
         return manifest.model_copy(update=update), records, weights
+
+    def _weights_name(self) -> str:
+        if not self.spec.trained:
+            return "none"
+        return f"averaged (EMA {self.training.ema:g})" if self.training.ema else "those of the last step"
 
     def _ledger(self, spent: Spent, predictions: Predictions, puzzles: int, seconds: float) -> Ledger:
         trunk, outer, embedding = count_parameters(self.model)
@@ -268,7 +271,7 @@ def count_parameters(model: Reasoner) -> tuple[int, int, int]:
 
 
 def score(
-    host: Host, task: TaskSpec, prepared: Prepared, test: PuzzleSet, predictions: Predictions
+    host: Host, task: Part[TaskSpec], prepared: Prepared, test: PuzzleSet, predictions: Predictions
 ) -> list[Record]:
     """One record per test item, scored by every evaluator of the task.
 
@@ -277,10 +280,15 @@ def score(
     """
     columns: dict[str, list[float]] = {}
     extras: dict[str, list[Mapping[str, float]]] = {}
-    for name in task.evaluators:
-        samples = host.evaluators.get(name).spec.evaluate(prepared.info, test, predictions)
+    for name, part in zip(task.spec.evaluators, evaluators_of(host, task), strict=True):
+        samples = part.spec.evaluate(prepared.info, test, predictions)
         if [sample.item for sample in samples] != test.ids.tolist():
             raise TrmBenchError(f"evaluator {name!r} must give one sample per test item, in their order")
+        for sample in samples:
+            if not 0 <= sample.score <= 1:  # NaN fails this too
+                raise TrmBenchError(
+                    f"evaluator {name!r}, item {sample.item}: score {sample.score} is not from 0 to 1"
+                )
         columns[name] = [sample.score for sample in samples]
         extras[name] = [sample.extras for sample in samples]
     return [

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import platformdirs
 
-from .errors import DataError, UsageError, nearest
+from .errors import DataError, UnavailableError, UsageError, nearest
 from .host import Part
 from .puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from .specs import BuildRequest, TaskSpec
@@ -85,6 +85,8 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
         raise UsageError(
             f"task {spec.name!r} has no source {request.source!r}; {nearest(request.source, spec.sources)}"
         )
+    if request.folder is not None and spec.files is None:
+        raise UsageError(f"task {spec.name!r} reads no files; leave --data {request.folder} out")
     folder = cache_root() / "data" / f"{spec.name}-{request.scale}-{_key(part, request)}"
     if not (folder / "data.json").is_file():
         _write(folder, spec.build(request))
@@ -115,8 +117,14 @@ def file_sha256(path: Path) -> str:
 
 def _write(folder: Path, data: TaskData) -> None:
     """Write into a folder of its own first, so that a half-written one never has the final name."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # one without data.json is of no use
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    except OSError as error:
+        raise UnavailableError(
+            f"cache folder {folder.parent}: not writable ({error.strerror}); set {CACHE_VARIABLE} to another"
+        ) from error
     try:
         meta: dict[str, Any] = {"info": asdict(data.info), "source": asdict(data.source)}
         for split in SPLITS:

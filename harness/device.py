@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from .errors import EnvironmentError_, UsageError
+from .errors import UnavailableError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -19,7 +19,7 @@ def resolve_device(name: str) -> torch.device:
 
     Raises:
         UsageError: the name is not one of `DEVICES`.
-        EnvironmentError_: the device is not on this machine.
+        UnavailableError: the device is not on this machine.
     """
     available = {
         "cpu": True,
@@ -32,7 +32,7 @@ def resolve_device(name: str) -> torch.device:
         raise UsageError(f"--device {name!r} is not known; choose one of {', '.join(DEVICES)}")
     if not available[name]:
         have = ", ".join(kind for kind, there in available.items() if there)
-        raise EnvironmentError_(
+        raise UnavailableError(
             f"--device {name}: this machine or this build of torch ({torch.__version__}) has none; "
             f"available: {have}. Leave --device out to take the best there is."
         )

@@ -24,13 +24,13 @@ class NothingToReport(TrmBenchError):
     exit_code = 3
 
 
-class EnvironmentError_(TrmBenchError):
+class UnavailableError(TrmBenchError):
     """What the run needs is not there: a device, a data file, a writable folder."""
 
     exit_code = 4
 
 
-class DataError(EnvironmentError_):
+class DataError(UnavailableError):
     """A data file or generated set is not what its task says; names file and line."""
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import distributions
 from typing import Any, Generic, Protocol, TypeVar
 
 import pluggy
@@ -38,13 +38,38 @@ class Named(Protocol):
 S = TypeVar("S", bound=Named)
 
 
+class Entry(Protocol):
+    """What is used of `importlib.metadata.EntryPoint`."""
+
+    @property
+    def name(self) -> str:
+        """The entry point's name."""
+        ...
+
+    def load(self) -> Any:
+        """Import what it names."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for the entry points of a distribution whose list of them cannot be read."""
+
+    name: str
+    error: Exception
+
+    def load(self) -> Any:
+        """Raise what reading raised."""
+        raise self.error
+
+
 @dataclass(frozen=True)
 class Found:
     """An entry point and the distribution it came with."""
 
     distribution: str
     version: str
-    entry: EntryPoint
+    entry: Entry
 
     @property
     def label(self) -> str:
@@ -98,8 +123,11 @@ class Registry(Generic[S]):
         """Every name that can be used as it is, sorted."""
         return sorted(name for name, parts in self._by_name().items() if len(parts) == 1)
 
-    def get(self, name: str) -> Part[S]:
+    def get(self, name: str, prefer: Sequence[str] = ()) -> Part[S]:
         """The part of that name, or of that ``distribution:name``.
+
+        Of a name that is claimed twice, the part of the first of the distributions ``prefer`` is
+        taken that claims it: a task means its own evaluators, and our tables our own reporters.
 
         Raises:
             UsageError: unknown (the nearest name is suggested) or claimed twice.
@@ -113,15 +141,21 @@ class Registry(Generic[S]):
         if not matches:
             raise UsageError(f"unknown {self.kind} {name!r}; {nearest(name, known)}")
         if len(matches) > 1:
-            raise UsageError(f"{clash_message(self.kind, name, matches)}")
+            for distribution in prefer:
+                owned = [part for part in matches if part.plugin.distribution == distribution]
+                if len(owned) == 1:
+                    return owned[0]
+            raise UsageError(clash_message(self.kind, name, matches))
         return matches[0]
 
 
 def clash_message(kind: str, name: str, parts: Sequence[Part[Any]]) -> str:
     """Both sides of a clash, and the names that work."""
     owners = " and ".join(part.plugin.label for part in parts)
-    full = " or ".join(sorted({part.full_name for part in parts}))
-    return f"{kind} {name!r} is registered by {owners}; use {full}, or uninstall one"
+    full = [part.full_name for part in parts]
+    usable = sorted(one for one in full if full.count(one) == 1)
+    advice = f"use {' or '.join(usable)}, or uninstall one" if usable else "one of them must be renamed"
+    return f"{kind} {name!r} is registered by {owners}; {advice}"
 
 
 class Host:
@@ -152,7 +186,6 @@ class Host:
     def _load(self, found: Found) -> None:
         plugin = Plugin(found.label, found.distribution, found.version)
         self.plugins[found.label] = plugin
-        module: object | None = None
         try:
             module = found.entry.load()
             self.manager.register(module, name=found.label)
@@ -161,23 +194,29 @@ class Host:
             if not plugin.hooks:
                 raise TrmBenchError("implements no trm_bench_ hook; is @hookimpl missing?")
         except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
-            if module is not None and self.manager.is_registered(module):
-                self.manager.unregister(module)
+            if self.manager.has_plugin(found.label):
+                self.manager.unregister(name=found.label)
             self._record(plugin, error)
 
     def _record(self, plugin: Plugin, error: BaseException) -> None:
         plugin.error = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
         plugin.trace = "".join(traceback.format_exception(error))
 
-    def _implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any]]]:
+    def _implementations(self, hook: str) -> list[tuple[Plugin, pluggy.HookImpl]]:
         caller = getattr(self.manager.hook, hook)
-        return [(self.plugins[impl.plugin_name], impl.function) for impl in caller.get_hookimpls()]
+        return [
+            (self.plugins[implementation.plugin_name], implementation)
+            for implementation in caller.get_hookimpls()
+        ]
 
     def _collect(self, registry: Registry[S], hook: str, kind: type[S]) -> None:
-        for plugin, function in self._implementations(hook):
+        for plugin, implementation in self._implementations(hook):
             try:
-                parts = [self._checked(spec, plugin, hook, kind) for spec in function()]
-            except Exception as error:
+                specs = implementation.function()
+                if not isinstance(specs, Iterable):
+                    raise TypeError(f"{hook} must give an iterable of {kind.__name__}, not {specs!r}")
+                parts = [self._checked(spec, plugin, hook, kind) for spec in specs]
+            except (Exception, SystemExit) as error:
                 self._record(plugin, error)
             else:
                 registry.parts.extend(parts)
@@ -202,11 +241,10 @@ class Host:
 
     def notify(self, hook: str, **arguments: object) -> None:
         """Tell every plugin; one that fails is recorded and never fails the run."""
-        for plugin, function in self._implementations(hook):
-            names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        for plugin, implementation in self._implementations(hook):
             try:
-                function(**{name: arguments[name] for name in names})
-            except Exception as error:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except (Exception, SystemExit) as error:
                 self._record(plugin, error)
 
     def add_commands(self, cli: object) -> None:
@@ -223,10 +261,15 @@ def find_entry_points() -> list[Found]:
     found: dict[str, Found] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"] or "unknown"
-        for entry in distribution.entry_points:
-            if entry.group == hookspecs.PROJECT:
-                item = Found(name, distribution.version, entry)
-                found.setdefault(item.label, item)
+        try:
+            entries: list[Entry] = [
+                entry for entry in distribution.entry_points if entry.group == hookspecs.PROJECT
+            ]
+        except Exception as error:  # a damaged entry_points.txt of anybody's
+            entries = [Unreadable("entry_points.txt", error)]
+        for entry in entries:
+            item = Found(name, distribution.version, entry)
+            found.setdefault(item.label, item)
     return sorted(found.values(), key=lambda item: (item.distribution != OWN_DISTRIBUTION, item.label))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -104,5 +104,5 @@ class Record(_Frozen):
 
     item: str
     cluster: str
-    scores: dict[str, float]
+    scores: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
     extras: dict[str, float] = {}

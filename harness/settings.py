@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class TrainingConfig(BaseModel):
     """Training settings; the defaults are the published ones (TRM, arXiv 2510.04871, section 5)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     lr: float = Field(1e-4, gt=0, description="learning rate of AdamATan2")
     weight_decay: float = Field(1.0, ge=0, description="decoupled weight decay")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .report.table import Report
 
 API_VERSION = 1
-"""Version of the hooks and specs; a plugin made for another one is refused."""
+"""Version of the hooks and specs; goes up when plugins must change."""
 
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, what)`` by long work."""

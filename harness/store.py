@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .errors import EnvironmentError_, TrmBenchError, UsageError
+from .errors import TrmBenchError, UnavailableError, UsageError
 from .records import SCHEMA_VERSION, Manifest, Record, Status
 
 MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY = (
@@ -149,7 +149,7 @@ class Output:
         """Make the folder, or check that it already belongs to this study.
 
         Raises:
-            EnvironmentError_: it cannot be written to.
+            UnavailableError: it cannot be written to.
             UsageError: it holds another study; names what differs.
         """
         path = self.folder / STUDY
@@ -160,11 +160,13 @@ class Output:
                 return
             present = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise EnvironmentError_(f"{path}: cannot be read ({error}); choose another --output") from error
+            raise UnavailableError(f"{path}: cannot be read ({error}); choose another --output") from error
         except OSError as error:
-            raise EnvironmentError_(
+            raise UnavailableError(
                 f"--output {self.folder}: not writable ({error.strerror}); choose another folder"
             ) from error
+        if not isinstance(present, dict):
+            raise UnavailableError(f"{path}: holds no study; choose another --output")
         different = [
             f"{key} is {present.get(key)!r} there and {value!r} here"
             for key, value in study.items()

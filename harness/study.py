@@ -12,10 +12,10 @@ from . import provenance
 from .budget import Budget, Match
 from .data import Prepared, prepare
 from .errors import DataError, UsageError, nearest
-from .host import Host, Part
+from .host import OWN_DISTRIBUTION, Host, Part
 from .records import CellIdentity, DataRecord, PartRecord
 from .settings import TrainingConfig
-from .specs import BuildRequest, Progress, Scale, TaskSpec, silent
+from .specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, silent
 from .variants import ResolvedModel, resolve_model
 
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
@@ -195,7 +195,8 @@ def _models(
     found: dict[str, ResolvedModel] = {}
     for text in request.models:
         model = resolve_model(host, text, prepared.info, overrides)
-        found.setdefault(model.name, model)  # trm and trm-mlp may be one and the same here
+        same = repr((model.part.full_name, model.config, model.training))
+        found.setdefault(same, model)  # trm and trm-mlp may be one and the same here
     return tuple(found.values())
 
 
@@ -252,6 +253,12 @@ def _check_augmentations(spec: TaskSpec, prepared: Prepared, count: int) -> None
         )
 
 
+def evaluators_of(host: Host, task: Part[TaskSpec]) -> list[Part[EvaluatorSpec]]:
+    """The evaluators of a task; of a name that is claimed twice, the task's own or ours."""
+    prefer = (task.plugin.distribution, OWN_DISTRIBUTION)
+    return [host.evaluators.get(name, prefer) for name in task.spec.evaluators]
+
+
 def _cell(
     host: Host,
     request: RunRequest,
@@ -264,7 +271,7 @@ def _cell(
     settings: Mapping[str, str],
 ) -> CellPlan:
     source = prepared.source
-    evaluators = [host.evaluators.get(name) for name in task.spec.evaluators]
+    evaluators = evaluators_of(host, task)
     parts: list[tuple[str, Part[Any]]] = [("task", task), ("model", model.part)]
     parts += [("evaluator", part) for part in evaluators]
     identity = CellIdentity(

@@ -78,7 +78,8 @@ def parse_variant(text: str) -> Variant:
         key, equals, value = (piece.strip() for piece in pair.partition("="))
         if not (key and equals and value):
             raise UsageError(f"cannot read option {pair!r} of model {text!r}; write key=value")
-        options[key] = value
+        if options.setdefault(key, value) != value:
+            raise UsageError(f"model {text!r}: {key} is given twice, as {options[key]} and {value}")
     return Variant(match["name"], options)
 
 
@@ -110,7 +111,8 @@ def resolve_model(host: Host, text: str, task: TaskInfo, overrides: Mapping[str,
         else:
             known = [*spec.config.model_fields, *TrainingConfig.model_fields]
             raise UsageError(f"model {spec.name!r} has no option {key!r}; {nearest(key, known)}")
-    name = str(Variant(spec.name, asked.options))
+    unique = spec.name if spec.name in host.models.names() else part.full_name
+    name = str(Variant(unique, asked.options))
     return ResolvedModel(
         asked, name, part, validated(spec.config, model, name), validated(TrainingConfig, training, name)
     )
@@ -140,13 +142,26 @@ def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
     """
     if path is None:
         return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"recipe {path}: cannot be read ({error})") from error
     merged: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
     for name in ("*", task.task):
-        for section, values in content.get(name, {}).get(task.scale, {}).items():
+        scales = _mapping(_mapping(content, f"{path}").get(name), f"{path}: {name}")
+        sections = _mapping(scales.get(task.scale), f"{path}: {name}/{task.scale}")
+        for section, values in sections.items():
+            where = f"{path}: {name}/{task.scale}"
             if section not in merged:
-                raise UsageError(
-                    f"{path}: {name}/{task.scale}: unknown section {section!r}; known: model, training"
-                )
-            merged[section].update(values)
+                raise UsageError(f"recipe {where}: unknown section {section!r}; known: model, training")
+            merged[section].update(_mapping(values, f"{where}/{section}"))
     return merged
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    """A level of a recipe file; an empty one is an empty mapping."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UsageError(f"recipe {where}: must be a mapping, not {value!r}")
+    return value

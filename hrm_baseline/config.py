@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class HRMConfig(BaseModel):
     """Sizes and cycles of HRM; the defaults are the published ones (arXiv 2506.21734)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: int = Field(512, gt=0, description="D, hidden size")
     heads: int = Field(8, gt=0, description="attention heads")

@@ -22,7 +22,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..harness.errors import DataError, EnvironmentError_, UsageError
+from ..harness.errors import DataError, UnavailableError, UsageError
 from ..harness.puzzles import PuzzleSet, SourceFile, Tokens
 from ..harness.randomness import hashed, named_seed
 from ..harness.specs import BuildRequest
@@ -363,12 +363,12 @@ def fetch_tables(repository: str, revision: str | None) -> HubTables:
     commit that is named; a caveat then says that it was not pinned.
 
     Raises:
-        EnvironmentError_: if the package is not installed or the hub does not deliver.
+        UnavailableError: if the package is not installed or the hub does not deliver.
     """
     try:
         import huggingface_hub as hub
     except ImportError as error:
-        raise EnvironmentError_(
+        raise UnavailableError(
             f"the source 'hub' needs the package huggingface_hub: pip install 'trm-bench[hub]'; or fetch "
             f"train.csv and test.csv of {repository} by hand and pass their folder with --data"
         ) from error
@@ -382,7 +382,7 @@ def fetch_tables(repository: str, revision: str | None) -> HubTables:
             for name in ("train.csv", "test.csv")
         )
     except Exception as error:  # the hub's errors share no base class
-        raise EnvironmentError_(
+        raise UnavailableError(
             f"could not fetch {repository} at revision {asked!r} from the Hugging Face hub: "
             f"{type(error).__name__}: {error}; check the network and the revision, or put the "
             "files in a folder and pass it with --data"

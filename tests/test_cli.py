@@ -49,7 +49,15 @@ def test_a_run_prints_scores_differences_costs_and_the_budget(finished: tuple[Pa
     assert "tiny · mini · mirrored rows, seed 0 · 120 train, 40 test" in out
     assert "matched on steps: 150, batch 16, augmentations per puzzle A = 1" in out
     assert "mirror – copy" in out
-    for column in ("exact %", "95 % interval", "each seed", "Holm p", "train FLOPs", "ms/puzzle", "puzzles/s"):
+    for column in (
+        "exact %",
+        "95 % interval",
+        "each seed",
+        "Holm p",
+        "train FLOPs",
+        "ms/puzzle",
+        "puzzles/s",
+    ):
         assert column in out
     assert "inference steps: mirror 1, copy 1" in out
 
@@ -111,7 +119,9 @@ def test_finished_cells_are_reused_and_force_repeats_them(
     assert len(repeated) == 2
 
 
-def test_report_prints_the_same_table_from_the_records_alone(finished: tuple[Path, str], run_cli: RunCli) -> None:
+def test_report_prints_the_same_table_from_the_records_alone(
+    finished: tuple[Path, str], run_cli: RunCli
+) -> None:
     again = run_cli("report", finished[0])
     assert again.code == 0
     assert again.out == finished[1]
@@ -165,7 +175,15 @@ def test_show_prints_a_manifest(finished: tuple[Path, str], run_cli: RunCli) -> 
 
 def test_a_diverging_cell_fails_alone(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
-        "run", "--task", "tiny", "--models", "mirror,mirror[explode=true]", "--seeds", "0-1", "--output", tmp_path
+        "run",
+        "--task",
+        "tiny",
+        "--models",
+        "mirror,mirror[explode=true]",
+        "--seeds",
+        "0-1",
+        "--output",
+        tmp_path,
     )
     assert ended.code == 1
     assert "the loss is nan at optimiser step 1" in ended.err
@@ -226,7 +244,17 @@ def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path, r
 
 def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
-        *TINY, "--seeds", "0", "--limit", "7", "--set", "steps=3", "--set", "batch_size=4", "--output", tmp_path
+        *TINY,
+        "--seeds",
+        "0",
+        "--limit",
+        "7",
+        "--set",
+        "steps=3",
+        "--set",
+        "batch_size=4",
+        "--output",
+        tmp_path,
     )
     assert ended.code == 0
     assert "NOT CITABLE" in ended.out
@@ -245,19 +273,51 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, 
     [
         (("--models", "miror", "--task", "tiny"), 2, "unknown model 'miror'; did you mean 'mirror'?"),
         (("--models", "mirror", "--task", "tinny"), 2, "unknown task 'tinny'; did you mean 'tiny'?"),
-        (("--models", "mirror", "--task", "tiny", "--scale", "minni"), 2, "has no scale 'minni'; did you mean 'mini'?"),
-        (("--models", "mirror", "--task", "tiny", "--set", "step=3"), 2, "unknown key; did you mean 'steps'?"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--scale", "minni"),
+            2,
+            "has no scale 'minni'; did you mean 'mini'?",
+        ),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "step=3"),
+            2,
+            "unknown key; did you mean 'steps'?",
+        ),
         (("--models", "mirror", "--task", "tiny", "--set", "steps"), 2, "--set 'steps': write key=value"),
-        (("--models", "mirror", "--task", "tiny", "--set", "steps=none"), 2, "steps=none: not a whole number"),
-        (("--models", "mirror", "--task", "tiny", "--set", "lr=-1"), 2, "lr='-1': Input should be greater than 0"),
-        (("--models", "mirror[hiden=3]", "--task", "tiny"), 2, "has no option 'hiden'; did you mean 'hidden'?"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "steps=none"),
+            2,
+            "steps=none: not a whole number",
+        ),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "lr=-1"),
+            2,
+            "lr='-1': Input should be greater than 0",
+        ),
+        (
+            ("--models", "mirror[hiden=3]", "--task", "tiny"),
+            2,
+            "has no option 'hiden'; did you mean 'hidden'?",
+        ),
         (("--models", "mirror[hidden", "--task", "tiny"), 2, "cannot read model 'mirror[hidden'"),
-        (("--models", "mirror", "--task", "tiny", "--seeds", "one"), 2, "cannot read 'one'; write 0-4, 0,1,2 or 3"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--seeds", "one"),
+            2,
+            "cannot read 'one'; write 0-4, 0,1,2 or 3",
+        ),
         (("--models", "mirror", "--task", "tiny", "--seeds", "4-2"), 2, "'4-2' is not a rising range"),
-        (("--models", "mirror", "--task", "tiny", "--augmentations", "3"), 2, "--augmentations 3: task 'tiny' has 1 to 1"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--augmentations", "3"),
+            2,
+            "--augmentations 3: task 'tiny' has 1 to 1",
+        ),
         (("--models", "mirror", "--task", "tiny", "--source", "official"), 2, "has no source 'official'"),
         (("--models", "mirror", "--task", "tiny", "--device", "tpu"), 2, "--device 'tpu' is not known"),
-        (("--models", "mirror", "--task", "tiny", "--set", "broken=1"), 4, "tiny.csv:3: the question has 5 cells"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "broken=1"),
+            4,
+            "tiny.csv:3: the question has 5 cells",
+        ),
         (("--task", "tiny"), 2, "--models is missing"),
         (("--models", "mirror"), 2, "--task is missing"),
         (("--models", "mirror", "--task", "tiny", "--match", "time"), 2, "'time' is not one of"),
@@ -326,7 +386,15 @@ def test_quick_verbs_import_nothing_heavy(verb: tuple[str, ...]) -> None:
 
 def test_list_names_everything(run_cli: RunCli) -> None:
     out = run_cli("list").out
-    for name in ("sudoku-extreme", "maze-hard", "tiny", "trm-att", "transformer-looped", "maze-shortest", "markdown"):
+    for name in (
+        "sudoku-extreme",
+        "maze-hard",
+        "tiny",
+        "trm-att",
+        "transformer-looped",
+        "maze-shortest",
+        "markdown",
+    ):
         assert name in out
     models = json.loads(run_cli("list", "models", "--json").out)["models"]
     assert {model["name"] for model in models} >= {"trm", "trm-mlp", "hrm", "transformer", "copy", "mirror"}
@@ -391,7 +459,9 @@ def test_a_bad_official_row_names_file_and_line(
 
 @pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard"])
 @pytest.mark.parametrize("missing", ["train", "test"])
-def test_a_data_folder_without_a_file_says_which(tmp_path: Path, run_cli: RunCli, task: str, missing: str) -> None:
+def test_a_data_folder_without_a_file_says_which(
+    tmp_path: Path, run_cli: RunCli, task: str, missing: str
+) -> None:
     other = "test" if missing == "train" else "train"
     (tmp_path / f"{other}.csv").write_text("source,question,answer,rating\n")
     ended = run_cli("run", "--models", "trm", "--task", task, "--scale", "paper", "--data", tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from trm_bench.harness.augment import NoAugmentation
 from trm_bench.harness.data import SPLITS, Prepared, Split, cache_root, prepare
-from trm_bench.harness.errors import DataError, EnvironmentError_, UsageError
+from trm_bench.harness.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.host import Part, Plugin
 from trm_bench.harness.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from trm_bench.harness.specs import BuildRequest, Scale, TaskSpec
@@ -160,24 +160,10 @@ def test_the_content_of_the_files_changes_the_folder_and_their_place_does_not(
     assert len({before, changed, more}) == 3
 
 
-@pytest.mark.xfail(
-    strict=True, reason="data._key leaves --data out where TaskSpec.files is None, its default"
-)
-def test_another_data_folder_is_not_answered_from_the_cache_where_the_task_names_no_files(
-    tmp_path: Path,
-) -> None:
-    def read_seed(request: BuildRequest) -> TaskData:
-        assert request.folder is not None
-        return build(replace(request, seed=int((request.folder / "seed.txt").read_text())))
-
-    fingerprints = []
-    for seed in (1, 2):
-        folder = tmp_path / f"data{seed}"
-        folder.mkdir()
-        (folder / "seed.txt").write_text(str(seed))
-        request = replace(REQUEST, source="official", folder=folder)
-        fingerprints.append(prepare(part(read_seed, with_files=False), request).fingerprints["test"])
-    assert fingerprints[0] != fingerprints[1]
+def test_a_task_that_names_no_files_refuses_a_data_folder(tmp_path: Path) -> None:
+    request = replace(REQUEST, source="official", folder=tmp_path)
+    with pytest.raises(UsageError, match=f"reads no files; leave --data {tmp_path} out"):
+        prepare(part(build, with_files=False), request)
 
 
 # --- requests that make no sense -----------------------------------------------------------------
@@ -245,10 +231,9 @@ def test_where_another_process_was_faster_its_puzzles_are_taken() -> None:
     assert [path.name for path in prepared.folder.parent.iterdir()] == [prepared.folder.name]
 
 
-@pytest.mark.xfail(strict=True, reason="data._write lets the OSError of an unusable cache folder through")
 def test_a_cache_folder_that_cannot_be_made_is_named(empty_cache: Path) -> None:
     empty_cache.write_text("a file in its place")
-    with pytest.raises(EnvironmentError_, match="cache"):
+    with pytest.raises(UnavailableError, match="cache"):
         prepare(part(), REQUEST)
 
 
@@ -313,9 +298,6 @@ def test_a_damaged_description_is_named_with_what_to_do(
     assert f"delete {prepared.folder} and run again" in str(caught.value)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OSError, reason="data._write renames onto the folder that is there, not empty"
-)
 def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepared) -> None:
     (prepared.folder / "data.json").unlink()
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import pytest
 from conftest import ROOT, RunCli
-
 from trm_bench.harness import hookspecs
 from trm_bench.harness.cli import VERBS, cli
 from trm_bench.harness.settings import TrainingConfig
@@ -53,7 +52,10 @@ def test_links_within_the_repository_resolve(document: Path) -> None:
 
 def test_the_readme_opens_with_the_two_commands() -> None:
     blocks = re.findall(r"```(?:sh|console)\n(.*?)```", text("README.md"), flags=re.DOTALL)
-    assert [line.split("#")[0].strip() for line in blocks[0].strip().splitlines()] == ["make bench", "make test"]
+    assert [line.split("#")[0].strip() for line in blocks[0].strip().splitlines()] == [
+        "make bench",
+        "make test",
+    ]
     assert "trm-bench run --models trm,hrm,transformer --task maze-hard" in text("Makefile")
 
 

@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from trm_bench.harness.errors import DataError, EnvironmentError_, UsageError
+from trm_bench.harness.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.specs import BuildRequest
 from trm_bench.plugins.maze import grid
 from trm_bench.plugins.maze.official import REPOSITORY, load_mazes
@@ -255,10 +255,10 @@ def test_a_missing_package_and_a_failing_download_say_what_to_do(hub, monkeypatc
         raise ConnectionError("no route")
 
     hub.hf_hub_download = fail
-    with pytest.raises(EnvironmentError_, match=r"could not fetch .*main.*ConnectionError: no route"):
+    with pytest.raises(UnavailableError, match=r"could not fetch .*main.*ConnectionError: no route"):
         build(request(source="hub"))
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(EnvironmentError_, match=r"pip install 'trm-bench\[hub\]'"):
+    with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[hub\]'"):
         build(request(source="hub"))
 
 

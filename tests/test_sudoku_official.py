@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from trm_bench.harness.errors import DataError, EnvironmentError_, UsageError
+from trm_bench.harness.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.puzzles import PuzzleSet, TaskData
 from trm_bench.harness.specs import BuildRequest
 from trm_bench.plugins import tabular
@@ -313,13 +313,13 @@ def test_only_an_unpinned_revision_is_a_caveat(fake_hub):
 
 
 def test_an_unknown_revision_is_an_error_of_the_environment(fake_hub):
-    with pytest.raises(EnvironmentError_, match=r"at revision 'v9' from the .* hub: RuntimeError: 404"):
+    with pytest.raises(UnavailableError, match=r"at revision 'v9' from the .* hub: RuntimeError: 404"):
         from_hub(revision="v9")
 
 
 def test_a_missing_package_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(EnvironmentError_, match=r"pip install 'trm-bench\[hub\]'"):
+    with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[hub\]'"):
         from_hub()
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-
 from trm_bench.harness.augment import NoAugmentation
 from trm_bench.harness.budget import Budget, Match
 from trm_bench.harness.errors import TrainingDiverged

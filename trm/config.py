@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class TRMConfig(BaseModel):
     """Sizes and cycles of TRM; the defaults are the published ones (arXiv 2510.04871, section 5)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mixer: Literal["attention", "mlp"] = "attention"
     hidden: int = Field(512, gt=0, description="D, hidden size")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 import yaml
 
-from ..errors import EnvironmentError_, UsageError, nearest
+from ..errors import UnavailableError, UsageError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_SEED = 2**31 - 1
@@ -65,7 +65,7 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
-        raise EnvironmentError_(f"--config {path}: cannot be read ({error})") from error
+        raise UnavailableError(f"--config {path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise UsageError(f"--config {path}: not YAML ({error})") from error
     if not isinstance(content, dict):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..host import host
+from ..host import OWN_DISTRIBUTION, host
 
 
 @click.command("report")
@@ -24,7 +24,7 @@ def command(folders: tuple[Path, ...], reporter: str, as_json: bool) -> int:
     from ..report.build import build_report
 
     plugins = host()
-    spec = plugins.reporters.get("json" if as_json else reporter).spec
+    spec = plugins.reporters.get("json" if as_json else reporter, prefer=(OWN_DISTRIBUTION,)).spec
     report = build_report(folders)
     plugins.notify("trm_bench_report_ready", report=report)
     click.echo(spec.render(report))

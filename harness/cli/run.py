@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -13,7 +12,7 @@ import click
 
 from ..budget import Match
 from ..errors import UsageError
-from ..host import Host, host
+from ..host import OWN_DISTRIBUTION, Host, host
 from .options import data_options, parse_seeds, parse_settings, read_config, required
 
 if TYPE_CHECKING:
@@ -184,13 +183,15 @@ def _remember(folder: Path, study: Study) -> None:
     A cell of the same model and seed that was asked for earlier is replaced: it belongs to an
     older recipe or version.
     """
-    from ..report.build import REQUESTS, read_requests
-    from ..store import write_atomically
+    from ..report.build import Requested, read_requests, write_requests
 
-    new = [cell.name for cell in study.cells]
-    stems = {name.rpartition("-")[0] for name in new}
-    kept = [name for name in read_requests(folder) if name.rpartition("-")[0] not in stems]
-    write_atomically(folder / REQUESTS, json.dumps({"cells": [*kept, *new]}, indent=1).encode() + b"\n")
+    new = [
+        Requested(cell=cell.name, model=cell.identity.model, asked=cell.asked, seed=cell.identity.seed)
+        for cell in study.cells
+    ]
+    replaced = {(one.model, one.seed) for one in new}
+    kept = [one for one in read_requests(folder) if (one.model, one.seed) not in replaced]
+    write_requests(folder, [*kept, *new])
 
 
 def _job(study: Study, cell: CellPlan, folder: Path) -> CellJob:
@@ -276,7 +277,8 @@ def _print_report(plugins: Host, folder: Path, as_json: bool) -> None:
 
     report = build_report([folder])
     plugins.notify("trm_bench_report_ready", report=report)
-    click.echo(plugins.reporters.get("json" if as_json else "text").spec.render(report))
+    reporter = plugins.reporters.get("json" if as_json else "text", prefer=(OWN_DISTRIBUTION,))
+    click.echo(reporter.spec.render(report))
 
 
 __all__ = ["RunRequest", "UsageError", "command"]

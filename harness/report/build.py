@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..budget import Ledger
 from ..errors import NothingToReport
 from ..records import Manifest, Status
 from ..stats import (
-    Difference,
     ItemScores,
     Kind,
     McNemar,
@@ -30,16 +29,27 @@ from ..stats import (
     stack,
     verdict,
 )
-from ..store import Cell, DamagedResult, Output
+from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
 from .table import Pair, Report, Row, SeedResult, Table
 
 REQUESTS = "requests.json"
 INCOMPLETE = "incomplete: not every requested seed is done"
 
 
+class Requested(BaseModel):
+    """A cell that a run into a folder asked for; its report must account for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: str
+    model: str
+    asked: str
+    seed: int
+
+
 @dataclass(frozen=True)
 class _Run:
-    """A cell as found on disk."""
+    """A cell as found on disk; ``records`` is None where it is not done."""
 
     cell: str
     manifest: Manifest
@@ -58,7 +68,7 @@ def build_report(folders: Sequence[Path]) -> Report:
     runs: list[_Run] = []
     problems: list[str] = []
     for folder in folders:
-        _read_folder(folder, runs, problems)
+        runs += _without_repeats(_read_folder(folder, problems), runs, folder, problems)
     if not any(run.records is not None for run in runs):
         found = "; ".join(problems) if problems else "no cell was found"
         raise NothingToReport(f"nothing to report in {', '.join(map(str, folders))}: {found}")
@@ -70,40 +80,98 @@ def build_report(folders: Sequence[Path]) -> Report:
     return Report(tuple(_adjusted(tables)), tuple(problems), tuple(commands))
 
 
-def _read_folder(folder: Path, runs: list[_Run], problems: list[str]) -> None:
-    cells = [Cell(folder)] if (folder / "manifest.json").exists() else Output(folder).cells()
-    requested = read_requests(folder)
+def _read_folder(folder: Path, problems: list[str]) -> list[_Run]:
+    if (folder / MANIFEST).exists():
+        requested, cells = [], [Cell(folder)]
+    else:
+        requested, cells = _requests_or_problem(folder, problems), Output(folder).cells()
+    order = {one.cell: place for place, one in enumerate(requested)}
+    # A cell that nobody asks for any more is of an earlier version of a recipe or of the code.
+    cells = [cell for cell in cells if not requested or cell.name in order]
+    runs: list[_Run] = []
     for cell in cells:
-        if requested and cell.name not in requested:
-            continue  # of an earlier version of a recipe or of the code
-        order = requested.index(cell.name) if requested else len(runs)
         try:
-            manifest = cell.manifest()
+            runs.append(_read_cell(cell, order.get(cell.name, len(runs)), problems))
         except DamagedResult as error:
             problems.append(str(error))
-            continue
-        if manifest.status is not Status.DONE:
-            reason = manifest.error or ""
-            runs.append(_Run(cell.name, manifest, order, None, manifest.status.value, reason))
-            continue
-        try:
-            runs.append(_Run(cell.name, manifest, order, cell.records(), "done", ""))
-        except DamagedResult as error:
-            problems.append(str(error))
-            runs.append(_Run(cell.name, manifest, order, None, "damaged", str(error)))
-    problems.extend(
-        f"{folder / name}: requested, but there is no such cell"
-        for name in requested
-        if not (folder / name).is_dir()
-    )
+    found = {run.cell for run in runs}
+    absent = [one for one in requested if one.cell not in found]
+    runs += [run for one in absent for run in _absent(one, order[one.cell], folder, runs, problems)]
+    return runs
 
 
-def read_requests(folder: Path) -> list[str]:
-    """Names of the cells that the runs into a folder asked for, in their order; empty if unknown."""
+def _requests_or_problem(folder: Path, problems: list[str]) -> list[Requested]:
     try:
-        return [str(name) for name in json.loads((folder / REQUESTS).read_text(encoding="utf-8"))["cells"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_requests(folder)
+    except DamagedResult as error:
+        problems.append(f"{error}; every cell in the folder is reported")
         return []
+
+
+def _read_cell(cell: Cell, order: int, problems: list[str]) -> _Run:
+    manifest = cell.manifest()
+    if manifest.status is not Status.DONE:
+        return _Run(cell.name, manifest, order, None, manifest.status.value, manifest.error or "")
+    try:
+        return _Run(cell.name, manifest, order, cell.records(), "done", "")
+    except DamagedResult as error:
+        problems.append(str(error))
+        return _Run(cell.name, manifest, order, None, "damaged", str(error))
+
+
+def _absent(
+    one: Requested, order: int, folder: Path, runs: Sequence[_Run], problems: list[str]
+) -> list[_Run]:
+    """Stand-in for a requested cell without a readable manifest, so that its row is incomplete.
+
+    What it has in common with the folder's other cells is taken from one of them, of the same
+    model if there is one.
+    """
+    path = folder / one.cell
+    status, reason = (
+        ("damaged", "manifest.json cannot be read") if path.is_dir() else ("missing", "no such folder")
+    )
+    if status == "missing":
+        problems.append(f"{path}: requested, but there is no such cell")
+    siblings = sorted(runs, key=lambda run: run.manifest.identity.model != one.model)
+    if not siblings:
+        return []
+    like = siblings[0].manifest
+    identity = like.identity.model_copy(update={"model": one.model, "seed": one.seed})
+    manifest = like.model_copy(update={"identity": identity, "asked": one.asked, "cell": one.cell})
+    return [_Run(one.cell, manifest, order, None, status, reason)]
+
+
+def _without_repeats(
+    found: Sequence[_Run], known: Sequence[_Run], folder: Path, problems: list[str]
+) -> list[_Run]:
+    """A run that was read from another folder already must not count as a second seed."""
+    identities = {repr(run.manifest.identity) for run in known}
+    repeated = [run for run in found if repr(run.manifest.identity) in identities]
+    problems += [
+        f"{folder / run.cell}: the same cell was read from another folder; left out" for run in repeated
+    ]
+    return [run for run in found if run not in repeated]
+
+
+def read_requests(folder: Path) -> list[Requested]:
+    """The cells that the runs into a folder asked for, in their order; empty without the file.
+
+    Raises:
+        DamagedResult: the file is there and cannot be read.
+    """
+    path = folder / REQUESTS
+    if not path.exists():
+        return []
+    try:
+        return TypeAdapter(list[Requested]).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DamagedResult(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def write_requests(folder: Path, requested: Sequence[Requested]) -> None:
+    """Replace `requests.json`."""
+    write_atomically(folder / REQUESTS, TypeAdapter(list[Requested]).dump_json(list(requested), indent=1))
 
 
 def _comparable(manifest: Manifest) -> str:
@@ -156,7 +224,9 @@ def _table(runs: Sequence[_Run]) -> Table:
 
 def _model_key(manifest: Manifest) -> str:
     identity = manifest.identity
-    return repr((identity.model, sorted(identity.architecture.items()), sorted(identity.training.items())))
+    owner = [part.distribution for part in identity.parts if part.kind == "model"]
+    settings = sorted(identity.architecture.items()), sorted(identity.training.items())
+    return repr((owner, identity.model, *settings))
 
 
 def _distinct_labels(rows: Sequence[Row]) -> list[Row]:
@@ -167,8 +237,9 @@ def _distinct_labels(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         seen[row.label] = seen.get(row.label, 0) + 1
         if labels.count(row.label) > 1:
-            row = replace(row, model=f"{row.model} #{seen[row.label]}")
-        distinct.append(row)
+            distinct.append(replace(row, number=seen[row.label]))
+        else:
+            distinct.append(row)
     return distinct
 
 
@@ -190,7 +261,8 @@ def _scores(runs: Sequence[_Run], metric: str) -> ItemScores | None:
 def _row(runs: Sequence[_Run], scores: ItemScores | None, evaluators: Sequence[str]) -> Row:
     manifest = runs[0].manifest
     done = [run for run in runs if run.records is not None]
-    values = iter(scores.scores.mean(axis=1).tolist() if scores is not None else [])
+    means = None if scores is None else cluster_means(scores.scores, scores.clusters)
+    values = iter([] if means is None else means.mean(axis=1).tolist())
     seeds = [
         SeedResult(
             run.manifest.identity.seed,
@@ -202,8 +274,8 @@ def _row(runs: Sequence[_Run], scores: ItemScores | None, evaluators: Sequence[s
         for run in runs
     ]
     summary = None
-    if scores is not None:
-        summary = cell_interval(cluster_means(scores.scores, scores.clusters), items=len(scores.items))
+    if scores is not None and means is not None:
+        summary = cell_interval(means, items=len(scores.items))
     return Row(
         model=manifest.identity.model,
         asked=manifest.asked,
@@ -233,9 +305,9 @@ def _mean_or_none(runs: Sequence[_Run], group: str, name: str) -> float | None:
     return _mean(runs, group, name) if runs and all(_column(run, group, name) for run in runs) else None
 
 
-def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger:
+def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
     if not ledgers:
-        return Ledger()
+        return None
     fields: dict[str, Any] = {}
     for name, field in Ledger.model_fields.items():
         mean = float(np.mean([getattr(ledger, name) for ledger in ledgers]))
@@ -253,28 +325,23 @@ def _pair(a: Row, b: Row, first: ItemScores, second: ItemScores) -> Pair:
     detectable = None
     if difference.kind is Kind.CROSSED and difference.se is not None and difference.df is not None:
         detectable = minimum_detectable(difference.se, difference.df)
-    complete = a.complete and b.complete
-    note = difference.note if complete else INCOMPLETE
+    note = difference.note
+    if not (a.complete and b.complete):
+        note, detectable = INCOMPLETE, None
+        difference = replace(difference, low=None, high=None, p=None, df=None, se=None, kind=Kind.UNTESTED)
     return Pair(a.label, b.label, difference, checkpoints, None, Verdict.UNTESTED, detectable, note)
-
-
-def _tested(pair: Pair) -> float | None:
-    """The raw p that enters the family; none from an incomplete or untested pair."""
-    return None if pair.note == INCOMPLETE else pair.difference.p
 
 
 def _adjusted(tables: Sequence[Table]) -> list[Table]:
     """Holm over the family: every pair of every table, on each task's primary metric."""
-    adjusted = iter(holm([_tested(pair) for table in tables for pair in table.pairs]))
+    adjusted = iter(holm([pair.difference.p for table in tables for pair in table.pairs]))
     return [
         replace(table, pairs=tuple(_judged(pair, next(adjusted)) for pair in table.pairs)) for table in tables
     ]
 
 
 def _judged(pair: Pair, holm_p: float | None) -> Pair:
-    difference: Difference = pair.difference
-    word = Verdict.UNTESTED if pair.note == INCOMPLETE else verdict(difference, holm_p)
-    return replace(pair, holm_p=holm_p, verdict=word)
+    return replace(pair, holm_p=holm_p, verdict=verdict(pair.difference, holm_p))
 
 
 def _notes(runs: Sequence[_Run], rows: Sequence[Row]) -> list[str]:
@@ -287,16 +354,21 @@ def _notes(runs: Sequence[_Run], rows: Sequence[Row]) -> list[str]:
             if seed.status != "done":
                 because = f": {seed.reason}" if seed.reason else ""
                 notes.append(f"incomplete: {row.label}, seed {seed.seed}, {seed.status}{because}")
+    notes += [f"{row.label}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
     reasons = dict.fromkeys(reason for row in rows for reason in row.not_citable_because)
+    if not all(row.complete for row in rows):
+        reasons["incomplete"] = None
     if reasons:
         notes.append(f"NOT CITABLE: {'; '.join(reasons)}")
     return notes
 
 
 def _protocol(runs: Sequence[_Run], rows: Sequence[Row]) -> str:
-    weights = dict.fromkeys(run.manifest.weights for run in runs if run.status == "done")
-    steps = ", ".join(f"{row.label} {row.ledger.inference_steps}" for row in rows)
+    weights = {run.manifest.identity.model: run.manifest.weights for run in runs if run.status == "done"}
+    measured = [(row, row.ledger) for row in rows if row.ledger is not None]
+    each = ", ".join(f"{row.label} {weights[row.model]}" for row, _ in measured)
+    steps = ", ".join(f"{row.label} {ledger.inference_steps}" for row, ledger in measured)
     return (
-        f"protocol: the test split was answered once, after training, by the {' or '.join(weights)}; "
-        f"nothing was chosen on validation; one answer per puzzle, no votes; inference steps: {steps}"
+        "protocol: the test split was answered once, after training; nothing was chosen on validation; "
+        f"one answer per puzzle, no votes; weights: {each}; inference steps: {steps}"
     )

@@ -39,9 +39,10 @@ class Row:
         means: each evaluator's mean over finished seeds and items, 0 to 1.
         copy_cells: cell accuracy of copying the question, where an evaluator gave it.
         halt_step: mean step at which the model's own rule would have stopped.
-        ledger: means over the finished seeds.
+        ledger: means over the finished seeds; None where none is finished.
         devices: what the cells ran on.
         not_citable_because: reasons of any of its cells.
+        number: tells rows of one model apart that were run with different settings; else None.
     """
 
     model: str
@@ -51,14 +52,16 @@ class Row:
     means: dict[str, float]
     copy_cells: float | None
     halt_step: float | None
-    ledger: Ledger
+    ledger: Ledger | None
     devices: tuple[str, ...]
     not_citable_because: tuple[str, ...]
+    number: int | None = None
 
     @property
     def label(self) -> str:
         """The model, with the name it was asked by where that is another."""
-        return self.model if self.asked == self.model else f"{self.asked} = {self.model}"
+        name = self.model if self.asked == self.model else f"{self.asked} = {self.model}"
+        return name if self.number is None else f"{name} #{self.number}"
 
     @property
     def complete(self) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class TransformerConfig(BaseModel):
     """Sizes of the one-pass transformer; the defaults are those of HRM's "direct prediction"."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: int = Field(512, gt=0, description="D, hidden size")
     heads: int = Field(12, gt=0, description="attention heads; the published 27.13M need 12 of size 42")
@@ -26,4 +26,4 @@ class LoopedConfig(TransformerConfig):
 class CopyConfig(BaseModel):
     """The copy baseline has no options."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

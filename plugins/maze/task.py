@@ -35,7 +35,7 @@ def build(request: BuildRequest) -> TaskData:
     Raises:
         UsageError: if an option does not fit the source.
         DataError: if official rows are missing or wrong, or are asked for at ``mini``.
-        EnvironmentError_: if the hub cannot be reached.
+        UnavailableError: if the hub cannot be reached.
     """
     shape = SHAPES[request.scale]
     info = TaskInfo(NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)

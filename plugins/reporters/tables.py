@@ -16,9 +16,9 @@ def render(report: Report, style: str) -> str:
     """All tables in one of `tabulate`'s formats (``simple`` or ``github``)."""
     parts = [_table(table, style) for table in report.tables]
     if report.problems:
-        parts.append("Not read:\n" + "\n".join(f"- {problem}" for problem in report.problems))
+        parts.append("Not read:\n\n" + "\n".join(f"- {problem}" for problem in report.problems))
     if report.commands:
-        parts.append("Reproduce with:\n" + "\n".join(f"    {command}" for command in report.commands))
+        parts.append("Reproduce with:\n\n" + "\n".join(f"    {command}" for command in report.commands))
     return "\n\n".join(parts)
 
 
@@ -71,9 +71,15 @@ def _score_row(row: Row, others: Sequence[str]) -> list[str]:
         seeds,
         *(percent(row.means.get(name)) for name in others),
         percent(row.copy_cells),
-        str(row.ledger.inference_steps),
-        NONE if row.halt_step is None or row.ledger.inference_steps < 2 else f"{row.halt_step:.1f}",
+        *_steps(row),
     ]
+
+
+def _steps(row: Row) -> list[str]:
+    if row.ledger is None:
+        return [NONE, NONE]
+    steps = row.ledger.inference_steps
+    return [str(steps), NONE if row.halt_step is None or steps < 2 else f"{row.halt_step:.1f}"]
 
 
 def _pairs(pairs: Sequence[Pair], style: str) -> str:
@@ -89,7 +95,8 @@ def _pair_row(pair: Pair) -> list[str]:
     note, p = pair.note, difference.p
     if pair.mcnemar is not None:
         only = f"A alone right {pair.mcnemar.a_only}, B alone {pair.mcnemar.b_only}"
-        note = f"{pair.mcnemar.note}: {only}, exact McNemar p {p_value(pair.mcnemar.p)}"
+        checkpoints = f"{pair.mcnemar.note}: {only}, exact McNemar p {p_value(pair.mcnemar.p)}"
+        note = "; ".join(dict.fromkeys(filter(None, (pair.note, checkpoints))))
     return [
         f"{pair.a} – {pair.b}",
         f"{100 * difference.delta:+.1f}",
@@ -107,24 +114,29 @@ def _costs_heading(table: Table) -> str:
     return f"Costs, mean per cell, on {devices}"
 
 
+COSTS = (
+    "model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs", "opt. steps", "superv. steps", "draws",
+    "variants", "train s", "infer FLOPs", "ms/puzzle", "puzzles/s", "peak MiB",
+)  # fmt: skip
+
+
 def _costs(table: Table, style: str) -> str:
-    headers = [
-        "model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs", "opt. steps", "superv. steps", "draws",
-        "variants", "train s", "infer FLOPs", "ms/puzzle", "puzzles/s", "peak MiB",
-    ]  # fmt: skip
-    return _grid([_cost_row(row) for row in table.rows], headers, style)
+    return _grid([_cost_row(row) for row in table.rows], COSTS, style)
 
 
 def count(value: float) -> str:
-    """A count in at most five characters: ``950``, ``59.8k``, ``6.82M``."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}" if value / size < 100 else f"{value / size:.1f}{unit}"
-    return f"{value:.0f}"
+    """A count to three digits: ``950``, ``59.8k``, ``6.82M``, ``27.1M``."""
+    for size, unit in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
+        scaled = value / size
+        if scaled < 999.5:
+            return f"{scaled:.{0 if size == 1 or scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f}{unit}"
+    return f"{value / 1e12:.3g}T"
 
 
 def _cost_row(row: Row) -> list[str]:
     ledger = row.ledger
+    if ledger is None:
+        return [row.label] + [NONE] * (len(COSTS) - 1)
     return [
         row.label,
         count(ledger.trunk_parameters),

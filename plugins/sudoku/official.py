@@ -41,7 +41,7 @@ def from_hub(revision: str | None, request: BuildRequest) -> TaskData:
     """The tables of the hub's data set at ``revision``, by default at what ``main`` is now.
 
     Raises:
-        EnvironmentError_: if huggingface_hub is missing or the download fails.
+        UnavailableError: if huggingface_hub is missing or the download fails.
         DataError: as for `from_folder`.
     """
     fetched = fetch_tables(REPOSITORY, revision)

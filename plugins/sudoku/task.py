@@ -19,7 +19,7 @@ def build(request: BuildRequest) -> TaskData:
 
     Raises:
         DataError: the files are missing or wrong, or the scale has no official puzzles.
-        EnvironmentError_: the hub cannot be used.
+        UnavailableError: the hub cannot be used.
         UsageError: an unknown source, or an option that does not fit it.
     """
     if request.source not in SOURCES:
