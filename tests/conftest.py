@@ -80,3 +80,6 @@ def run_cli() -> RunCli:
         return Ended(code, out.getvalue(), err.getvalue())
 
     return run
+
+
+from fake_plugins import install  # noqa: E402, F401  a fixture, and its module needs `write_distribution`

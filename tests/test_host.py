@@ -2,107 +2,21 @@
 
 from __future__ import annotations
 
-import ast
-import doctest
 import importlib
-import inspect
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from textwrap import dedent
 
-import click
-import numpy as np
 import pytest
-import trm_bench
-from click.testing import CliRunner
 from conftest import ROOT, write_distribution
-from trm_bench import BuildRequest, Predictions, PuzzleSet, TaskInfo
-from trm_bench.harness import hookspecs
+from fake_plugins import BUILT_IN, HOOKIMPL, Install, everything, example, model_plugin, only, own_parts
 from trm_bench.harness import host as host_module
-from trm_bench.harness.budget import Budget
 from trm_bench.harness.errors import UsageError
 from trm_bench.harness.host import Found, Host, find_entry_points, selected
-from trm_bench.harness.report.table import Report, Table
 from trm_bench.harness.study import RunRequest, plan
-
-BUILT_IN_TASKS = {"maze-hard", "sudoku-extreme"}
-BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
-BUILT_IN_EVALUATORS = {"cells", "exact", "maze-shortest", "maze-valid", "sudoku-valid"}
-BUILT_IN_REPORTERS = {"json", "markdown", "text"}
-HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("trm_bench_"))
-EMPTY_REPORT = Report((), (), ())
-
-Install = Callable[..., str]
-
-
-def model_plugin(*names: str) -> str:
-    """The source of a plugin that registers models of these names."""
-    return dedent(
-        f"""
-        from pydantic import BaseModel
-        from trm_bench import ModelSpec, hookimpl
-
-        class Config(BaseModel):
-            width: int = 1
-
-        def build(config, task):
-            raise NotImplementedError
-
-        @hookimpl
-        def trm_bench_register_models():
-            return [ModelSpec(name, "a model", config=Config, build=build) for name in {names!r}]
-        """
-    )
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution of one module; its entry point is called ``plug`` unless said otherwise."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    modules: list[str] = []
-
-    def one(distribution: str, source: str, entry: str = "plug", target: str = "") -> str:
-        module = f"made_{distribution.replace('-', '_')}_{entry}"
-        (site / f"{module}.py").write_text(source)
-        modules.append(module)
-        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        if info.exists():
-            with (info / "entry_points.txt").open("a") as stream:
-                stream.write(f"{entry} = {target or module}\n")
-        else:
-            write_distribution(site, distribution, f"{entry} = {target or module}")
-        importlib.invalidate_caches()
-        return module
-
-    yield one
-    for module in modules:
-        sys.modules.pop(module, None)
-
-
-def everything(*, strict: bool = False) -> Host:
-    return Host(find_entry_points(), strict=strict)
-
-
-def only(*distributions: str) -> Host:
-    return Host([found for found in find_entry_points() if found.distribution in distributions])
-
-
-def own_parts(host: Host) -> tuple[set[str], ...]:
-    """Names of the tasks, models, evaluators and reporters that came with trm-bench."""
-    registries = (host.tasks, host.models, host.evaluators, host.reporters)
-    return tuple(
-        {part.spec.name for part in registry.parts if part.plugin.distribution == "trm-bench"}
-        for registry in registries
-    )
-
-
-BUILT_IN = (BUILT_IN_TASKS, BUILT_IN_MODELS, BUILT_IN_EVALUATORS, BUILT_IN_REPORTERS)
 
 # --- what is built in ----------------------------------------------------------------------------
 
@@ -140,7 +54,6 @@ def test_a_spec_leads_back_to_the_distribution_that_registered_it(install: Insta
 
 # --- plugins that fail ---------------------------------------------------------------------------
 
-HOOKIMPL = "from trm_bench import hookimpl\n"
 BROKEN = {
     "raises at import": ("raise RuntimeError('libfoo is missing')", r"RuntimeError: libfoo is missing"),
     "exits at import": ("import sys; sys.exit(3)", r"SystemExit: 3"),
@@ -449,193 +362,3 @@ def test_strict_mode_is_set_by_the_environment(
             fresh_host()
     else:
         assert fresh_host().plugins["bad:plug"].error is not None
-
-
-# --- notifications -------------------------------------------------------------------------------
-
-LISTENER = HOOKIMPL + dedent(
-    """
-    heard = []
-
-    @hookimpl
-    def trm_bench_metrics_logged(cell, metrics):
-        heard.append((cell, metrics["step"]))
-    """
-)
-
-
-def test_every_plugin_is_told_whatever_another_one_does(install: Install) -> None:
-    first = install("aaa", LISTENER)
-    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_metrics_logged(cell): raise OSError('disk full')")
-    last = install("zzz", LISTENER)
-    host = only("aaa", "bad", "zzz")
-    host.notify("trm_bench_metrics_logged", cell="trm-s0", metrics={"step": 7.0})
-    for module in (first, last):
-        assert sys.modules[module].heard == [("trm-s0", 7.0)]
-    assert host.problems() == ["bad:plug: OSError: disk full"]
-
-
-def test_a_hook_gets_only_the_arguments_that_it_names(install: Install) -> None:
-    source = HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_run_finished(cells): heard.append(cells)"
-    module = install("lab", source)
-    host = only("lab")
-    host.notify("trm_bench_run_finished", study={"task": "tiny"}, cells={"a": "done"})
-    assert sys.modules[module].heard == [{"a": "done"}]
-    assert host.problems() == []
-
-
-def test_a_variable_of_a_hook_is_not_taken_for_an_argument(install: Install) -> None:
-    body = "    first = cell\n    heard.append(first)\n"
-    module = install("lab", HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_metrics_logged(cell):\n" + body)
-    only("lab").notify("trm_bench_metrics_logged", cell="trm-s0", metrics={})
-    assert sys.modules[module].heard == ["trm-s0"]
-
-
-def test_a_notification_that_exits_does_not_end_the_run(install: Install) -> None:
-    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_run_started(study): raise SystemExit(3)")
-    only("bad").notify("trm_bench_run_started", study={})
-
-
-def test_a_plugin_may_be_an_object_with_methods(install: Install) -> None:
-    source = HOOKIMPL + dedent(
-        """
-        class Listener:
-            def __init__(self):
-                self.heard = []
-
-            @hookimpl
-            def trm_bench_metrics_logged(self, cell):
-                self.heard.append(cell)
-
-        listener = Listener()
-        """
-    )
-    module = install("lab", source, target="made_lab_plug:listener")
-    host = only("lab")
-    host.notify("trm_bench_metrics_logged", cell="trm-s0", metrics={})
-    assert host.problems() == []
-    assert sys.modules[module].listener.heard == ["trm-s0"]
-
-
-def test_a_plugin_whose_command_hook_fails_costs_only_its_own_commands(install: Install) -> None:
-    good = (
-        "import click\n"
-        + HOOKIMPL
-        + "@hookimpl\ndef trm_bench_register_commands(cli):\n    cli.command('{}')(str)\n"
-    )
-    install("aaa", good.format("first"))
-    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_register_commands(cli): cli.no_such_method()")
-    install("zzz", good.format("last"))
-    host, cli = only("aaa", "bad", "zzz"), click.Group()
-    host.add_commands(cli)
-    assert set(cli.commands) == {"first", "last"}
-    assert [problem.partition(": ")[0] for problem in host.problems()] == ["bad:plug"]
-
-
-# --- the documentation of the hooks --------------------------------------------------------------
-
-
-def example(hook: str) -> str:
-    """The source of the example in a hook's docstring."""
-    doc = inspect.getdoc(getattr(hookspecs, hook)) or ""
-    return "".join(piece.source for piece in doctest.DocTestParser().get_examples(doc))
-
-
-@pytest.fixture
-def documented(install: Install) -> Callable[[str], Host]:
-    """A host with one plugin: the example of a hook, installed as it stands."""
-
-    def load(hook: str) -> Host:
-        install("example", example(hook))
-        host = only("example")
-        assert host.problems() == []
-        return host
-
-    return load
-
-
-@pytest.mark.parametrize("hook", HOOKS)
-def test_the_example_of_every_hook_is_a_plugin_that_implements_it(
-    hook: str, documented: Callable[[str], Host]
-) -> None:
-    assert documented(hook).plugins["example:plug"].hooks == (hook,)
-
-
-@pytest.mark.parametrize("hook", HOOKS)
-def test_the_example_of_every_hook_uses_public_names_only(hook: str) -> None:
-    imports = [node for node in ast.walk(ast.parse(example(hook))) if isinstance(node, ast.ImportFrom)]
-    ours = [node for node in imports if (node.module or "").split(".")[0] == "trm_bench"]
-    assert ours
-    for node in ours:
-        assert node.module == "trm_bench"
-        assert {alias.name for alias in node.names} <= set(trm_bench.__all__)
-
-
-def test_every_public_name_is_there() -> None:
-    assert all(getattr(trm_bench, name) is not None for name in trm_bench.__all__)
-
-
-def test_the_example_task_builds_its_splits(documented: Callable[[str], Host]) -> None:
-    spec = documented("trm_bench_register_tasks").tasks.get("echo").spec
-    data = spec.build(BuildRequest("mini", 0))
-    assert (len(data.train), len(data.validation), len(data.test)) == (9, 3, 3)
-    assert data.info.cells == data.train.inputs.shape[1]
-    assert spec.primary in spec.evaluators
-    assert spec.augmentation(data.info).max_variants == spec.scales["mini"].augmentations
-
-
-def test_the_example_model_answers_a_batch(documented: Callable[[str], Host]) -> None:
-    import torch
-
-    spec = documented("trm_bench_register_models").models.get("per-cell").spec
-    assert spec.config is not None
-    assert spec.build is not None
-    model = spec.build(spec.config(), TaskInfo("echo", "mini", 2, 2, 4))
-    inputs = torch.tensor([[1, 2, 3, 1], [3, 3, 1, 2]])
-    _, output = model(model.initial_state(2), inputs, torch.zeros(2, dtype=torch.long))
-    assert output.logits.shape == (2, 4, 4)
-
-
-def test_the_example_evaluator_scores_each_item(documented: Callable[[str], Host]) -> None:
-    spec = documented("trm_bench_register_evaluators").evaluators.get("first-cell").spec
-    targets = np.array([[1, 2], [2, 1]], np.uint8)
-    puzzles = PuzzleSet.single_identity(targets, targets, ["p", "q"])
-    answers = Predictions(np.array([[1, 1], [1, 1]], np.uint8), 1, np.ones(2, np.int64), np.zeros(2))
-    samples = spec.evaluate(TaskInfo("echo", "mini", 1, 2, 4), puzzles, answers)
-    assert [(sample.item, sample.score) for sample in samples] == [("p", 1.0), ("q", 0.0)]
-
-
-def test_the_example_reporter_renders_a_report(documented: Callable[[str], Host]) -> None:
-    spec = documented("trm_bench_register_reporters").reporters.get("titles").spec
-    budget = Budget(amount=20, batch_size=4, augmentations=1)
-    tables = [Table(task, "mini", "made up", 9, 3, budget, "exact", ("exact",), (), (), ()) for task in "ab"]
-    rendered = spec.render(Report(tuple(tables), (), ()))
-    assert all(table.title in rendered for table in tables)
-
-
-def test_the_example_command_runs(documented: Callable[[str], Host]) -> None:
-    cli = click.Group()
-    documented("trm_bench_register_commands").add_commands(cli)
-    assert CliRunner().invoke(cli, ["hello"]).output == "hello\n"
-
-
-@pytest.mark.parametrize(
-    ("hook", "arguments", "said"),
-    [
-        ("trm_bench_run_started", {"study": {"task": "echo"}}, "started echo\n"),
-        ("trm_bench_metrics_logged", {"cell": "trm-s0", "metrics": {"step": 7}}, "trm-s0 7\n"),
-        ("trm_bench_run_finished", {"study": {}, "cells": {"a": "done", "b": "failed"}}, "1 cells done\n"),
-        ("trm_bench_report_ready", {"report": EMPTY_REPORT}, "0 tables\n"),
-    ],
-)
-def test_the_example_notifications_are_told(
-    hook: str,
-    arguments: dict[str, object],
-    said: str,
-    documented: Callable[[str], Host],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    host = documented(hook)
-    host.notify(hook, **arguments)
-    assert capsys.readouterr().out == said
-    assert host.problems() == []

@@ -95,8 +95,8 @@ def _pair_row(pair: Pair) -> list[str]:
     note, p = pair.note, difference.p
     if pair.mcnemar is not None:
         only = f"A alone right {pair.mcnemar.a_only}, B alone {pair.mcnemar.b_only}"
-        checkpoints = f"{pair.mcnemar.note}: {only}, exact McNemar p {p_value(pair.mcnemar.p)}"
-        note = "; ".join(dict.fromkeys(filter(None, (pair.note, checkpoints))))
+        words = "; ".join(dict.fromkeys(filter(None, (note, pair.mcnemar.note))))
+        note = f"{words}: {only}, exact McNemar p {p_value(pair.mcnemar.p)}"
     return [
         f"{pair.a} – {pair.b}",
         f"{100 * difference.delta:+.1f}",

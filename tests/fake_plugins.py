@@ -1,0 +1,101 @@
+"""Distributions made by hand, for the tests of the plugin host."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from conftest import write_distribution
+from trm_bench.harness import hookspecs
+from trm_bench.harness.host import Host, find_entry_points
+from trm_bench.harness.report.table import Report
+
+BUILT_IN_TASKS = {"maze-hard", "sudoku-extreme"}
+BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
+BUILT_IN_EVALUATORS = {"cells", "exact", "maze-shortest", "maze-valid", "sudoku-valid"}
+BUILT_IN_REPORTERS = {"json", "markdown", "text"}
+HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("trm_bench_"))
+EMPTY_REPORT = Report((), (), ())
+
+Install = Callable[..., str]
+
+
+def model_plugin(*names: str) -> str:
+    """The source of a plugin that registers models of these names."""
+    return dedent(
+        f"""
+        from pydantic import BaseModel
+        from trm_bench import ModelSpec, hookimpl
+
+        class Config(BaseModel):
+            width: int = 1
+
+        def build(config, task):
+            raise NotImplementedError
+
+        @hookimpl
+        def trm_bench_register_models():
+            return [ModelSpec(name, "a model", config=Config, build=build) for name in {names!r}]
+        """
+    )
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a distribution of one module; its entry point is called ``plug`` unless said otherwise."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules: list[str] = []
+
+    def one(distribution: str, source: str, entry: str = "plug", target: str = "") -> str:
+        module = f"made_{distribution.replace('-', '_')}_{entry}"
+        (site / f"{module}.py").write_text(source)
+        modules.append(module)
+        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        if info.exists():
+            with (info / "entry_points.txt").open("a") as stream:
+                stream.write(f"{entry} = {target or module}\n")
+        else:
+            write_distribution(site, distribution, f"{entry} = {target or module}")
+        importlib.invalidate_caches()
+        return module
+
+    yield one
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def everything(*, strict: bool = False) -> Host:
+    return Host(find_entry_points(), strict=strict)
+
+
+def only(*distributions: str) -> Host:
+    return Host([found for found in find_entry_points() if found.distribution in distributions])
+
+
+def own_parts(host: Host) -> tuple[set[str], ...]:
+    """Names of the tasks, models, evaluators and reporters that came with trm-bench."""
+    registries = (host.tasks, host.models, host.evaluators, host.reporters)
+    return tuple(
+        {part.spec.name for part in registry.parts if part.plugin.distribution == "trm-bench"}
+        for registry in registries
+    )
+
+
+BUILT_IN = (BUILT_IN_TASKS, BUILT_IN_MODELS, BUILT_IN_EVALUATORS, BUILT_IN_REPORTERS)
+
+
+HOOKIMPL = "from trm_bench import hookimpl\n"
+
+
+def example(hook: str) -> str:
+    """The source of the example in a hook's docstring."""
+    doc = inspect.getdoc(getattr(hookspecs, hook)) or ""
+    return "".join(piece.source for piece in doctest.DocTestParser().get_examples(doc))

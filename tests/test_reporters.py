@@ -1,0 +1,250 @@
+"""What a report prints: words beneath tables, numbers, golden files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from report_cells import (
+    GOLDEN,
+    HRM,
+    ITEMS,
+    PLAIN,
+    TRM,
+    data,
+    only_table,
+    other,
+    render,
+    request,
+    row_of,
+    three_models,
+    write_cell,
+    write_model,
+)
+from trm_bench.harness.budget import Ledger
+from trm_bench.harness.records import Status
+from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.table import Report
+from trm_bench.plugins.reporters.tables import count, p_value, percent
+
+# --- words beneath a table -----------------------------------------------------------------------
+
+
+def test_the_reasons_against_citing_are_printed_once_each(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, not_citable_because=["--limit 8: only the first 8 test items"])
+    write_model(
+        tmp_path, "hrm", HRM, not_citable_because=["--limit 8: only the first 8 test items", "dirty tree"]
+    )
+    report = build_report([tmp_path])
+    assert row_of(report, "hrm").not_citable_because == (
+        "--limit 8: only the first 8 test items",
+        "dirty tree",
+    )
+    for reporter in ("text", "markdown"):
+        text = render(report, reporter)
+        assert text.count("NOT CITABLE: --limit 8: only the first 8 test items; dirty tree") == 1
+
+
+def test_a_citable_table_does_not_mention_it(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    assert "CITABLE" not in render(build_report([tmp_path]))
+
+
+def test_a_model_is_labelled_with_the_name_it_was_asked_by(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, asked="trm")
+    write_model(tmp_path, "hrm", HRM)
+    report = build_report([tmp_path])
+    assert only_table(report).pairs[0].b == "trm = trm-mlp"
+    assert "- trm stands for trm-mlp here" in render(report)
+    assert "hrm stands for" not in render(report)
+
+
+def test_the_protocol_names_weights_and_inference_steps(tmp_path: Path) -> None:
+    ledger = Ledger(inference_steps=6)
+    write_model(tmp_path, "trm-mlp", TRM, weights="averaged (EMA 0.999)", ledger=ledger)
+    write_model(tmp_path, "hrm", HRM, weights="those of the last step", ledger=ledger)
+    (protocol,) = [
+        note for note in only_table(build_report([tmp_path])).notes if note.startswith("protocol: ")
+    ]
+    assert "answered once" in protocol
+    assert "weights: hrm those of the last step, trm-mlp averaged (EMA 0.999);" in protocol
+    assert "inference steps: hrm 6, trm-mlp 6" in protocol
+
+
+def test_notes_of_the_data_stand_beneath_the_table_once(tmp_path: Path) -> None:
+    three_models(tmp_path, change=data(notes=["the test split was cut to 8"]))
+    assert render(build_report([tmp_path])).count("the test split was cut to 8") == 1
+
+
+def test_commands_are_given_once_each_in_their_order(tmp_path: Path) -> None:
+    write_model(tmp_path / "a", "trm-mlp", TRM, command=["trm-bench", "run", "--models", "trm"])
+    write_model(tmp_path / "b", "hrm", HRM, command=["trm-bench", "run", "--models", "hrm"])
+    report = build_report([tmp_path / "a", tmp_path / "b"])
+    assert report.commands == ("trm-bench run --models trm", "trm-bench run --models hrm")
+    assert render(report).endswith("    trm-bench run --models trm\n    trm-bench run --models hrm")
+
+
+def test_commands_in_markdown_are_a_block_of_code(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, command=["trm-bench", "run", "--models", "trm"])
+    lines = render(build_report([tmp_path]), "markdown").splitlines()
+    at = next(n for n, line in enumerate(lines) if "trm-bench run" in line)
+    assert lines[at - 1] == "" or lines[at - 1].startswith("```")
+
+
+def test_the_step_of_halting_is_left_out_for_a_model_of_one_step(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, halt_step=2.5, ledger=Ledger(inference_steps=6))
+    write_model(tmp_path, "plain", PLAIN, ledger=Ledger(inference_steps=1))
+    text = render(build_report([tmp_path]))
+    assert re.search(r"trm-mlp .* 6 +2\.5$", text, re.MULTILINE)
+    assert re.search(r"plain .* 1 +–$", text, re.MULTILINE)
+
+
+# --- how numbers are printed ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("p", "printed"),
+    [
+        (None, "–"),
+        (1.0, "1.0000"),
+        (0.04996, "0.0500"),
+        (1e-4, "0.0001"),
+        (9.9e-5, "<0.0001"),
+        (1e-300, "<0.0001"),
+    ],
+)
+def test_a_p_value_is_never_printed_as_zero(p: float | None, printed: str) -> None:
+    assert p_value(p) == printed
+
+
+@pytest.mark.parametrize(("value", "printed"), [(None, "–"), (0.0, "0.0"), (0.12345, "12.3"), (1.0, "100.0")])
+def test_scores_are_percentages_with_one_decimal(value: float | None, printed: str) -> None:
+    assert percent(value) == printed
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(0, "0"), (950, "950"), (59_800, "59.8k"), (6_820_000, "6.82M")]
+)
+def test_counts_are_short(value: float, printed: str) -> None:
+    assert count(value) == printed
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        99_949,
+        123_456,
+        999_960,
+        27_130_000_000_000,
+    ],
+)
+def test_a_count_has_at_most_five_characters(value: int) -> None:
+    assert len(count(value)) <= 5
+
+
+# --- golden files --------------------------------------------------------------------------------
+
+LEDGER = Ledger(
+    optimiser_steps=1600,
+    draws=12_000,
+    distinct_variants=1000,
+    supervision_steps=51_200,
+    training_flops=3.21e12,
+    inference_flops_per_puzzle=4.5e7,
+    trunk_parameters=59_800,
+    outer_parameters=1234,
+    inference_steps=6,
+    training_seconds=41.25,
+    evaluation_seconds=0.5,
+    puzzles_per_second=1000.0,
+    evaluation_batch=24,
+    milliseconds_per_puzzle=2.5,
+    peak_memory_bytes=300 * 2**20,
+)
+
+
+@pytest.fixture
+def golden_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """A table of three models and three seeds, and one of single runs of which one has failed."""
+    monkeypatch.chdir(tmp_path)
+    maze, sudoku = Path("results/maze-hard-mini"), Path("results/sudoku-extreme-mini")
+    run = ["trm-bench", "run", "--models", "trm,transformer,copy", "--task", "maze-hard"]
+    averaged = "average of the weights (EMA 0.99)"
+    of_maze: dict[str, Any] = {"change": other(task="maze-hard"), "command": run, "ledger": LEDGER}
+    of_maze["cells"] = np.linspace(0.5, 1, ITEMS)
+    names = write_model(maze, "trm-att", TRM, asked="trm", weights=averaged, halt_step=2.5, **of_maze)
+    of_maze["ledger"] = LEDGER.model_copy(update={"inference_steps": 1})
+    names += write_model(maze, "transformer", HRM, weights=averaged, **of_maze)
+    of_maze["ledger"] = Ledger(inference_steps=1)
+    names += write_model(maze, "copy", np.zeros((3, ITEMS)), **of_maze)
+    request(maze, names)
+    of_sudoku = {
+        "change": other(task="sudoku-extreme"),
+        "command": ["trm-bench", "run", "--config", "sudoku.yaml"],
+        "not_citable_because": ["shortened recipe: 100 steps instead of 700"],
+    }
+    names = write_model(sudoku, "trm-mlp", TRM[:1], ledger=LEDGER, **of_sudoku)
+    names += write_model(sudoku, "hrm", HRM[:1], ledger=LEDGER, **of_sudoku)
+    failure = "the loss is nan after optimiser step 7"
+    names.append(write_cell(sudoku, "transformer", 0, [], status=Status.FAILED, error=failure, **of_sudoku))
+    request(sudoku, names)
+    return build_report([maze, sudoku])
+
+
+def golden(name: str, content: str) -> str:
+    """The golden file, rewritten first where that was asked for."""
+    path = GOLDEN / name
+    if os.environ.get("TRM_BENCH_UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("reporter", "name"), [("text", "report.txt"), ("markdown", "report.md")])
+def test_a_report_reads_as_in_the_golden_file(reporter: str, name: str, golden_report: Report) -> None:
+    content = "\n".join(line.rstrip() for line in render(golden_report, reporter).splitlines()) + "\n"
+    assert content == golden(name, content)
+
+
+def nine_digits(value: Any) -> Any:
+    """The same JSON with floats rounded: the last digits differ between processors."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {key: nine_digits(inner) for key, inner in value.items()}
+    return [nine_digits(inner) for inner in value] if isinstance(value, list) else value
+
+
+def not_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def test_the_json_report_holds_what_the_golden_file_does(golden_report: Report) -> None:
+    content = nine_digits(json.loads(render(golden_report, "json"), parse_constant=not_json))
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    assert content == json.loads(golden("report.json", text))
+
+
+def test_the_json_report_has_every_number_of_the_report(golden_report: Report) -> None:
+    content = json.loads(render(golden_report, "json"))
+    for table, written in zip(golden_report.tables, content["tables"], strict=True):
+        assert written["title"] == table.title
+        assert [row["label"] for row in written["rows"]] == [row.label for row in table.rows]
+        assert [row["summary"] and row["summary"]["mean"] for row in written["rows"]] == [
+            row.summary and row.summary.mean for row in table.rows
+        ]
+        assert [pair["difference"]["p"] for pair in written["pairs"]] == [
+            pair.difference.p for pair in table.pairs
+        ]
+
+
+def test_a_report_without_problems_or_commands_is_only_its_tables(golden_report: Report) -> None:
+    text = render(replace(golden_report, problems=(), commands=()))
+    assert "Not read" not in text
+    assert "Reproduce" not in text
