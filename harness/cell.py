@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -238,7 +239,8 @@ def _fix_randomness(identity: CellIdentity) -> None:
     torch.set_num_threads(identity.threads)
     torch.manual_seed(named_seed("torch", identity.seed))
     if identity.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS; no use elsewhere
+        torch.use_deterministic_algorithms(True)
 
 
 def _require_finite(model: Reasoner, steps: int) -> None:

@@ -132,6 +132,13 @@ def whole_number(key: str, text: str, least: int = 1) -> int:
     return value
 
 
+def _truth(key: str, text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in words:
+        raise UsageError(f"--set {key}={text}: write true or false")
+    return words[text.lower()]
+
+
 def scale_of(spec: TaskSpec, name: str) -> Scale:
     """The scale of that name.
 
@@ -298,7 +305,7 @@ def _cell(
         seed=seed,
         device=request.device,
         threads=whole_number("threads", settings.get("threads", "1")),
-        deterministic=settings.get("deterministic", "true").lower() in ("1", "true", "yes"),
+        deterministic=_truth("deterministic", settings.get("deterministic", str(request.device == "cpu"))),
         parts=[
             PartRecord(
                 kind=kind,
