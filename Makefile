@@ -16,7 +16,7 @@ bench: $(STAMP)  ## the main job: train three models and print their table
 	$(BIN)/trm-bench run --models trm,hrm,transformer --task maze-hard
 
 test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(STAMP)  ## style and format
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from trm_bench.harness.study import RunRequest, plan
 from trm_bench.harness.training import Trainer, Watcher
 
 MODELS = "trm-mlp,trm-att,hrm,transformer,transformer-looped"
-LEARNING_RATES = (1e-3, 2e-3, 4e-3)
+LEARNING_RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 WEIGHT_DECAYS = (0.1, 1.0)
 CPU = torch.device("cpu")
 

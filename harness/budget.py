@@ -34,7 +34,7 @@ class Budget(BaseModel):
         return used / self.amount
 
     def describe(self) -> str:
-        """One phrase for a table title, e.g. ``matched on steps: 1,600 × batch 32, A = 1``."""
+        """One phrase, e.g. ``matched on steps: 1,600, batch 32, augmentations per puzzle A = 1``."""
         amount = f"{self.amount:,.0f}" if self.amount < 1e9 else f"{self.amount:.3g}"
         return (
             f"matched on {self.match.value}: {amount}, batch {self.batch_size}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,19 +20,19 @@ from .data import Prepared
 from .device import default_precision, peak_memory, synchronize
 from .errors import TrainingDiverged, TrmBenchError
 from .examples import ExampleStream, Exploration
-from .flops import Flops, count_flops
-from .host import Host, Part
+from .flops import count_flops
+from .host import Host
 from .inference import Answering, milliseconds_per_puzzle, predict
 from .nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from .predictions import Predictions
-from .puzzles import PuzzleSet
+from .puzzles import PAD, PuzzleSet, TaskInfo
 from .randomness import named_seed
 from .reasoner import Reasoner
 from .records import CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
-from .specs import TaskSpec
+from .specs import EvaluatorSpec
 from .store import Cell
-from .study import CellPlan, evaluators_of
+from .study import CellPlan
 from .training import Metrics, Spent, Trainer, Watcher
 
 
@@ -72,7 +72,15 @@ def first_manifest(job: CellJob) -> Manifest:
     )
 
 
-def run_cell(host: Host, job: CellJob, report: Report) -> Status:
+@dataclass(frozen=True)
+class Ended:
+    """How a cell ended."""
+
+    status: Status
+    error: str | None = None
+
+
+def run_cell(host: Host, job: CellJob, report: Report) -> Ended:
     """Run a cell and leave its folder finished or failed; an error in it does not get out."""
     cell = Cell(job.output / job.plan.name)
     manifest = first_manifest(job)
@@ -80,12 +88,14 @@ def run_cell(host: Host, job: CellJob, report: Report) -> Status:
     try:
         run = _CellRun(host, job, cell, report)
         trained, curve = run.train()
-        manifest, records, weights = run.evaluate(manifest, trained, curve)
-    except (Exception, MemoryError) as error:
-        cell.write_manifest(failed(manifest, error))
-        return Status.FAILED
-    cell.finish(manifest, records, weights)
-    return Status.DONE
+        manifest, records = run.evaluate(manifest, trained, curve)
+        cell.finish(manifest, records)
+    except Exception as error:
+        manifest = failed(manifest, error)
+        cell.write_manifest(manifest)
+        cell.restore()
+        return Ended(Status.FAILED, manifest.error)
+    return Ended(Status.DONE)
 
 
 def failed(manifest: Manifest, error: BaseException) -> Manifest:
@@ -135,7 +145,7 @@ class _CellRun:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
             return Spent(0, 0, 0, 0.0, 0.0), []
-        validation = self.job.prepared.read("validation")
+        validation = self._limited(self.job.prepared.read("validation"))
         curve: list[Metrics] = []
 
         def metrics(line: Metrics) -> None:
@@ -158,7 +168,12 @@ class _CellRun:
         )
         spent = trainer.run(Watcher(metrics, validate))
         trainer.settle()
+        _require_finite(self.model, spent.steps)
+        self.cell.write_weights(save(_weights(self.model)))
         return spent, curve
+
+    def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
+        return puzzles.take(slice(0, self.identity.data.limit))  # a limit of None takes all
 
     def _examples(self) -> ExampleStream:
         self.stream = ExampleStream(
@@ -174,12 +189,9 @@ class _CellRun:
 
     def evaluate(
         self, manifest: Manifest, spent: Spent, curve: list[Metrics]
-    ) -> tuple[Manifest, list[Record], bytes | None]:
+    ) -> tuple[Manifest, list[Record]]:
         """The one reading of the test split."""
-        _require_finite(self.model, spent.steps)
-        test = self.job.prepared.read("test")
-        if self.identity.data.limit is not None:
-            test = test.take(slice(0, self.identity.data.limit))
+        test = self._limited(self.job.prepared.read("test"))
         started = time.perf_counter()
         predictions = predict(self.model, test, self.answering)
         synchronize(self.device)
@@ -191,19 +203,20 @@ class _CellRun:
                 "peak_memory_bytes": peak_memory(self.device),
             }
         )
-        records = score(self.host, self.task, self.job.prepared, test, predictions)
-        weights = None
-        if self.spec.trained:
-            weights = save(
-                {name: value.contiguous().cpu() for name, value in self.model.state_dict().items()}
-            )
+        records = score(self._evaluators(), self.info, test, predictions)
         update = {
             "ledger": ledger,
             "finished": now(),
             "validation": [dict(line) for line in curve],
             "weights": self._weights_name(),
         }
-        return manifest.model_copy(update=update), records, weights
+        return manifest.model_copy(update=update), records
+
+    def _evaluators(self) -> list[EvaluatorSpec]:
+        names = [
+            f"{part.distribution}:{part.name}" for part in self.identity.parts if part.kind == "evaluator"
+        ]
+        return [self.host.evaluators.get(name).spec for name in names]
 
     def _weights_name(self) -> str:
         if not self.spec.trained:
@@ -237,10 +250,14 @@ def _full_name(identity: CellIdentity, kind: str) -> str:
 
 def _fix_randomness(identity: CellIdentity) -> None:
     torch.set_num_threads(identity.threads)
-    torch.manual_seed(named_seed("torch", identity.seed))
     if identity.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by cuBLAS; no use elsewhere
         torch.use_deterministic_algorithms(True)
+
+
+def _weights(model: Reasoner) -> dict[str, torch.Tensor]:
+    """Every tensor of the model by name; copies, since a file cannot hold two names for one memory."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
 
 
 def _require_finite(model: Reasoner, steps: int) -> None:
@@ -251,7 +268,7 @@ def _require_finite(model: Reasoner, steps: int) -> None:
 
 def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
     """The share of puzzles with every labelled cell right, for validation curves."""
-    right = (predictions.answers == puzzles.targets) | (puzzles.targets == 0)
+    right = (predictions.answers == puzzles.targets) | (puzzles.targets == PAD)
     return float(np.mean(right.all(axis=1))) if len(puzzles) else float("nan")
 
 
@@ -273,17 +290,17 @@ def count_parameters(model: Reasoner) -> tuple[int, int, int]:
 
 
 def score(
-    host: Host, task: Part[TaskSpec], prepared: Prepared, test: PuzzleSet, predictions: Predictions
+    evaluators: Sequence[EvaluatorSpec], info: TaskInfo, test: PuzzleSet, predictions: Predictions
 ) -> list[Record]:
-    """One record per test item, scored by every evaluator of the task.
+    """One record per test item, scored by every evaluator.
 
     Raises:
         TrmBenchError: an evaluator did not give one sample per item, in order.
     """
     columns: dict[str, list[float]] = {}
     extras: dict[str, list[Mapping[str, float]]] = {}
-    for name, part in zip(task.spec.evaluators, evaluators_of(host, task), strict=True):
-        samples = part.spec.evaluate(prepared.info, test, predictions)
+    for evaluator in evaluators:
+        name, samples = evaluator.name, evaluator.evaluate(info, test, predictions)
         if [sample.item for sample in samples] != test.ids.tolist():
             raise TrmBenchError(f"evaluator {name!r} must give one sample per test item, in their order")
         for sample in samples:
@@ -306,15 +323,3 @@ def score(
         )
         for row in range(len(test))
     ]
-
-
-__all__ = [
-    "CellJob",
-    "Flops",
-    "count_parameters",
-    "exact_share",
-    "failed",
-    "first_manifest",
-    "run_cell",
-    "score",
-]

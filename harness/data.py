@@ -20,7 +20,7 @@ import platformdirs
 from .errors import DataError, UnavailableError, UsageError, nearest
 from .host import Part
 from .puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
-from .specs import BuildRequest, TaskSpec
+from .specs import BuildRequest, Scale, TaskSpec
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -69,6 +69,17 @@ def cache_root() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("trm-bench"))
 
 
+def scale_of(spec: TaskSpec, name: str) -> Scale:
+    """The scale of that name.
+
+    Raises:
+        UsageError: the task has none of that name; the nearest is suggested.
+    """
+    if name not in spec.scales:
+        raise UsageError(f"task {spec.name!r} has no scale {name!r}; {nearest(name, spec.scales)}")
+    return spec.scales[name]
+
+
 def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
     """Build a task's puzzles, or take them from the cache.
 
@@ -77,10 +88,7 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
         DataError: a data file is missing or wrong.
     """
     spec = part.spec
-    if request.scale not in spec.scales:
-        raise UsageError(
-            f"task {spec.name!r} has no scale {request.scale!r}; {nearest(request.scale, spec.scales)}"
-        )
+    scale_of(spec, request.scale)
     if request.source not in spec.sources:
         raise UsageError(
             f"task {spec.name!r} has no source {request.source!r}; {nearest(request.source, spec.sources)}"
@@ -89,8 +97,26 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
         raise UsageError(f"task {spec.name!r} reads no files; leave --data {request.folder} out")
     folder = cache_root() / "data" / f"{spec.name}-{request.scale}-{_key(part, request)}"
     if not (folder / "data.json").is_file():
-        _write(folder, spec.build(request))
+        data = spec.build(request)
+        _check(data)
+        _write(folder, data)
     return _open(folder)
+
+
+def _check(data: TaskData) -> None:
+    """What every task promises, said in words before a model meets it as a crash."""
+    for split in SPLITS:
+        puzzles: PuzzleSet = getattr(data, split)
+        what = f"task {data.info.task!r}, {split} split"
+        if not len(puzzles):
+            raise DataError(f"{what}: no puzzles")
+        if puzzles.inputs.shape[1] != data.info.cells:
+            raise DataError(f"{what}: puzzles of {puzzles.inputs.shape[1]} cells, not {data.info.cells}")
+        largest = max(int(puzzles.inputs.max()), int(puzzles.targets.max()))
+        if largest >= data.info.vocab_size:
+            raise DataError(f"{what}: token {largest} is not below vocab_size={data.info.vocab_size}")
+        if not 0 <= int(puzzles.identifiers.min()) <= int(puzzles.identifiers.max()) < data.info.identifiers:
+            raise DataError(f"{what}: puzzle identifiers must be from 0 to {data.info.identifiers - 1}")
 
 
 def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
@@ -119,7 +145,6 @@ def _write(folder: Path, data: TaskData) -> None:
     """Write into a folder of its own first, so that a half-written one never has the final name."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)  # one without data.json is of no use
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
     except OSError as error:
         raise UnavailableError(
@@ -135,6 +160,8 @@ def _write(folder: Path, data: TaskData) -> None:
             meta.setdefault("fingerprints", {})[split] = puzzles.fingerprint()
             meta.setdefault("counts", {})[split] = len(puzzles)
         (scratch / "data.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        if not (folder / "data.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # without its description it is of no use
         try:
             scratch.rename(folder)
         except OSError:

@@ -6,6 +6,7 @@ import contextlib
 import resource
 import sys
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 
@@ -63,5 +64,11 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: most allocated on a CUDA device, else the process's largest resident size."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    # On Linux `ru_maxrss` of a child starts at its parent's size; VmHWM is the process's own.
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

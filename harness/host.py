@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import distributions
 from typing import Any, Generic, Protocol, TypeVar
 
+import click
 import pluggy
 
 from . import hookspecs
@@ -247,9 +248,20 @@ class Host:
             except (Exception, SystemExit) as error:
                 self._record(plugin, error)
 
-    def add_commands(self, cli: object) -> None:
-        """Let every plugin add its commands; one that fails is recorded."""
-        self.notify("trm_bench_register_commands", cli=cli)
+    def add_commands(self, cli: click.Group, taken: Iterable[str] = ()) -> None:
+        """Let every plugin add its commands; one that fails, or takes a name that is taken, is recorded."""
+        names = set(taken)
+        for plugin, implementation in self._implementations("trm_bench_register_commands"):
+            own = click.Group()
+            try:
+                implementation.function(*(own for _ in implementation.argnames))
+                if clash := sorted(names & set(own.commands)):
+                    raise TrmBenchError(f"command {', '.join(clash)}: the name is taken")
+            except (Exception, SystemExit) as error:
+                self._record(plugin, error)
+            else:
+                names |= set(own.commands)
+                cli.commands.update(own.commands)
 
 
 def find_entry_points() -> list[Found]:

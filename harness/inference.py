@@ -71,7 +71,7 @@ def _answer(
 def _probability(q_halt: Tensor | None, count: int) -> NDArray[np.float64]:
     if q_halt is None:
         return np.full(count, np.nan)
-    return q_halt.double().sigmoid().cpu().numpy()
+    return q_halt.float().cpu().double().sigmoid().numpy()  # MPS has no float64
 
 
 def milliseconds_per_puzzle(model: Reasoner, puzzles: PuzzleSet, how: Answering) -> float:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Protocol
 
-from .cell import CellJob, failed, first_manifest, now, run_cell
+from .cell import CellJob, Ended, failed, first_manifest, now, run_cell
 from .errors import TrmBenchError
 from .host import Host, host
-from .records import Status
+from .records import Manifest, Status
 from .store import Cell, DamagedResult
 
 GRACE_SECONDS = 3.0
@@ -47,8 +48,7 @@ class _Running:
     job: CellJob
     process: BaseProcess
     pipe: Connection
-    ended: Status | None = None
-    started: float = field(default_factory=time.monotonic)
+    ended: Ended | None = None
 
 
 def _work(job: CellJob, pipe: Connection) -> None:
@@ -75,20 +75,18 @@ def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -
         with _interruptible():
             while waiting or running:
                 while waiting and len(running) < workers:
-                    one = _start(waiting.pop(0))
-                    running[one.process.sentinel] = one
-                    watch.started(one.job.plan.name)
+                    _start(waiting.pop(0), running)
+                    watch.started(list(running.values())[-1].job.plan.name)
                 _listen(running, host, watch)
                 for sentinel in [key for key, one in running.items() if not one.process.is_alive()]:
                     one = running.pop(sentinel)
                     _drain(one, host, watch)
                     statuses[one.job.plan.name] = _ended(one, watch)
                 watch.tick()
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C above all, but a full disk must not leave processes behind either
         _stop(list(running.values()))
         for one in running.values():
-            _mark_interrupted(one.job)
-            watch.finished(one.job.plan.name, Status.INTERRUPTED, None)
+            watch.finished(one.job.plan.name, _mark_interrupted(one.job), None)
         raise
     return statuses
 
@@ -111,13 +109,28 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start(job: CellJob) -> _Running:
+def _start(job: CellJob, running: dict[int, _Running]) -> None:
     context = multiprocessing.get_context("spawn")  # a forked torch may hang, and CUDA cannot be forked
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(job, sender), daemon=True, name=job.plan.name)
-    process.start()
+    with _deaf(signal.SIGINT):  # a new process inherits this, and is deaf from its first moment
+        process.start()
+        running[process.sentinel] = _Running(job, process, receiver)
     sender.close()
-    return _Running(job, process, receiver)
+
+
+@contextmanager
+def _deaf(*numbers: signal.Signals) -> Iterator[None]:
+    """Ignore signals for a moment; outside the main thread, where that cannot be asked for, do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _listen(running: Mapping[int, _Running], host: Host, watch: Watch) -> None:
@@ -128,43 +141,49 @@ def _listen(running: Mapping[int, _Running], host: Host, watch: Watch) -> None:
             _receive(pipes[ready], host, watch)
 
 
-def _receive(one: _Running, host: Host, watch: Watch) -> bool:
+def _receive(one: _Running, host: Host, watch: Watch) -> None:
     try:
         message = one.pipe.recv()
     except (EOFError, OSError):
-        one.ended = one.ended or Status.FAILED
-        return False
-    if isinstance(message, Status):
+        one.ended = one.ended or Ended(Status.FAILED)
+        return
+    if isinstance(message, Ended):
         one.ended = message
-        return False
+        return
     host.notify("trm_bench_metrics_logged", cell=one.job.plan.name, metrics=message)
     watch.metrics(one.job.plan.name, message)
-    return True
 
 
 def _drain(one: _Running, host: Host, watch: Watch) -> None:
-    """Read what a dead process still had in its pipe, its status at the end of it."""
+    """Read what a dead process still had in its pipe, how it ended at the end of it."""
     while one.ended is None and one.pipe.poll():
         _receive(one, host, watch)
     one.pipe.close()
 
 
 def _ended(one: _Running, watch: Watch) -> Status:
-    """The status on disk; a process that died without a word is marked failed."""
+    """How the cell ended; one whose process died without a word is marked failed."""
     one.process.join()
     cell = Cell(one.job.output / one.job.plan.name)
-    try:
-        manifest = cell.manifest()
-    except DamagedResult:
-        manifest = first_manifest(one.job)
-    if manifest.status is Status.RUNNING:
+    ended = one.ended
+    if ended is None or (ended.status is Status.FAILED and ended.error is None):
         code = one.process.exitcode
         error = TrmBenchError(f"the cell's process ended with exit code {code}{_meaning(code)}")
-        manifest = failed(manifest, error)
+        manifest = failed(_manifest(one.job), error)
         cell.folder.mkdir(parents=True, exist_ok=True)
         cell.write_manifest(manifest)
-    watch.finished(one.job.plan.name, manifest.status, manifest.error)
-    return manifest.status
+        cell.restore()
+        ended = Ended(Status.FAILED, manifest.error)
+    watch.finished(one.job.plan.name, ended.status, ended.error)
+    return ended.status
+
+
+def _manifest(job: CellJob) -> Manifest:
+    """What the cell's process wrote, or would have written first."""
+    try:
+        return Cell(job.output / job.plan.name).manifest()
+    except DamagedResult:
+        return first_manifest(job)
 
 
 def _meaning(code: int | None) -> str:
@@ -174,24 +193,22 @@ def _meaning(code: int | None) -> str:
 
 
 def _stop(running: Sequence[_Running]) -> None:
-    for one in running:
-        one.process.terminate()
-    deadline = time.monotonic() + GRACE_SECONDS
-    for one in running:
-        one.process.join(max(0.0, deadline - time.monotonic()))
-        if one.process.is_alive():
-            one.process.kill()
-            one.process.join()
+    with _deaf(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not skip the marking
+        for one in running:
+            one.process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for one in running:
+            one.process.join(max(0.0, deadline - time.monotonic()))
+            if one.process.is_alive():
+                one.process.kill()
+                one.process.join()
 
 
-def _mark_interrupted(job: CellJob) -> None:
+def _mark_interrupted(job: CellJob) -> Status:
     cell = Cell(job.output / job.plan.name)
-    try:
-        manifest = cell.manifest()
-    except DamagedResult:
-        manifest = first_manifest(job)
+    manifest = _manifest(job)
     if manifest.status is not Status.RUNNING:
-        return
+        return manifest.status
     cell.folder.mkdir(parents=True, exist_ok=True)
     reasons = [*manifest.not_citable_because, "the cell was interrupted"]
     cell.write_manifest(
@@ -204,3 +221,5 @@ def _mark_interrupted(job: CellJob) -> None:
             }
         )
     )
+    cell.restore()
+    return Status.INTERRUPTED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -162,8 +162,3 @@ class RunWatch:
             if done > 0 and self.share[cell] > 0.02 and self.ended.get(cell, Status.DONE) is Status.DONE:
                 seen.setdefault(self.models[cell], []).append(seconds / done)
         return {model: sum(values) / len(values) for model, values in seen.items()}
-
-
-def estimate_work(models: Sequence[str], relative: Mapping[str, float]) -> dict[str, float]:
-    """The work of each model, 1 where nothing is known."""
-    return {model: relative.get(model) or 1.0 for model in models}

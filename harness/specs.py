@@ -88,6 +88,7 @@ class TaskSpec:
         sources: names that `BuildRequest.source` may have, the default first.
         files: what of a ``--data`` folder the build would read, so that caches notice a change;
             raises `DataError` where a file is missing.
+        options: further keys of ``--set`` that the build understands.
         citation: BibTeX of the benchmark.
         licence: of the data.
         conflicts: names of tasks that must not be trained on beside this one.
@@ -118,7 +119,7 @@ class ModelSpec:
         summary: one line for `trm-bench list`.
         config: the pydantic model of its options.
         build: ``build(config, task_info)`` gives the untrained `Reasoner`.
-        recipes: a YAML file of settings by task and scale, see `harness.recipes`.
+        recipes: a YAML file of settings by task and scale, see `harness.variants`.
         advise: for a name that stands for another model depending on the task and on the options
             written in brackets: gives the name of that model. Needs no config, build or recipes.
         trained: False for a model that has nothing to learn.

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY = (
     "model.safetensors",
     "study.json",
 )
+
+
+FILES = (MANIFEST, SAMPLES, METRICS, WEIGHTS)
+"""In the order in which they are taken away: without its manifest the rest counts as not done."""
 
 
 class DamagedResult(TrmBenchError):
@@ -55,6 +60,12 @@ def pack_records(records: Iterable[Record]) -> bytes:
     return buffer.getvalue()
 
 
+def _move(source: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if (source / name).exists():
+            os.replace(source / name, target / name)
+
+
 class Cell:
     """The folder of one cell."""
 
@@ -63,11 +74,35 @@ class Cell:
         self.name = folder.name
 
     def start(self, manifest: Manifest) -> None:
-        """Make the folder anew: what an earlier attempt left is removed, its manifest first."""
+        """Make the folder anew; a finished result in it is set aside until the new one is there."""
+        self.restore()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (MANIFEST, SAMPLES, METRICS, WEIGHTS):
-            (self.folder / name).unlink(missing_ok=True)
+        if self.is_done():
+            self._aside.mkdir()
+            _move(self.folder, self._aside, FILES)
+        for path in self.folder.iterdir():
+            if path.is_file():
+                path.unlink()
         self.write_manifest(manifest)
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder / ".previous"
+
+    def restore(self) -> bool:
+        """Put a finished result back that was set aside for an attempt that came to nothing."""
+        if not self._aside.is_dir():
+            return False
+        if not (self._aside / MANIFEST).exists() and self.is_done():
+            shutil.rmtree(self._aside)
+            return False
+        _move(self._aside, self.folder, FILES[::-1])
+        shutil.rmtree(self._aside)
+        return True
+
+    def write_weights(self, weights: bytes) -> None:
+        """Write `model.safetensors`, as soon as there are trained weights."""
+        write_atomically(self.folder / WEIGHTS, weights)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write or replace `manifest.json`."""
@@ -78,18 +113,17 @@ class Cell:
         with (self.folder / METRICS).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(metrics) + "\n")
 
-    def finish(self, manifest: Manifest, records: Sequence[Record], weights: bytes | None) -> None:
-        """Write samples and weights, and last of all the manifest that says done."""
+    def finish(self, manifest: Manifest, records: Sequence[Record]) -> None:
+        """Write the samples, and last of all the manifest that says done."""
         samples = pack_records(records)
         write_atomically(self.folder / SAMPLES, samples)
-        if weights is not None:
-            write_atomically(self.folder / WEIGHTS, weights)
         digest = hashlib.sha256(samples).hexdigest()
         self.write_manifest(
             manifest.model_copy(
                 update={"status": Status.DONE, "samples": len(records), "samples_sha256": digest}
             )
         )
+        shutil.rmtree(self._aside, ignore_errors=True)
 
     def manifest(self) -> Manifest:
         """Read `manifest.json`.
@@ -158,6 +192,8 @@ class Output:
             if not path.exists():
                 write_atomically(path, json.dumps(study, indent=1).encode() + b"\n")
                 return
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writable-"):
+                pass
             present = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UnavailableError(f"{path}: cannot be read ({error}); choose another --output") from error

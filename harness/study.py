@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import provenance
 from .budget import Budget, Match
-from .data import Prepared, prepare
-from .errors import DataError, UsageError, nearest
+from .data import Prepared, prepare, scale_of
+from .errors import UsageError, nearest
 from .host import OWN_DISTRIBUTION, Host, Part
 from .records import CellIdentity, DataRecord, PartRecord
 from .settings import TrainingConfig
 from .specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, silent
-from .variants import ResolvedModel, resolve_model
+from .variants import ResolvedModel, parse_variant, resolve_model
 
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
 STUDY_KEYS = ("task_seed", "threads", "deterministic")
@@ -32,6 +32,7 @@ class RunRequest:
         settings: the pairs of ``--set``.
         data: folder of official files; makes the source ``official``.
         limit: only the first so many test items.
+        evaluators: further ones, beside the task's own.
     """
 
     models: tuple[str, ...]
@@ -43,6 +44,7 @@ class RunRequest:
     augmentations: int | None = None
     match: Match = Match.STEPS
     limit: int | None = None
+    evaluators: tuple[str, ...] = ()
     device: str = "cpu"
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,7 +80,7 @@ class Study:
         return {
             "task": self.task.spec.name,
             "scale": self.request.scale,
-            "source": data.summary,
+            "source": data.kind,
             "fingerprints": data.fingerprints,
             "task_seed": data.task_seed,
             "limit": data.limit,
@@ -139,24 +141,13 @@ def _truth(key: str, text: str) -> bool:
     return words[text.lower()]
 
 
-def scale_of(spec: TaskSpec, name: str) -> Scale:
-    """The scale of that name.
-
-    Raises:
-        UsageError: the task has none of that name; the nearest is suggested.
-    """
-    if name not in spec.scales:
-        raise UsageError(f"task {spec.name!r} has no scale {name!r}; {nearest(name, spec.scales)}")
-    return spec.scales[name]
-
-
 def build_request(spec: TaskSpec, request: RunRequest, progress: Progress = silent) -> BuildRequest:
     """What the task is asked to build; ``--data`` means its official files."""
     sorted_settings = _sort_settings(request.settings, spec)
     source = request.source or ("official" if request.data else spec.sources[0])
     if request.data is not None and source != "official":
         raise UsageError(f"--data goes with --source official, not with --source {source}")
-    if source == "official" and request.data is None:
+    if source == "official" and source in spec.sources and request.data is None:
         raise UsageError("--source official needs --data DIR, a folder with the train and test files")
     scale_of(spec, request.scale)
     return BuildRequest(
@@ -180,19 +171,19 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     settings = _sort_settings(request.settings, task.spec)
     scale = scale_of(task.spec, request.scale)
     prepared_request = build_request(task.spec, request, progress)
-    # Names and options are checked on the shape of the task before puzzles are made for minutes.
+    evaluators = evaluators_of(host, task, request.evaluators)
+    # What can be checked without the puzzles is checked before they are made for minutes.
     for model in request.models:
-        host.models.get(model.partition("[")[0])
+        host.models.get(parse_variant(model).name)
     prepared = prepare(task, prepared_request)
     models = _models(host, request, prepared, settings.training)
     budget = _budget(request, scale, settings.budget, models, prepared)
     _check_augmentations(task.spec, prepared, budget.augmentations)
-    cells = tuple(
-        _cell(host, request, task, prepared, prepared_request, budget, model, seed, settings.study)
-        for seed in request.seeds
-        for model in models
-    )
-    reasons = _reasons(request, scale, budget, prepared)
+    data = _data_record(prepared, prepared_request, request.limit)
+    common = _Common(request, task, evaluators, prepared, data, budget, settings.study)
+    cells = tuple(_cell(common, model, seed) for seed in request.seeds for model in models)
+    recipe = _budget(replace(request, augmentations=None), scale, {}, models, prepared)
+    reasons = _reasons(request, budget, recipe, settings.training, prepared)
     return Study(request, task, prepared, budget, models, cells, reasons)
 
 
@@ -260,76 +251,98 @@ def _check_augmentations(spec: TaskSpec, prepared: Prepared, count: int) -> None
         )
 
 
-def evaluators_of(host: Host, task: Part[TaskSpec]) -> list[Part[EvaluatorSpec]]:
-    """The evaluators of a task; of a name that is claimed twice, the task's own or ours."""
+def evaluators_of(host: Host, task: Part[TaskSpec], further: Sequence[str]) -> list[Part[EvaluatorSpec]]:
+    """The evaluators of a task, and the further ones that were asked for.
+
+    Of a name that is claimed twice, the task's own or ours is meant.
+
+    Raises:
+        UsageError: an unknown evaluator, or one that was made for other tasks.
+    """
     prefer = (task.plugin.distribution, OWN_DISTRIBUTION)
-    return [host.evaluators.get(name, prefer) for name in task.spec.evaluators]
+    parts = [host.evaluators.get(name, prefer) for name in task.spec.evaluators]
+    for name in further:
+        part = host.evaluators.get(name, prefer)
+        if part.spec.tasks and task.spec.name not in part.spec.tasks:
+            raise UsageError(f"evaluator {name!r} fits {', '.join(part.spec.tasks)}, not {task.spec.name!r}")
+        if part not in parts:
+            parts.append(part)
+    return parts
 
 
-def _cell(
-    host: Host,
-    request: RunRequest,
-    task: Part[TaskSpec],
-    prepared: Prepared,
-    built: BuildRequest,
-    budget: Budget,
-    model: ResolvedModel,
-    seed: int,
-    settings: Mapping[str, str],
-) -> CellPlan:
+@dataclass(frozen=True)
+class _Common:
+    """What the cells of a study share."""
+
+    request: RunRequest
+    task: Part[TaskSpec]
+    evaluators: Sequence[Part[EvaluatorSpec]]
+    prepared: Prepared
+    data: DataRecord
+    budget: Budget
+    settings: Mapping[str, str]
+
+
+def _data_record(prepared: Prepared, built: BuildRequest, limit: int | None) -> DataRecord:
     source = prepared.source
-    evaluators = evaluators_of(host, task)
-    parts: list[tuple[str, Part[Any]]] = [("task", task), ("model", model.part)]
-    parts += [("evaluator", part) for part in evaluators]
+    return DataRecord(
+        kind=source.kind,
+        summary=source.summary,
+        files=[asdict(file) for file in source.files],
+        notes=list(source.notes),
+        fingerprints=prepared.fingerprints,
+        counts=prepared.counts,
+        task_seed=built.seed,
+        limit=limit,
+    )
+
+
+def _part_record(kind: str, part: Part[Any]) -> PartRecord:
+    plugin = part.plugin
+    return PartRecord(
+        kind=kind, name=part.spec.name, distribution=plugin.distribution, version=plugin.version
+    )
+
+
+def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
+    task, settings, device = common.task.spec, common.settings, common.request.device
     identity = CellIdentity(
-        task=task.spec.name,
-        task_version=task.spec.version,
-        scale=request.scale,
-        cells=prepared.info.cells,
-        primary=task.spec.primary,
-        evaluators=list(task.spec.evaluators),
+        task=task.name,
+        task_version=task.version,
+        scale=common.request.scale,
+        cells=common.prepared.info.cells,
+        primary=task.primary,
+        evaluators=[part.spec.name for part in common.evaluators],
         model=model.name,
         architecture=model.config.model_dump(mode="json"),
         training=model.training.model_dump(mode="json"),
-        budget=budget,
-        data=DataRecord(
-            kind=source.kind,
-            summary=source.summary,
-            files=[asdict(file) for file in source.files],
-            notes=list(source.notes),
-            fingerprints=prepared.fingerprints,
-            counts=prepared.counts,
-            task_seed=built.seed,
-            limit=request.limit,
-        ),
+        budget=common.budget,
+        data=common.data,
         seed=seed,
-        device=request.device,
+        device=device,
         threads=whole_number("threads", settings.get("threads", "1")),
-        deterministic=_truth("deterministic", settings.get("deterministic", str(request.device == "cpu"))),
+        deterministic=_truth("deterministic", settings.get("deterministic", str(device == "cpu"))),
         parts=[
-            PartRecord(
-                kind=kind,
-                name=part.spec.name,
-                distribution=part.plugin.distribution,
-                version=part.plugin.version,
-            )
-            for kind, part in parts
+            _part_record("task", common.task),
+            _part_record("model", model.part),
+            *(_part_record("evaluator", part) for part in common.evaluators),
         ],
     )
-    return CellPlan(
-        f"{_folder_name(model.name)}-s{seed}-{identity_hash(identity)}", str(model.asked), identity
-    )
+    name = f"{_folder_name(model.name)}-s{seed}-{identity_hash(identity)}"
+    return CellPlan(name, str(model.asked), identity)
 
 
 def identity_hash(identity: CellIdentity) -> str:
-    """Eight hexadecimal digits that change whenever a cell's numbers could.
+    """Eight hexadecimal digits for everything that was asked for.
 
-    The code's version is in ``parts``, the data's in ``fingerprints``; file names are left out,
-    so that the same data under another name is the same data.
+    The versions of the distributions are in ``parts``, the data is in ``fingerprints``; names of
+    files are left out, so that the same data under another name is the same data. Code that
+    changed without a new version is not seen here; a table that mixes such cells says so.
     """
     content = identity.model_dump(mode="json")
     content["data"].pop("files")
     content["data"].pop("notes")
+    content["data"].pop("summary")
     return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]
 
 
@@ -345,17 +358,19 @@ def _folder_name(model: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_.=" else "_" for letter in model).strip("_")
 
 
-def _reasons(request: RunRequest, scale: Scale, budget: Budget, prepared: Prepared) -> tuple[str, ...]:
+def _reasons(
+    request: RunRequest, budget: Budget, recipe: Budget, training: Mapping[str, str], prepared: Prepared
+) -> tuple[str, ...]:
+    """Why the cells must not be cited as runs of the scale's recipe."""
     reasons = list(prepared.source.caveats)
     if request.limit is not None:
         reasons.append(f"--limit {request.limit}: only the first {request.limit} test items")
-    if budget.match is Match.STEPS and budget.amount < scale.steps:
-        reasons.append(f"shortened recipe: {budget.amount:,.0f} steps instead of {scale.steps:,}")
-    if budget.batch_size != scale.batch_size:
-        reasons.append(f"changed recipe: batch size {budget.batch_size} instead of {scale.batch_size}")
+    if budget.amount < recipe.amount:
+        unit = budget.match.value
+        reasons.append(f"shortened recipe: {budget.amount:,.0f} {unit} instead of {recipe.amount:,.0f}")
+    if budget.batch_size != recipe.batch_size:
+        reasons.append(f"changed recipe: batch size {budget.batch_size} instead of {recipe.batch_size}")
+    reasons += [f"changed recipe: {key}={value} for every model" for key, value in sorted(training.items())]
     if changed := provenance.code().get("changed"):
         reasons.append(f"the source tree differs from its commit in {len(changed)} file(s)")
     return tuple(reasons)
-
-
-__all__ = ["CellPlan", "DataError", "RunRequest", "Study", "build_request", "plan"]

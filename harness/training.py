@@ -25,6 +25,8 @@ from .supervision import Slots, continue_target
 Metrics = Mapping[str, float]
 LOG_POINTS = 100
 """Lines of training metrics that a run writes, whatever its length."""
+VALIDATION_SPACING = 10
+"""Fewest optimiser steps between two validations: a run of three steps is not worth one."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a training run used."""
+    """What a training run used; ``seconds`` are without those of validation."""
 
     steps: int
     draws: int
@@ -121,11 +123,13 @@ class Trainer:
         """Train until the budget is spent.
 
         Raises:
-            TrainingDiverged: the loss is no longer finite; named with the step.
+            TrainingDiverged: the loss is no longer finite. On a CPU at the very step, elsewhere at
+                the next line of metrics, so that no step waits for the host.
         """
         started = time.perf_counter()
         average = _Average()
-        logged = validated = 0
+        logged = validated = last_validation = 0
+        validating = 0.0
         while (before := self.spent()) < 1:
             loss = self.step()
             if self.device.type == "cpu":  # reading it there costs nothing
@@ -136,13 +140,18 @@ class Trainer:
                 logged = int(after * LOG_POINTS)
                 watcher.metrics(self._line(average, after))
                 average = _Average()
-            if int(after * self.config.validations) > validated:
-                validated = int(after * self.config.validations)
+            due = int(after * self.config.validations) > validated
+            if due and self.steps - last_validation >= VALIDATION_SPACING:
+                validated, last_validation = int(after * self.config.validations), self.steps
+                synchronize(self.device)
+                paused = time.perf_counter()
                 watcher.metrics({"step": self.steps, "spent": after, **self.with_average(watcher.validate)})
+                validating += time.perf_counter() - paused
         synchronize(self.device)
+        seconds = time.perf_counter() - started - validating
         supervision = self.steps * self.budget.batch_size
         flops = supervision * self.flops.training_step
-        return Spent(self.steps, self.examples.taken, supervision, flops, time.perf_counter() - started)
+        return Spent(self.steps, self.examples.taken, supervision, flops, seconds)
 
     def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
         """Call ``use`` with the averaged weights in the model, and put the others back."""

@@ -94,7 +94,8 @@ def resolve_model(host: Host, text: str, task: TaskInfo, overrides: Mapping[str,
     asked = parse_variant(text)
     part = host.models.get(asked.name)
     if part.spec.advise is not None:
-        part = host.models.get(part.spec.advise(task, asked.options))
+        own = (part.plugin.distribution,)
+        part = host.models.get(part.spec.advise(task, asked.options), prefer=own)
     spec = part.spec
     if spec.config is None or spec.build is None:
         raise UsageError(

@@ -85,7 +85,7 @@ def write_cell(
         )
         for row in (range(len(scores)) if order is None else order)
     ]
-    cell.finish(what, records, None)
+    cell.finish(what, records)
     return name
 
 

@@ -242,6 +242,68 @@ def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path, r
     assert identity["budget"]["amount"] == 10
 
 
+def test_settings_of_a_file_and_of_the_command_line_are_merged_key_by_key(
+    tmp_path: Path, run_cli: RunCli
+) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text("task: tiny\nmodels: copy\nset: {steps: 7, batch_size: 3}\n")
+    ended = run_cli("run", "--config", config, "--set", "steps=9", "--dry-run", "--output", tmp_path / "out")
+    assert ended.code == 0
+    assert "matched on steps: 9, batch 3" in ended.err
+
+
+def test_a_further_evaluator_gets_its_column(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run",
+        "--task",
+        "tiny",
+        "--models",
+        "copy",
+        "--seeds",
+        "0",
+        "--evaluators",
+        "last-cell",
+        "--output",
+        tmp_path,
+    )
+    assert ended.code == 0, ended.err
+    assert "last-cell %" in ended.out
+
+
+def test_changed_settings_are_named_as_reasons_against_citing(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run", "--task", "tiny", "--models", "mirror", "--seeds", "0", "--output", tmp_path,
+        "--match", "examples", "--set", "examples=64", "--set", "lr=0.5",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "shortened recipe: 64 examples instead of 2,400" in ended.out
+    assert "changed recipe: lr=0.5 for every model" in ended.out
+
+
+def test_a_run_without_any_finished_cell_says_what_failed(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run", "--task", "tiny", "--models", "mirror[explode=true]", "--seeds", "0", "--output", tmp_path
+    )
+    assert ended.code == 1
+    assert "failed the loss is nan at optimiser step 1" in ended.err
+
+
+def test_an_interrupted_repeat_gives_the_finished_result_back(tmp_path: Path) -> None:
+    base = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "mirror", "--seeds", "0"]
+    base += ["--set", "steps=3000", "--output", str(tmp_path)]
+    subprocess.run(base, capture_output=True, check=True)
+    (cell,) = cells(tmp_path)
+    before = manifest(cell)
+    process = subprocess.Popen([*base, "--force"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (cell / ".previous").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert manifest(cell) == before
+
+
 def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
         *TINY,
@@ -319,6 +381,13 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, 
             "tiny.csv:3: the question has 5 cells",
         ),
         (("--task", "tiny"), 2, "--models is missing"),
+        (("--models", ",", "--task", "tiny"), 2, "--models ',' names no model"),
+        (("--models", "mirror", "--task", "tiny", "--evaluators", "exat"), 2, "unknown evaluator 'exat'"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--evaluators", "maze-valid"),
+            2,
+            "fits maze-hard, not 'tiny'",
+        ),
         (("--models", "mirror"), 2, "--task is missing"),
         (("--models", "mirror", "--task", "tiny", "--match", "time"), 2, "'time' is not one of"),
         (("--models", "copy", "--task", "tiny", "--match", "flops"), 2, "the first model, copy, uses none"),
@@ -466,5 +535,5 @@ def test_a_data_folder_without_a_file_says_which(
     (tmp_path / f"{other}.csv").write_text("source,question,answer,rating\n")
     ended = run_cli("run", "--models", "trm", "--task", task, "--scale", "paper", "--data", tmp_path)
     assert ended.code == 4
-    assert f"no {missing} file" in ended.err
+    assert f"no {missing} table" in ended.err
     assert str(tmp_path) in ended.err

@@ -304,3 +304,30 @@ def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepar
         assert prepare(part(), REQUEST).counts == prepared.counts
     except DataError as error:
         assert str(prepared.folder) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda data: replace(data, validation=data.validation.take(slice(0, 0))),
+            "validation split: no puzzles",
+        ),
+        (
+            lambda data: replace(data, info=replace(data.info, width=data.info.width + 1)),
+            "train split: puzzles of",
+        ),
+        (lambda data: replace(data, info=replace(data.info, vocab_size=2)), "is not below vocab_size=2"),
+        (
+            lambda data: replace(data, info=replace(data.info, identifiers=0)),
+            "identifiers must be from 0 to -1",
+        ),
+    ],
+    ids=["empty split", "wrong shape", "token out of range", "identifier out of range"],
+)
+def test_puzzles_that_break_the_contract_are_refused_in_words(
+    change: Callable[[TaskData], TaskData], message: str, empty_cache: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        prepare(part(lambda request: change(build(request))), REQUEST)
+    assert not list((empty_cache / "data").glob("*"))

@@ -373,7 +373,7 @@ INCOMPARABLE: dict[str, Change] = {
     "match axis": budget(match=Match.EXAMPLES),
     "test puzzles": data(fingerprints={**IDENTITY.data.fingerprints, "test": "dd"}),
     "training puzzles": data(fingerprints={**IDENTITY.data.fingerprints, "train": "dd"}),
-    "source": data(summary="official, files test.csv"),
+    "source": data(kind="official"),
     "task seed": data(task_seed=1),
     "limit": data(limit=10),
     "scale": other(scale="lite"),
@@ -479,3 +479,23 @@ def test_where_everything_is_solved_no_p_is_printed_and_no_certainty_claimed(tmp
         r"hrm – trm-mlp +\+0\.0 +– +– +– +untested +– +both models solved every item in every seed", text
     )
     assert not re.search(r"100\.0 – 100\.0", text)
+
+
+def test_cells_of_different_code_or_torch_are_not_citable_together(tmp_path: Path) -> None:
+    code, libraries = {"fingerprint": "a" * 64}, {"libraries": {"torch": "2.13.0"}}
+    write_cell(tmp_path, "trm-mlp", 0, TRM[0], code=code, environment=libraries)
+    write_cell(tmp_path, "trm-mlp", 1, TRM[1], code={"fingerprint": "b" * 64}, environment=libraries)
+    write_cell(tmp_path, "hrm", 0, HRM[0], code=code, environment={"libraries": {"torch": "2.6.0"}})
+    (reasons,) = [
+        note for note in only_table(build_report([tmp_path])).notes if note.startswith("NOT CITABLE")
+    ]
+    assert "cells made by 2 states of the code" in reasons
+    assert "cells made with torch 2.13.0, 2.6.0" in reasons
+
+
+def test_the_same_seed_on_another_device_is_a_row_of_its_own(tmp_path: Path) -> None:
+    write_model(tmp_path / "cpu", "trm-mlp", TRM)
+    write_model(tmp_path / "cuda", "trm-mlp", TRM, change=other(device="cuda"))
+    rows = only_table(build_report([tmp_path / "cpu", tmp_path / "cuda"])).rows
+    assert [row.label for row in rows] == ["trm-mlp #1", "trm-mlp #2"]
+    assert [len(row.seeds) for row in rows] == [3, 3]

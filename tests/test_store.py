@@ -79,7 +79,8 @@ def done(tmp_path: Path) -> Cell:
     """A finished cell."""
     cell = Cell(tmp_path / "trm-mlp-s0-0123abcd")
     cell.start(manifest())
-    cell.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS, b"weights")
+    cell.write_weights(b"weights")
+    cell.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS)
     return cell
 
 
@@ -157,17 +158,40 @@ def test_a_finished_cell_is_read_back_as_it_was_written(done: Cell) -> None:
 def test_a_cell_without_weights_has_no_weights_file(tmp_path: Path) -> None:
     cell = Cell(tmp_path / "copy-s0-0123abcd")
     cell.start(manifest())
-    cell.finish(manifest(), RECORDS, None)
+    cell.finish(manifest(), RECORDS)
     assert cell.is_done()
     assert names(cell.folder) == ["manifest.json", "samples.jsonl.gz"]
 
 
-def test_starting_again_removes_what_an_earlier_attempt_left(done: Cell) -> None:
+def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(done: Cell) -> None:
     done.log({"step": 1})
     done.start(manifest())
-    assert names(done.folder) == ["manifest.json"]
+    assert names(done.folder) == [".previous", "manifest.json"]
     assert done.manifest().status is Status.RUNNING
     assert not done.is_done()
+    done.finish(manifest(asked="again"), RECORDS)
+    assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
+    assert done.manifest().asked == "again"
+
+
+def test_a_repeat_that_comes_to_nothing_gives_the_finished_result_back(done: Cell) -> None:
+    before = {path.name: path.read_bytes() for path in done.folder.iterdir()}
+    done.start(manifest(asked="again"))
+    done.log({"step": 1})
+    done.write_weights(b"half trained")
+    assert done.restore()
+    assert {name: (done.folder / name).read_bytes() for name in before} == before
+    assert done.is_done()
+    assert not done.restore()
+
+
+def test_starting_again_removes_what_an_unfinished_attempt_left(tmp_path: Path) -> None:
+    cell = Cell(tmp_path / "trm-s0-0123abcd")
+    cell.start(manifest())
+    cell.log({"step": 1})
+    (cell.folder / ".manifest.json-x1y2").write_text("half writt")
+    cell.start(manifest())
+    assert names(cell.folder) == ["manifest.json"]
 
 
 def test_metrics_are_appended_line_by_line(done: Cell) -> None:
@@ -183,7 +207,7 @@ def test_only_a_cell_that_says_so_is_done(status: Status, done: Cell) -> None:
     assert not done.is_done()
 
 
-@pytest.mark.parametrize("fails", ["samples.jsonl.gz", "model.safetensors", "manifest.json"])
+@pytest.mark.parametrize("fails", ["samples.jsonl.gz", "manifest.json"])
 def test_a_cell_whose_last_writes_fail_does_not_say_done(
     fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +223,7 @@ def test_a_cell_whose_last_writes_fail_does_not_say_done(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space"):
-            cell.finish(manifest(), RECORDS, b"weights")
+            cell.finish(manifest(), RECORDS)
     assert cell.manifest().status is Status.RUNNING
     assert not cell.is_done()
 

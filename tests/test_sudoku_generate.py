@@ -103,7 +103,7 @@ def test_every_generated_puzzle_has_its_answer_as_only_solution(make):
 
 
 def test_mini_has_its_sizes_and_18_blanks():
-    assert [len(part) for part in parts(mini())] == [2000, 100, 500]
+    assert [len(part) for part in parts(mini())] == [1000, 200, 500]
     assert all(((part.inputs == BLANK).sum(axis=1) == 18).all() for part in parts(mini()))
 
 

@@ -213,3 +213,15 @@ def test_answers_do_not_depend_on_the_batch(name: str) -> None:
     whole = predict(model, test, Answering(CPU, batch_size=7))
     single = predict(model, test, Answering(CPU, batch_size=1))
     assert np.array_equal(whole.answers, single.answers)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_bf16_reaches_every_weight_in_spite_of_the_cycles_without_gradient(name: str) -> None:
+    """A weight that autocast casts where no gradient flows must be cast anew where one does."""
+    one = trainer(name, steps(1), precision="bf16")
+    before = [parameter.detach().clone() for parameter in one.model.parameters()]
+    one.step()
+    moved = [not torch.equal(a, b) for a, b in zip(before, one.model.parameters(), strict=True)]
+    names = [name for name, _ in one.model.named_parameters()]
+    unmoved = [name for name, flag in zip(names, moved, strict=True) if not flag]
+    assert unmoved == []

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from ..errors import TrmBenchError
+from ..errors import TrmBenchError, UnavailableError
 from ..host import DISABLE_VARIABLE, host
 
 VERBS = {
@@ -32,7 +32,7 @@ class Verbs(click.Group):
     def _load_plugin_commands(self) -> None:
         if not getattr(self, "_loaded", False):
             self._loaded = True
-            host().add_commands(self)
+            host().add_commands(self, taken=VERBS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our verbs in their order, the plugins' after them."""
@@ -91,11 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        click.echo("interrupted; the same command goes on with what is missing", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder without rights, a file that vanished
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}; nothing that was finished is lost", err=True)
+        sys.exit(UnavailableError.exit_code)
     except TrmBenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -13,6 +13,7 @@ from ..errors import UnavailableError, UsageError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_SEED = 2**31 - 1
+CONFIG_SETTINGS = "trm_bench.config_settings"
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -52,6 +53,12 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     return settings
 
 
+def all_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """The settings of ``--config``, if there is one, and of ``--set``, which wins key by key."""
+    from_file = click.get_current_context().meta.get(CONFIG_SETTINGS, [])
+    return {**parse_settings(from_file), **parse_settings(pairs)}
+
+
 def read_config(context: click.Context, _param: click.Parameter, path: Path | None) -> None:
     """Take defaults for a verb's options from a YAML file; the command line wins.
 
@@ -81,6 +88,7 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
         if name not in names:
             raise UsageError(f"--config {path}: unknown key {key!r}; {nearest(name, names)}")
         defaults[names[name]] = _as_option(value)
+    context.meta[CONFIG_SETTINGS] = defaults.pop("settings", [])
     context.default_map = {**defaults, **(context.default_map or {})}
 
 
@@ -97,8 +105,10 @@ def data_options(function: F) -> F:
     for option in reversed(
         (
             click.option("--task", help="Name of the task."),
-            click.option("--scale", help="mini, lite or paper; by default mini on a CPU and paper on CUDA."),
-            click.option("--source", help="generated, official or hub; by default generated."),
+            click.option("--scale", help="mini, lite or paper; see `trm-bench list tasks`."),
+            click.option(
+                "--source", help="generated, official or hub; by default generated, or official with --data."
+            ),
             click.option("--data", type=click.Path(path_type=Path), help="Folder with the official files."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting."),
         )

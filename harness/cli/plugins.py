@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from ..host import host
+from . import VERBS
 
 
 @click.command("plugins")
@@ -16,6 +17,7 @@ from ..host import host
 def command(as_json: bool, check: bool) -> int:
     """Name every plugin, its version and hooks, and what is wrong with it."""
     plugins = host()
+    plugins.add_commands(click.Group(), taken=VERBS)  # so that a failing command hook is named too
     problems = plugins.problems()
     if as_json:
         content = {"plugins": [asdict(plugin) for plugin in plugins.plugins.values()], "problems": problems}

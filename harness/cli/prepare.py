@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..host import host
-from .options import data_options, parse_settings, required
+from .options import all_settings, data_options, required
 
 
 @click.command("prepare")
@@ -29,7 +29,7 @@ def command(
 
     part = host().tasks.get(required(task, "--task"))
     request = RunRequest(
-        (), part.spec.name, scale or "mini", (), source, data, settings=parse_settings(settings)
+        (), part.spec.name, scale or "mini", (), source, data, settings=all_settings(settings)
     )
     with counted(console()) as progress:
         prepared = prepare(part, build_request(part.spec, request, progress))

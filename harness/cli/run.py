@@ -13,7 +13,7 @@ import click
 from ..budget import Match
 from ..errors import UsageError
 from ..host import OWN_DISTRIBUTION, Host, host
-from .options import data_options, parse_seeds, parse_settings, read_config, required
+from .options import all_settings, data_options, parse_seeds, read_config, required
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,7 @@ DEFAULT_SEEDS = "0-4"
     help="What is made equal between models.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test items; not citable.")
+@click.option("--evaluators", default="", help="Further evaluators, beside the task's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Cells side by side; by default one per core on a CPU."
@@ -66,6 +67,7 @@ def command(
     augmentations: int | None,
     match: str,
     limit: int | None,
+    evaluators: str,
     device: str,
     jobs: int | None,
     output: Path | None,
@@ -79,42 +81,64 @@ def command(
 
         trm-bench run --models trm,hrm,transformer --task maze-hard
     """
-    from ..device import resolve_device
     from ..progress import console, counted
-    from ..study import RunRequest, plan
+    from ..study import plan
+
+    request = _request(
+        models, task, scale, source, data, settings, seeds, augmentations, match, limit, evaluators, device
+    )
+    out, plugins = console(), host()
+    for problem in plugins.problems():
+        out.print(f"plugin left out: {problem}", markup=False, soft_wrap=True)
+    with counted(out) as progress:
+        study = plan(plugins, request, progress)
+    folder = output or Path("results") / f"{study.task.spec.name}-{request.scale}"
+    _announce(out, study, folder)
+    workers = jobs or (_cores() if request.device == "cpu" else 1)
+    if dry_run:
+        _show_grid(study, folder, workers)
+        return 0
+    return _execute(out, plugins, study, folder, workers, force, as_json)
+
+
+def _request(
+    models: str | None,
+    task: str | None,
+    scale: str | None,
+    source: str | None,
+    data: Path | None,
+    settings: tuple[str, ...],
+    seeds: str,
+    augmentations: int | None,
+    match: str,
+    limit: int | None,
+    evaluators: str,
+    device: str,
+) -> RunRequest:
+    """The command line read, as far as that goes without a task."""
+    from ..device import resolve_device
+    from ..study import RunRequest
     from ..variants import split_models
 
-    out = console()
-    names = tuple(split_models(required(models, "--models")))
-    task_name = required(task, "--task")
-    parsed_seeds, parsed_settings = parse_seeds(seeds), parse_settings(settings)
+    names = split_models(required(models, "--models"))
+    if not names:
+        raise UsageError(f"--models {models!r} names no model; see trm-bench list models")
+    task_name, parsed_seeds = required(task, "--task"), parse_seeds(seeds)
     kind = resolve_device(device).type
-    chosen_scale = scale or ("paper" if kind == "cuda" else "mini")
-    request = RunRequest(
-        models=names,
+    return RunRequest(
+        models=tuple(names),
         task=task_name,
-        scale=chosen_scale,
+        scale=scale or ("paper" if kind == "cuda" else "mini"),
         seeds=parsed_seeds,
         source=source,
         data=data,
         augmentations=augmentations,
         match=Match(match),
         limit=limit,
+        evaluators=tuple(name.strip() for name in evaluators.split(",") if name.strip()),
         device=kind,
-        settings=parsed_settings,
+        settings=all_settings(settings),
     )
-    plugins = host()
-    for problem in plugins.problems():
-        out.print(f"plugin left out: {problem}", markup=False, soft_wrap=True)
-    with counted(out) as progress:
-        study = plan(plugins, request, progress)
-    folder = output or Path("results") / f"{study.task.spec.name}-{chosen_scale}"
-    _announce(out, study, folder)
-    workers = jobs or (_cores() if kind == "cpu" else 1)
-    if dry_run:
-        _show_grid(study, folder, workers)
-        return 0
-    return _execute(out, plugins, study, folder, workers, force, as_json)
 
 
 def _cores() -> int:
@@ -143,13 +167,14 @@ def _announce(out: Console, study: Study, folder: Path) -> None:
 def _execute(
     out: Console, plugins: Host, study: Study, folder: Path, workers: int, force: bool, as_json: bool
 ) -> int:
-    from ..launch import run_cells
-    from ..progress import RunWatch
+    from ..errors import NothingToReport
     from ..records import Status
     from ..store import Output
 
     results = Output(folder)
     results.claim(study.identity())
+    for cell in study.cells:
+        results.cell(cell.name).restore()  # what a killed --force had set aside
     _remember(folder, study)
     todo = [cell for cell in study.cells if force or not results.cell(cell.name).is_done()]
     reused = len(study.cells) - len(todo)
@@ -158,23 +183,34 @@ def _execute(
             f"{reused} of {len(study.cells)} cells are finished already and reused (--force repeats them)"
         )
     plugins.notify("trm_bench_run_started", study=study.identity())
-    jobs = [_job(study, cell, folder) for cell in todo]
+    statuses = {cell.name: Status.DONE if cell not in todo else Status.INTERRUPTED for cell in study.cells}
+    try:
+        statuses |= _run_cells(out, plugins, study, folder, todo, workers)
+    finally:
+        words = {name: status.value for name, status in statuses.items()}
+        plugins.notify("trm_bench_run_finished", study=study.identity(), cells=words)
+    failed = any(status is not Status.DONE for status in statuses.values())
+    try:
+        _print_report(plugins, folder, as_json)
+    except NothingToReport as error:
+        if not failed:
+            raise
+        out.print(f"error: {error}", markup=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _run_cells(
+    out: Console, plugins: Host, study: Study, folder: Path, todo: list[CellPlan], workers: int
+) -> dict[str, Status]:
+    from ..launch import run_cells
+    from ..progress import RunWatch
+
+    if not todo:
+        return {}
     work = _work(study)
-    with RunWatch(
-        out,
-        {cell.name: work[cell.identity.model] for cell in todo},
-        {cell.name: cell.identity.model for cell in todo},
-        workers,
-    ) as watch:
-        statuses: dict[str, Status] = run_cells(jobs, plugins, watch, workers) if jobs else {}
-    statuses = {cell.name: statuses.get(cell.name, Status.DONE) for cell in study.cells}
-    plugins.notify(
-        "trm_bench_run_finished",
-        study=study.identity(),
-        cells={name: status.value for name, status in statuses.items()},
-    )
-    _print_report(plugins, folder, as_json)
-    return 0 if all(status is Status.DONE for status in statuses.values()) else 1
+    model_of = {cell.name: cell.identity.model for cell in todo}
+    with RunWatch(out, {name: work[model] for name, model in model_of.items()}, model_of, workers) as watch:
+        return run_cells([_job(study, cell, folder) for cell in todo], plugins, watch, workers)
 
 
 def _remember(folder: Path, study: Study) -> None:
@@ -279,6 +315,3 @@ def _print_report(plugins: Host, folder: Path, as_json: bool) -> None:
     plugins.notify("trm_bench_report_ready", report=report)
     reporter = plugins.reporters.get("json" if as_json else "text", prefer=(OWN_DISTRIBUTION,))
     click.echo(reporter.spec.render(report))
-
-
-__all__ = ["RunRequest", "UsageError", "command"]

@@ -70,7 +70,9 @@ def build_report(folders: Sequence[Path]) -> Report:
     for folder in folders:
         runs += _without_repeats(_read_folder(folder, problems), runs, folder, problems)
     if not any(run.records is not None for run in runs):
-        found = "; ".join(problems) if problems else "no cell was found"
+        unfinished = [f"{run.cell}: {run.status} {run.reason}".strip() for run in runs]
+        missing = [f"{folder}: no such folder" for folder in folders if not folder.exists()]
+        found = "; ".join([*missing, *problems, *unfinished]) or "no cell was found"
         raise NothingToReport(f"nothing to report in {', '.join(map(str, folders))}: {found}")
     groups: dict[str, list[_Run]] = {}
     for run in runs:
@@ -166,7 +168,10 @@ def read_requests(folder: Path) -> list[Requested]:
     try:
         return TypeAdapter(list[Requested]).validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DamagedResult(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+        first = str(error).splitlines()[0]
+        raise DamagedResult(
+            f"{path}: cannot be read ({first}); delete it, finished cells are kept"
+        ) from error
 
 
 def write_requests(folder: Path, requested: Sequence[Requested]) -> None:
@@ -183,7 +188,7 @@ def _comparable(manifest: Manifest) -> str:
         identity.scale,
         identity.primary,
         identity.evaluators,
-        identity.data.summary,
+        identity.data.kind,
         sorted(identity.data.fingerprints.items()),
         identity.data.task_seed,
         identity.data.limit,
@@ -224,9 +229,10 @@ def _table(runs: Sequence[_Run]) -> Table:
 
 def _model_key(manifest: Manifest) -> str:
     identity = manifest.identity
-    owner = [part.distribution for part in identity.parts if part.kind == "model"]
+    parts = [part.model_dump_json() for part in identity.parts]
     settings = sorted(identity.architecture.items()), sorted(identity.training.items())
-    return repr((owner, identity.model, *settings))
+    where = (identity.device, identity.threads, identity.deterministic)
+    return repr((parts, identity.model, settings, where))
 
 
 def _distinct_labels(rows: Sequence[Row]) -> list[Row]:
@@ -356,11 +362,21 @@ def _notes(runs: Sequence[_Run], rows: Sequence[Row]) -> list[str]:
                 notes.append(f"incomplete: {row.label}, seed {seed.seed}, {seed.status}{because}")
     notes += [f"{row.label}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
     reasons = dict.fromkeys(reason for row in rows for reason in row.not_citable_because)
+    reasons |= dict.fromkeys(_mixed_code(runs))
     if not all(row.complete for row in rows):
         reasons["incomplete"] = None
     if reasons:
         notes.append(f"NOT CITABLE: {'; '.join(reasons)}")
     return notes
+
+
+def _mixed_code(runs: Sequence[_Run]) -> list[str]:
+    """Cells that were made by different code, or with another torch, are not one experiment."""
+    done = [run.manifest for run in runs if run.records is not None]
+    codes = {str(manifest.code.get("fingerprint")) for manifest in done}
+    torches = {str(manifest.environment.get("libraries", {}).get("torch")) for manifest in done}
+    mixed = [f"cells made by {len(codes)} states of the code"] if len(codes) > 1 else []
+    return mixed + ([f"cells made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])
 
 
 def _protocol(runs: Sequence[_Run], rows: Sequence[Row]) -> str:

@@ -106,4 +106,7 @@ def trm_bench_register_models() -> list[ModelSpec]:
 
 @hookimpl
 def trm_bench_register_evaluators() -> list[EvaluatorSpec]:
-    return [EvaluatorSpec("first-cell", "is the first cell right", evaluate=first_cell)]
+    return [
+        EvaluatorSpec("first-cell", "is the first cell right", evaluate=first_cell),
+        EvaluatorSpec("last-cell", "one that no task asks for", evaluate=first_cell, tasks=("tiny",)),
+    ]
