@@ -60,7 +60,7 @@ def test_a_model_is_labelled_with_the_name_it_was_asked_by(tmp_path: Path) -> No
     write_model(tmp_path, "trm-mlp", TRM, asked="trm")
     write_model(tmp_path, "hrm", HRM)
     report = build_report([tmp_path])
-    assert only_table(report).pairs[0].b == "trm = trm-mlp"
+    assert only_table(report).pairs[0].b == "trm (trm-mlp)"
     assert "- trm stands for trm-mlp here" in render(report)
     assert "hrm stands for" not in render(report)
 

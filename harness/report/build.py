@@ -385,6 +385,6 @@ def _protocol(runs: Sequence[_Run], rows: Sequence[Row]) -> str:
     each = ", ".join(f"{row.label} {weights[row.model]}" for row, _ in measured)
     steps = ", ".join(f"{row.label} {ledger.inference_steps}" for row, ledger in measured)
     return (
-        "protocol: the test split was answered once, after training; nothing was chosen on validation; "
+        "protocol: the test split was answered once, after training; validation chose nothing in these runs; "
         f"one answer per puzzle, no votes; weights: {each}; inference steps: {steps}"
     )

@@ -60,7 +60,7 @@ class Row:
     @property
     def label(self) -> str:
         """The model, with the name it was asked by where that is another."""
-        name = self.model if self.asked == self.model else f"{self.asked} = {self.model}"
+        name = self.model if self.asked == self.model else f"{self.asked} ({self.model})"
         return name if self.number is None else f"{name} #{self.number}"
 
     @property
