@@ -47,8 +47,10 @@ class CellJob:
     command: tuple[str, ...]
 
 
+EVALUATED = "evaluated"
 Report = Callable[[Metrics], None]
-"""Called with every line of metrics; ``spent`` in it is the share of the budget used."""
+"""Called with every line of metrics, ``spent`` in it the share of the budget used, and while the test
+split is answered with the share `EVALUATED` alone."""
 
 
 def now() -> str:
@@ -193,7 +195,7 @@ class _CellRun:
         """The one reading of the test split."""
         test = self._limited(self.job.prepared.read("test"))
         started = time.perf_counter()
-        predictions = predict(self.model, test, self.answering)
+        predictions = predict(self.model, test, self.answering, self._show_evaluation)
         synchronize(self.device)
         seconds = time.perf_counter() - started
         ledger = self._ledger(spent, predictions, len(test), seconds)
@@ -211,6 +213,9 @@ class _CellRun:
             "weights": self._weights_name(),
         }
         return manifest.model_copy(update=update), records
+
+    def _show_evaluation(self, share: float) -> None:
+        self.report({EVALUATED: share})
 
     def _evaluators(self) -> list[EvaluatorSpec]:
         names = [

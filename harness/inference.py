@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,15 +38,21 @@ class Answering:
 
 
 @torch.inference_mode()
-def predict(model: Reasoner, puzzles: PuzzleSet, how: Answering) -> Predictions:
-    """Answer every puzzle with all N_sup supervision steps; leaves the model in its mode."""
+def predict(
+    model: Reasoner, puzzles: PuzzleSet, how: Answering, progress: Callable[[float], None] | None = None
+) -> Predictions:
+    """Answer every puzzle with all N_sup supervision steps; leaves the model in its mode.
+
+    ``progress`` is called after each batch with the share of puzzles that are answered.
+    """
     training = model.training
     model.eval()
+    parts = []
     try:
-        parts = [
-            _answer(model, puzzles.take(slice(start, start + how.batch_size)), how)
-            for start in range(0, len(puzzles), how.batch_size)
-        ]
+        for start in range(0, len(puzzles), how.batch_size):
+            parts.append(_answer(model, puzzles.take(slice(start, start + how.batch_size)), how))
+            if progress is not None:
+                progress(min(1.0, (start + how.batch_size) / len(puzzles)))
     finally:
         model.train(training)
     answers, halts, probabilities = (np.concatenate(column) for column in zip(*parts, strict=True))

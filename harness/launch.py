@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Protocol
 
-from .cell import CellJob, Ended, failed, first_manifest, now, run_cell
+from .cell import EVALUATED, CellJob, Ended, failed, first_manifest, now, run_cell
 from .errors import TrmBenchError
 from .host import Host, host
 from .records import Manifest, Status
@@ -150,7 +150,8 @@ def _receive(one: _Running, host: Host, watch: Watch) -> None:
     if isinstance(message, Ended):
         one.ended = message
         return
-    host.notify("trm_bench_metrics_logged", cell=one.job.plan.name, metrics=message)
+    if EVALUATED not in message:
+        host.notify("trm_bench_metrics_logged", cell=one.job.plan.name, metrics=message)
     watch.metrics(one.job.plan.name, message)
 
 

@@ -83,6 +83,7 @@ class RunWatch:
     def __init__(self, out: Console, work: Mapping[str, float], models: Mapping[str, str], workers: int):
         self.out, self.work, self.models, self.workers = out, dict(work), models, workers
         self.share: dict[str, float] = dict.fromkeys(work, 0.0)
+        self.evaluated: dict[str, float] = {}
         self.began: dict[str, float] = {}
         self.took: dict[str, float] = {}
         self.ended: dict[str, Status] = {}
@@ -109,10 +110,12 @@ class RunWatch:
 
     def metrics(self, cell: str, line: Mapping[str, float]) -> None:
         """See `launch.Watch.metrics`."""
-        self.share[cell] = min(1.0, line.get("spent", 0.0))
+        self.evaluated[cell] = line.get("evaluated", 0.0)
+        self.share[cell] = min(1.0, line.get("spent", self.share[cell]))
         if self.bars:
             shown = {"loss": line.get("loss"), "validation": line.get("validation_exact")}
             note = "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
+            note = note or f"test split {self.evaluated[cell]:.0%} answered"
             self.bars.update(self.rows[cell], completed=self.share[cell], note=note)
 
     def finished(self, cell: str, status: Status, error: str | None) -> None:
@@ -135,10 +138,15 @@ class RunWatch:
         elif time.monotonic() - self.last_plain > PLAIN_SECONDS and len(self.ended) < len(self.work):
             self.last_plain = time.monotonic()
             active = [cell for cell in self.began if cell not in self.ended]
-            shown = ", ".join(f"{cell} {self.share[cell]:.0%}" for cell in active)
+            shown = ", ".join(f"{cell} {self._state(cell)}" for cell in active)
             self.out.print(
                 f"{len(self.ended)} of {len(self.work)} cells done; {shown}; {note}", soft_wrap=True
             )
+
+    def _state(self, cell: str) -> str:
+        if self.share[cell] < 1:
+            return f"{self.share[cell]:.0%}"
+        return f"trained, {self.evaluated.get(cell, 0.0):.0%} of test answered"
 
     def seconds_left(self) -> float | None:
         """Seconds until the last cell ends; None until something is known."""
