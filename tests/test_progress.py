@@ -6,7 +6,6 @@ import io
 
 import pytest
 from rich.console import Console
-
 from trm_bench.harness import progress
 from trm_bench.harness.progress import RunWatch, counted, spoken
 from trm_bench.harness.records import Status
