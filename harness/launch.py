@@ -75,8 +75,9 @@ def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -
         with _interruptible():
             while waiting or running:
                 while waiting and len(running) < workers:
-                    _start(waiting.pop(0), running)
-                    watch.started(list(running.values())[-1].job.plan.name)
+                    job = waiting.pop(0)
+                    _start(job, running)
+                    watch.started(job.plan.name)
                 _listen(running, host, watch)
                 for sentinel in [key for key, one in running.items() if not one.process.is_alive()]:
                     one = running.pop(sentinel)

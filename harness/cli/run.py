@@ -187,7 +187,11 @@ def _execute(
     try:
         statuses |= _run_cells(out, plugins, study, folder, todo, workers)
     finally:
-        words = {name: status.value for name, status in statuses.items()}
+        # An interruption keeps the statuses to itself; what is done is on disk.
+        words = {
+            name: (Status.DONE if results.cell(name).is_done() else status).value
+            for name, status in statuses.items()
+        }
         plugins.notify("trm_bench_run_finished", study=study.identity(), cells=words)
     failed = any(status is not Status.DONE for status in statuses.values())
     try:
