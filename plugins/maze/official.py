@@ -29,7 +29,9 @@ def from_folder(folder: Path, seed: int, info: TaskInfo) -> TaskData:
     Raises:
         DataError: naming file and line, if a table is missing or a row is not what it should be.
     """
-    return _assemble(find_tables(folder), seed, info, f"official rows from {folder}", ())
+    tables = find_tables(folder)
+    names = " + ".join(path.name for path in tables.all)
+    return _assemble(tables, seed, info, f"files {names}, seed {seed}", ())
 
 
 def from_hub(revision: str | None, seed: int, info: TaskInfo) -> TaskData:
