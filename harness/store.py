@@ -93,7 +93,7 @@ class Cell:
         """Put a finished result back that was set aside for an attempt that came to nothing."""
         if not self._aside.is_dir():
             return False
-        if not (self._aside / MANIFEST).exists() and self.is_done():
+        if self.is_done():  # killed just before the new result could drop the old one
             shutil.rmtree(self._aside)
             return False
         _move(self._aside, self.folder, FILES[::-1])

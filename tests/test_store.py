@@ -185,6 +185,19 @@ def test_a_repeat_that_comes_to_nothing_gives_the_finished_result_back(done: Cel
     assert not done.restore()
 
 
+def test_a_new_result_is_kept_if_the_program_dies_before_the_old_one_is_dropped(
+    done: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done.start(manifest(asked="again"))
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", lambda *path, **options: None)
+        done.finish(manifest(asked="again"), RECORDS)
+    assert names(done.folder)[0] == ".previous"
+    assert not done.restore()
+    assert done.manifest().asked == "again"
+    assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
+
+
 def test_starting_again_removes_what_an_unfinished_attempt_left(tmp_path: Path) -> None:
     cell = Cell(tmp_path / "trm-s0-0123abcd")
     cell.start(manifest())
