@@ -55,7 +55,7 @@ class Ledger(BaseModel):
     distinct_variants: int = 0
     supervision_steps: int = 0
     training_flops: float = 0.0
-    inference_flops_per_puzzle: float = 0.0
+    inference_flops_per_puzzle: float = Field(0.0, description="all votes together")
     trunk_parameters: int = 0
     outer_parameters: int = Field(0, description="token embedding and output heads")
     embedding_parameters: int = Field(0, description="puzzle-embedding table")
@@ -64,5 +64,9 @@ class Ledger(BaseModel):
     evaluation_seconds: float = 0.0
     puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")
     evaluation_batch: int = 0
-    milliseconds_per_puzzle: float = Field(0.0, description="one puzzle alone, median")
+    milliseconds_per_puzzle: float = Field(0.0, description="one puzzle alone, one vote, median")
     peak_memory_bytes: int = 0
+    votes_per_puzzle: float = Field(1.0, description="answers to a test item, mean")
+    variants_of: dict[str, int] = Field(
+        {}, description="distinct variants that each puzzle identity really has, where puzzles have one"
+    )

@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 
 from . import provenance
+from .augment import Augmentation, Ints
 from .budget import Ledger
 from .data import Prepared
 from .device import default_precision, peak_memory, synchronize
@@ -22,7 +23,7 @@ from .errors import TrainingDiverged, TrmBenchError
 from .examples import ExampleStream, Exploration
 from .flops import count_flops
 from .host import Host
-from .inference import Answering, milliseconds_per_puzzle, predict
+from .inference import Answering, Views, milliseconds_per_puzzle, predict, predict_by_vote
 from .nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from .predictions import Predictions
 from .puzzles import PAD, PuzzleSet, TaskInfo
@@ -30,7 +31,7 @@ from .randomness import named_seed
 from .reasoner import Reasoner
 from .records import CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
-from .specs import EvaluatorSpec
+from .specs import AugmentationRequest, EvaluatorSpec
 from .store import Cell
 from .study import CellPlan
 from .training import Metrics, Spent, Trainer, Watcher
@@ -156,8 +157,10 @@ class _CellRun:
                 curve.append(line)
             self.report(line)
 
+        asked = self._as_asked(validation)
+
         def validate(model: Reasoner) -> Metrics:
-            return {"validation_exact": exact_share(predict(model, validation, self.answering), validation)}
+            return {"validation_exact": exact_share(predict(model, asked, self.answering), validation)}
 
         trainer = Trainer(
             self.model,
@@ -177,15 +180,37 @@ class _CellRun:
     def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
         return puzzles.take(slice(0, self.identity.data.limit))  # a limit of None takes all
 
+    def _as_asked(self, puzzles: PuzzleSet) -> PuzzleSet:
+        """The puzzles as they are, with rows of the puzzle embedding for identifiers."""
+        rows = self._puzzle_rows(puzzles)(np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64))
+        return replace(puzzles, identifiers=rows.astype(np.int32))
+
+    def _puzzle_rows(self, puzzles: PuzzleSet) -> Callable[[Ints, Ints], Ints]:
+        """From places in ``puzzles`` and variants to rows of the puzzle embedding, at evaluation."""
+        table, which, seed = self.job.prepared.rows, self.identity.puzzle_ids, self.identity.data.task_seed
+
+        def rows(items: Ints, ks: Ints) -> Ints:
+            who = puzzles.identifiers[items]
+            return who.astype(np.int64) if table is None else table.at_evaluation(who, ks, which, seed)
+
+        return rows
+
+    def _augmentation(self, puzzles: PuzzleSet, training: bool) -> Augmentation:
+        request = AugmentationRequest(self.info, puzzles, self.job.prepared.identities, training)
+        return self.task.spec.augmentation(request)
+
     def _examples(self) -> ExampleStream:
+        train = self.job.prepared.read("train")
         self.stream = ExampleStream(
-            self.job.prepared.read("train"),
-            self.task.spec.augmentation(self.info),
+            train,
+            self._augmentation(train, training=True),
             self.identity.budget.augmentations,
             task_seed=self.identity.data.task_seed,
             seed=self.identity.seed,
             exploration=Exploration(self.training.exploration, self.model.supervision_steps),
             device=self.device,
+            identities=self.job.prepared.identities,
+            rows=self.job.prepared.rows,
         )
         return self.stream
 
@@ -195,17 +220,22 @@ class _CellRun:
         """The one reading of the test split."""
         test = self._limited(self.job.prepared.read("test"))
         started = time.perf_counter()
-        predictions = predict(self.model, test, self.answering, self._show_evaluation)
+        predictions = self._answer(test)
         synchronize(self.device)
         seconds = time.perf_counter() - started
         ledger = self._ledger(spent, predictions, len(test), seconds)
         ledger = ledger.model_copy(
             update={
-                "milliseconds_per_puzzle": milliseconds_per_puzzle(self.model, test, self.answering),
+                "milliseconds_per_puzzle": milliseconds_per_puzzle(
+                    self.model, self._as_asked(test), self.answering
+                ),
                 "peak_memory_bytes": peak_memory(self.device),
             }
         )
         records = score(self._evaluators(), self.info, test, predictions)
+        if self.task.spec.exports is not None:
+            for name, content in self.task.spec.exports(self.info, test, predictions).items():
+                self.cell.write_export(name, content)
         update = {
             "ledger": ledger,
             "finished": now(),
@@ -213,6 +243,26 @@ class _CellRun:
             "weights": self._weights_name(),
         }
         return manifest.model_copy(update=update), records
+
+    def _answer(self, test: PuzzleSet) -> Predictions:
+        if self.identity.votes is None:
+            return predict(self.model, self._as_asked(test), self.answering, self._show_evaluation)
+        blank = replace(test, targets=np.zeros_like(test.targets))
+        views = Views(
+            self._augmentation(blank, training=False),
+            self.identity.data.task_seed,
+            self._votes(test, self.identity.votes),
+            self._puzzle_rows(test),
+        )
+        return predict_by_vote(self.model, test, views, self.answering, self._show_evaluation)
+
+    def _votes(self, test: PuzzleSet, most: int) -> Ints:
+        """(N,) as many as there are variants, up to ``most`` and to those of the augmentation budget."""
+        most = min(most, self.identity.budget.augmentations)
+        identities = self.job.prepared.identities
+        if identities is None:
+            return np.full(len(test), most)
+        return np.minimum(identities.variants[test.identifiers], most)
 
     def _show_evaluation(self, share: float) -> None:
         self.report({EVALUATED: share})
@@ -230,13 +280,15 @@ class _CellRun:
 
     def _ledger(self, spent: Spent, predictions: Predictions, puzzles: int, seconds: float) -> Ledger:
         trunk, outer, embedding = count_parameters(self.model)
+        votes = 1.0 if predictions.ballots is None else float(predictions.ballots.votes.mean())
+        identities = self.job.prepared.identities
         return Ledger(
             optimiser_steps=spent.steps,
             draws=spent.draws,
             distinct_variants=self.stream.stream.distinct(spent.draws) if spent.draws else 0,
             supervision_steps=spent.supervision_steps,
             training_flops=spent.flops,
-            inference_flops_per_puzzle=self.flops.inference,
+            inference_flops_per_puzzle=self.flops.inference * votes,
             trunk_parameters=trunk,
             outer_parameters=outer,
             embedding_parameters=embedding,
@@ -244,7 +296,11 @@ class _CellRun:
             training_seconds=spent.seconds,
             evaluation_seconds=seconds,
             puzzles_per_second=puzzles / seconds,
-            evaluation_batch=min(self.answering.batch_size, puzzles),
+            evaluation_batch=min(self.answering.batch_size, round(puzzles * votes)),
+            votes_per_puzzle=votes,
+            variants_of={}
+            if identities is None
+            else dict(zip(identities.names.tolist(), identities.variants.tolist(), strict=True)),
         )
 
 

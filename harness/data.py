@@ -17,9 +17,10 @@ from typing import Any, Literal
 import numpy as np
 import platformdirs
 
+from .embedding_rows import EmbeddingRows
 from .errors import DataError, UnavailableError, UsageError, nearest
 from .host import Part
-from .puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from .puzzles import Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from .specs import BuildRequest, Scale, TaskSpec
 
 Split = Literal["train", "validation", "test"]
@@ -36,6 +37,8 @@ class Prepared:
         folder: holds ``train.npz``, ``validation.npz``, ``test.npz`` and ``data.json``.
         info, source: as the task gave them.
         fingerprints, counts: by split.
+        identities: as the task gave them.
+        rows: of the puzzle embedding, where there are identities; see `for_budget`.
     """
 
     folder: Path
@@ -43,6 +46,19 @@ class Prepared:
     source: Source
     fingerprints: dict[str, str]
     counts: dict[str, int]
+    identities: Identities | None = None
+    rows: EmbeddingRows | None = None
+
+    def for_budget(self, augmentations: int) -> Prepared:
+        """The same with a row of the puzzle embedding for every variant that is trained on.
+
+        ``info.identifiers`` becomes the number of rows, which is all that a model needs to know.
+        """
+        if self.identities is None:
+            return self
+        trained = np.unique(self.read("train").identifiers)
+        rows = EmbeddingRows.lay_out(self.identities, trained, augmentations)
+        return replace(self, info=replace(self.info, identifiers=rows.total), rows=rows)
 
     def read(self, split: Split) -> PuzzleSet:
         """Read one split and check that it is what was written.
@@ -115,6 +131,10 @@ def _check(data: TaskData) -> None:
         largest = max(int(puzzles.inputs.max()), int(puzzles.targets.max()))
         if largest >= data.info.vocab_size:
             raise DataError(f"{what}: token {largest} is not below vocab_size={data.info.vocab_size}")
+        if data.identities is not None and len(data.identities) != data.info.identifiers:
+            raise DataError(
+                f"{what}: {len(data.identities)} identities, but TaskInfo.identifiers={data.info.identifiers}"
+            )
         if not 0 <= int(puzzles.identifiers.min()) <= int(puzzles.identifiers.max()) < data.info.identifiers:
             raise DataError(f"{what}: puzzle identifiers must be from 0 to {data.info.identifiers - 1}")
 
@@ -152,6 +172,10 @@ def _write(folder: Path, data: TaskData) -> None:
         ) from error
     try:
         meta: dict[str, Any] = {"info": asdict(data.info), "source": asdict(data.source)}
+        if data.identities is not None:
+            meta["identities"] = {
+                name: getattr(data.identities, name).tolist() for name in ("names", "variants", "symmetry")
+            }
         for split in SPLITS:
             puzzles: PuzzleSet = getattr(data, split)
             np.savez_compressed(
@@ -178,6 +202,16 @@ def _open(folder: Path) -> Prepared:
         source = Source(**meta["source"])
         files = tuple(SourceFile(**file) for file in meta["source"]["files"])
         source = replace(source, files=files, notes=tuple(source.notes), caveats=tuple(source.caveats))
-        return Prepared(folder, TaskInfo(**meta["info"]), source, meta["fingerprints"], meta["counts"])
+        info = TaskInfo(**meta["info"])
+        return Prepared(
+            folder, info, source, meta["fingerprints"], meta["counts"], _identities(meta.get("identities"))
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete {folder} and run again") from error
+
+
+def _identities(content: dict[str, Any] | None) -> Identities | None:
+    if content is None:
+        return None
+    variants = np.array(content["variants"], np.int64)
+    return Identities(np.array(content["names"]), variants, np.array(content["symmetry"]))

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .augment import Augmentation
+from .augment import Augmentation, Ints
 from .draws import DrawStream
-from .puzzles import PuzzleSet
+from .embedding_rows import EmbeddingRows
+from .puzzles import Identities, PuzzleSet
 from .randomness import hashed, named_seed
 
 
@@ -62,9 +63,15 @@ class ExampleStream:
         seed: int,
         exploration: Exploration,
         device: torch.device,
+        identities: Identities | None = None,
+        rows: EmbeddingRows | None = None,
         block: int = 1024,
     ):
-        self.stream = DrawStream(seed, len(puzzles), augmentations)
+        known = None
+        if identities is not None:
+            known = (puzzles.identifiers.astype(np.int64), identities.variants)
+        self.stream = DrawStream(seed, len(puzzles), augmentations, known)
+        self._rows = rows
         self.taken = 0
         self._puzzles, self._augmentation, self._exploration = puzzles, augmentation, exploration
         self._task_seed, self._seed, self._device = task_seed, seed, device
@@ -78,10 +85,14 @@ class ExampleStream:
         arrays = (
             variants.apply(self._puzzles.inputs[items]),
             variants.apply(self._puzzles.targets[items]),
-            self._puzzles.identifiers[items],
+            self._puzzle_ids(items, ks),
             least,
         )
         return Batch(*(torch.from_numpy(array.astype(np.int64)).to(self._device) for array in arrays))
+
+    def _puzzle_ids(self, items: Ints, ks: Ints) -> Ints:
+        identifiers = self._puzzles.identifiers[items]
+        return identifiers.astype(np.int64) if self._rows is None else self._rows.of(identifiers, ks)
 
     def take(self, count: int) -> Batch:
         """The next ``count`` draws."""

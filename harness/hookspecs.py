@@ -40,7 +40,7 @@ def trm_bench_register_tasks() -> Iterable[TaskSpec]:  # type: ignore[empty-body
         ...     return [
         ...         TaskSpec(
         ...             name="echo", summary="repeat the question", version=1, scales={"mini": mini},
-        ...             build=build, augmentation=lambda info: NoAugmentation(),
+        ...             build=build, augmentation=lambda request: NoAugmentation(),
         ...             evaluators=("exact",), primary="exact",
         ...         )
         ...     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .augment import Augmentation, Ints
 from .device import autocast, synchronize
 from .predictions import Predictions
 from .puzzles import PuzzleSet, Tokens
 from .reasoner import Reasoner, halt_decision
+from .voting import BallotBox
 
 LATENCY_REPEATS = 5
 LATENCY_SECONDS = 5.0
@@ -37,42 +40,99 @@ class Answering:
     batch_size: int = 256
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Views:
+    """How test items are answered by vote: each under the first variants that it has.
+
+    Attributes:
+        augmentation: of the test split.
+        seed: the task seed; the variants are those of training.
+        votes: (N,) variants of each item.
+        rows: items (V,) and their variants (V,) to rows of the puzzle embedding (V,).
+    """
+
+    augmentation: Augmentation
+    seed: int
+    votes: Ints
+    rows: Callable[[Ints, Ints], Ints]
+
+
 def predict(
     model: Reasoner, puzzles: PuzzleSet, how: Answering, progress: Callable[[float], None] | None = None
 ) -> Predictions:
     """Answer every puzzle with all N_sup supervision steps; leaves the model in its mode.
 
-    ``progress`` is called after each batch with the share of puzzles that are answered.
+    ``puzzles.identifiers`` are rows of the puzzle embedding. ``progress`` is called after each batch with
+    the share of puzzles that are answered.
     """
-    training = model.training
-    model.eval()
     parts = []
-    try:
+    with _evaluating(model):
         for start in range(0, len(puzzles), how.batch_size):
-            parts.append(_answer(model, puzzles.take(slice(start, start + how.batch_size)), how))
+            batch = puzzles.take(slice(start, start + how.batch_size))
+            parts.append(_answer(model, batch.inputs, batch.identifiers, how))
             if progress is not None:
                 progress(min(1.0, (start + how.batch_size) / len(puzzles)))
-    finally:
-        model.train(training)
     answers, halts, probabilities = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Predictions(answers, model.supervision_steps, halts, probabilities)
 
 
+def predict_by_vote(
+    model: Reasoner,
+    puzzles: PuzzleSet,
+    views: Views,
+    how: Answering,
+    progress: Callable[[float], None] | None = None,
+) -> Predictions:
+    """Answer every puzzle under its variants, with the same weights, and collect the ballots.
+
+    Every supervision step of every view is run. Apart from the ballots, the result is that of the puzzles
+    as they are (variant 0).
+    """
+    items = np.repeat(np.arange(len(puzzles)), views.votes)
+    ks = np.arange(len(items)) - np.repeat(np.cumsum(views.votes) - views.votes, views.votes)
+    box, plain = BallotBox(views.votes), []
+    with _evaluating(model):
+        for start in range(0, len(items), how.batch_size):
+            here = slice(start, start + how.batch_size)
+            variants = views.augmentation.variants(views.seed, items[here], ks[here])
+            rows = views.rows(items[here], ks[here])
+            answers, halts, probabilities = _answer(
+                model, variants.apply(puzzles.inputs[items[here]]), rows, how
+            )
+            box.add(items[here], ks[here], variants.invert(answers), probabilities)
+            itself = ks[here] == 0
+            plain.append((answers[itself], halts[itself], probabilities[itself]))
+            if progress is not None:
+                progress(min(1.0, (start + how.batch_size) / len(items)))
+    answers, halts, probabilities = (np.concatenate(column) for column in zip(*plain, strict=True))
+    return Predictions(answers, model.supervision_steps, halts, probabilities, box.ballots())
+
+
+@contextmanager
+def _evaluating(model: Reasoner) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
 def _answer(
-    model: Reasoner, puzzles: PuzzleSet, how: Answering
+    model: Reasoner, questions: Tokens, puzzle_ids: NDArray[np.integer], how: Answering
 ) -> tuple[Tokens, NDArray[np.int64], NDArray[np.float64]]:
-    inputs = torch.from_numpy(puzzles.inputs.astype(np.int64)).to(how.device)
-    ids = torch.from_numpy(puzzles.identifiers.astype(np.int64)).to(how.device)
-    halts = torch.full((len(puzzles),), model.supervision_steps, device=how.device)
-    state = model.initial_state(len(puzzles))
+    inputs = torch.from_numpy(questions.astype(np.int64)).to(how.device)
+    ids = torch.from_numpy(puzzle_ids.astype(np.int64)).to(how.device)
+    halts = torch.full((len(questions),), model.supervision_steps, device=how.device)
+    state = model.initial_state(len(questions))
     with autocast(how.device, how.precision):
         for step in range(1, model.supervision_steps + 1):
             state, output = model(state, inputs, ids)
             now = halt_decision(model.halting, output)
             halts = torch.where(now, halts.clamp(max=step), halts)
     answers = output.logits.argmax(-1).to(torch.uint8).cpu().numpy()
-    return answers, halts.cpu().numpy(), _probability(output.q_halt, len(puzzles))
+    return answers, halts.cpu().numpy(), _probability(output.q_halt, len(questions))
 
 
 def _probability(q_halt: Tensor | None, count: int) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .puzzles import Tokens
+from .voting import Ballots
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,16 @@ class Predictions:
     """Answers to N puzzles.
 
     Attributes:
-        answers: (N, L) token codes after the last supervision step.
+        answers: (N, L) token codes after the last supervision step, to the puzzle as it is.
         steps: supervision steps that were run, the same for every puzzle.
         halt_steps: (N,) the first step at which the model's own halting rule said stop;
             ``steps`` where it never did.
         halt_probability: (N,) sigmoid of the last halt logit; NaN for a model without one.
+        ballots: the answers under every variant, for a task that is answered by vote.
     """
 
     answers: Tokens
     steps: int
     halt_steps: NDArray[np.int64]
     halt_probability: NDArray[np.float64]
+    ballots: Ballots | None = None

@@ -24,7 +24,8 @@ class TaskInfo:
     vocab_size: int
     """Token codes run from 0 (padding) to ``vocab_size - 1``."""
     identifiers: int = 1
-    """Rows of the puzzle-embedding table; 1 where puzzles carry no identity."""
+    """Rows of the puzzle-embedding table; 1 where puzzles carry no identity. A task that has `Identities`
+    gives their number here, and the harness puts a row for each of their variants in its place."""
 
     @property
     def cells(self) -> int:
@@ -41,7 +42,8 @@ class PuzzleSet:
         targets: (N, L) token codes of the answers; ``PAD`` cells are not scored.
         ids: (N,) unique item names; they stay the same as long as the source does.
         clusters: (N,) names of groups of items that are not independent of one another.
-        identifiers: (N,) rows of the puzzle-embedding table.
+        identifiers: (N,) who each puzzle is: a place in the task's `Identities` where it has them, else
+            a row of the puzzle-embedding table.
     """
 
     inputs: Tokens
@@ -94,6 +96,33 @@ class PuzzleSet:
 
 
 @dataclass(frozen=True)
+class Identities:
+    """G identities; `PuzzleSet.identifiers` are places in these arrays.
+
+    Attributes:
+        names: (G,) unique.
+        variants: (G,) how many distinct variants each has, itself included.
+        symmetry: (G,) what the task's own augmentation has to know of each, as text.
+    """
+
+    names: NDArray[np.str_]
+    variants: NDArray[np.int64]
+    symmetry: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if self.variants.shape != (count,) or self.symmetry.shape != (count,):
+            raise ValueError(f"names, variants and symmetry must all have shape ({count},)")
+        if len(np.unique(self.names)) != count:
+            raise ValueError("names of identities must be unique")
+        if count and self.variants.min() < 1:
+            raise ValueError("an identity has one variant at least, itself")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """One file that data was read from."""
 
@@ -123,10 +152,15 @@ class Source:
 
 @dataclass(frozen=True)
 class TaskData:
-    """The three splits of a task. Test is for the one evaluation at the end."""
+    """The three splits of a task. Test is for the one evaluation at the end.
+
+    ``identities`` is for a task of few examples each of many rules, such as ARC: every variant of every
+    rule then has a trained vector of its own.
+    """
 
     info: TaskInfo
     train: PuzzleSet
     validation: PuzzleSet
     test: PuzzleSet
     source: Source
+    identities: Identities | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from .budget import Budget, Ledger
+from .embedding_rows import PuzzleIds
 
 SCHEMA_VERSION = 1
 """Version of `manifest.json` and `samples.jsonl.gz`; a file of another version is refused."""
@@ -37,6 +38,7 @@ class DataRecord(_Frozen):
     counts: dict[str, int]
     task_seed: int
     limit: int | None = Field(None, description="test items that were asked for with --limit")
+    cluster: str = Field("cluster", description="what a group of test items that depend on one another is")
 
 
 class PartRecord(_Frozen):
@@ -61,6 +63,8 @@ class CellIdentity(_Frozen):
     architecture: dict[str, Any]
     training: dict[str, Any]
     budget: Budget
+    votes: int | None = Field(None, description="most answers to a test item; None for a single one")
+    puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
     data: DataRecord
     seed: int
     device: str

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from .augment import Augmentation
 from .predictions import Predictions
-from .puzzles import PuzzleSet, TaskData, TaskInfo
+from .puzzles import Identities, PuzzleSet, TaskData, TaskInfo
 
 if TYPE_CHECKING:
     from .reasoner import Reasoner
@@ -42,6 +42,8 @@ class Scale:
         steps: optimiser steps of the recipe.
         batch_size: supervision slots, the same for every model.
         augmentations: A, variants per training puzzle, the puzzle itself included.
+        votes: answers to each test item, every one under another variant, for a task that is answered
+            by vote; None for one answer.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Scale:
     steps: int
     batch_size: int
     augmentations: int
+    votes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,36 @@ class BuildRequest:
 
 
 @dataclass(frozen=True)
+class AugmentationRequest:
+    """What `TaskSpec.augmentation` is asked for.
+
+    Attributes:
+        info: the shape of the task.
+        puzzles: the split whose rows `Augmentation.variants` will name; a test split comes without answers.
+        identities: as `TaskSpec.build` gave them.
+        training: whether examples for training are made, not views for a vote.
+    """
+
+    info: TaskInfo
+    puzzles: PuzzleSet
+    identities: Identities | None
+    training: bool
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What a file of answers scores.
+
+    Attributes:
+        summary: one line: which task and answers, how many.
+        scores: by name, 0 to 1, in the order in which they are to be printed.
+    """
+
+    summary: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """A task: its puzzles, its symmetries, and how an answer is scored.
 
@@ -82,7 +115,7 @@ class TaskSpec:
         version: goes up whenever the same request would give other puzzles.
         scales: by name; ``mini`` must run in minutes on a CPU.
         build: makes or reads the three splits; raises `DataError` naming file and line.
-        augmentation: the symmetries for a task of this shape.
+        augmentation: the symmetries of a split of this task.
         evaluators: names of the evaluators, in the order in which they are printed.
         primary: the evaluator whose score the table compares; fixed here, before any result.
         sources: names that `BuildRequest.source` may have, the default first.
@@ -92,6 +125,10 @@ class TaskSpec:
         citation: BibTeX of the benchmark.
         licence: of the data.
         conflicts: names of tasks that must not be trained on beside this one.
+        cluster: what a cluster of test items is called, in the singular.
+        exports: further files of a cell by name, e.g. its answers in the form of a competition.
+        rescore: scores such a file, whoever wrote it; given the task's own ``--set`` keys. Raises
+            `DataError` naming everything that is missing or malformed.
     """
 
     name: str
@@ -99,7 +136,7 @@ class TaskSpec:
     version: int
     scales: Mapping[str, Scale]
     build: Callable[[BuildRequest], TaskData]
-    augmentation: Callable[[TaskInfo], Augmentation]
+    augmentation: Callable[[AugmentationRequest], Augmentation]
     evaluators: tuple[str, ...]
     primary: str
     sources: tuple[str, ...] = ("generated",)
@@ -108,6 +145,9 @@ class TaskSpec:
     citation: str = ""
     licence: str = ""
     conflicts: tuple[str, ...] = ()
+    cluster: str = "cluster"
+    exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
+    rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None
 
 
 @dataclass(frozen=True)

@@ -79,11 +79,17 @@ class Cell:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.is_done():
             self._aside.mkdir()
-            _move(self.folder, self._aside, FILES)
+            _move(self.folder, self._aside, self._names(self.folder))
         for path in self.folder.iterdir():
             if path.is_file():
                 path.unlink()
         self.write_manifest(manifest)
+
+    @staticmethod
+    def _names(folder: Path) -> list[str]:
+        """The files of a cell, ours first; see `FILES`."""
+        others = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in FILES)
+        return [*FILES, *others]
 
     @property
     def _aside(self) -> Path:
@@ -96,13 +102,23 @@ class Cell:
         if self.is_done():  # killed just before the new result could drop the old one
             shutil.rmtree(self._aside)
             return False
-        _move(self._aside, self.folder, FILES[::-1])
+        _move(self._aside, self.folder, self._names(self._aside)[::-1])
         shutil.rmtree(self._aside)
         return True
 
     def write_weights(self, weights: bytes) -> None:
         """Write `model.safetensors`, as soon as there are trained weights."""
         write_atomically(self.folder / WEIGHTS, weights)
+
+    def write_export(self, name: str, content: bytes) -> None:
+        """Write one of a task's further files.
+
+        Raises:
+            ValueError: the name is that of a file of ours, or no plain file name.
+        """
+        if name in FILES or Path(name).name != name or name.startswith("."):
+            raise ValueError(f"a cell cannot have a further file called {name!r}")
+        write_atomically(self.folder / name, content)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write or replace `manifest.json`."""

@@ -11,15 +11,17 @@ from typing import Any
 from . import provenance
 from .budget import Budget, Match
 from .data import Prepared, prepare, scale_of
+from .embedding_rows import PuzzleIds
 from .errors import UsageError, nearest
 from .host import OWN_DISTRIBUTION, Host, Part
 from .records import CellIdentity, DataRecord, PartRecord
 from .settings import TrainingConfig
-from .specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, silent
+from .specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, silent
 from .variants import ResolvedModel, parse_variant, resolve_model
 
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
 STUDY_KEYS = ("task_seed", "threads", "deterministic")
+EVALUATION_KEYS = ("votes", "puzzle_ids")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class _Settings:
 
     budget: dict[str, str]
     study: dict[str, str]
+    evaluation: dict[str, str]
     training: dict[str, str]
     task: dict[str, str]
 
@@ -103,6 +106,7 @@ def _sort_settings(settings: Mapping[str, str], spec: TaskSpec) -> _Settings:
     groups: dict[str, Sequence[str]] = {
         "budget": BUDGET_KEYS,
         "study": STUDY_KEYS,
+        "evaluation": EVALUATION_KEYS,
         "training": tuple(TrainingConfig.model_fields),
         "task": spec.options,
     }
@@ -175,15 +179,19 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     # What can be checked without the puzzles is checked before they are made for minutes.
     for model in request.models:
         host.models.get(parse_variant(model).name)
-    prepared = prepare(task, prepared_request)
+    prepared = prepare(task, prepared_request).for_budget(request.augmentations or scale.augmentations)
+    evaluation = _evaluation(request, scale, settings.evaluation, prepared)
     models = _models(host, request, prepared, settings.training)
     budget = _budget(request, scale, settings.budget, models, prepared)
     _check_augmentations(task.spec, prepared, budget.augmentations)
-    data = _data_record(prepared, prepared_request, request.limit)
-    common = _Common(request, task, evaluators, prepared, data, budget, settings.study)
+    data = _data_record(prepared, prepared_request, request.limit, task.spec.cluster)
+    common = _Common(request, task, evaluators, prepared, data, budget, evaluation, settings.study)
     cells = tuple(_cell(common, model, seed) for seed in request.seeds for model in models)
     recipe = _budget(replace(request, augmentations=None), scale, {}, models, prepared)
-    reasons = _reasons(request, budget, recipe, settings.training, prepared)
+    reasons = (
+        *_reasons(request, budget, recipe, settings.training, prepared),
+        *_evaluation_reasons(evaluation, scale),
+    )
     return Study(request, task, prepared, budget, models, cells, reasons)
 
 
@@ -243,8 +251,48 @@ def _flops_amount(
     return supervision_steps * per_step
 
 
+@dataclass(frozen=True)
+class _Evaluation:
+    """How the test split is answered."""
+
+    votes: int | None
+    puzzle_ids: PuzzleIds
+
+
+def _evaluation(
+    request: RunRequest, scale: Scale, settings: Mapping[str, str], prepared: Prepared
+) -> _Evaluation:
+    """What was asked for, else the scale's; ``--limit`` holds for votes too unless they are given."""
+    votes = scale.votes
+    if "votes" in settings:
+        if votes is None:
+            raise UsageError(
+                f"--set votes={settings['votes']}: task {request.task!r} is answered once, not by vote"
+            )
+        votes = whole_number("votes", settings["votes"])
+    elif votes is not None and request.limit is not None:
+        votes = min(votes, request.limit)
+    which = settings.get("puzzle_ids", PuzzleIds.OWN)
+    if which not in tuple(PuzzleIds):
+        raise UsageError(f"--set puzzle_ids={which}: write {', '.join(PuzzleIds)}")
+    if "puzzle_ids" in settings and prepared.identities is None:
+        raise UsageError(f"--set puzzle_ids={which}: the puzzles of task {request.task!r} have no identity")
+    return _Evaluation(votes, PuzzleIds(which))
+
+
+def _evaluation_reasons(evaluation: _Evaluation, scale: Scale) -> list[str]:
+    """Why answers must not be cited as those of the scale's protocol."""
+    reasons = []
+    if evaluation.votes != scale.votes:
+        reasons.append(f"changed protocol: {evaluation.votes} votes instead of {scale.votes}")
+    if evaluation.puzzle_ids is not PuzzleIds.OWN:
+        reasons.append(f"changed protocol: {evaluation.puzzle_ids.value} puzzle ids at evaluation")
+    return reasons
+
+
 def _check_augmentations(spec: TaskSpec, prepared: Prepared, count: int) -> None:
-    most = spec.augmentation(prepared.info).max_variants
+    whole = AugmentationRequest(prepared.info, prepared.read("train"), prepared.identities, training=True)
+    most = spec.augmentation(whole).max_variants
     if count < 1 or (most is not None and count > most):
         raise UsageError(
             f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} variants"
@@ -280,10 +328,11 @@ class _Common:
     prepared: Prepared
     data: DataRecord
     budget: Budget
+    evaluation: _Evaluation
     settings: Mapping[str, str]
 
 
-def _data_record(prepared: Prepared, built: BuildRequest, limit: int | None) -> DataRecord:
+def _data_record(prepared: Prepared, built: BuildRequest, limit: int | None, cluster: str) -> DataRecord:
     source = prepared.source
     return DataRecord(
         kind=source.kind,
@@ -294,6 +343,7 @@ def _data_record(prepared: Prepared, built: BuildRequest, limit: int | None) -> 
         counts=prepared.counts,
         task_seed=built.seed,
         limit=limit,
+        cluster=cluster,
     )
 
 
@@ -317,6 +367,8 @@ def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
         architecture=model.config.model_dump(mode="json"),
         training=model.training.model_dump(mode="json"),
         budget=common.budget,
+        votes=common.evaluation.votes,
+        puzzle_ids=common.evaluation.puzzle_ids,
         data=common.data,
         seed=seed,
         device=device,
@@ -343,6 +395,10 @@ def identity_hash(identity: CellIdentity) -> str:
     content["data"].pop("files")
     content["data"].pop("notes")
     content["data"].pop("summary")
+    content["data"].pop("cluster")
+    for key, usual in (("votes", None), ("puzzle_ids", PuzzleIds.OWN)):  # newer than the first results
+        if content[key] == usual:
+            content.pop(key)
     return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]
 
 

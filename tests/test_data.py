@@ -76,7 +76,7 @@ def part(
         version=version,
         scales=scales,
         build=builder,
-        augmentation=lambda info: NoAugmentation(),
+        augmentation=lambda request: NoAugmentation(),
         evaluators=("exact",),
         primary="exact",
         sources=("generated", "official"),

@@ -39,10 +39,14 @@ def _build(config: Any, task: TaskInfo) -> Reasoner:
 
 
 def advise(task: TaskInfo, options: Mapping[str, str]) -> str:
-    """The mixer for a task: MLP up to `SMALL_CONTEXT` cells, attention above; ``mixer=`` decides."""
+    """The mixer for a task: MLP for one kind of puzzle of up to `SMALL_CONTEXT` cells, else attention.
+
+    On ARC-AGI-1 the paper has attention at 44.6 % and the MLP at 29.6 %. ``mixer=`` decides.
+    """
     if "mixer" in options:
         return "trm-mlp" if options["mixer"] == "mlp" else "trm-att"
-    return "trm-mlp" if task.cells <= SMALL_CONTEXT else "trm-att"
+    fixed = task.cells <= SMALL_CONTEXT and task.identifiers == 1
+    return "trm-mlp" if fixed else "trm-att"
 
 
 @hookimpl

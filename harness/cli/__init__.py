@@ -19,6 +19,7 @@ VERBS = {
     "run": "train and evaluate models, and print their table",
     "prepare": "make or read a task's puzzles ahead of a run",
     "report": "print the table of finished cells again",
+    "score": "score a file of answers, whoever wrote it",
     "show": "print the manifest of a cell",
     "list": "name the tasks, models, evaluators and reporters there are",
     "plugins": "name the plugins and what is wrong with them",

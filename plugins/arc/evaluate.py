@@ -1,0 +1,94 @@
+"""ARC's evaluators: is the true grid among the k answers with the most votes?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...harness.augment import Ints
+from ...harness.errors import DataError
+from ...harness.predictions import Predictions
+from ...harness.puzzles import PuzzleSet, TaskInfo
+from ...harness.specs import EvaluatorSpec, Sample
+from ...harness.voting import Ballots
+from .grids import cropped
+
+TASKS = ("arc-agi-1", "arc-agi-2")
+TOP = (1, 2, 5, 10, 100, 1000)
+CURVE = (1, 3, 10, 30, 100, 300, 1000)
+"""Votes at which pass@2 is scored, by the first so many of the same ballots."""
+ABSENT = 0
+
+
+def ranks(ballots: Ballots, targets: np.ndarray, first: int | None = None) -> Ints:
+    """(N,) the place of the true grid among an item's candidates, 1 for the best, `ABSENT` for none."""
+    found = np.zeros(len(targets), np.int64)
+    for item, candidates in enumerate(ballots.ranked(first)):
+        right = (ballots.candidates[candidates] == targets[item]).all(axis=1)
+        found[item] = np.argmax(right) + 1 if right.any() else ABSENT
+    return found
+
+
+def _ballots(predictions: Predictions) -> Ballots:
+    if predictions.ballots is None:
+        raise DataError("ARC answers are scored by vote, and there are no ballots")
+    return predictions.ballots
+
+
+def pass_at(k: int, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
+    """1 where one of the k answers with the most votes is the true grid."""
+    found = ranks(_ballots(predictions), puzzles.targets)
+    return _samples(puzzles, (found != ABSENT) & (found <= k), [{} for _ in found])
+
+
+def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
+    """`pass_at` 2, with the number of votes, of valid ones, the rank of the true grid and the vote curve.
+
+    The curve's ``at_n`` is pass@2 by the first n votes, the view without a change first; an item that
+    has fewer votes keeps what it has.
+    """
+    ballots = _ballots(predictions)
+    found = ranks(ballots, puzzles.targets)
+    valid = np.bincount(ballots.item[ballots.candidate >= 0], minlength=len(puzzles))
+    extras: list[dict[str, float]] = [
+        {"votes": int(votes), "valid_votes": int(count), "rank": int(rank)}
+        for votes, count, rank in zip(ballots.votes, valid, found, strict=True)
+    ]
+    for first in (n for n in CURVE if n <= ballots.votes.max()):
+        early = ranks(ballots, puzzles.targets, first)
+        for extra, rank in zip(extras, early.tolist(), strict=True):
+            extra[f"at_{first}"] = float(rank in (1, 2))
+    return _samples(puzzles, (found == 1) | (found == 2), extras)
+
+
+def single(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
+    """1 where the answer to the input as it is, without a vote, is the true grid."""
+    truths = cropped(puzzles.targets, info.height)
+    answers = cropped(predictions.answers, info.height)
+    right = [np.array_equal(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
+    return _samples(puzzles, np.array(right), [{} for _ in right])
+
+
+def _samples(
+    puzzles: PuzzleSet, right: np.ndarray, extras: Sequence[Mapping[str, float]]
+) -> Sequence[Sample]:
+    columns = (puzzles.ids.tolist(), puzzles.clusters.tolist(), right.tolist(), extras)
+    return [
+        Sample(item, cluster, float(score), extra)
+        for item, cluster, score, extra in zip(*columns, strict=True)
+    ]
+
+
+def _pass_at(k: int) -> EvaluatorSpec:
+    def evaluate(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
+        return pass_at(k, puzzles, predictions)
+
+    summary = f"the true grid is among the {k} answers with the most votes" if k > 1 else "most votes"
+    return EvaluatorSpec(f"pass@{k}", summary, pass_at_2 if k == 2 else evaluate, TASKS)
+
+
+EVALUATORS = [
+    *(_pass_at(k) for k in TOP),
+    EvaluatorSpec("single", "the answer to the unaugmented input, without a vote", single, TASKS),
+]

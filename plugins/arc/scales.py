@@ -1,0 +1,79 @@
+"""The sizes of the ARC tasks and the budget to train on them. Every number that may be tuned is here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...harness.specs import Scale
+from .grids import MAX_SIDE
+
+VERSION = 1
+"""Goes up whenever the same request would give other puzzles."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which tasks of a benchmark a scale takes.
+
+    Attributes:
+        side: cells along a side of the canvas, and the largest side of a grid.
+        held_out: training tasks whose test pairs are the validation split.
+        stand_ins: training tasks that play the part of evaluation tasks, where too few of those are
+            small enough; they are taken out of the training tasks.
+    """
+
+    side: int
+    held_out: int
+    stand_ins: int = 0
+
+
+FULL = Shape(side=MAX_SIDE, held_out=40)
+SHAPES: Mapping[str, Mapping[str, Shape]] = {
+    "arc-agi-1": {"mini": Shape(side=8, held_out=40), "lite": FULL, "paper": FULL},
+    "arc-agi-2": {"mini": Shape(side=8, held_out=40, stand_ins=30), "lite": FULL, "paper": FULL},
+}
+
+_LITE = Scale(
+    name="lite",
+    summary="all tasks on the 30x30 canvas",
+    steps=20_000,
+    batch_size=256,
+    augmentations=100,
+    votes=100,
+)
+_PAPER = Scale(
+    name="paper",
+    summary="all tasks on the 30x30 canvas with the papers' budget",
+    # 100,000 epochs, as the TRM repository's commands have it, come to about this many batches.
+    steps=720_000,
+    batch_size=768,
+    augmentations=1000,
+    votes=1000,
+)
+SCALES: Mapping[str, Mapping[str, Scale]] = {
+    "arc-agi-1": {
+        "mini": Scale(
+            name="mini",
+            summary="the tasks whose grids are at most 8x8",
+            steps=1000,
+            batch_size=32,
+            augmentations=32,
+            votes=32,
+        ),
+        "lite": _LITE,
+        "paper": _PAPER,
+    },
+    "arc-agi-2": {
+        "mini": Scale(
+            name="mini",
+            summary="training tasks whose grids are at most 8x8; 30 stand in for evaluation tasks",
+            steps=1000,
+            batch_size=32,
+            augmentations=32,
+            votes=32,
+        ),
+        "lite": _LITE,
+        "paper": _PAPER,
+    },
+}

@@ -1,0 +1,150 @@
+"""ARC tasks as they are read: checked grids, and the identity that finds a task under another name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...harness.errors import DataError
+from .grids import COLOURS, MAX_SIDE, Grid
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question and its answer."""
+
+    input: Grid
+    output: Grid
+
+    def key(self) -> str:
+        """SHA-256 of the two grids."""
+        digest = hashlib.sha256()
+        for grid in (self.input, self.output):
+            digest.update(repr(grid.shape).encode() + grid.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class ArcTask:
+    """One task: demonstrations (``train``) and test pairs."""
+
+    id: str
+    train: tuple[Pair, ...]
+    test: tuple[Pair, ...]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Demonstrations first, then test pairs."""
+        return self.train + self.test
+
+    @property
+    def largest_side(self) -> int:
+        """Of all its grids."""
+        return max(max(grid.shape) for pair in self.pairs for grid in (pair.input, pair.output))
+
+
+def read_grid(content: Any, where: str) -> Grid:
+    """A grid from lists of numbers.
+
+    Raises:
+        DataError: it is no rectangle of 1 to 30 rows and columns of colours 0 to 9; says what and where.
+    """
+    if not isinstance(content, list) or not content or not all(isinstance(row, list) for row in content):
+        raise DataError(f"{where}: must be a list of rows")
+    if any(len(row) != len(content[0]) for row in content):
+        lengths = sorted({len(row) for row in content})
+        raise DataError(f"{where}: rows of different lengths ({', '.join(map(str, lengths))})")
+    if not (1 <= len(content) <= MAX_SIDE and 1 <= len(content[0]) <= MAX_SIDE):
+        raise DataError(f"{where}: {len(content)}x{len(content[0])}; must be 1x1 to {MAX_SIDE}x{MAX_SIDE}")
+    for row, cells in enumerate(content):
+        for column, cell in enumerate(cells):
+            if type(cell) is not int or not 0 <= cell < COLOURS:
+                raise DataError(f"{where}: row {row}, column {column} holds {cell!r}, no colour from 0 to 9")
+    return np.array(content, np.uint8)
+
+
+def read_task(name: str, content: Any, where: str, solutions: Any = None) -> ArcTask:
+    """A task from its JSON form; ``solutions`` holds the test outputs where the task does not.
+
+    Raises:
+        DataError: a part is missing or wrong; names file, task, pair and grid.
+    """
+    place = f"{where}: task {name}"
+    if not isinstance(content, Mapping):
+        raise DataError(f"{place}: must be an object with 'train' and 'test'")
+    lists = {}
+    for part in ("train", "test"):
+        found = content.get(part)
+        if not isinstance(found, list) or not found:
+            raise DataError(f"{place}: {part!r} must be a list of at least one pair")
+        if not all(isinstance(pair, Mapping) for pair in found):
+            raise DataError(f"{place}: {part!r} must hold objects with 'input' and 'output'")
+        lists[part] = found
+    if solutions is not None:
+        if not isinstance(solutions, list) or len(solutions) != len(lists["test"]):
+            raise DataError(f"{place}: must have {len(lists['test'])} solutions, one for each test input")
+        lists["test"] = [
+            {**pair, "output": output} for pair, output in zip(lists["test"], solutions, strict=True)
+        ]
+    pairs = {
+        part: tuple(_pair(pair, f"{place}, {part} {index}") for index, pair in enumerate(found))
+        for part, found in lists.items()
+    }
+    return ArcTask(name, pairs["train"], pairs["test"])
+
+
+def _pair(content: Mapping[str, Any], where: str) -> Pair:
+    for key in ("input", "output"):
+        if key not in content:
+            raise DataError(f"{where}: no {key!r}; a set without its answers cannot be scored")
+    return Pair(*(read_grid(content[key], f"{where}, {key}") for key in ("input", "output")))
+
+
+def content_key(tasks: Sequence[ArcTask]) -> str:
+    """SHA-256 over ids and pairs: two sets hold the same tasks exactly if this is the same."""
+    digest = hashlib.sha256()
+    for task in sorted(tasks, key=lambda task: task.id):
+        digest.update(f"{task.id} {len(task.train)} ".encode())
+        digest.update(" ".join(pair.key() for pair in task.pairs).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A training task that gives away an evaluation task."""
+
+    training: str
+    evaluation: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.training} gives away {self.evaluation} ({self.why})"
+
+
+def find_leaks(training: Sequence[ArcTask], evaluation: Sequence[ArcTask]) -> list[Leak]:
+    """Training tasks that share an id, all pairs in any order, or a test pair with an evaluation task.
+
+    ARC-AGI-2's training set holds ARC-AGI-1's evaluation tasks with the demonstrations in another
+    order, so comparing tasks as they are stored finds nothing.
+    """
+    ids = {task.id for task in training}
+    holders: dict[str, str] = {}
+    for task in training:
+        for pair in task.pairs:
+            holders.setdefault(pair.key(), task.id)
+    sets = {frozenset(pair.key() for pair in task.pairs): task.id for task in training}
+    leaks = []
+    for task in evaluation:
+        keys = frozenset(pair.key() for pair in task.pairs)
+        held = [holders[pair.key()] for pair in task.test if pair.key() in holders]
+        if task.id in ids:
+            leaks.append(Leak(task.id, task.id, "the same id"))
+        elif keys in sets:
+            leaks.append(Leak(sets[keys], task.id, "the same pairs"))
+        elif held:
+            leaks.append(Leak(held[0], task.id, "a test pair"))
+    return leaks
