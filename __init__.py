@@ -14,17 +14,20 @@ from .harness.augment import Augmentation, CellTokenVariants, NoAugmentation, Va
 from .harness.errors import DataError, TrmBenchError
 from .harness.hookspecs import hookimpl
 from .harness.predictions import Predictions
-from .harness.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from .harness.puzzles import Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from .harness.specs import (
     API_VERSION,
+    AugmentationRequest,
     BuildRequest,
     EvaluatorSpec,
     ModelSpec,
     ReporterSpec,
+    Rescored,
     Sample,
     Scale,
     TaskSpec,
 )
+from .harness.voting import Ballots
 
 if TYPE_CHECKING:
     from .harness.reasoner import Halting, Output, Reasoner, State
@@ -44,11 +47,14 @@ _NEEDS_TORCH = {
 __all__ = [
     "API_VERSION",
     "Augmentation",
+    "AugmentationRequest",
+    "Ballots",
     "BuildRequest",
     "CellTokenVariants",
     "DataError",
     "EvaluatorSpec",
     "Halting",
+    "Identities",
     "ModelSpec",
     "NoAugmentation",
     "Output",
@@ -56,6 +62,7 @@ __all__ = [
     "PuzzleSet",
     "Reasoner",
     "ReporterSpec",
+    "Rescored",
     "Sample",
     "Scale",
     "Source",

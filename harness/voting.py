@@ -67,8 +67,8 @@ class Ballots:
 class BallotBox:
     """Collects votes batch by batch."""
 
-    def __init__(self, votes: Ints):
-        self._votes = votes
+    def __init__(self, votes: Ints, cells: int):
+        self._votes, self._cells = votes, cells
         self._columns: list[tuple[Ints, Ints, Ints, NDArray[np.float64]]] = []
         self._known: dict[tuple[int, bytes], int] = {}
         self._candidates: list[Tokens] = []
@@ -93,5 +93,6 @@ class BallotBox:
             np.concatenate(part) for part in zip(*self._columns, strict=True)
         )
         item, variant, candidate, probability = columns
-        candidates = np.stack(self._candidates) if self._candidates else np.zeros((0, 0), np.uint8)
+        none = np.zeros((0, self._cells), np.uint8)
+        candidates = np.stack(self._candidates) if self._candidates else none
         return Ballots(item, variant, candidate, probability, candidates, self._votes)  # type: ignore[arg-type]

@@ -16,9 +16,12 @@ from trm_bench.harness import hookspecs
 from trm_bench.harness.host import Host, find_entry_points
 from trm_bench.harness.report.table import Report
 
-BUILT_IN_TASKS = {"maze-hard", "sudoku-extreme"}
+BUILT_IN_TASKS = {"arc-agi-1", "arc-agi-2", "maze-hard", "sudoku-extreme"}
 BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
-BUILT_IN_EVALUATORS = {"cells", "exact", "maze-shortest", "maze-valid", "sudoku-valid"}
+BUILT_IN_EVALUATORS = {
+    *("cells", "exact", "maze-shortest", "maze-valid", "single", "sudoku-valid"),
+    *(f"pass@{k}" for k in (1, 2, 5, 10, 100, 1000)),
+}
 BUILT_IN_REPORTERS = {"json", "markdown", "text"}
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("trm_bench_"))
 EMPTY_REPORT = Report((), (), ())

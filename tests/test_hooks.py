@@ -13,8 +13,9 @@ import pytest
 import trm_bench
 from click.testing import CliRunner
 from fake_plugins import EMPTY_REPORT, HOOKIMPL, HOOKS, Install, example, only
-from trm_bench import BuildRequest, Predictions, PuzzleSet, TaskInfo
+from trm_bench import AugmentationRequest, BuildRequest, Predictions, PuzzleSet, TaskInfo
 from trm_bench.harness.budget import Budget
+from trm_bench.harness.embedding_rows import PuzzleIds
 from trm_bench.harness.host import Host
 from trm_bench.harness.report.table import Report, Table
 
@@ -142,7 +143,8 @@ def test_the_example_task_builds_its_splits(documented: Callable[[str], Host]) -
     assert (len(data.train), len(data.validation), len(data.test)) == (9, 3, 3)
     assert data.info.cells == data.train.inputs.shape[1]
     assert spec.primary in spec.evaluators
-    assert spec.augmentation(data.info).max_variants == spec.scales["mini"].augmentations
+    whole = AugmentationRequest(data.info, data.train, None, training=True)
+    assert spec.augmentation(whole).max_variants == spec.scales["mini"].augmentations
 
 
 def test_the_example_model_answers_a_batch(documented: Callable[[str], Host]) -> None:
@@ -169,7 +171,18 @@ def test_the_example_evaluator_scores_each_item(documented: Callable[[str], Host
 def test_the_example_reporter_renders_a_report(documented: Callable[[str], Host]) -> None:
     spec = documented("trm_bench_register_reporters").reporters.get("titles").spec
     budget = Budget(amount=20, batch_size=4, augmentations=1)
-    tables = [Table(task, "mini", "made up", 9, 3, budget, "exact", ("exact",), (), (), ()) for task in "ab"]
+    rest = {
+        "votes": None,
+        "puzzle_ids": PuzzleIds.OWN,
+        "cluster": "cluster",
+        "rows": (),
+        "pairs": (),
+        "notes": (),
+    }
+    tables = [
+        Table(task, "mini", "made up", 9, 3, budget, primary="exact", evaluators=("exact",), **rest)
+        for task in "ab"
+    ]
     rendered = spec.render(Report(tuple(tables), (), ()))
     assert all(table.title in rendered for table in tables)
 

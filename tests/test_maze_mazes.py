@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trm_bench.harness.puzzles import TaskInfo
+from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.specs import AugmentationRequest
 from trm_bench.plugins.maze import grid, paths
 from trm_bench.plugins.maze.augment import Dihedral, dihedral
 from trm_bench.plugins.maze.scales import GOAL, MINI, OPEN, PATH, START, VOCAB_SIZE, WALL
@@ -144,7 +145,12 @@ def test_there_is_no_ninth_variant(k):
 
 
 def test_the_augmentation_fits_square_tasks_only():
-    info = TaskInfo("maze-hard", "mini", MINI.side, MINI.side, VOCAB_SIZE)
-    assert dihedral(info).max_variants == 8
+    def asked(height, width):
+        tokens = np.ones((1, height * width), np.uint8)
+        puzzles = PuzzleSet.single_identity(tokens, tokens, ["maze"])
+        info = TaskInfo("maze-hard", "mini", height, width, VOCAB_SIZE)
+        return AugmentationRequest(info, puzzles, None, training=True)
+
+    assert dihedral(asked(MINI.side, MINI.side)).max_variants == 8
     with pytest.raises(ValueError, match="5x6 maze is not square"):
-        dihedral(TaskInfo("maze-hard", "mini", 5, 6, VOCAB_SIZE))
+        dihedral(asked(5, 6))

@@ -63,12 +63,12 @@ def test_rows_and_pairs_hold_what_the_statistics_give_for_the_same_arrays(size: 
     report = build_report([tmp_path])
     arrays = {"trm-mlp": TRM, "hrm": HRM, "plain": PLAIN}
     means = {model: cluster_means(scores, clusters) for model, scores in arrays.items()}
-    for model, scores in arrays.items():
+    for model in arrays:
         row = row_of(report, model)
         assert row.summary == cell_interval(means[model], items=ITEMS)
         assert row.summary.clusters == len(set(clusters))
         assert [seed.score for seed in row.seeds] == means[model].mean(axis=1).tolist()
-        assert row.means["exact"] == pytest.approx(scores.mean())
+        assert row.means["exact"] == pytest.approx(means[model].mean())
     pairs = only_table(report).pairs
     assert [(pair.a, pair.b) for pair in pairs] == [
         ("trm-mlp", "hrm"),

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 from trm_bench.harness.errors import DataError, UsageError
-from trm_bench.harness.specs import BuildRequest
+from trm_bench.harness.specs import AugmentationRequest, BuildRequest
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries
 from trm_bench.plugins.sudoku.board import BLANK, Shape, full_and_valid, keeps_givens
 from trm_bench.plugins.sudoku.generate import GUESSES, RECIPES, Recipe, Splits, generate, guess_ranges
@@ -192,7 +192,8 @@ def test_build_makes_the_mini_task():
     data = build(BuildRequest("mini", seed=0))
     assert (data.info.height, data.info.vocab_size, data.source.kind) == (6, 8, "generated")
     assert data.train.fingerprint() == mini().train.fingerprint()
-    moved = augmentation(data.info).variants(0, np.arange(5), np.ones(5, np.int64))
+    asked = AugmentationRequest(data.info, data.train, None, training=True)
+    moved = augmentation(asked).variants(0, np.arange(5), np.ones(5, np.int64))
     assert full_and_valid(Shape(2, 3), moved.apply(data.train.targets[:5])).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -322,9 +323,9 @@ def test_two_models_of_one_name_that_are_asked_for_in_full_keep_two_names() -> N
 
 # --- the built-in recipes ------------------------------------------------------------------------
 
-SIDES = {"sudoku-extreme": {"mini": 6}, "maze-hard": {"mini": 5, "lite": 30, "paper": 30}}
+SIDES = {"sudoku-extreme": {"mini": 6, "lite": 9, "paper": 9}, "maze-hard": {"mini": 5}}
 EVERY = [
-    TaskInfo(task, scale, SIDES[task].get(scale, 9), SIDES[task].get(scale, 9), 11)
+    TaskInfo(task, scale, *[SIDES.get(task, {"mini": 6}).get(scale, 30)] * 2, 11)
     for task in BUILT_IN.tasks.names()
     for scale in BUILT_IN.tasks.get(task).spec.scales
 ]
@@ -354,6 +355,26 @@ def test_the_papers_optimiser_at_paper_scale(model: str, task: TaskInfo) -> None
     assert (training.beta1, training.beta2) == (0.9, 0.95)
     assert training.min_lr_ratio == 1.0  # constant after the warm-up
     assert training.ema == (0.0 if model == "hrm" else 0.999)
+
+
+@pytest.mark.parametrize("task", ["arc-agi-1", "arc-agi-2"])
+@pytest.mark.parametrize("model", ["trm", "hrm", "transformer", "transformer-looped"])
+@pytest.mark.parametrize("scale", ["lite", "paper"])
+def test_the_papers_optimiser_on_arc(model: str, task: str, scale: str) -> None:
+    info = TaskInfo(task, scale, 30, 30, 12, identifiers=876_000)
+    resolved = resolve(model, info)
+    training = resolved.training
+    assert (training.lr, training.weight_decay) == (1e-4, 0.1)
+    assert (training.embedding_lr, training.embedding_weight_decay) == (1e-2, 0.1)
+    if model == "trm":
+        config = resolved.config.model_dump()
+        assert (config["mixer"], config["cycles"], config["updates"]) == ("attention", 3, 4)
+
+
+def test_trm_takes_attention_wherever_puzzles_have_identities() -> None:
+    small = TaskInfo("arc-agi-1", "mini", 6, 6, 12, identifiers=473)
+    assert resolve("trm", small).name == "trm-att"
+    assert resolve("trm", replace(small, identifiers=1)).name == "trm-mlp"
 
 
 @pytest.mark.parametrize("scale", ["lite", "paper"])

@@ -36,7 +36,7 @@ def turned(grid: Grid, turn: int) -> Grid:
 
 def inverse_turns() -> Ints:
     """(8,): the turn that undoes each turn."""
-    return np.argmax(products() == 0, axis=0)
+    return np.asarray(np.argmax(products() == 0, axis=0))
 
 
 def products() -> Ints:

@@ -19,8 +19,8 @@ class Shape:
     Attributes:
         side: cells along a side of the canvas, and the largest side of a grid.
         held_out: training tasks whose test pairs are the validation split.
-        stand_ins: training tasks that play the part of evaluation tasks, where too few of those are
-            small enough; they are taken out of the training tasks.
+        stand_ins: training tasks that play the part of evaluation tasks beside the real ones, where too
+            few of those are small enough; they are taken out of the training tasks.
     """
 
     side: int
@@ -30,8 +30,8 @@ class Shape:
 
 FULL = Shape(side=MAX_SIDE, held_out=40)
 SHAPES: Mapping[str, Mapping[str, Shape]] = {
-    "arc-agi-1": {"mini": Shape(side=8, held_out=40), "lite": FULL, "paper": FULL},
-    "arc-agi-2": {"mini": Shape(side=8, held_out=40, stand_ins=30), "lite": FULL, "paper": FULL},
+    "arc-agi-1": {"mini": Shape(side=6, held_out=40, stand_ins=17), "lite": FULL, "paper": FULL},
+    "arc-agi-2": {"mini": Shape(side=6, held_out=40, stand_ins=30), "lite": FULL, "paper": FULL},
 }
 
 _LITE = Scale(
@@ -55,11 +55,11 @@ SCALES: Mapping[str, Mapping[str, Scale]] = {
     "arc-agi-1": {
         "mini": Scale(
             name="mini",
-            summary="the tasks whose grids are at most 8x8",
-            steps=1000,
+            summary="the tasks whose grids are at most 6x6; 17 training tasks join the evaluation tasks",
+            steps=2000,
             batch_size=32,
-            augmentations=32,
-            votes=32,
+            augmentations=8,
+            votes=8,
         ),
         "lite": _LITE,
         "paper": _PAPER,
@@ -67,11 +67,11 @@ SCALES: Mapping[str, Mapping[str, Scale]] = {
     "arc-agi-2": {
         "mini": Scale(
             name="mini",
-            summary="training tasks whose grids are at most 8x8; 30 stand in for evaluation tasks",
-            steps=1000,
+            summary="training tasks whose grids are at most 6x6; 30 stand in for evaluation tasks",
+            steps=2000,
             batch_size=32,
-            augmentations=32,
-            votes=32,
+            augmentations=8,
+            votes=8,
         ),
         "lite": _LITE,
         "paper": _PAPER,

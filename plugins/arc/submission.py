@@ -65,7 +65,7 @@ def rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
             "pass@1": _mean(right.mean() for right in first.values()),
             "pass@2": _mean(right.mean() for right in either.values()),
             "pass@2 over outputs": float(np.concatenate(list(either.values())).mean()),
-            "pass@2 of whole tasks": _mean(right.all() for right in either.values()),
+            "pass@2 of whole tasks": _mean(float(right.all()) for right in either.values()),
         },
     )
 

@@ -175,13 +175,14 @@ def _small_enough(chosen: Chosen, shape: Shape, seed: int) -> Chosen:
     notes = list(chosen.source.notes)
     if shape.stand_ins:
         order = _shuffled(training, "stand-ins", seed)
-        evaluation = tuple(order[: shape.stand_ins])
-        again = {leak.training for leak in find_leaks(order[shape.stand_ins :], evaluation)}
-        training = tuple(task for task in order[shape.stand_ins :] if task.id not in again)
+        stand_ins, rest = tuple(order[: shape.stand_ins]), order[shape.stand_ins :]
         notes.append(
-            f"{shape.stand_ins} training tasks play the part of evaluation tasks, "
-            "hardly any of which is this small"
+            f"{len(stand_ins)} training tasks play the part of evaluation tasks, "
+            f"beside the {len(evaluation)} real ones that are small enough"
         )
+        evaluation = (*evaluation, *stand_ins)
+        again = {leak.training for leak in find_leaks(rest, evaluation)}
+        training = tuple(task for task in rest if task.id not in again)
     if not training or not evaluation:
         raise DataError(
             f"no training or no evaluation task has all its grids within {shape.side}x{shape.side}"
@@ -222,8 +223,10 @@ def _splits(name: str, request: BuildRequest, chosen: Chosen, shape: Shape, tran
     )
     source = replace(chosen.source, notes=(*chosen.source.notes, note))
     info = TaskInfo(name, request.scale, shape.side, shape.side, VOCAB_SIZE, identifiers=len(tasks))
-    splits = (_puzzles(pairs, place, shape.side) for pairs in (train, validation, test))
-    return TaskData(info, *splits, source, identities)
+    train_set, validation_set, test_set = (
+        _puzzles(pairs, place, shape.side) for pairs in (train, validation, test)
+    )
+    return TaskData(info, train_set, validation_set, test_set, source, identities)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ class ArcTask:
     @property
     def largest_side(self) -> int:
         """Of all its grids."""
-        return max(max(grid.shape) for pair in self.pairs for grid in (pair.input, pair.output))
+        return max(
+            len(line) for pair in self.pairs for grid in (pair.input, pair.output) for line in (grid, grid[0])
+        )
 
 
 def read_grid(content: Any, where: str) -> Grid:

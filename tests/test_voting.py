@@ -1,0 +1,97 @@
+"""Ballots: counting, ties, wrong votes, and the first so many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trm_bench.harness.voting import NO_ANSWER, BallotBox, Ballots
+
+CELLS = 3
+
+
+def ballots(*items: list[tuple[int, float]]) -> Ballots:
+    """For each item its votes in order: (answer, halt probability); answer 0 is all padding."""
+    box = BallotBox(np.array([len(votes) for votes in items]), CELLS)
+    for item, votes in enumerate(items):
+        answers = np.array([[answer] * CELLS for answer, _ in votes], np.uint8).reshape(-1, CELLS)
+        probabilities = np.array([probability for _, probability in votes], float)
+        box.add(np.full(len(votes), item), np.arange(len(votes)), answers, probabilities)
+    return box.ballots()
+
+
+def order(of: Ballots, first: int | None = None) -> list[list[int]]:
+    """The answers of each item, best first."""
+    return [of.candidates[chosen, 0].tolist() for chosen in of.ranked(first)]
+
+
+def test_the_answer_with_the_most_votes_comes_first() -> None:
+    assert order(ballots([(1, 0.9), (2, 0.1), (2, 0.1)])) == [[2, 1]]
+
+
+def test_of_two_with_as_many_votes_the_surer_one_comes_first() -> None:
+    assert order(ballots([(1, 0.2), (2, 0.9), (1, 0.4), (2, 0.1), (3, 1.0)])) == [[2, 1, 3]]
+
+
+def test_of_two_alike_in_both_the_one_of_the_least_variant_comes_first() -> None:
+    assert order(ballots([(7, 0.5), (4, 0.5), (9, 0.5)])) == [[7, 4, 9]]
+    assert order(ballots([(4, 0.5), (9, 0.5), (9, 0.25), (4, 0.25)])) == [[4, 9]]
+
+
+def test_without_a_halt_logit_only_votes_and_variants_count() -> None:
+    nan = float("nan")
+    assert order(ballots([(5, nan), (3, nan), (3, nan), (8, nan)])) == [[3, 5, 8]]
+
+
+def test_an_answer_of_padding_is_a_vote_for_nothing() -> None:
+    counted = ballots([(0, 1.0), (0, 1.0), (6, 0.0)], [(0, 1.0)])
+    assert order(counted) == [[6], []]
+    assert counted.candidate.tolist() == [NO_ANSWER, NO_ANSWER, 0, NO_ANSWER]
+    assert counted.votes.tolist() == [3, 1]
+    assert counted.candidates.shape == (1, CELLS)
+
+
+def test_nobody_answering_anything_is_no_crash() -> None:
+    empty = ballots([(0, 0.5), (0, 0.5)])
+    assert empty.candidates.shape == (0, CELLS)
+    assert order(empty) == [[]]
+
+
+def test_equal_answers_to_two_items_are_two_candidates() -> None:
+    counted = ballots([(4, 0.5)], [(4, 0.5), (4, 0.5)])
+    assert order(counted) == [[4], [4]]
+    assert len(counted.candidates) == 2
+
+
+@pytest.mark.parametrize(("first", "expected"), [(1, [[1]]), (2, [[1, 2]]), (3, [[2, 1]]), (9, [[2, 1]])])
+def test_the_first_votes_are_those_of_the_least_variants(first: int, expected: list[list[int]]) -> None:
+    assert order(ballots([(1, 0.5), (2, 0.1), (2, 0.1)]), first) == expected
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.5])), min_size=1), min_size=1))
+def test_the_order_is_that_of_counting_by_hand(items: list[list[tuple[int, float]]]) -> None:
+    def by_hand(votes: list[tuple[int, float]]) -> list[int]:
+        def worth(answer: int) -> tuple[float, float, int]:
+            own = [probability for given, probability in votes if given == answer]
+            return -len(own), -sum(own) / len(own), [given for given, _ in votes].index(answer)
+
+        return sorted({answer for answer, _ in votes if answer}, key=worth)
+
+    assert order(ballots(*items)) == [by_hand(votes) for votes in items]
+
+
+@given(st.integers(1, 7), st.integers(0, 1000))
+def test_portions_of_votes_make_no_difference(portion: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    votes = random.integers(1, 5, 4)
+    item = np.repeat(np.arange(4), votes)
+    variant = np.concatenate([np.arange(count) for count in votes])
+    answers = random.integers(0, 3, (len(item), CELLS)).astype(np.uint8)
+    probability = random.random(len(item))
+    whole, parts = BallotBox(votes, CELLS), BallotBox(votes, CELLS)
+    whole.add(item, variant, answers, probability)
+    for start in range(0, len(item), portion):
+        here = slice(start, start + portion)
+        parts.add(item[here], variant[here], answers[here], probability[here])
+    assert order(whole.ballots()) == order(parts.ballots())
