@@ -1,10 +1,11 @@
 """The search behind the mini recipes: the same grid for every model, judged on validation alone.
 
     python benchmarks/tune_mini.py --task maze-hard
+    python benchmarks/tune_mini.py --task arc-agi-1 --grid lr=5e-4,1e-3,2e-3 --grid embedding_lr=3e-3,1e-2
 
-Trains each model once (seed 0) per learning rate and weight decay, under the budget of the task's
-mini scale, and prints the share of validation puzzles solved. The test split is never read. The
-model's sizes and every other setting stay as the recipe has them.
+Trains each model once (seed 0) per point of the grid, under the budget of the task's mini scale, and prints
+the primary metric on the validation puzzles, answered as the task's test split would be. The test split is
+never read. The model's sizes and every other setting stay as the recipe has them.
 """
 
 from __future__ import annotations
@@ -13,57 +14,74 @@ import argparse
 import itertools
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
-from trm_bench.harness.cell import exact_share
-from trm_bench.harness.data import Prepared, prepare
 from trm_bench.harness.examples import ExampleStream, Exploration
 from trm_bench.harness.flops import count_flops
 from trm_bench.harness.host import host
-from trm_bench.harness.inference import Answering, predict
+from trm_bench.harness.inference import Answering, Views, predict, predict_by_vote
+from trm_bench.harness.predictions import Predictions
+from trm_bench.harness.puzzles import PuzzleSet
 from trm_bench.harness.randomness import named_seed
 from trm_bench.harness.reasoner import Reasoner
-from trm_bench.harness.specs import BuildRequest, TaskSpec
-from trm_bench.harness.study import RunRequest, plan
+from trm_bench.harness.specs import AugmentationRequest
+from trm_bench.harness.stats import cluster_means
+from trm_bench.harness.study import RunRequest, Study, plan
 from trm_bench.harness.training import Trainer, Watcher
 
 MODELS = "trm-mlp,trm-att,hrm,transformer,transformer-looped"
-LEARNING_RATES = (1e-3, 2e-3, 4e-3, 8e-3)
-WEIGHT_DECAYS = (0.1, 1.0)
+GRID = ("lr=1e-3,2e-3,4e-3,8e-3", "weight_decay=0.1,1.0")
 CPU = torch.device("cpu")
 
 
-def validation_score(name: str, task: TaskSpec, prepared: Prepared, lr: float, decay: float) -> float:
-    """The share of validation puzzles that the averaged weights solve after the whole budget."""
-    settings = {"lr": str(lr), "weight_decay": str(decay), "validations": "1"}
-    request = RunRequest((name,), task.name, "mini", (0,), settings=settings)
-    study = plan(host(), request)
-    model = study.models[0]
+def validation_score(name: str, task: str, settings: Mapping[str, str]) -> float:
+    """The primary metric on validation after the whole budget, averaged weights, 0 to 1."""
+    study = plan(host(), RunRequest((name,), task, "mini", (0,), settings={**settings, "validations": "0"}))
+    model, prepared, spec = study.models[0], study.prepared, study.task.spec
     assert model.part.spec.build is not None
     torch.manual_seed(named_seed("initial weights", 0))
     reasoner = model.part.spec.build(model.config, prepared.info)
-    validation = prepared.read("validation")
-    scores: list[float] = []
-
-    def validate(averaged: Reasoner) -> Mapping[str, float]:
-        scores.append(exact_share(predict(averaged, validation, Answering(CPU)), validation))
-        return {}
-
+    train = prepared.read("train")
     examples = ExampleStream(
-        prepared.read("train"),
-        task.augmentation(prepared.info),
+        train,
+        spec.augmentation(AugmentationRequest(prepared.info, train, prepared.identities, training=True)),
         study.budget.augmentations,
         task_seed=0,
         seed=0,
         exploration=Exploration(model.training.exploration, reasoner.supervision_steps),
         device=CPU,
+        identities=prepared.identities,
+        rows=prepared.rows,
     )
-    flops = count_flops(reasoner, prepared.info.cells)
-    trainer = Trainer(
-        reasoner, examples, model.training, study.budget, flops, cells=prepared.info.cells, device=CPU
+    flops, cells = count_flops(reasoner, prepared.info.cells), prepared.info.cells
+    trainer = Trainer(reasoner, examples, model.training, study.budget, flops, cells=cells, device=CPU)
+    trainer.run(Watcher(lambda line: None, lambda averaged: {}))
+    trainer.settle()
+    validation = prepared.read("validation")
+    (primary,) = [part.spec for part in host().evaluators.parts if part.spec.name == spec.primary]
+    samples = primary.evaluate(prepared.info, validation, answers(reasoner, validation, study))
+    scores = np.array([[sample.score for sample in samples]])
+    return float(cluster_means(scores, validation.clusters).mean())
+
+
+def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predictions:
+    """As a cell answers its test split, by vote where the task has it."""
+    votes, prepared = study.cells[0].identity.votes, study.prepared
+    if votes is None or prepared.identities is None or prepared.rows is None:
+        return predict(reasoner, validation, Answering(CPU))
+    rows, who = prepared.rows, validation.identifiers
+    blank = replace(validation, targets=np.zeros_like(validation.targets))
+    request = AugmentationRequest(prepared.info, blank, prepared.identities, training=False)
+    most = min(votes, study.budget.augmentations)
+    views = Views(
+        study.task.spec.augmentation(request),
+        0,
+        np.minimum(prepared.identities.variants[who], most),
+        lambda items, ks: rows.of(who[items], ks),
     )
-    trainer.run(Watcher(lambda line: None, validate))
-    return scores[-1]
+    return predict_by_vote(reasoner, validation, views, Answering(CPU))
 
 
 def main() -> None:
@@ -71,17 +89,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True)
     parser.add_argument("--models", default=MODELS)
+    parser.add_argument("--grid", action="append", help="a training setting and its values; may be repeated")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    part = host().tasks.get(arguments.task)
-    prepared = prepare(part, BuildRequest("mini", 0))
-    print("| model | lr | weight decay | validation % | seconds |\n|---|---:|---:|---:|---:|", flush=True)
-    grid = itertools.product(LEARNING_RATES, WEIGHT_DECAYS, arguments.models.split(","))
-    for lr, decay, name in grid:
-        started = time.perf_counter()
-        score = validation_score(name, part.spec, prepared, lr, decay)
-        seconds = time.perf_counter() - started
-        print(f"| {name} | {lr:g} | {decay:g} | {100 * score:.1f} | {seconds:.0f} |", flush=True)
+    axes = [axis.partition("=") for axis in arguments.grid or GRID]
+    keys = [key for key, _, _ in axes]
+    print(
+        f"| model | {' | '.join(keys)} | validation % | seconds |\n|---|{'---:|' * (len(keys) + 2)}",
+        flush=True,
+    )
+    for name in arguments.models.split(","):
+        for values in itertools.product(*(texts.split(",") for _, _, texts in axes)):
+            started = time.perf_counter()
+            score = validation_score(name, arguments.task, dict(zip(keys, values, strict=True)))
+            seconds = time.perf_counter() - started
+            print(f"| {name} | {' | '.join(values)} | {100 * score:.1f} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

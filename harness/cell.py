@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
 
 from . import provenance
 from .augment import Augmentation, Ints
@@ -174,7 +173,7 @@ class _CellRun:
         spent = trainer.run(Watcher(metrics, validate))
         trainer.settle()
         _require_finite(self.model, spent.steps)
-        self.cell.write_weights(save(_weights(self.model)))
+        self.cell.write_weights(_weights(self.model))
         return spent, curve
 
     def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
@@ -317,8 +316,14 @@ def _fix_randomness(identity: CellIdentity) -> None:
 
 
 def _weights(model: Reasoner) -> dict[str, torch.Tensor]:
-    """Every tensor of the model by name; copies, since a file cannot hold two names for one memory."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    """Every tensor of the model by name; a file cannot hold two names for one memory, so those are copied."""
+    weights, seen = {}, set()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        weights[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return weights
 
 
 def _require_finite(model: Reasoner, steps: int) -> None:

@@ -9,15 +9,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from .errors import TrmBenchError, UnavailableError, UsageError
 from .records import SCHEMA_VERSION, Manifest, Record, Status
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY = (
     "manifest.json",
@@ -36,19 +40,27 @@ class DamagedResult(TrmBenchError):
     """A file of a result folder cannot be read; the cell counts as not done."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a crash."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a scratch file; what is written to it takes the place of ``path``, whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    scratch = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
+        os.close(handle)
+        yield scratch
+        with scratch.open("rb") as stream:
             os.fsync(stream.fileno())
         os.chmod(scratch, 0o644)
         os.replace(scratch, path)
     except BaseException:
-        Path(scratch).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash."""
+    with replacing(path) as scratch:
+        scratch.write_bytes(content)
 
 
 def pack_records(records: Iterable[Record]) -> bytes:
@@ -106,9 +118,15 @@ class Cell:
         shutil.rmtree(self._aside)
         return True
 
-    def write_weights(self, weights: bytes) -> None:
-        """Write `model.safetensors`, as soon as there are trained weights."""
-        write_atomically(self.folder / WEIGHTS, weights)
+    def write_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Write `model.safetensors`, as soon as there are trained weights.
+
+        Straight to the disk: an embedding table has gigabytes.
+        """
+        from safetensors.torch import save_file
+
+        with replacing(self.folder / WEIGHTS) as scratch:
+            save_file(dict(weights), scratch)
 
     def write_export(self, name: str, content: bytes) -> None:
         """Write one of a task's further files.
@@ -116,7 +134,7 @@ class Cell:
         Raises:
             ValueError: the name is that of a file of ours, or no plain file name.
         """
-        if name in FILES or Path(name).name != name or name.startswith("."):
+        if not name or name in FILES or Path(name).name != name or name.startswith("."):
             raise ValueError(f"a cell cannot have a further file called {name!r}")
         write_atomically(self.folder / name, content)
 

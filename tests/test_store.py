@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from trm_bench.harness.budget import Budget, Ledger
 from trm_bench.harness.errors import UnavailableError, UsageError
 from trm_bench.harness.records import CellIdentity, DataRecord, Manifest, PartRecord, Record, Status
@@ -79,7 +81,7 @@ def done(tmp_path: Path) -> Cell:
     """A finished cell."""
     cell = Cell(tmp_path / "trm-mlp-s0-0123abcd")
     cell.start(manifest())
-    cell.write_weights(b"weights")
+    cell.write_weights({"w": torch.ones(2)})
     cell.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS)
     return cell
 
@@ -151,7 +153,7 @@ def test_a_finished_cell_is_read_back_as_it_was_written(done: Cell) -> None:
     assert read.identity == IDENTITY
     assert read.ledger.optimiser_steps == 100
     assert [Record.model_validate(record) for record in done.records()] == RECORDS
-    assert (done.folder / "model.safetensors").read_bytes() == b"weights"
+    assert load_file(done.folder / "model.safetensors")["w"].tolist() == [1, 1]
     assert done.is_done()
 
 
@@ -174,11 +176,44 @@ def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(d
     assert done.manifest().asked == "again"
 
 
+def test_further_files_of_a_task_are_part_of_the_result(done: Cell) -> None:
+    done.write_export("submission.json", b"{}")
+    done.start(manifest(asked="again"))
+    assert names(done.folder) == [".previous", "manifest.json"]
+    assert done.restore()
+    assert (done.folder / "submission.json").read_bytes() == b"{}"
+    assert done.is_done()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "../escape.json", ".hidden", "a/b.json", ""])
+def test_a_further_file_cannot_take_another_place(name: str, done: Cell) -> None:
+    with pytest.raises(ValueError, match="cannot have a further file"):
+        done.write_export(name, b"{}")
+
+
+def test_two_names_of_one_tensor_are_both_written(done: Cell) -> None:
+    from trm_bench import Reasoner
+    from trm_bench.harness.cell import _weights
+
+    class Tied(Reasoner):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = torch.nn.Linear(2, 2, bias=False)
+            self.b = torch.nn.Linear(2, 2, bias=False)
+            self.b.weight = self.a.weight
+
+    model = Tied()
+    done.write_weights(_weights(model))
+    written = load_file(done.folder / "model.safetensors")
+    assert written["a.weight"].equal(model.a.weight)
+    assert written["b.weight"].equal(model.a.weight)
+
+
 def test_a_repeat_that_comes_to_nothing_gives_the_finished_result_back(done: Cell) -> None:
     before = {path.name: path.read_bytes() for path in done.folder.iterdir()}
     done.start(manifest(asked="again"))
     done.log({"step": 1})
-    done.write_weights(b"half trained")
+    done.write_weights({"w": torch.zeros(2)})
     assert done.restore()
     assert {name: (done.folder / name).read_bytes() for name in before} == before
     assert done.is_done()
