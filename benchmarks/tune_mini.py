@@ -74,11 +74,10 @@ def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predicti
     rows, who = prepared.rows, validation.identifiers
     blank = replace(validation, targets=np.zeros_like(validation.targets))
     request = AugmentationRequest(prepared.info, blank, prepared.identities, training=False)
-    most = min(votes, study.budget.augmentations)
     views = Views(
         study.task.spec.augmentation(request),
         0,
-        np.minimum(prepared.identities.variants[who], most),
+        np.minimum(prepared.identities.variants[who], votes),
         lambda items, ks: rows.of(who[items], ks),
     )
     return predict_by_vote(reasoner, validation, views, Answering(CPU))

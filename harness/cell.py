@@ -256,8 +256,7 @@ class _CellRun:
         return predict_by_vote(self.model, test, views, self.answering, self._show_evaluation)
 
     def _votes(self, test: PuzzleSet, most: int) -> Ints:
-        """(N,) as many as there are variants, up to ``most`` and to those of the augmentation budget."""
-        most = min(most, self.identity.budget.augmentations)
+        """(N,) as many as the item has variants, up to ``most``."""
         identities = self.job.prepared.identities
         if identities is None:
             return np.full(len(test), most)

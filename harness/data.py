@@ -142,7 +142,8 @@ def _check(data: TaskData) -> None:
 def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
     files: list[tuple[str, str]] = []
     if request.folder is not None and part.spec.files is not None:
-        files = [(path.name, file_sha256(path)) for path in part.spec.files(request.folder)]
+        folder = request.folder  # where a file lies may say what it is, so names are relative to it
+        files = [(os.path.relpath(path, folder), file_sha256(path)) for path in part.spec.files(folder)]
     identity = (
         part.full_name,
         part.spec.version,

@@ -90,7 +90,7 @@ def predict_by_vote(
     """
     items = np.repeat(np.arange(len(puzzles)), views.votes)
     ks = np.arange(len(items)) - np.repeat(np.cumsum(views.votes) - views.votes, views.votes)
-    box, plain = BallotBox(views.votes, puzzles.inputs.shape[1]), []
+    box, plain = BallotBox(views.votes), []
     with _evaluating(model):
         for start in range(0, len(items), how.batch_size):
             here = slice(start, start + how.batch_size)

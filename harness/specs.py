@@ -124,7 +124,6 @@ class TaskSpec:
         options: further keys of ``--set`` that the build understands.
         citation: BibTeX of the benchmark.
         licence: of the data.
-        conflicts: names of tasks that must not be trained on beside this one.
         cluster: what a cluster of test items is called, in the singular.
         exports: further files of a cell by name, e.g. its answers in the form of a competition.
         rescore: scores such a file, whoever wrote it; given the task's own ``--set`` keys. Raises
@@ -144,7 +143,6 @@ class TaskSpec:
     options: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
-    conflicts: tuple[str, ...] = ()
     cluster: str = "cluster"
     exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
     rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None

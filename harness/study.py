@@ -179,7 +179,8 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     # What can be checked without the puzzles is checked before they are made for minutes.
     for model in request.models:
         host.models.get(parse_variant(model).name)
-    prepared = prepare(task, prepared_request).for_budget(request.augmentations or scale.augmentations)
+    augmentations = request.augmentations or scale.augmentations
+    prepared = prepare(task, prepared_request).for_budget(augmentations)
     evaluation = _evaluation(request, scale, settings.evaluation, prepared)
     models = _models(host, request, prepared, settings.training)
     budget = _budget(request, scale, settings.budget, models, prepared)
@@ -190,7 +191,7 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     recipe = _budget(replace(request, augmentations=None), scale, {}, models, prepared)
     reasons = (
         *_reasons(request, budget, recipe, settings.training, prepared),
-        *_evaluation_reasons(evaluation, scale),
+        *_evaluation_reasons(evaluation, scale, budget.augmentations),
     )
     return Study(request, task, prepared, budget, models, cells, reasons)
 
@@ -262,16 +263,23 @@ class _Evaluation:
 def _evaluation(
     request: RunRequest, scale: Scale, settings: Mapping[str, str], prepared: Prepared
 ) -> _Evaluation:
-    """What was asked for, else the scale's; ``--limit`` holds for votes too unless they are given."""
-    votes = scale.votes
+    """What was asked for, else the scale's; ``--limit`` holds for votes too unless they are given.
+
+    There is a vote for a variant at most, and no more variants at evaluation than in training.
+    """
+    votes, most = scale.votes, request.augmentations or scale.augmentations
     if "votes" in settings:
         if votes is None:
             raise UsageError(
                 f"--set votes={settings['votes']}: task {request.task!r} is answered once, not by vote"
             )
         votes = whole_number("votes", settings["votes"])
-    elif votes is not None and request.limit is not None:
-        votes = min(votes, request.limit)
+        if votes > most:
+            raise UsageError(
+                f"--set votes={votes}: there are only the A = {most} variants of --augmentations to vote"
+            )
+    elif votes is not None:
+        votes = min(votes, most, request.limit or most)
     which = settings.get("puzzle_ids", PuzzleIds.OWN)
     if which not in tuple(PuzzleIds):
         raise UsageError(f"--set puzzle_ids={which}: write {', '.join(PuzzleIds)}")
@@ -280,11 +288,12 @@ def _evaluation(
     return _Evaluation(votes, PuzzleIds(which))
 
 
-def _evaluation_reasons(evaluation: _Evaluation, scale: Scale) -> list[str]:
+def _evaluation_reasons(evaluation: _Evaluation, scale: Scale, augmentations: int) -> list[str]:
     """Why answers must not be cited as those of the scale's protocol."""
     reasons = []
-    if evaluation.votes != scale.votes:
-        reasons.append(f"changed protocol: {evaluation.votes} votes instead of {scale.votes}")
+    usual = None if scale.votes is None else min(scale.votes, augmentations)
+    if evaluation.votes != usual:
+        reasons.append(f"changed protocol: {evaluation.votes} votes instead of {usual}")
     if evaluation.puzzle_ids is not PuzzleIds.OWN:
         reasons.append(f"changed protocol: {evaluation.puzzle_ids.value} puzzle ids at evaluation")
     return reasons

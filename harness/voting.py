@@ -13,10 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .augment import Ints
-from .puzzles import PAD, Tokens
-
-NO_ANSWER = -1
-"""Stands for an answer that holds nothing but padding once its variant is undone."""
+from .puzzles import Tokens
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,10 @@ class Ballots:
     Attributes:
         item: (V,) place of the item among the test items, rising.
         variant: (V,) k of the variant that the item was answered under, rising for each item.
-        candidate: (V,) row of ``candidates``, or `NO_ANSWER`.
+        candidate: (V,) row of ``candidates``.
         probability: (V,) halt probability of the answer; 0 for a model without a halt logit.
-        candidates: (C, L) the different answers, in the frame of the item itself.
+        candidates: (C, L) the different answers, in the frame of the item itself. An answer without content
+            is all padding; it takes its place among the others, and is never right.
         votes: (N,) how many votes each item has.
     """
 
@@ -46,9 +44,7 @@ class Ballots:
         that gave it (so the puzzle as it is comes before every transformed one). Source of the first two:
         the HRM and TRM repositories' ARC evaluator; the third makes the order total.
         """
-        counted = self.candidate != NO_ANSWER
-        if first is not None:
-            counted &= self.variant < first
+        counted = np.ones(len(self.item), bool) if first is None else self.variant < first
         starts = np.concatenate([[0], np.cumsum(self.votes)])
         return [
             self._rank(np.arange(start, stop)[counted[start:stop]])
@@ -67,8 +63,8 @@ class Ballots:
 class BallotBox:
     """Collects votes batch by batch."""
 
-    def __init__(self, votes: Ints, cells: int):
-        self._votes, self._cells = votes, cells
+    def __init__(self, votes: Ints):
+        self._votes = votes
         self._columns: list[tuple[Ints, Ints, Ints, NDArray[np.float64]]] = []
         self._known: dict[tuple[int, bytes], int] = {}
         self._candidates: list[Tokens] = []
@@ -79,8 +75,6 @@ class BallotBox:
         self._columns.append((items, ks, np.array(chosen, np.int64), np.nan_to_num(probabilities)))
 
     def _candidate(self, item: int, answer: Tokens) -> int:
-        if (answer == PAD).all():
-            return NO_ANSWER
         key = (item, answer.tobytes())
         if key not in self._known:
             self._known[key] = len(self._candidates)
@@ -93,6 +87,5 @@ class BallotBox:
             np.concatenate(part) for part in zip(*self._columns, strict=True)
         )
         item, variant, candidate, probability = columns
-        none = np.zeros((0, self._cells), np.uint8)
-        candidates = np.stack(self._candidates) if self._candidates else none
+        candidates = np.stack(self._candidates)
         return Ballots(item, variant, candidate, probability, candidates, self._votes)  # type: ignore[arg-type]

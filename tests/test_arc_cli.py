@@ -107,6 +107,7 @@ def test_a_second_run_repeats_nothing_and_force_keeps_the_files_together(
     [
         (("--set", "puzzle_ids=gone"), "puzzle_ids=gone: write own, blank, shuffled"),
         (("--set", "votes=0"), "votes=0: must be at least 1"),
+        (("--set", "votes=9"), "votes=9: there are only the A = 8 variants of --augmentations to vote"),
         (("--set", "transductive=no"), "transductive=no: write true or false"),
         (("--set", "revision=abc"), "arc-agi-1 has none of that name"),
         (("--source", "generated"), "no source 'generated'"),

@@ -17,7 +17,7 @@ from trm_bench.harness.errors import UsageError
 from trm_bench.harness.host import host
 from trm_bench.plugins.arc.folder import find_sets
 from trm_bench.plugins.arc.grids import cropped
-from trm_bench.plugins.arc.packaged import REVISIONS, Sets, packaged
+from trm_bench.plugins.arc.packaged import REVISIONS, Revision, Sets, packaged
 from trm_bench.plugins.arc.tasks import ArcTask, content_key, find_leaks, read_task
 
 ARC1, ARC2 = "arc-agi-1", "arc-agi-2"
@@ -122,14 +122,16 @@ def test_the_splits_of_the_full_set(arc1: Sets) -> None:
     )
 
 
-def test_no_test_or_validation_answer_is_trained_on() -> None:
-    for name in (ARC1, ARC2):
-        data = build(name)
-        trained = {row.tobytes() for row in np.concatenate([data.train.inputs, data.train.targets], axis=1)}
-        for split in (data.validation, data.test):
-            both = np.concatenate([split.inputs, split.targets], axis=1)
-            assert not [name for name, row in zip(split.ids, both, strict=True) if row.tobytes() in trained]
-        assert not set(data.validation.clusters.tolist()) & set(data.test.clusters.tolist())
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+@pytest.mark.parametrize("revision", [revision for all_ in REVISIONS.values() for revision in all_])
+def test_no_test_or_validation_answer_is_trained_on(revision: Revision, scale: str) -> None:
+    (name,) = [name for name, revisions in REVISIONS.items() if revision in revisions]
+    data = build(name, scale, revision=revision.name)
+    trained = {row.tobytes() for row in np.concatenate([data.train.inputs, data.train.targets], axis=1)}
+    for split in (data.validation, data.test):
+        both = np.concatenate([split.inputs, split.targets], axis=1)
+        assert not [item for item, row in zip(split.ids, both, strict=True) if row.tobytes() in trained]
+    assert not set(data.validation.clusters.tolist()) & set(data.test.clusters.tolist())
 
 
 def test_validation_is_the_test_pairs_of_training_tasks(arc1: Sets) -> None:
@@ -162,6 +164,11 @@ def test_mini_holds_real_small_tasks(name: str) -> None:
             assert any(np.array_equal(grid, pair.input) for pair in real[who].pairs)
     assert len(data.test) >= 12
     assert f"grids up to {side}x{side}" in data.source.summary
+    evaluated = {one.id for one in sets.evaluation}
+    stand_ins = set(data.test.clusters.tolist()) - evaluated
+    count = len(set(data.test.clusters.tolist()))
+    assert f"{len(stand_ins)} of {count} test tasks are training tasks" in data.source.summary
+    assert stand_ins <= {one.id for one in sets.training}
 
 
 def test_an_unknown_revision_is_refused_by_name() -> None:
@@ -209,18 +216,42 @@ def test_both_layouts_are_read_and_recognised(unpacked: Path, name: str, layout:
     assert sum(file.rows for file in data.source.files) == {ARC1: 800, ARC2: 1120}[name] + concepts
 
 
-def test_a_folder_of_upstream_repositories_is_sorted_out(unpacked: Path, tmp_path: Path) -> None:
-    for name in ("ARC-AGI-1", "ARC-AGI-2", "ConceptARC"):
-        (tmp_path / name).symlink_to(unpacked / f"{name}_upstream_layout")
-    folder = tmp_path / "copy"  # rglob does not follow links
-    import shutil
+@pytest.mark.parametrize(("name", "revision"), [(ARC1, "aa922be"), (ARC2, "f3283f7")])
+def test_a_folder_that_holds_everything_is_sorted_out(unpacked: Path, name: str, revision: str) -> None:
+    """Both repositories, ConceptARC and the Kaggle form of all of them, much of it there twice."""
+    data = build(name, folder=unpacked)
+    assert data.source.summary.startswith(f"{revision} in --data: training + ConceptARC")
+    assert data.source.caveats == ()
+    alone = build(name)
+    assert data.test.fingerprint() != alone.test.fingerprint()  # identifiers differ, ConceptARC is among them
+    assert (data.test.inputs == alone.test.inputs).all()
+    assert len(data.train) > len(alone.train)
 
-    shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("copy"), symlinks=False)
-    data = build(ARC1, folder=folder)
-    packaged_data = build(ARC1, folder=unpacked / "TRM_kaggle_combined")
-    assert data.source.summary == packaged_data.source.summary
-    assert data.test.fingerprint() == packaged_data.test.fingerprint()
-    assert data.train.fingerprint() == packaged_data.train.fingerprint()
+
+def test_a_training_set_that_nobody_knows_is_named_and_not_citable(tmp_path: Path, arc1: Sets) -> None:
+    write_kaggle(tmp_path, training=list(arc1.training[:50]), evaluation=list(arc1.evaluation))
+    data = build(ARC1, folder=tmp_path)
+    assert data.source.summary.startswith("aa922be in --data: other training + evaluation demonstrations")
+    (caveat,) = data.source.caveats
+    assert caveat.startswith("the training tasks of arc-agi_training_challenges.json are those of no known")
+
+
+def test_a_known_duplicate_does_not_hide_another_one(tmp_path: Path, arc1: Sets) -> None:
+    (given_away,) = [one for one in arc1.evaluation if one.id == "070dd51e"]
+    for name in ("00copy", "zzcopy"):
+        copied = ArcTask(name, given_away.train, given_away.test)
+        folder = write_kaggle(
+            tmp_path / name, training=[*arc1.training, copied], evaluation=list(arc1.evaluation)
+        )
+        with pytest.raises(DataError, match=f"{name} gives away 070dd51e"):
+            build(ARC1, folder=folder)
+
+
+def test_two_sets_that_cannot_be_told_apart_are_refused_by_name(tmp_path: Path) -> None:
+    write_upstream(tmp_path / "one", training=[made("a", 1)], evaluation=[made("b", 2)])
+    write_upstream(tmp_path / "two", training=[made("c", 1)])
+    with pytest.raises(DataError, match=r"cannot tell which training set is meant: one/.*, two/"):
+        build(ARC1, folder=tmp_path)
 
 
 def test_arc_agi_2_training_never_meets_arc_agi_1_evaluation(unpacked: Path, tmp_path: Path) -> None:
@@ -262,7 +293,40 @@ def test_made_up_tasks_are_read_and_not_citable(tmp_path: Path, write: Callable[
     data = build(ARC1, folder=folder)
     assert set(data.train.clusters.tolist()) == {"a", "b", "c", "d"}
     assert data.test.ids.tolist() == ["c/0"]
-    assert data.source.caveats == ("the evaluation tasks are those of no known revision of arc-agi-1",)
+    assert len(data.source.caveats) == 3
+    assert all(caveat.endswith("are those of no known revision") for caveat in data.source.caveats)
+
+
+def test_a_small_set_of_ones_own_is_taken_as_it_is_at_mini(tmp_path: Path) -> None:
+    folder = write_upstream(tmp_path, training=[made("a", 1), made("b", 2)], evaluation=[made("c", 3)])
+    data = build(ARC1, "mini", folder=folder)
+    assert set(data.test.clusters.tolist()) == {"c"}
+    large = task("large", pair([[1] * 20], [[1]]), pair([[1]], [[1]]))
+    write_upstream(tmp_path, evaluation=[large])
+    (tmp_path / "data/evaluation/c.json").unlink()
+    with pytest.raises(DataError, match="no evaluation task has all its grids within 6x6"):
+        build(ARC1, "mini", folder=folder)
+
+
+def test_a_file_that_moves_to_another_set_is_noticed_by_the_cache(tmp_path: Path) -> None:
+    """The same files in the same order, one of them in another role: other puzzles."""
+    from trm_bench.harness.data import prepare
+
+    folder = write_upstream(
+        tmp_path, evaluation=[made("a", 1), made("b", 2)], training=[made("c", 3), made("d", 4)]
+    )
+    part, request = host().tasks.get(ARC1), BuildRequest("paper", 0, "official", folder)
+    before = prepare(part, request)
+    (folder / "data/evaluation/b.json").rename(folder / "data/training/b.json")
+    assert prepare(part, request).folder != before.folder
+
+
+def test_a_task_id_that_two_training_sets_share_is_refused(tmp_path: Path) -> None:
+    folder = write_upstream(
+        tmp_path, training=[made("a", 1)], evaluation=[made("b", 2)], concept=[made("a", 3)]
+    )
+    with pytest.raises(DataError, match="task a is in two of the training sets"):
+        build(ARC1, folder=folder)
 
 
 def test_a_folder_without_tasks_says_what_it_looked_for(tmp_path: Path) -> None:

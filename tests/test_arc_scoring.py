@@ -47,7 +47,7 @@ def puzzles(*truths: tuple[str, Rows]) -> PuzzleSet:
 
 def voted(*items: Sequence[tuple[Rows, float]]) -> Predictions:
     """Answers of each item's variants in order, with halt probabilities."""
-    box = BallotBox(np.array([len(item) for item in items]), SIDE * SIDE)
+    box = BallotBox(np.array([len(item) for item in items]))
     for place, item in enumerate(items):
         answers = np.stack([tokens(answer) for answer, _ in item])
         box.add(np.full(len(item), place), np.arange(len(item)), answers, np.array([p for _, p in item]))
@@ -68,10 +68,18 @@ def scores(name: str, of: PuzzleSet, predictions: Predictions) -> list[float]:
 # --- evaluators ----------------------------------------------------------------------------------
 
 
+def test_an_empty_answer_is_a_wrong_vote_that_takes_its_rank() -> None:
+    item = [(NOTHING, 1.0)] * 3 + [(A, 1.0)] * 2 + [(B, 1.0)]
+    for truth, rank in ((A, 2), (B, 3)):
+        (sample,) = scored("pass@2", puzzles(("t", truth)), voted(item))
+        assert (sample.score, sample.extras["rank"]) == (float(rank == 2), rank)
+        assert (sample.extras["votes"], sample.extras["valid_votes"]) == (6, 3)
+
+
 def test_a_vote_with_a_tie_by_hand() -> None:
-    """B and C have two votes each; C is surer on average; A has one vote of the unaugmented view."""
+    """B and C have two votes each, C surer on average; A one, less sure than an empty answer."""
     item = [(A, 0.9), (B, 0.1), (C, 0.5), (C, 0.3), (B, 0.2), (NOTHING, 1.0)]
-    for truth, rank in ((C, 1), (B, 2), (A, 3), (D, 0)):
+    for truth, rank in ((C, 1), (B, 2), (A, 4), (D, 0)):
         (sample,) = scored("pass@2", puzzles(("t", truth)), voted(item))
         assert sample.extras["rank"] == rank
         assert sample.score == float(rank in (1, 2))
@@ -143,7 +151,7 @@ def test_an_export_holds_the_two_best_answers_of_every_input() -> None:
     assert json.loads(export(INFO, of, answers)["submission.json"]) == {
         "s": [{"attempt_1": A, "attempt_2": B}],
         "t": [{"attempt_1": D, "attempt_2": A}, {"attempt_1": A, "attempt_2": A}],
-        "u": [{"attempt_1": [[0]], "attempt_2": [[0]]}],
+        "u": [{"attempt_1": [], "attempt_2": []}],
     }
 
 
@@ -234,6 +242,23 @@ def test_what_is_wrong_with_a_submission_is_named_and_no_score_printed(
     assert "not scored" in ended.err
 
 
+def test_a_task_that_is_there_twice_is_named(tmp_path: Path, truth: dict[str, Any]) -> None:
+    name, entries = next(iter(truth.items()))
+    path = tmp_path / "submission.json"
+    path.write_text(f'{{"{name}": [], {json.dumps(truth)[1:]}')
+    with pytest.raises(DataError, match=f"'{name}' is there twice"):
+        rescore("arc-agi-2", path, {})
+    assert entries
+
+
+def test_a_third_attempt_is_not_ignored(tmp_path: Path, truth: dict[str, Any]) -> None:
+    content = copy.deepcopy(truth)
+    name = next(iter(content))
+    content[name][0]["attempt_3"] = [[0]]
+    with pytest.raises(DataError, match=f"task {name}, test 0: 'attempt_3' is no attempt"):
+        rescore("arc-agi-2", written(tmp_path, content), {})
+
+
 def test_every_fault_is_named_at_once(tmp_path: Path, truth: dict[str, Any]) -> None:
     content = copy.deepcopy(truth)
     first, second, third = list(content)[:3]
@@ -246,7 +271,9 @@ def test_every_fault_is_named_at_once(tmp_path: Path, truth: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b"\x1f\x8b\x00broken", gzip.compress(b"[1]"), b"\xff\xfe"], ids=repr
+    "raw",
+    [b"", b"{", b"[]", b"[" * 100_000, b"\x1f\x8b\x00broken", gzip.compress(b"[1]"), b"\xff\xfe"],
+    ids=lambda raw: repr(raw[:9]),
 )
 def test_a_file_that_is_no_submission_is_refused(raw: bytes, tmp_path: Path) -> None:
     path = tmp_path / "submission.json.gz"
@@ -287,8 +314,7 @@ def test_the_score_verb_speaks_to_people_and_refuses_other_tasks(
         2,
         "error: task 'maze-hard' scores no files; arc-agi-1, arc-agi-2 do\n",
     )
-    assert (
-        "did you mean 'revision'" in run_cli("score", path, "--task", "arc-agi-2", "--set", "revison=x").err
-    )
+    odd = run_cli("score", path, "--task", "arc-agi-2", "--set", "votes=3")
+    assert (odd.code, odd.err) == (2, "error: --set votes: a submission is scored by revision alone\n")
     assert run_cli("score", path, "--task", "arc-agi-2", "--set", "revision=x").code == 2
     assert run_cli("score", tmp_path / "nowhere.json", "--task", "arc-agi-2").code == 4

@@ -113,6 +113,17 @@ def test_exchanged_colours_halve_the_variants() -> None:
     assert both.arrangements == 9 * 8 // 2
 
 
+def test_a_task_that_repeats_a_pair_is_no_riddle() -> None:
+    """Tried in every order, twelve equal pairs would take for ever."""
+    one = pair([[1, 0]], [[1, 1]])
+    assert orbit_of(task("again", *[one] * 12)).count == orbit_of(task("once", one, one)).count
+
+
+def test_the_fewest_variants_of_a_real_task(real_tasks: list[ArcTask]) -> None:
+    counts = {one.id: orbit_of(one).count for one in real_tasks}
+    assert (min(counts, key=lambda name: counts[name]), min(counts.values())) == ("332efdb3", 9)
+
+
 def test_variants_do_not_depend_on_test_outputs() -> None:
     other = task("plain", *PLAIN.train, test=[pair([[1, 1]], [[7, 7, 7]])])
     assert orbit_of(other) == orbit_of(PLAIN)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trm_bench.harness.voting import NO_ANSWER, BallotBox, Ballots
+from trm_bench.harness.voting import BallotBox, Ballots
 
 CELLS = 3
 
 
 def ballots(*items: list[tuple[int, float]]) -> Ballots:
     """For each item its votes in order: (answer, halt probability); answer 0 is all padding."""
-    box = BallotBox(np.array([len(votes) for votes in items]), CELLS)
+    box = BallotBox(np.array([len(votes) for votes in items]))
     for item, votes in enumerate(items):
         answers = np.array([[answer] * CELLS for answer, _ in votes], np.uint8).reshape(-1, CELLS)
         probabilities = np.array([probability for _, probability in votes], float)
@@ -44,18 +44,10 @@ def test_without_a_halt_logit_only_votes_and_variants_count() -> None:
     assert order(ballots([(5, nan), (3, nan), (3, nan), (8, nan)])) == [[3, 5, 8]]
 
 
-def test_an_answer_of_padding_is_a_vote_for_nothing() -> None:
+def test_an_answer_of_padding_takes_its_place_among_the_others() -> None:
     counted = ballots([(0, 1.0), (0, 1.0), (6, 0.0)], [(0, 1.0)])
-    assert order(counted) == [[6], []]
-    assert counted.candidate.tolist() == [NO_ANSWER, NO_ANSWER, 0, NO_ANSWER]
+    assert order(counted) == [[0, 6], [0]]
     assert counted.votes.tolist() == [3, 1]
-    assert counted.candidates.shape == (1, CELLS)
-
-
-def test_nobody_answering_anything_is_no_crash() -> None:
-    empty = ballots([(0, 0.5), (0, 0.5)])
-    assert empty.candidates.shape == (0, CELLS)
-    assert order(empty) == [[]]
 
 
 def test_equal_answers_to_two_items_are_two_candidates() -> None:
@@ -76,7 +68,7 @@ def test_the_order_is_that_of_counting_by_hand(items: list[list[tuple[int, float
             own = [probability for given, probability in votes if given == answer]
             return -len(own), -sum(own) / len(own), [given for given, _ in votes].index(answer)
 
-        return sorted({answer for answer, _ in votes if answer}, key=worth)
+        return sorted({answer for answer, _ in votes}, key=worth)
 
     assert order(ballots(*items)) == [by_hand(votes) for votes in items]
 
@@ -89,7 +81,7 @@ def test_portions_of_votes_make_no_difference(portion: int, seed: int) -> None:
     variant = np.concatenate([np.arange(count) for count in votes])
     answers = random.integers(0, 3, (len(item), CELLS)).astype(np.uint8)
     probability = random.random(len(item))
-    whole, parts = BallotBox(votes, CELLS), BallotBox(votes, CELLS)
+    whole, parts = BallotBox(votes), BallotBox(votes)
     whole.add(item, variant, answers, probability)
     for start in range(0, len(item), portion):
         here = slice(start, start + portion)

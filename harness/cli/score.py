@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError
 from ..host import host
 from .options import parse_settings, required
 
@@ -28,13 +28,7 @@ def command(file: Path, task: str | None, settings: tuple[str, ...], as_json: bo
     if spec.rescore is None:
         able = [part.spec.name for part in host().tasks.parts if part.spec.rescore is not None]
         raise UsageError(f"task {spec.name!r} scores no files; {', '.join(able)} do")
-    options = parse_settings(settings)
-    for key in options:
-        if key not in spec.options:
-            raise UsageError(
-                f"--set {key}: task {spec.name!r} has no such option; {nearest(key, spec.options)}"
-            )
-    scored = spec.rescore(file, options)
+    scored = spec.rescore(file, parse_settings(settings))
     if as_json:
         content = {"task": spec.name, "file": str(file), "summary": scored.summary, "scores": scored.scores}
         click.echo(json.dumps(content, indent=1, ensure_ascii=False))

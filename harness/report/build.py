@@ -295,8 +295,8 @@ def _row(runs: Sequence[_Run], scores: ItemScores | None, evaluators: Sequence[s
         means={name: _mean_over_clusters(done, "scores", name) for name in evaluators} if done else {},
         other_means=_other_means(scores),
         vote_curve=_vote_curve(done),
-        copy_cells=_mean_or_none(done, "extras", "cells.copy"),
-        halt_step=_mean_or_none(done, "extras", "halt_step"),
+        copy_cells=_copy_cells(done),
+        halt_step=_halt_step(done),
         ledger=_mean_ledger([run.manifest.ledger for run in done]),
         devices=tuple(sorted({run.manifest.identity.device for run in runs})),
         not_citable_because=tuple(
@@ -337,12 +337,14 @@ def _vote_curve(runs: Sequence[_Run]) -> dict[int, float]:
     return {point: _mean_over_clusters(runs, "extras", f"{prefix}{point}") for point in sorted(points)}
 
 
-def _mean(runs: Sequence[_Run], group: str, name: str) -> float:
-    return float(np.mean([np.mean(_column(run, group, name)) for run in runs]))
+def _copy_cells(runs: Sequence[_Run]) -> float | None:
+    there = runs and all(_column(run, "extras", "cells.copy") for run in runs)
+    return _mean_over_clusters(runs, "extras", "cells.copy") if there else None
 
 
-def _mean_or_none(runs: Sequence[_Run], group: str, name: str) -> float | None:
-    return _mean(runs, group, name) if runs and all(_column(run, group, name) for run in runs) else None
+def _halt_step(runs: Sequence[_Run]) -> float | None:
+    columns = [_column(run, "extras", "halt_step") for run in runs]
+    return float(np.mean([np.mean(column) for column in columns])) if columns and all(columns) else None
 
 
 def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:

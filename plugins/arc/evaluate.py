@@ -9,7 +9,7 @@ import numpy as np
 from ...harness.augment import Ints
 from ...harness.errors import DataError
 from ...harness.predictions import Predictions
-from ...harness.puzzles import PuzzleSet, TaskInfo
+from ...harness.puzzles import PAD, PuzzleSet, TaskInfo
 from ...harness.specs import EvaluatorSpec, Sample
 from ...harness.voting import Ballots
 from .grids import cropped
@@ -50,7 +50,8 @@ def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> S
     """
     ballots = _ballots(predictions)
     found = ranks(ballots, puzzles.targets)
-    valid = np.bincount(ballots.item[ballots.candidate >= 0], minlength=len(puzzles))
+    grids = (ballots.candidates != PAD).any(axis=1)
+    valid = np.bincount(ballots.item[grids[ballots.candidate]], minlength=len(puzzles))
     extras: list[dict[str, float]] = [
         {"votes": int(votes), "valid_votes": int(count), "rank": int(rank)}
         for votes, count, rank in zip(ballots.votes, valid, found, strict=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from ...harness.errors import DataError
 from ...harness.puzzles import SourceFile
-from .tasks import ArcTask, read_task
+from .tasks import ArcTask, read_task, unique_keys
 
 CONCEPT = "concept"
 _KAGGLE = re.compile(r"^arc-agi_(?P<role>training2?|evaluation2?|concept)_challenges\.json$")
@@ -79,8 +79,8 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
 
 

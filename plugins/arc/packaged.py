@@ -54,6 +54,15 @@ REVISIONS: Mapping[str, tuple[Revision, ...]] = {
 }
 """By task, the default first."""
 
+CONCEPT_ARC = "252e82dc8e436e0a8798b72f5f49c1c5911ed23e2116b442da67abee637b4709"
+"""`content_key` of victorvikram/ConceptARC's corpus, which no package carries."""
+KNOWN_SETS = {CONCEPT_ARC} | {
+    key
+    for revisions in REVISIONS.values()
+    for revision in revisions
+    for key in (revision.training, revision.evaluation)
+}
+
 
 @dataclass(frozen=True)
 class Sets:

@@ -56,7 +56,7 @@ SCALES: Mapping[str, Mapping[str, Scale]] = {
         "mini": Scale(
             name="mini",
             summary="the tasks whose grids are at most 6x6; 17 training tasks join the evaluation tasks",
-            steps=2000,
+            steps=1500,
             batch_size=32,
             augmentations=8,
             votes=8,
@@ -68,7 +68,7 @@ SCALES: Mapping[str, Mapping[str, Scale]] = {
         "mini": Scale(
             name="mini",
             summary="training tasks whose grids are at most 6x6; 30 stand in for evaluation tasks",
-            steps=2000,
+            steps=1500,
             batch_size=32,
             augmentations=8,
             votes=8,

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.errors import DataError
+from ...harness.errors import DataError, UsageError
 from ...harness.predictions import Predictions
 from ...harness.puzzles import PuzzleSet, TaskInfo
 from ...harness.specs import Rescored
+from .choose import revision_of
 from .grids import Grid, cropped
 from .packaged import packaged
-from .task import revision_of
-from .tasks import ArcTask, read_grid
+from .tasks import ArcTask, read_grid, unique_keys
 
 FILE = "submission.json"
 ATTEMPTS = ("attempt_1", "attempt_2")
@@ -30,14 +30,13 @@ ATTEMPTS = ("attempt_1", "attempt_2")
 def export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapping[str, bytes]:
     """The two answers with the most votes to every test input.
 
-    Where there is but one answer it is given twice; where there is none, a single cell of colour 0.
+    Where there is but one answer it is given twice. An answer without a grid is ``[]``, and wrong.
     """
     assert predictions.ballots is not None  # these tasks are answered by vote
     ballots = predictions.ballots
     content: dict[str, list[dict[str, Any]]] = {}
     for task, candidates in zip(puzzles.clusters.tolist(), ballots.ranked(), strict=True):
-        grids = [grid.tolist() for grid in cropped(ballots.candidates[candidates[:2]], info.height)]
-        grids = (grids or [[[0]]]) * 2
+        grids = [grid.tolist() for grid in cropped(ballots.candidates[candidates[:2]], info.height)] * 2
         content.setdefault(task, []).append(dict(zip(ATTEMPTS, (grids[0], grids[1]), strict=True)))
     return {FILE: json.dumps(content).encode() + b"\n"}
 
@@ -46,8 +45,11 @@ def rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
     """Score a submission against the evaluation set of the task ``name``.
 
     Raises:
+        UsageError: an option other than ``revision``, or an unknown one.
         DataError: it cannot be read whole; names what is missing or malformed.
     """
+    if unknown := sorted(options.keys() - {"revision"}):
+        raise UsageError(f"--set {unknown[0]}: a submission is scored by revision alone")
     revision = revision_of(name, options.get("revision"))
     tasks = packaged(revision).evaluation
     answers = _checked(_content(path), tasks, path)
@@ -89,8 +91,8 @@ def _content(path: Path) -> Any:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
-        return json.loads(raw)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        return json.loads(raw, object_pairs_hook=unique_keys)
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
 
 
@@ -123,6 +125,8 @@ def _attempts(task: ArcTask, content: Any, problems: list[str]) -> np.ndarray:
         problems.append(f"task {task.id} has {found} for {len(task.test)} test inputs")
         return grids
     for index, entry in enumerate(content):
+        further = sorted(entry.keys() - set(ATTEMPTS)) if isinstance(entry, dict) else []
+        problems += [f"task {task.id}, test {index}: {key!r} is no attempt of the form" for key in further]
         for place, key in enumerate(ATTEMPTS):
             where = f"task {task.id}, test {index}, {key}"
             if not isinstance(entry, dict) or key not in entry:

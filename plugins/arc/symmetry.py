@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -85,8 +86,15 @@ def _renamings(figures: Sequence[Figure], turn: int, colours: Sequence[int]) -> 
     images = [tuple(turned(grid, turn) for grid in figure) for figure in figures]
     if sorted(map(_shapes, images)) != sorted(map(_shapes, figures)):
         return
-    for names in _matchings(images, figures, frozenset(range(len(figures))), {0: 0}):
+    # Equal figures are one kind, or a task that repeats a pair would have to be tried in every order.
+    kinds = {_content(figure): figure for figure in figures}
+    free = Counter(map(_content, figures))
+    for names in _matchings(sorted(images, key=_content), kinds, free, {0: 0}):
         yield tuple(names[colour] for colour in colours)
+
+
+def _content(figure: Figure) -> tuple[object, ...]:
+    return tuple((grid.shape, grid.tobytes()) for grid in figure)
 
 
 def _shapes(figure: Figure) -> list[tuple[int, ...]]:
@@ -94,17 +102,20 @@ def _shapes(figure: Figure) -> list[tuple[int, ...]]:
 
 
 def _matchings(
-    images: Sequence[Figure], figures: Sequence[Figure], free: frozenset[int], names: Mapping[int, int]
+    images: Sequence[Figure],
+    kinds: Mapping[tuple[object, ...], Figure],
+    free: Counter[tuple[object, ...]],
+    names: Mapping[int, int],
 ) -> Iterator[dict[int, int]]:
     """Renamings under which the images are the free figures; extends ``names`` image by image."""
     if not images:
         yield dict(names)
         return
-    for place in free:
-        if _shapes(images[0]) == _shapes(figures[place]):
-            further = _extended(names, images[0], figures[place])
+    for kind in free:
+        if _shapes(images[0]) == _shapes(kinds[kind]):
+            further = _extended(names, images[0], kinds[kind])
             if further is not None:
-                yield from _matchings(images[1:], figures, free - {place}, further)
+                yield from _matchings(images[1:], kinds, free - Counter([kind]), further)
 
 
 def _extended(names: Mapping[int, int], image: Figure, figure: Figure) -> dict[int, int] | None:

@@ -106,6 +106,19 @@ def _pair(content: Mapping[str, Any], where: str) -> Pair:
     return Pair(*(read_grid(content[key], f"{where}, {key}") for key in ("input", "output")))
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads`: an object whose keys are all different.
+
+    Raises:
+        ValueError: one is there twice; plain `json.loads` would drop the first without a word.
+    """
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return content
+
+
 def content_key(tasks: Sequence[ArcTask]) -> str:
     """SHA-256 over ids and pairs: two sets hold the same tasks exactly if this is the same."""
     digest = hashlib.sha256()
@@ -133,20 +146,22 @@ def find_leaks(training: Sequence[ArcTask], evaluation: Sequence[ArcTask]) -> li
     ARC-AGI-2's training set holds ARC-AGI-1's evaluation tasks with the demonstrations in another
     order, so comparing tasks as they are stored finds nothing.
     """
-    ids = {task.id for task in training}
-    holders: dict[str, str] = {}
-    for task in training:
-        for pair in task.pairs:
-            holders.setdefault(pair.key(), task.id)
-    sets = {frozenset(pair.key() for pair in task.pairs): task.id for task in training}
+    holders: dict[str, set[str]] = {}
+    keys_of = {task.id: frozenset(pair.key() for pair in task.pairs) for task in training}
+    for name, keys in keys_of.items():
+        for key in keys:
+            holders.setdefault(key, set()).add(name)
     leaks = []
     for task in evaluation:
-        keys = frozenset(pair.key() for pair in task.pairs)
-        held = [holders[pair.key()] for pair in task.test if pair.key() in holders]
-        if task.id in ids:
-            leaks.append(Leak(task.id, task.id, "the same id"))
-        elif keys in sets:
-            leaks.append(Leak(sets[keys], task.id, "the same pairs"))
-        elif held:
-            leaks.append(Leak(held[0], task.id, "a test pair"))
+        own = frozenset(pair.key() for pair in task.pairs)
+        suspects = set().union(*(holders.get(key, set()) for key in own))
+        if task.id in keys_of:
+            suspects.add(task.id)
+        for name in sorted(suspects):
+            if name == task.id:
+                leaks.append(Leak(name, task.id, "the same id"))
+            elif keys_of[name] == own:
+                leaks.append(Leak(name, task.id, "the same pairs"))
+            elif any(pair.key() in keys_of[name] for pair in task.test):
+                leaks.append(Leak(name, task.id, "a test pair"))
     return leaks
