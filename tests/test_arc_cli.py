@@ -138,6 +138,18 @@ def manifest_of(run_cli: RunCli, folder: Path, *settings: str) -> dict[str, Any]
     return json.loads((cells(folder)["copy"].folder / "manifest.json").read_text())
 
 
+def test_blank_ids_change_the_answers_and_not_the_training(tmp_path: Path, run_cli: RunCli) -> None:
+    words = ["run", "--task", "arc-agi-1", "--models", "transformer", "--seeds", "0", "--limit", "4"]
+    weights = []
+    for ids in ("own", "blank", "shuffled"):
+        folder = tmp_path / ids
+        settings = ("--set", "steps=12", "--set", f"puzzle_ids={ids}", "--output", folder)
+        ended = run_cli(*words, *settings)
+        assert ended.code == 0, ended.err
+        weights.append((cells(folder)["transformer"].folder / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] == weights[2]
+
+
 def test_other_protocols_are_labelled_and_kept_apart(tmp_path: Path, run_cli: RunCli) -> None:
     usual = manifest_of(run_cli, tmp_path / "usual")
     assert usual["identity"]["votes"] == 3  # --limit holds for votes too
