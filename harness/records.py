@@ -65,6 +65,7 @@ class CellIdentity(_Frozen):
     budget: Budget
     votes: int | None = Field(None, description="most answers to a test item; None for a single one")
     puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
+    margin: float | None = Field(None, gt=0, description="differences that do not matter, declared; 0 to 1")
     data: DataRecord
     seed: int
     device: str

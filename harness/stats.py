@@ -294,13 +294,87 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
         return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
     if clusters < 2:
         return _without_test(delta, Kind.UNTESTED, seeds, "one cluster; how items vary cannot be seen")
-    v_a, v_b = _seed_variance(a_SC), _seed_variance(b_SC)
-    v_items = _item_variance(a_SC.mean(axis=0) - b_SC.mean(axis=0))
-    V = _Variance(v_a + v_b, v_items, _residual_variance(a_SC) + _residual_variance(b_SC)).total
-    if V == 0.0:
+    parts = parts_of(a_SC, b_SC)
+    assert parts is not None  # there are two seeds and two clusters
+    if parts.total == 0.0:
         return _without_test(delta, Kind.DEGENERATE, seeds, _what_was_seen(a_SC, b_SC))
-    parts = [(v_a, len(a_SC) - 1), (v_b, len(b_SC) - 1), (v_items, clusters - 1)]
-    return _t_test(delta, V**0.5, _satterthwaite(V, parts, seeds - 1), seeds)
+    return _t_test(delta, parts.total**0.5, parts.df, seeds)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the variance of a difference is computed from.
+
+    Attributes:
+        seeds_a, seeds_b: v_A and v_B, variance through the seeds of each model.
+        items: v_I, variance through the clusters.
+        residual_a, residual_b: r_A and r_B, the seed × cluster interactions, which the others hold twice.
+        count_a, count_b: S of each model; clusters: C.
+    """
+
+    seeds_a: float
+    seeds_b: float
+    items: float
+    residual_a: float
+    residual_b: float
+    count_a: int
+    count_b: int
+    clusters: int
+
+    @property
+    def residual(self) -> float:
+        """r_A + r_B."""
+        return self.residual_a + self.residual_b
+
+    @property
+    def total(self) -> float:
+        """V, the variance of the difference."""
+        return _Variance(self.seeds_a + self.seeds_b, self.items, self.residual).total
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom that go with ``total``, which must not be 0."""
+        parts = [
+            (self.seeds_a, self.count_a - 1),
+            (self.seeds_b, self.count_b - 1),
+            (self.items, self.clusters - 1),
+        ]
+        return _satterthwaite(self.total, parts, min(self.count_a, self.count_b) - 1)
+
+    def with_seeds(self, count: int) -> Parts:
+        """What would be expected with ``count`` seeds of each model, other things being equal."""
+        of_a, of_b = self.count_a / count, self.count_b / count
+        residual_a, residual_b = self.residual_a * of_a, self.residual_b * of_b
+        return Parts(
+            self.seeds_a * of_a,
+            self.seeds_b * of_b,
+            max(self.items - self.residual, 0.0) + residual_a + residual_b,
+            residual_a,
+            residual_b,
+            count,
+            count,
+            self.clusters,
+        )
+
+
+def parts_of(a: ArrayLike, b: ArrayLike) -> Parts | None:
+    """The parts of the variance of a difference of (S_A, C) and (S_B, C) cluster means.
+
+    None under two seeds of either model or two clusters, where there is nothing to estimate from.
+    """
+    a_SC, b_SC = _matrix(a), _matrix(b)
+    if min(len(a_SC), len(b_SC), a_SC.shape[1]) < 2:
+        return None
+    return Parts(
+        _seed_variance(a_SC),
+        _seed_variance(b_SC),
+        _item_variance(a_SC.mean(axis=0) - b_SC.mean(axis=0)),
+        _residual_variance(a_SC),
+        _residual_variance(b_SC),
+        len(a_SC),
+        len(b_SC),
+        a_SC.shape[1],
+    )
 
 
 def _t_test(delta: float, se: float, df: float, seeds: int) -> Difference:

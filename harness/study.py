@@ -20,7 +20,7 @@ from .specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Progress, S
 from .variants import ResolvedModel, parse_variant, resolve_model
 
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
-STUDY_KEYS = ("task_seed", "threads", "deterministic")
+STUDY_KEYS = ("task_seed", "threads", "deterministic", "margin")
 EVALUATION_KEYS = ("votes", "puzzle_ids")
 
 
@@ -136,6 +136,19 @@ def whole_number(key: str, text: str, least: int = 1) -> int:
     if value < least:
         raise UsageError(f"--set {key}={text}: must be at least {least}")
     return value
+
+
+def _margin(text: str | None) -> float | None:
+    """``--set margin=2``, in percentage points, as a share."""
+    if text is None:
+        return None
+    try:
+        margin = float(text)
+    except ValueError:
+        raise UsageError(f"--set margin={text}: not a number of percentage points") from None
+    if not 0 < margin < 100:
+        raise UsageError(f"--set margin={text}: must be above 0 and below 100 percentage points")
+    return margin / 100
 
 
 def _truth(key: str, text: str) -> bool:
@@ -378,6 +391,7 @@ def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
         budget=common.budget,
         votes=common.evaluation.votes,
         puzzle_ids=common.evaluation.puzzle_ids,
+        margin=_margin(settings.get("margin")),
         data=common.data,
         seed=seed,
         device=device,
@@ -405,6 +419,7 @@ def identity_hash(identity: CellIdentity) -> str:
     content["data"].pop("notes")
     content["data"].pop("summary")
     content["data"].pop("cluster")
+    content.pop("margin")
     for key, usual in (("votes", None), ("puzzle_ids", PuzzleIds.OWN)):  # newer than the first results
         if content[key] == usual:
             content.pop(key)

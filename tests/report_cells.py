@@ -14,7 +14,7 @@ import pytest
 from test_store import IDENTITY, manifest
 from trm_bench.harness.host import OWN_DISTRIBUTION, Host, find_entry_points
 from trm_bench.harness.records import CellIdentity, Record, Status
-from trm_bench.harness.report.build import Requested, write_requests
+from trm_bench.harness.report.read import Requested, write_requests
 from trm_bench.harness.report.table import Pair, Report, Row, Table
 from trm_bench.harness.store import Cell
 

@@ -38,7 +38,8 @@ from test_store import IDENTITY
 from trm_bench.harness.budget import Budget, Ledger, Match
 from trm_bench.harness.errors import NothingToReport
 from trm_bench.harness.records import CellIdentity, Status
-from trm_bench.harness.report.build import REQUESTS, build_report
+from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.read import REQUESTS
 from trm_bench.harness.stats import (
     SINGLE_RUN,
     Kind,
@@ -476,7 +477,7 @@ def test_where_everything_is_solved_no_p_is_printed_and_no_certainty_claimed(tmp
         assert summary.low < 0.95
     text = render(report)
     assert re.search(
-        r"hrm – trm-mlp +\+0\.0 +– +– +– +untested +– +both models solved every item in every seed", text
+        r"hrm – trm-mlp +\+0\.0 +– +– +– +untested +– +– +both models solved every item in every seed", text
     )
     assert not re.search(r"100\.0 – 100\.0", text)
 

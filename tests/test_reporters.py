@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,7 @@ from trm_bench.harness.budget import Ledger
 from trm_bench.harness.records import Status
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import Report
+from trm_bench.harness.stats import Verdict
 from trm_bench.plugins.reporters.tables import count, p_value, percent
 
 # --- words beneath a table -----------------------------------------------------------------------
@@ -206,7 +211,10 @@ def golden(name: str, content: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("reporter", "name"), [("text", "report.txt"), ("markdown", "report.md")])
+@pytest.mark.parametrize(
+    ("reporter", "name"),
+    [("text", "report.txt"), ("markdown", "report.md"), ("latex", "report.tex"), ("csv", "report.csv")],
+)
 def test_a_report_reads_as_in_the_golden_file(reporter: str, name: str, golden_report: Report) -> None:
     content = "\n".join(line.rstrip() for line in render(golden_report, reporter).splitlines()) + "\n"
     assert content == golden(name, content)
@@ -248,3 +256,91 @@ def test_a_report_without_problems_or_commands_is_only_its_tables(golden_report:
     text = render(replace(golden_report, problems=(), commands=()))
     assert "Not read" not in text
     assert "Reproduce" not in text
+
+
+# --- CSV and LaTeX -------------------------------------------------------------------------------
+
+
+def test_csv_holds_every_mean_and_every_seed_in_full(golden_report: Report) -> None:
+    lines = list(csv.DictReader(io.StringIO(render(golden_report, "csv"))))
+    for table in golden_report.tables:
+        for row in table.rows:
+            own = {
+                line["metric"]: line
+                for line in lines
+                if (line["task"], line["model"]) == (table.task, row.label)
+            }
+            assert set(own) == ({table.primary, *table.evaluators} if row.means else {table.primary})
+            primary = own[table.primary]
+            if row.summary is None:
+                assert primary["mean"] == ""
+                continue
+            assert float(primary["mean"]) == pytest.approx(row.summary.mean)
+            assert [float(score) for score in primary["each_seed"].split()] == pytest.approx(
+                [seed.score for seed in row.seeds if seed.score is not None]
+            )
+            for name in set(own) - {table.primary}:
+                assert float(own[name]["mean"]) == pytest.approx(row.means[name])
+            assert own[table.primary]["citable"] == str(row.complete and not row.not_citable_because)
+
+
+def test_latex_escapes_what_latex_would_trip_over() -> None:
+    from trm_bench.plugins.reporters.as_latex import escape
+
+    assert escape(r"50 % & a_b #1 $x^2 {y} ~ \n <z>") == (
+        r"50 \% \& a\_b \#1 \$x\textasciicircum{}2 \{y\} \textasciitilde{} \textbackslash{}n $<$z$>$"
+    )
+
+
+def test_latex_is_plain_and_balanced(golden_report: Report) -> None:
+    text = render(golden_report, "latex")
+    assert text.isascii()
+    for kind in ("table", "tabular", "itemize"):
+        assert text.count(f"\\begin{{{kind}}}") == text.count(f"\\end{{{kind}}}") > 0
+    bare = re.sub(r"\\[{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+    assert text.count("\\toprule") == text.count("\\midrule") == text.count("\\bottomrule")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+def test_latex_compiles_in_a_plain_article(golden_report: Report, tmp_path: Path) -> None:
+    packages = r"\usepackage[utf8]{inputenc}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+    body = render(golden_report, "latex")
+    document = f"\\documentclass{{article}}{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+    (tmp_path / "report.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+# --- what stands beside the tables ---------------------------------------------------------------
+
+
+def test_the_family_is_stated_and_counts_what_was_tested(golden_report: Report) -> None:
+    tested = sum(pair.holm_p is not None for table in golden_report.tables for pair in table.pairs)
+    assert f"adjusted over all {tested} tests" in golden_report.family
+    assert golden_report.family in render(golden_report)
+    untested = replace(golden_report, tables=golden_report.tables[1:])  # single runs
+    assert untested.family == ""
+
+
+def test_an_undecided_pair_gets_advice(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    (table,) = build_report([tmp_path]).tables
+    undecided = [pair for pair in table.pairs if pair.verdict is Verdict.UNDECIDED]
+    assert undecided
+    for pair in undecided:
+        assert any(note.startswith(f"{pair.a} – {pair.b}: twice the seeds") for note in table.notes)
+    assert not any(note.startswith("trm-mlp – hrm: twice the seeds") for note in table.notes)
+
+
+def test_three_tasks_have_an_overall_table_and_two_have_none(tmp_path: Path) -> None:
+    for task in ("a", "b", "c"):
+        three_models(tmp_path / task, change=other(task=task))
+    report = build_report([tmp_path / task for task in "abc"])
+    assert [one.model for one in report.overall] == ["trm-mlp", "hrm", "plain"]
+    assert report.overall[0].mean_rank == 1
+    text = render(report)
+    assert "Over all tasks (descriptive, no test)" in text
+    assert "descriptive only: 9 runs" in text
+    assert build_report([tmp_path / task for task in "ab"]).overall == ()

@@ -223,7 +223,7 @@ def _remember(folder: Path, study: Study) -> None:
     A cell of the same model and seed that was asked for earlier is replaced: it belongs to an
     older recipe or version.
     """
-    from ..report.build import Requested, read_requests, write_requests
+    from ..report.read import Requested, read_requests, write_requests
 
     new = [
         Requested(cell=cell.name, model=cell.identity.model, asked=cell.asked, seed=cell.identity.seed)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..across import Overall
 from ..budget import Budget, Ledger
+from ..design import VarianceShares
 from ..embedding_rows import PuzzleIds
 from ..stats import CellSummary, Difference, McNemar, Verdict
 
@@ -98,6 +100,7 @@ class Pair:
         holm_p: adjusted over every pair of every table of the report.
         verdict: in the words of `stats.Verdict`.
         detectable: smallest difference seen with 80 % power, 0 to 1; None without a test.
+        shares: what the variance of the difference consists of; None without a test.
         note: what must be said beside it.
     """
 
@@ -108,6 +111,7 @@ class Pair:
     holm_p: float | None
     verdict: Verdict
     detectable: float | None
+    shares: VarianceShares | None
     note: str
 
 
@@ -164,8 +168,22 @@ class Report:
         tables: one for each budget, data set and task.
         problems: files that could not be read, and why.
         commands: what was typed to make the cells.
+        overall: each model over all tasks, where there are three or more; describes, and tests nothing.
     """
 
     tables: tuple[Table, ...]
     problems: tuple[str, ...]
     commands: tuple[str, ...]
+    overall: tuple[Overall, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """Which tests were adjusted together; empty where nothing was tested."""
+        tested = sum(pair.holm_p is not None for table in self.tables for pair in table.pairs)
+        if not tested:
+            return ""
+        tests = "the one test" if tested == 1 else f"all {tested} tests"
+        return (
+            f"Holm's p is adjusted over {tests} of this report: every pair of models on every table's "
+            "primary metric. Other metrics are unadjusted and exploratory."
+        )

@@ -1,4 +1,4 @@
-"""The built-in reporters: text for a terminal, Markdown for a paper's repository, JSON for a program."""
+"""The built-in reporters: text, Markdown, LaTeX for a paper, CSV and JSON for a program."""
 
 from __future__ import annotations
 
@@ -30,11 +30,25 @@ def _json(report: Report) -> str:
     return render(report)
 
 
+def _csv(report: Report) -> str:
+    from .as_csv import render
+
+    return render(report)
+
+
+def _latex(report: Report) -> str:
+    from .as_latex import render
+
+    return render(report)
+
+
 @hookimpl
 def trm_bench_register_reporters() -> Iterable[ReporterSpec]:
-    """Text, Markdown and JSON."""
+    """Text, Markdown, LaTeX, CSV and JSON."""
     return [
         ReporterSpec("text", "tables for a terminal", render=_text),
         ReporterSpec("markdown", "tables in GitHub's Markdown", render=_markdown),
+        ReporterSpec("latex", "booktabs tables for an article", render=_latex),
+        ReporterSpec("csv", "one line for each model and metric", render=_csv),
         ReporterSpec("json", "every number of the report", render=_json),
     ]

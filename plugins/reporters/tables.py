@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from ...harness.across import Overall
+from ...harness.design import VarianceShares
 from ...harness.report.table import Pair, Report, Row, Table
 from ...harness.stats import Kind
 
@@ -15,6 +17,10 @@ NONE = "–"
 def render(report: Report, style: str) -> str:
     """All tables in one of `tabulate`'s formats (``simple`` or ``github``)."""
     parts = [_table(table, style) for table in report.tables]
+    if report.overall:
+        parts += ["Over all tasks (descriptive, no test)", _overall(report.overall, style)]
+    if report.family:
+        parts.append(report.family)
     if report.problems:
         parts.append("Not read:\n\n" + "\n".join(f"- {problem}" for problem in report.problems))
     if report.commands:
@@ -121,7 +127,7 @@ def _steps(row: Row) -> list[str]:
 
 
 def _pairs(pairs: Sequence[Pair], style: str) -> str:
-    headers = ["A – B", "Δ", "95 % interval", "p", "Holm p", "verdict", "detectable", "note"]
+    headers = ["A – B", "Δ", "95 % interval", "p", "Holm p", "verdict", "detectable", VARIANCE, "note"]
     return _grid([_pair_row(pair) for pair in pairs], headers, style)
 
 
@@ -143,8 +149,26 @@ def _pair_row(pair: Pair) -> list[str]:
         p_value(pair.holm_p),
         pair.verdict.value,
         percent(pair.detectable) if difference.kind is Kind.CROSSED else NONE,
+        NONE if pair.shares is None else _shares(pair.shares),
         note,
     ]
+
+
+VARIANCE = "seeds/items/rest %"
+"""What the variance of a difference consists of."""
+
+
+def _shares(shares: VarianceShares) -> str:
+    return "/".join(f"{100 * share:.0f}" for share in (shares.seeds, shares.items, shares.residual))
+
+
+def _overall(overall: Sequence[Overall], style: str) -> str:
+    headers = ["model", "mean rank", "interquartile mean %", "runs", "note"]
+    rows = [
+        [one.model, f"{one.mean_rank:.2f}", percent(one.interquartile_mean), str(one.runs), one.note]
+        for one in overall
+    ]
+    return _grid(rows, headers, style)
 
 
 def _costs_heading(table: Table) -> str:

@@ -1,0 +1,66 @@
+"""``trm-bench cite``: BibTeX of the harness, and of the task and the models of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UsageError
+from ..host import Host, Registry, host
+from ..records import PartRecord
+
+
+@click.command("cite")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
+def command(folders: tuple[Path, ...]) -> None:
+    """Print BibTeX entries: the harness, and what the tables of the output folders DIR stand on.
+
+    Example:
+        trm-bench cite results/maze-hard-mini
+    """
+    click.echo("\n\n".join([harness_entry(), *_entries(host(), folders)]))
+
+
+def harness_entry() -> str:
+    """The harness itself, in the version that is running."""
+    from ... import __version__
+
+    return "\n".join(
+        [
+            "@software{trm_bench,",
+            "  title   = {{trm-bench}: a benchmark harness for recursive reasoners},",
+            "  author  = {{The trm-bench authors}},",
+            f"  version = {{{__version__}}},",
+            "  year    = {2026}",
+            "}",
+        ]
+    )
+
+
+def _entries(plugins: Host, folders: Sequence[Path]) -> Iterable[str]:
+    """Every citation of the tasks and models in some folders, each once, tasks first."""
+    named = [(part.kind, f"{part.distribution}:{part.name}") for part in _parts(folders)]
+    registries: dict[str, Registry[Any]] = {"task": plugins.tasks, "model": plugins.models}
+    found: dict[str, None] = {}
+    for kind, registry in registries.items():
+        for name in dict.fromkeys(name for of, name in named if of == kind):
+            try:
+                citation = registry.get(name).spec.citation
+            except UsageError:
+                click.echo(f"{kind} {name}: its plugin is not installed; ask its authors", err=True)
+                continue
+            if citation:
+                found[citation.strip()] = None
+            else:
+                click.echo(f"{kind} {name}: names no citation", err=True)
+    return found
+
+
+def _parts(folders: Sequence[Path]) -> Iterable[PartRecord]:
+    from ..report.read import read_manifests
+
+    for manifest in read_manifests(folders):
+        yield from manifest.identity.parts

@@ -1,0 +1,44 @@
+"""``trm-bench compare``: two models or two result folders, in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ..errors import UsageError
+
+
+@click.command("compare")
+@click.argument("a")
+@click.argument("b")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON, scores 0 to 1.")
+def command(a: str, b: str, folders: tuple[Path, ...], as_json: bool) -> None:
+    """Say what is known of A against B.
+
+    A and B are models of the output folders DIR, or two output folders. Examples:
+
+        trm-bench compare trm hrm results/maze-hard-mini
+
+        trm-bench compare results/with results/without
+    """
+    from ..report.compare import compare_folders, compare_models
+    from ..report.words import sentences
+
+    problems: list[str] = []
+    if folders:
+        found = compare_models(a, b, folders, problems)
+    elif Path(a).is_dir() and Path(b).is_dir():
+        found = compare_folders(Path(a), Path(b), problems)
+    else:
+        raise UsageError(f"compare {a} {b}: name the output folders to look in, or two folders to compare")
+    for problem in problems:
+        click.echo(f"not read: {problem}", err=True)
+    if as_json:
+        content = [{**asdict(one), "sentences": sentences(one)} for one in found]
+        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        return
+    click.echo("\n\n".join("\n".join(sentences(one)) for one in found))

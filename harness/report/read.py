@@ -1,0 +1,191 @@
+"""Result folders read back: manifests, samples as columns, and what was asked for and is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from ..records import Manifest, Status
+from ..stats import Floats
+from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
+
+REQUESTS = "requests.json"
+
+
+class Requested(BaseModel):
+    """A cell that a run into a folder asked for; its report must account for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: str
+    model: str
+    asked: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The records of one cell, column by column.
+
+    Attributes:
+        items: (I,) names.
+        clusters: (I,) names.
+        scores: (I,) by evaluator.
+        extras: (I,) by key; NaN where an item has none of that key.
+    """
+
+    items: NDArray[np.str_]
+    clusters: NDArray[np.str_]
+    scores: Mapping[str, Floats]
+    extras: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell as found on disk; ``samples`` is None where it is not done."""
+
+    cell: str
+    manifest: Manifest
+    order: int
+    samples: Samples | None
+    status: str
+    reason: str
+
+
+def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
+    """The cells of some output folders (or cell folders); what cannot be read is added to ``problems``."""
+    runs: list[Run] = []
+    for folder in folders:
+        runs += _without_repeats(_read_folder(folder, problems), runs, folder, problems)
+    return runs
+
+
+def read_manifests(folders: Sequence[Path]) -> Iterator[Manifest]:
+    """The manifests of every readable cell; samples are not looked at."""
+    for folder in folders:
+        for cell in [Cell(folder)] if (folder / MANIFEST).exists() else Output(folder).cells():
+            try:
+                yield cell.manifest()
+            except DamagedResult:
+                continue
+
+
+def _read_folder(folder: Path, problems: list[str]) -> list[Run]:
+    if (folder / MANIFEST).exists():
+        requested, cells = [], [Cell(folder)]
+    else:
+        requested, cells = _requests_or_problem(folder, problems), Output(folder).cells()
+    order = {one.cell: place for place, one in enumerate(requested)}
+    # A cell that nobody asks for any more is of an earlier version of a recipe or of the code.
+    cells = [cell for cell in cells if not requested or cell.name in order]
+    runs: list[Run] = []
+    for cell in cells:
+        try:
+            runs.append(_read_cell(cell, order.get(cell.name, len(runs)), problems))
+        except DamagedResult as error:
+            problems.append(str(error))
+    found = {run.cell for run in runs}
+    absent = [one for one in requested if one.cell not in found]
+    runs += [run for one in absent for run in _absent(one, order[one.cell], folder, runs, problems)]
+    return runs
+
+
+def _requests_or_problem(folder: Path, problems: list[str]) -> list[Requested]:
+    try:
+        return read_requests(folder)
+    except DamagedResult as error:
+        problems.append(f"{error}; every cell in the folder is reported")
+        return []
+
+
+def _read_cell(cell: Cell, order: int, problems: list[str]) -> Run:
+    manifest = cell.manifest()
+    if manifest.status is not Status.DONE:
+        return Run(cell.name, manifest, order, None, manifest.status.value, manifest.error or "")
+    try:
+        return Run(cell.name, manifest, order, _columns(cell), "done", "")
+    except DamagedResult as error:
+        problems.append(str(error))
+        return Run(cell.name, manifest, order, None, "damaged", str(error))
+
+
+def _absent(one: Requested, order: int, folder: Path, runs: Sequence[Run], problems: list[str]) -> list[Run]:
+    """Stand-in for a requested cell without a readable manifest, so that its row is incomplete.
+
+    What it has in common with the folder's other cells is taken from one of them, of the same
+    model if there is one.
+    """
+    path = folder / one.cell
+    status, reason = (
+        ("damaged", "manifest.json cannot be read") if path.is_dir() else ("missing", "no such folder")
+    )
+    if status == "missing":
+        problems.append(f"{path}: requested, but there is no such cell")
+    siblings = sorted(runs, key=lambda run: run.manifest.identity.model != one.model)
+    if not siblings:
+        return []
+    like = siblings[0].manifest
+    identity = like.identity.model_copy(update={"model": one.model, "seed": one.seed})
+    manifest = like.model_copy(update={"identity": identity, "asked": one.asked, "cell": one.cell})
+    return [Run(one.cell, manifest, order, None, status, reason)]
+
+
+def _without_repeats(
+    found: Sequence[Run], known: Sequence[Run], folder: Path, problems: list[str]
+) -> list[Run]:
+    """A run that was read from another folder already must not count as a second seed."""
+    identities = {repr(run.manifest.identity) for run in known}
+    repeated = [run for run in found if repr(run.manifest.identity) in identities]
+    problems += [
+        f"{folder / run.cell}: the same cell was read from another folder; left out" for run in repeated
+    ]
+    return [run for run in found if run not in repeated]
+
+
+def read_requests(folder: Path) -> list[Requested]:
+    """The cells that the runs into a folder asked for, in their order; empty without the file.
+
+    Raises:
+        DamagedResult: the file is there and cannot be read.
+    """
+    path = folder / REQUESTS
+    if not path.exists():
+        return []
+    try:
+        return TypeAdapter(list[Requested]).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise DamagedResult(
+            f"{path}: cannot be read ({first}); delete it, finished cells are kept"
+        ) from error
+
+
+def write_requests(folder: Path, requested: Sequence[Requested]) -> None:
+    """Replace `requests.json`."""
+    write_atomically(folder / REQUESTS, TypeAdapter(list[Requested]).dump_json(list(requested), indent=1))
+
+
+def _columns(cell: Cell) -> Samples:
+    """Samples of a cell as arrays.
+
+    Raises:
+        DamagedResult: see `Cell.records`.
+    """
+    records = cell.records()
+    nan = float("nan")
+
+    def column(group: str, key: str) -> Floats:
+        return np.array([record[group].get(key, nan) for record in records], np.float64)
+
+    keys = dict.fromkeys(key for record in records for key in record["extras"])
+    return Samples(
+        np.array([record["item"] for record in records]),
+        np.array([record["cluster"] for record in records]),
+        {name: column("scores", name) for name in records[0]["scores"]},
+        {key: column("extras", key) for key in keys},
+    )

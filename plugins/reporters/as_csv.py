@@ -1,0 +1,73 @@
+"""The report as CSV: one line for each table and model, for a spreadsheet or a data frame; scores 0 to 1."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from ...harness.report.table import Report, Row, Table
+
+COLUMNS = (
+    "task", "scale", "source", "train", "test", "match", "amount", "batch_size", "augmentations", "votes",
+    "model", "metric", "mean", "low", "high", "seed_sd", "seeds", "items", "clusters", "each_seed",
+    "complete", "citable", "trunk_parameters", "outer_parameters", "embedding_parameters", "training_flops",
+    "training_seconds", "optimiser_steps", "draws", "distinct_variants", "inference_steps",
+    "inference_flops_per_puzzle", "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes",
+)  # fmt: skip
+
+
+def render(report: Report) -> str:
+    """All tables under one header; the primary metric has its interval, the others their means."""
+    lines = [line for table in report.tables for row in table.rows for line in _lines(table, row)]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(lines)
+    return buffer.getvalue().rstrip("\n")
+
+
+def _digits(value: float) -> str:
+    """Nine digits: more than any score has, and the same on every processor."""
+    return f"{value:.9g}"
+
+
+def _lines(table: Table, row: Row) -> list[dict[str, object]]:
+    """The primary metric's line, and one for every other metric."""
+    budget, summary = table.budget, row.summary
+    common: dict[str, object] = {
+        "task": table.task,
+        "scale": table.scale,
+        "source": table.source,
+        "train": table.train,
+        "test": table.test,
+        "match": budget.match.value,
+        "amount": f"{budget.amount:g}",
+        "batch_size": budget.batch_size,
+        "augmentations": budget.augmentations,
+        "votes": table.votes or 1,
+        "model": row.label,
+        "complete": row.complete,
+        "citable": row.complete and not row.not_citable_because,
+    }
+    if row.ledger is not None:
+        ledger = row.ledger.model_dump(exclude={"variants_of"})
+        common |= {name: ledger[name] for name in COLUMNS if name in ledger}
+    primary = {**common, "metric": table.primary}
+    if summary is not None:
+        scores = [_digits(seed.score) for seed in row.seeds if seed.score is not None]
+        primary |= {
+            "mean": _digits(summary.mean),
+            "low": _digits(summary.low),
+            "high": _digits(summary.high),
+            "seed_sd": "" if summary.seed_sd is None else _digits(summary.seed_sd),
+            "seeds": summary.seeds,
+            "items": summary.items,
+            "clusters": summary.clusters,
+            "each_seed": " ".join(scores),
+        }
+    others = [
+        {**common, "metric": name, "mean": _digits(row.means[name])}
+        for name in table.evaluators
+        if name != table.primary and name in row.means
+    ]
+    return [primary, *others]
