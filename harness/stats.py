@@ -64,12 +64,20 @@ class ItemScores:
         items: (I,) unique item names.
         clusters: (I,) cluster names.
         scores: (S, I), each 0 to 1.
+        codes: (I,) the cluster names as numbers, where they are known: sorting names takes long.
+        distinct: whether the item names are known to be unique.
     """
 
     name: str
     items: NDArray[np.str_]
     clusters: NDArray[np.str_]
     scores: Floats
+    codes: NDArray[np.int64] | None = None
+    distinct: bool = False
+
+    def means(self) -> Floats:
+        """(S, C), see `cluster_means`."""
+        return cluster_means(self.scores, self.clusters if self.codes is None else self.codes)
 
     def __post_init__(self) -> None:
         count = len(self.items)
@@ -159,11 +167,15 @@ def align(a: ItemScores, b: ItemScores) -> tuple[ItemScores, ItemScores]:
     Raises:
         TrmBenchError: an item is there twice, is missing on one side, or changes its cluster.
     """
+    if a.items is b.items and a.clusters is b.clusters and a.distinct:
+        return a, b
     index_a, index_b = _index(a), _index(b)
     if index_a.keys() != index_b.keys():
         raise TrmBenchError(_mismatch(a, b, index_a, index_b))
     rows = np.fromiter((index_b[item] for item in index_a), np.int64, len(index_a))
-    ordered = replace(b, items=b.items[rows], clusters=b.clusters[rows], scores=b.scores[:, rows])
+    ordered = replace(
+        b, items=b.items[rows], clusters=b.clusters[rows], scores=b.scores[:, rows], codes=None, distinct=True
+    )
     moved = np.flatnonzero(a.clusters != ordered.clusters)
     if len(moved):
         at = moved[0]
@@ -205,8 +217,8 @@ def _mismatch(a: ItemScores, b: ItemScores, index_a: dict[str, int], index_b: di
     return "; ".join(parts) + ": compare runs on the same test set"
 
 
-def cluster_means(scores: ArrayLike, clusters: NDArray[np.str_]) -> Floats:
-    """Average scores (S, I) within each cluster: (S, C), in the sorted order of cluster names.
+def cluster_means(scores: ArrayLike, clusters: NDArray[np.str_] | NDArray[np.int64]) -> Floats:
+    """Average scores (S, I) within each cluster: (S, C), in the sorted order of clusters.
 
     Every cluster weighs the same afterwards, whatever its size.
 

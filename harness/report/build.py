@@ -158,9 +158,11 @@ def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
     found = [
         ItemScores(
             run.cell,
-            run.samples.items,
-            run.samples.clusters,
+            run.samples.names.items,
+            run.samples.names.clusters,
             run.samples.scores[metric][None],
+            run.samples.names.codes,
+            run.samples.names.distinct,
         )
         for run in runs
         if run.samples is not None
@@ -171,7 +173,7 @@ def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
 def _row(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[str]) -> Row:
     manifest = runs[0].manifest
     done = [run for run in runs if run.samples is not None]
-    means = None if scores is None else cluster_means(scores.scores, scores.clusters)
+    means = None if scores is None else scores.means()
     values = iter([] if means is None else means.mean(axis=1).tolist())
     seeds = [
         SeedResult(
@@ -207,7 +209,7 @@ def _row(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[st
 def _mean_over_clusters(runs: Sequence[Run], column: Callable[[Samples], Floats]) -> float:
     """The mean over runs of the mean over clusters, as that of the primary metric is taken."""
     done = [run.samples for run in runs if run.samples is not None]
-    return float(np.mean([cluster_means([column(one)], one.clusters).mean() for one in done]))
+    return float(np.mean([cluster_means(column(one)[None], one.names.codes).mean() for one in done]))
 
 
 def _means(runs: Sequence[Run], evaluators: Sequence[str]) -> dict[str, float]:
@@ -222,9 +224,9 @@ def _means(runs: Sequence[Run], evaluators: Sequence[str]) -> dict[str, float]:
 
 def _other_means(scores: ItemScores | None) -> OtherMeans | None:
     """The primary metric averaged in two more ways; None where every item is a cluster of its own."""
-    if scores is None or len(np.unique(scores.clusters)) == len(scores.items):
+    if scores is None or scores.means().shape[1] == len(scores.items):
         return None
-    whole = cluster_means(scores.scores, scores.clusters) == 1
+    whole = scores.means() == 1
     return OtherMeans(float(scores.scores.mean()), float(whole.mean()))
 
 
@@ -269,8 +271,8 @@ def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
 
 def _pair(a: Row, b: Row, first: ItemScores, second: ItemScores) -> Pair:
     first, second = align(first, second)
-    a_SC = cluster_means(first.scores, first.clusters)
-    b_SC = cluster_means(second.scores, second.clusters)
+    a_SC = first.means()
+    b_SC = second.means()
     difference = crossed_test(a_SC, b_SC)
     single = len(a_SC) == len(b_SC) == 1
     checkpoints: McNemar | None = mcnemar(a_SC[0], b_SC[0]) if single else None

@@ -13,7 +13,6 @@ from ..stats import (
     Kind,
     align,
     cell_interval,
-    cluster_means,
     crossed_test,
     mcnemar,
     minimum_detectable,
@@ -93,7 +92,7 @@ def _of_task(runs: Sequence[Run], task: tuple[str, str]) -> list[Run]:
 def _compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Comparison:
     identity = left[0].manifest.identity
     first, second = align(_scores(a, left), _scores(b, right))
-    a_SC, b_SC = (cluster_means(one.scores, one.clusters) for one in (first, second))
+    a_SC, b_SC = first.means(), second.means()
     difference = crossed_test(a_SC, b_SC)
     if any(run.samples is None for run in (*left, *right)):
         difference = untested(difference, INCOMPLETE)

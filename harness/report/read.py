@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -29,18 +31,39 @@ class Requested(BaseModel):
 
 
 @dataclass(frozen=True)
-class Samples:
-    """The records of one cell, column by column.
+class Names:
+    """Test items and their clusters; the cells of a study share one, so that they are sorted once.
 
     Attributes:
-        items: (I,) names.
-        clusters: (I,) names.
-        scores: (I,) by evaluator.
-        extras: (I,) by key; NaN where an item has none of that key.
+        items: (I,).
+        clusters: (I,).
     """
 
     items: NDArray[np.str_]
     clusters: NDArray[np.str_]
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """(I,) the clusters numbered in the order of their names."""
+        return np.unique(self.clusters, return_inverse=True)[1]
+
+    @cached_property
+    def distinct(self) -> bool:
+        """Whether no item is there twice."""
+        return len(np.unique(self.items)) == len(self.items)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The records of one cell, column by column.
+
+    Attributes:
+        names: of items and clusters.
+        scores: (I,) by evaluator.
+        extras: (I,) by key; NaN where an item has none of that key.
+    """
+
+    names: Names
     scores: Mapping[str, Floats]
     extras: Mapping[str, Floats]
 
@@ -86,7 +109,8 @@ def _read_folder(folder: Path, problems: list[str]) -> list[Run]:
     runs: list[Run] = []
     for cell in cells:
         try:
-            runs.append(_read_cell(cell, order.get(cell.name, len(runs)), problems))
+            like = next((run.samples for run in runs if run.samples is not None), None)
+            runs.append(_read_cell(cell, order.get(cell.name, len(runs)), like, problems))
         except DamagedResult as error:
             problems.append(str(error))
     found = {run.cell for run in runs}
@@ -103,12 +127,12 @@ def _requests_or_problem(folder: Path, problems: list[str]) -> list[Requested]:
         return []
 
 
-def _read_cell(cell: Cell, order: int, problems: list[str]) -> Run:
+def _read_cell(cell: Cell, order: int, like: Samples | None, problems: list[str]) -> Run:
     manifest = cell.manifest()
     if manifest.status is not Status.DONE:
         return Run(cell.name, manifest, order, None, manifest.status.value, manifest.error or "")
     try:
-        return Run(cell.name, manifest, order, _columns(cell), "done", "")
+        return Run(cell.name, manifest, order, _columns(cell, like), "done", "")
     except DamagedResult as error:
         problems.append(str(error))
         return Run(cell.name, manifest, order, None, "damaged", str(error))
@@ -170,22 +194,37 @@ def write_requests(folder: Path, requested: Sequence[Requested]) -> None:
     write_atomically(folder / REQUESTS, TypeAdapter(list[Requested]).dump_json(list(requested), indent=1))
 
 
-def _columns(cell: Cell) -> Samples:
-    """Samples of a cell as arrays.
+class _Line(msgspec.Struct):
+    """One line of `samples.jsonl.gz`, see `records.Record`."""
+
+    item: str
+    cluster: str
+    scores: dict[str, float]
+    extras: dict[str, float] = {}
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def _columns(cell: Cell, like: Samples | None) -> Samples:
+    """Samples of a cell as arrays; names are shared with ``like`` where they are the same.
 
     Raises:
-        DamagedResult: see `Cell.records`.
+        DamagedResult: see `Cell.samples`; or a line is not what it should be.
     """
-    records = cell.records()
+    try:
+        lines = _DECODER.decode_lines(cell.samples())
+    except msgspec.DecodeError as error:
+        raise DamagedResult(f"{cell.folder}: samples cannot be read ({error}); run the cell again") from error
     nan = float("nan")
+    keys = dict.fromkeys(key for line in lines for key in line.extras)
+    scores = {name: np.array([line.scores.get(name, nan) for line in lines]) for name in lines[0].scores}
+    extras = {key: np.array([line.extras.get(key, nan) for line in lines]) for key in keys}
+    names = Names(np.array([line.item for line in lines]), np.array([line.cluster for line in lines]))
+    if like is not None and _same(names, like.names):
+        names = like.names
+    return Samples(names, scores, extras)
 
-    def column(group: str, key: str) -> Floats:
-        return np.array([record[group].get(key, nan) for record in records], np.float64)
 
-    keys = dict.fromkeys(key for record in records for key in record["extras"])
-    return Samples(
-        np.array([record["item"] for record in records]),
-        np.array([record["cluster"] for record in records]),
-        {name: column("scores", name) for name in records[0]["scores"]},
-        {key: column("extras", key) for key in keys},
-    )
+def _same(a: Names, b: Names) -> bool:
+    return np.array_equal(a.items, b.items) and np.array_equal(a.clusters, b.clusters)

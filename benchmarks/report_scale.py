@@ -1,0 +1,98 @@
+"""How long a report over the full official Sudoku-Extreme test set takes, and how much memory.
+
+    python benchmarks/report_scale.py [ITEMS]
+
+Writes four models of five seeds with 422,786 made-up items each into a scratch folder (a few minutes), then
+prints the time and the peak memory of `trm-bench report` on them, run in a process of its own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from trm_bench.harness.budget import Budget, Ledger
+from trm_bench.harness.records import CellIdentity, DataRecord, Manifest, Status
+
+OFFICIAL_ITEMS, SEEDS = 422_786, 5
+MODELS = {"trm-mlp": 0.87, "trm-att": 0.75, "hrm": 0.55, "transformer": 0.01}
+
+
+def write_cell(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
+    """One finished cell as a run would leave it, its samples at the fastest compression."""
+    digest = {split: split for split in ("train", "validation", "test")}
+    counts = {"train": 1000, "validation": 64, "test": len(right)}
+    identity = CellIdentity(
+        task="sudoku-extreme",
+        task_version=1,
+        scale="paper",
+        cells=81,
+        primary="exact",
+        evaluators=["exact", "sudoku-valid", "cells"],
+        model=model,
+        architecture={},
+        training={},
+        budget=Budget(amount=65_104, batch_size=768, augmentations=1000),
+        data=DataRecord(kind="made", summary="made up", fingerprints=digest, counts=counts, task_seed=0),
+        seed=seed,
+        device="cpu",
+        threads=1,
+        deterministic=True,
+        parts=[],
+    )
+    lines = (
+        f'{{"item":"test/sudoku-extreme_test.csv/{row}","cluster":"test/sudoku-extreme_test.csv/{row}",'
+        f'"scores":{{"exact":{score},"sudoku-valid":{score},"cells":{0.9 + score / 10}}},'
+        f'"extras":{{"steps":16.0,"halt_step":{1 + row % 16}.0,"cells.copy":0.31}}}}\n'
+        for row, score in enumerate(right.tolist())
+    )
+    packed = gzip.compress("".join(lines).encode(), compresslevel=1, mtime=0)
+    cell = folder / f"{model}-s{seed}-00000000"
+    cell.mkdir(parents=True)
+    (cell / "samples.jsonl.gz").write_bytes(packed)
+    manifest = Manifest(
+        status=Status.DONE,
+        cell=cell.name,
+        asked=model,
+        identity=identity,
+        ledger=Ledger(inference_steps=16),
+        citable=False,
+        started="2026-01-01T00:00:00+00:00",
+        samples=len(right),
+        samples_sha256=hashlib.sha256(packed).hexdigest(),
+    )
+    (cell / "manifest.json").write_text(manifest.model_dump_json())
+
+
+def main() -> None:
+    """Write the cells, and report on them."""
+    items = int(sys.argv[1]) if len(sys.argv) > 1 else OFFICIAL_ITEMS
+    random = np.random.default_rng(0)
+    difficulty = random.random(items)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "made-up"
+        for model, skill in MODELS.items():
+            for seed in range(SEEDS):
+                right = skill + random.normal(0, 0.1, items) > difficulty
+                write_cell(folder, model, seed, right.astype(float))
+        size = sum(path.stat().st_size for path in folder.rglob("*.gz"))
+        print(f"{len(MODELS)} models × {SEEDS} seeds × {items:,} items, {size / 2**20:.0f} MiB of samples")
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "trm_bench", "report", str(folder), "--format", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    pairs = len(json.loads(done.stdout)["tables"][0]["pairs"])
+    print(f"report with {pairs} pairs: {seconds:.1f} s, peak {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
