@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: bench test lint type format clean
+.PHONY: bench test lint type format results clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ type: $(STAMP)  ## types
 	mkdir -p build/typing/trm_bench
 	ln -sfn $(addprefix $(CURDIR)/,$(PACKAGE)) build/typing/trm_bench/
 	cd build/typing && MYPYPATH=. $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p trm_bench
+
+results: $(STAMP)  ## write results/README.md from the records beside it
+	$(BIN)/python results/generate.py
 
 format: $(STAMP)  ## rewrite what ruff can put right
 	$(BIN)/ruff check --fix .

@@ -106,6 +106,21 @@ class Rescored:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A number from the literature, to stand beside ours as reported; it enters no test.
+
+    Attributes:
+        model: as its authors call it.
+        score: percent as published, or a range of several reports.
+        source: who reported it, in a form that can be cited.
+    """
+
+    model: str
+    score: str
+    source: str
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """A task: its puzzles, its symmetries, and how an answer is scored.
 
@@ -124,6 +139,7 @@ class TaskSpec:
         options: further keys of ``--set`` that the build understands.
         citation: BibTeX of the benchmark.
         licence: of the data.
+        published: numbers of the literature on the primary metric of the full task.
         cluster: what a cluster of test items is called, in the singular.
         exports: further files of a cell by name, e.g. its answers in the form of a competition.
         rescore: scores such a file, whoever wrote it; given the task's own ``--set`` keys. Raises
@@ -143,6 +159,7 @@ class TaskSpec:
     options: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
+    published: tuple[Published, ...] = ()
     cluster: str = "cluster"
     exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
     rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None

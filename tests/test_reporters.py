@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import RunCli
 from report_cells import (
     GOLDEN,
     HRM,
@@ -344,3 +345,29 @@ def test_three_tasks_have_an_overall_table_and_two_have_none(tmp_path: Path) -> 
     assert "Over all tasks (descriptive, no test)" in text
     assert "descriptive only: 9 runs" in text
     assert build_report([tmp_path / task for task in "ab"]).overall == ()
+
+
+def test_published_numbers_stand_beside_ours_and_enter_no_test(tmp_path: Path, run_cli: RunCli) -> None:
+    three_models(tmp_path, change=other(task="maze-hard"))
+    plain, beside = (
+        json.loads(run_cli("report", tmp_path, "--json", *more).out) for more in ((), ("--published",))
+    )
+    (before,), (after,) = plain["tables"], beside["tables"]
+    assert before["pairs"] == after["pairs"]
+    assert before["published"] == []
+    trm = [one for one in after["published"] if one["model"].startswith("TRM-Att")]
+    assert ("85.3", "TRM paper, arXiv 2510.04871") in [(one["score"], one["source"]) for one in trm]
+    for reporter in ("text", "markdown", "latex"):
+        text = run_cli("report", tmp_path, "--format", reporter, "--published").out
+        assert "Reported by others on the full task, in percent; not tested" in text
+        assert "75 to 84" in text
+
+
+@pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1", "arc-agi-2"])
+def test_every_published_number_has_a_source(task: str) -> None:
+    from trm_bench.harness.host import host
+
+    numbers = host().tasks.get(task).spec.published
+    assert len(numbers) >= 5
+    assert all(one.model and one.score and one.source for one in numbers)
+    assert len({(one.model, one.source) for one in numbers}) == len(numbers)

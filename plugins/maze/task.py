@@ -8,6 +8,7 @@ from pathlib import Path
 from ...harness.errors import DataError
 from ...harness.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.specs import BuildRequest, TaskSpec
+from ..published import published
 from ..tabular import find_tables, revision_of
 from .augment import dihedral
 from .scales import SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
@@ -95,4 +96,5 @@ TASK = TaskSpec(
     options=("revision",),
     citation=CITATION,
     licence=LICENCE,
+    published=published(NAME),
 )

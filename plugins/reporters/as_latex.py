@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from ...harness.report.table import Report, Table
-from .tables import NONE, p_value, percent
+from .tables import NONE, PUBLISHED, p_value, percent
 
 SYMBOLS = {
     "Δ": r"$\Delta$",
@@ -60,6 +60,10 @@ def _table(table: Table) -> str:
     parts = [_float(f"{title} Mean over seeds.", scores)]
     if table.pairs:
         parts.append(_float(f"Differences in {table.primary}, percentage points. {title}", _pairs(table)))
+    if table.published:
+        rows = [[one.model, one.score, one.source] for one in table.published]
+        headers = ["model", f"{table.primary} %", "reported by"]
+        parts.append(_float(f"{PUBLISHED}. {table.task}.", _tabular(headers, rows)))
     notes = "\n".join(f"  \\item {escape(note)}" for note in table.notes)
     parts.append(f"{{\\footnotesize\n\\begin{{itemize}}\n{notes}\n\\end{{itemize}}}}")
     return "\n\n".join(parts)

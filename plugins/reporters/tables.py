@@ -40,6 +40,8 @@ def _table(table: Table, style: str) -> str:
     if table.pairs:
         parts += [f"Differences in {table.primary}, percentage points", _pairs(table.pairs, style)]
     parts += [_costs_heading(table), _costs(table, style)]
+    if table.published:
+        parts += [PUBLISHED, _published(table, style)]
     parts.append("\n".join(f"- {note}" for note in table.notes))
     return "\n\n".join(parts)
 
@@ -169,6 +171,14 @@ def _overall(overall: Sequence[Overall], style: str) -> str:
         for one in overall
     ]
     return _grid(rows, headers, style)
+
+
+PUBLISHED = "Reported by others on the full task, in percent; not tested, and not run under the budget above"
+
+
+def _published(table: Table, style: str) -> str:
+    rows = [[one.model, one.score, one.source] for one in table.published]
+    return _grid(rows, ["model", f"{table.primary} %", "reported by"], style)
 
 
 def _costs_heading(table: Table) -> str:

@@ -9,6 +9,7 @@ from ...harness.augment import Augmentation
 from ...harness.hookspecs import hookimpl
 from ...harness.puzzles import TaskData
 from ...harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Scale, TaskSpec
+from ..published import published
 
 CITATION = """@article{wang2025hierarchical,
   title = {Hierarchical Reasoning Model},
@@ -41,6 +42,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             options=("revision",),
             citation=CITATION,
             licence=LICENCE,
+            published=published("sudoku-extreme"),
         )
     ]
 

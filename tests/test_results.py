@@ -1,0 +1,43 @@
+"""The results that are kept: complete, and their page is what their records give."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from trm_bench.harness.records import Status
+from trm_bench.harness.store import Cell
+
+RESULTS = ROOT / "results"
+CELLS = sorted(path.parent for path in RESULTS.glob("*/*/*/manifest.json"))
+
+
+def test_the_page_is_what_the_records_give() -> None:
+    sys.path.insert(0, str(RESULTS))
+    try:
+        import generate
+    finally:
+        sys.path.remove(str(RESULTS))
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == generate.content()
+
+
+@pytest.mark.parametrize("folder", CELLS, ids=lambda path: path.name)
+def test_a_kept_cell_is_whole_and_small(folder: Path) -> None:
+    cell = Cell(folder)
+    manifest = cell.manifest()
+    assert manifest.status is Status.DONE
+    assert manifest.citable, manifest.not_citable_because
+    assert len(cell.records()) == manifest.samples
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+
+
+def test_there_are_five_seeds_of_four_models_on_three_tasks() -> None:
+    identities = [Cell(folder).manifest().identity for folder in CELLS]
+    tasks = {identity.task for identity in identities}
+    assert {"maze-hard", "sudoku-extreme", "arc-agi-1"} <= tasks
+    for task in tasks:
+        trained = [one for one in identities if one.task == task and one.model != "copy"]
+        assert len({one.model for one in trained}) >= 4
+        assert {one.seed for one in trained} >= set(range(5))
