@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write the figures, as SVG and PNG.",
+)
+@click.option(
     "--published", is_flag=True, help="Put the literature's numbers beside ours; they enter no test."
 )
-def command(folders: tuple[Path, ...], reporter: str, as_json: bool, published: bool) -> int:
+def command(
+    folders: tuple[Path, ...], reporter: str, as_json: bool, figures: Path | None, published: bool
+) -> int:
     """Print the table of the finished cells in one or several output folders.
 
     Exit code 1 where a file could not be read or a requested cell is not done; the rest is
@@ -37,6 +45,10 @@ def command(folders: tuple[Path, ...], reporter: str, as_json: bool, published: 
     if published:
         report = with_published(report, plugins)
     plugins.notify("trm_bench_report_ready", report=report)
+    if figures is not None:
+        from ..report.figures import save
+
+        click.echo(f"{len(save(report, figures))} files of figures in {figures}", err=True)
     click.echo(spec.render(report))
     for problem in report.problems:
         click.echo(f"not read: {problem}", err=True)

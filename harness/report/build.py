@@ -33,7 +33,7 @@ from ..stats import (
     verdict,
 )
 from .read import Run, Samples, read_runs
-from .table import OtherMeans, Pair, Report, Row, SeedResult, Table
+from .table import CurvePoint, OtherMeans, Pair, Report, Row, SeedResult, Table
 
 INCOMPLETE = "incomplete: not every requested seed is done"
 
@@ -198,6 +198,8 @@ def _row(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[st
         vote_curve=_vote_curve(done),
         copy_cells=_mean_of_extra(done, "cells.copy"),
         halt_step=_halt_step(done),
+        validation=tuple(_validation(done)),
+        halting=_halting(done),
         ledger=_mean_ledger([run.manifest.ledger for run in done]),
         devices=tuple(sorted({run.manifest.identity.device for run in runs})),
         not_citable_because=tuple(
@@ -254,6 +256,28 @@ def _halt_step(runs: Sequence[Run]) -> float | None:
     if not done or not all("halt_step" in one.extras for one in done):
         return None
     return float(np.mean([np.mean(one.extras["halt_step"]) for one in done]))
+
+
+def _validation(runs: Sequence[Run]) -> list[CurvePoint]:
+    """The steps at which every finished seed was validated."""
+    curves = [
+        {int(line["step"]): line["validation_exact"] for line in run.manifest.validation} for run in runs
+    ]
+    shared = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+    return [
+        CurvePoint(step, float(np.mean(scores)), min(scores), max(scores))
+        for step in shared
+        for scores in [[curve[step] for curve in curves]]
+    ]
+
+
+def _halting(runs: Sequence[Run]) -> dict[int, float]:
+    done = [run.samples.extras.get("halt_step") for run in runs if run.samples is not None]
+    columns = [column for column in done if column is not None]
+    if not columns or len(columns) != len(runs):
+        return {}
+    steps, counts = np.unique(np.concatenate(columns).astype(np.int64), return_counts=True)
+    return {int(step): float(share) for step, share in zip(steps, counts / counts.sum(), strict=True)}
 
 
 def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:

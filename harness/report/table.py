@@ -45,6 +45,16 @@ class OtherMeans:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """Validation at one step: mean, lowest and highest of the seeds, 0 to 1."""
+
+    step: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One model.
 
@@ -58,6 +68,8 @@ class Row:
         vote_curve: the primary metric by the first so many votes, where items are answered by vote.
         copy_cells: cell accuracy of copying the question, where an evaluator gave it.
         halt_step: mean step at which the model's own rule would have stopped.
+        validation: the validation curve over the finished seeds; empty for a model that is not trained.
+        halting: share of test items by the step at which the model's own rule would have stopped.
         ledger: means over the finished seeds; None where none is finished.
         devices: what the cells ran on.
         not_citable_because: reasons of any of its cells.
@@ -73,6 +85,8 @@ class Row:
     vote_curve: dict[int, float]
     copy_cells: float | None
     halt_step: float | None
+    validation: tuple[CurvePoint, ...]
+    halting: dict[int, float]
     ledger: Ledger | None
     devices: tuple[str, ...]
     not_citable_because: tuple[str, ...]

@@ -1,0 +1,224 @@
+"""The figures of a report, as matplotlib draws them (`pip install 'trm-bench[figures]'`).
+
+Each is a pure function of a `Table`; a table that has nothing to show in a figure has none of that kind.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UnavailableError
+from ..store import write_atomically
+from .table import Report, Row, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000")
+"""Told apart by people who are colour-blind, too (Okabe and Ito 2008)."""
+MARKS = "osD^vP*X"
+
+
+def figures(report: Report) -> dict[str, Figure]:
+    """Every figure by a name that can be a file's.
+
+    Raises:
+        UnavailableError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UnavailableError("figures need matplotlib: pip install 'trm-bench[figures]'") from error
+    drawn: dict[str, Figure] = {}
+    for place, table in enumerate(report.tables, start=1):
+        for kind, draw in KINDS.items():
+            figure = draw(table)
+            if figure is not None:
+                drawn[f"{place}-{table.task}-{table.scale}-{kind}"] = figure
+    return drawn
+
+
+def as_svg(figure: Figure) -> str:
+    """One figure as SVG; the same figure gives the same text."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "trm-bench", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def save(report: Report, folder: Path) -> list[Path]:
+    """Write every figure as SVG and PNG into a folder.
+
+    Raises:
+        UnavailableError: matplotlib is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure in figures(report).items():
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+        for suffix, content in (("svg", as_svg(figure).encode()), ("png", png.getvalue())):
+            written.append(folder / f"{name}.{suffix}")
+            write_atomically(written[-1], content)
+    return written
+
+
+def _axes(table: Table, title: str, height: float = 3.2) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, height))
+    axes = figure.add_subplot()
+    axes.set_title(f"{title}\n{table.task} · {table.scale} · {table.conditions}", fontsize=8, loc="left")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _percent_axis(axes: Axes, label: str) -> None:
+    """From 0 to what was drawn, with a little air; never beyond 100 by more than that."""
+    axes.set_ylabel(f"{label}, %")
+    top = min(100.0, max(1.0, axes.get_ylim()[1]))
+    axes.set_ylim(-0.03 * top, 1.03 * top)
+
+
+def _cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
+    """Few values are their own ticks; far apart they stand on a logarithmic axis."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xlabel(label)
+    if max(values) >= 10 * min(values):
+        axes.set_xscale("log")
+    if all(value == int(value) and value < 1e5 for value in values):
+        ticks = sorted(set(values))
+        axes.set_xticks(ticks, [f"{int(tick):,}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def differences(table: Table) -> Figure | None:
+    """Forest plot: Δ of each pair with its 95 % interval; hollow where nothing is decided."""
+    pairs = [pair for pair in table.pairs if pair.difference.low is not None]
+    if not pairs:
+        return None
+    figure, axes = _axes(table, f"Differences in {table.primary}, 95 % intervals", 1.2 + 0.35 * len(pairs))
+    for place, pair in enumerate(reversed(pairs)):
+        low, high = 100 * (pair.difference.low or 0), 100 * (pair.difference.high or 0)
+        decided = pair.verdict.value in ("A > B", "B > A")
+        colour = COLOURS[0] if decided else COLOURS[6]
+        axes.plot([low, high], [place, place], color=colour, linewidth=1.5)
+        face = colour if decided else "white"
+        axes.plot(100 * pair.difference.delta, place, "o", color=colour, markerfacecolor=face)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(pairs)), [f"{pair.a} – {pair.b}" for pair in reversed(pairs)], fontsize=8)
+    axes.set_xlabel("percentage points, A minus B")
+    return figure
+
+
+def _against(table: Table, title: str, label: str, cost: Callable[[Row], float]) -> Figure | None:
+    """Scores with their intervals against a cost above 0, on a logarithmic axis."""
+    rows = [
+        (place, row) for place, row in enumerate(table.rows) if row.summary and row.ledger and cost(row) > 0
+    ]
+    if len(rows) < 2:
+        return None
+    figure, axes = _axes(table, title)
+    for place, row in rows:
+        assert row.summary is not None
+        middle = 100 * row.summary.mean
+        around = [[middle - 100 * row.summary.low], [100 * row.summary.high - middle]]
+        colour, mark = COLOURS[place % 8], MARKS[place % 8]
+        axes.errorbar([cost(row)], [middle], around, color=colour, marker=mark, capsize=3, label=row.label)
+    _cost_axis(axes, label, [cost(row) for _, row in rows])
+    _percent_axis(axes, table.primary)
+    axes.legend(fontsize=7)
+    return figure
+
+
+def compute(table: Table) -> Figure | None:
+    """Score against training FLOPs."""
+    label = "training FLOPs of a run"
+    return _against(table, "Score against training compute", label, lambda row: _of(row, "training_flops"))
+
+
+def depth(table: Table) -> Figure | None:
+    """Score against the supervision steps at inference."""
+    label = "supervision steps at inference"
+    return _against(table, "Score against inference depth", label, lambda row: _of(row, "inference_steps"))
+
+
+def _of(row: Row, name: str) -> float:
+    return float(getattr(row.ledger, name)) if row.ledger is not None else 0.0
+
+
+def curves(table: Table) -> Figure | None:
+    """Validation during training: the mean of the seeds, and a band from the lowest to the highest."""
+    rows = [(place, row) for place, row in enumerate(table.rows) if row.validation]
+    if not rows:
+        return None
+    figure, axes = _axes(table, "Validation during training, band of seeds")
+    for place, row in rows:
+        steps = [point.step for point in row.validation]
+        low, high = ([100 * getattr(point, end) for point in row.validation] for end in ("low", "high"))
+        axes.fill_between(steps, low, high, color=COLOURS[place % 8], alpha=0.15, linewidth=0)
+        means = [100 * point.mean for point in row.validation]
+        axes.plot(
+            steps, means, color=COLOURS[place % 8], marker=MARKS[place % 8], markersize=3, label=row.label
+        )
+    axes.set_xlabel("optimiser steps")
+    _percent_axis(axes, "validation puzzles solved")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def halting(table: Table) -> Figure | None:
+    """At which step the model's own rule would have stopped, share of test items."""
+    stepping = [(place, row) for place, row in enumerate(table.rows) if _of(row, "inference_steps") > 1]
+    rows = [(place, row) for place, row in stepping if row.halting]
+    if not rows:
+        return None
+    figure, axes = _axes(table, "Step at which the model's own rule would have stopped")
+    width = 0.8 / len(rows)
+    for offset, (place, row) in enumerate(rows):
+        at = [step + (offset - (len(rows) - 1) / 2) * width for step in row.halting]
+        shares = [100 * share for share in row.halting.values()]
+        axes.bar(at, shares, width, color=COLOURS[place % 8], label=row.label)
+    axes.set_xticks(range(1, 1 + max(int(_of(row, "inference_steps")) for _, row in rows)))
+    axes.set_xlabel("supervision step")
+    _percent_axis(axes, "test items")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def votes(table: Table) -> Figure | None:
+    """The primary metric by the first so many votes, all of them last."""
+    rows = [(place, row) for place, row in enumerate(table.rows) if len(row.vote_curve) > 1]
+    if not rows:
+        return None
+    figure, axes = _axes(table, f"{table.primary} by number of votes")
+    for place, row in rows:
+        points = dict(row.vote_curve)
+        if row.summary is not None and table.votes:
+            points[table.votes] = row.summary.mean
+        scores = [100 * score for _, score in sorted(points.items())]
+        axes.plot(sorted(points), scores, color=COLOURS[place % 8], marker=MARKS[place % 8], label=row.label)
+    counts = sorted({votes for _, row in rows for votes in row.vote_curve} | {table.votes or 1})
+    _cost_axis(axes, "votes per test item", [float(count) for count in counts])
+    _percent_axis(axes, table.primary)
+    axes.legend(fontsize=7)
+    return figure
+
+
+KINDS: Mapping[str, Callable[[Table], Figure | None]] = {
+    "differences": differences,
+    "compute": compute,
+    "depth": depth,
+    "training": curves,
+    "halting": halting,
+    "votes": votes,
+}
+"""The kinds of figures, in their order."""
