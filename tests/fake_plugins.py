@@ -22,7 +22,7 @@ BUILT_IN_EVALUATORS = {
     *("cells", "exact", "maze-shortest", "maze-valid", "single", "sudoku-valid"),
     *(f"pass@{k}" for k in (1, 2, 5, 10, 100, 1000)),
 }
-BUILT_IN_REPORTERS = {"csv", "json", "latex", "markdown", "text"}
+BUILT_IN_REPORTERS = {"csv", "html", "json", "latex", "markdown", "text"}
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("trm_bench_"))
 EMPTY_REPORT = Report((), (), ())
 

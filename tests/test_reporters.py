@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -371,3 +373,66 @@ def test_every_published_number_has_a_source(task: str) -> None:
     assert len(numbers) >= 5
     assert all(one.model and one.score and one.source for one in numbers)
     assert len({(one.model, one.source) for one in numbers}) == len(numbers)
+
+
+# --- HTML ----------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What a page holds: its tags, whatever it would fetch, and its text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in ("meta", "link", "br", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_page_is_whole_and_fetches_nothing(golden_report: Report) -> None:
+    text = render(golden_report, "html")
+    page = Page(text)
+    assert page.open == []
+    assert page.fetched == []
+    assert "url(http" not in text
+    assert page.tags.count("table") == sum(2 + bool(table.pairs) for table in golden_report.tables)
+    assert page.tags.count("svg") >= 2
+    for table in golden_report.tables:
+        assert table.title in page.words
+        assert all(note in page.words for note in table.notes)
+
+
+def test_the_page_escapes_what_came_from_outside(golden_report: Report) -> None:
+    wicked = "<script>alert(1)</script>"
+    table = golden_report.tables[0]
+    rows = (replace(table.rows[0], model=wicked, asked=wicked), *table.rows[1:])
+    tables = (replace(table, notes=(wicked,), rows=rows), *golden_report.tables[1:])
+    text = render(replace(golden_report, tables=tables, commands=(wicked,), problems=(wicked,)), "html")
+    assert wicked not in text
+    assert text.count("&lt;script&gt;") >= 4
+
+
+def test_without_matplotlib_the_page_has_its_tables_and_says_what_is_missing(
+    golden_report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    text = render(golden_report, "html")
+    assert "<svg" not in text
+    assert "No figures here: figures need matplotlib" in text
+    assert golden_report.tables[0].title in text

@@ -1,4 +1,4 @@
-"""The built-in reporters: text, Markdown, LaTeX for a paper, CSV and JSON for a program."""
+"""The built-in reporters: text, Markdown, HTML, LaTeX for a paper, CSV and JSON for a program."""
 
 from __future__ import annotations
 
@@ -42,13 +42,20 @@ def _latex(report: Report) -> str:
     return render(report)
 
 
+def _html(report: Report) -> str:
+    from .as_html import render
+
+    return render(report)
+
+
 @hookimpl
 def trm_bench_register_reporters() -> Iterable[ReporterSpec]:
-    """Text, Markdown, LaTeX, CSV and JSON."""
+    """Text, Markdown, HTML, LaTeX, CSV and JSON."""
     return [
         ReporterSpec("text", "tables for a terminal", render=_text),
         ReporterSpec("markdown", "tables in GitHub's Markdown", render=_markdown),
         ReporterSpec("latex", "booktabs tables for an article", render=_latex),
+        ReporterSpec("html", "one page that needs nothing else, with figures", render=_html),
         ReporterSpec("csv", "one line for each model and metric", render=_csv),
         ReporterSpec("json", "every number of the report", render=_json),
     ]

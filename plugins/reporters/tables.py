@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
@@ -18,7 +18,7 @@ def render(report: Report, style: str) -> str:
     """All tables in one of `tabulate`'s formats (``simple`` or ``github``)."""
     parts = [_table(table, style) for table in report.tables]
     if report.overall:
-        parts += ["Over all tasks (descriptive, no test)", _overall(report.overall, style)]
+        parts += [OVERALL, overall(report.overall, style)]
     if report.family:
         parts.append(report.family)
     if report.problems:
@@ -29,21 +29,27 @@ def render(report: Report, style: str) -> str:
 
 
 def _table(table: Table, style: str) -> str:
-    heading = f"### {table.title}" if style == "github" else table.title
-    parts = [heading, table.conditions, _scores(table, style)]
-    if len(table.evaluators) > FEW:
-        parts += ["Other metrics, in percent (unadjusted, exploratory)", _others(table, style)]
-    if any(row.other_means for row in table.rows):
-        parts += [f"{table.primary} averaged in three ways, in percent", _three_ways(table, style)]
-    if any(row.vote_curve for row in table.rows):
-        parts += [f"{table.primary} by the first so many votes, in percent", _vote_curves(table, style)]
-    if table.pairs:
-        parts += [f"Differences in {table.primary}, percentage points", _pairs(table.pairs, style)]
-    parts += [_costs_heading(table), _costs(table, style)]
-    if table.published:
-        parts += [PUBLISHED, _published(table, style)]
+    parts = [f"### {table.title}" if style == "github" else table.title, table.conditions]
+    for heading, grid in grids(table, style):
+        parts += [heading, grid] if heading else [grid]
     parts.append("\n".join(f"- {note}" for note in table.notes))
     return "\n\n".join(parts)
+
+
+def grids(table: Table, style: str) -> Iterator[tuple[str, str]]:
+    """Every grid of a table with its heading, the scores first and without one."""
+    yield "", _scores(table, style)
+    if len(table.evaluators) > FEW:
+        yield "Other metrics, in percent (unadjusted, exploratory)", _others(table, style)
+    if any(row.other_means for row in table.rows):
+        yield f"{table.primary} averaged in three ways, in percent", _three_ways(table, style)
+    if any(row.vote_curve for row in table.rows):
+        yield f"{table.primary} by the first so many votes, in percent", _vote_curves(table, style)
+    if table.pairs:
+        yield f"Differences in {table.primary}, percentage points", _pairs(table.pairs, style)
+    yield _costs_heading(table), _costs(table, style)
+    if table.published:
+        yield PUBLISHED, _published(table, style)
 
 
 def _grid(rows: Sequence[Sequence[str]], headers: Sequence[str], style: str) -> str:
@@ -164,7 +170,11 @@ def _shares(shares: VarianceShares) -> str:
     return "/".join(f"{100 * share:.0f}" for share in (shares.seeds, shares.items, shares.residual))
 
 
-def _overall(overall: Sequence[Overall], style: str) -> str:
+OVERALL = "Over all tasks (descriptive, no test)"
+
+
+def overall(overall: Sequence[Overall], style: str) -> str:
+    """Mean ranks and interquartile means."""
     headers = ["model", "mean rank", "interquartile mean %", "runs", "note"]
     rows = [
         [one.model, f"{one.mean_rank:.2f}", percent(one.interquartile_mean), str(one.runs), one.note]
