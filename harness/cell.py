@@ -28,10 +28,10 @@ from .predictions import Predictions
 from .puzzles import PAD, PuzzleSet, TaskInfo
 from .randomness import named_seed
 from .reasoner import Reasoner
-from .records import CellIdentity, Manifest, Record, Status
+from .records import Answer, Answers, CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
 from .specs import AugmentationRequest, EvaluatorSpec
-from .store import Cell
+from .store import ANSWERS, Cell
 from .study import CellPlan
 from .training import Metrics, Spent, Trainer, Watcher
 
@@ -47,6 +47,8 @@ class CellJob:
     command: tuple[str, ...]
 
 
+KEPT_ANSWERS = 4
+"""Test items whose answers are kept, to be looked at in a report."""
 EVALUATED = "evaluated"
 Report = Callable[[Metrics], None]
 """Called with every line of metrics, ``spent`` in it the share of the budget used, and while the test
@@ -232,6 +234,7 @@ class _CellRun:
             }
         )
         records = score(self._evaluators(), self.info, test, predictions)
+        self.cell.write_export(ANSWERS, self._first_answers(test, predictions))
         if self.task.spec.exports is not None:
             for name, content in self.task.spec.exports(self.info, test, predictions).items():
                 self.cell.write_export(name, content)
@@ -242,6 +245,20 @@ class _CellRun:
             "weights": self._weights_name(),
         }
         return manifest.model_copy(update=update), records
+
+    def _first_answers(self, test: PuzzleSet, predictions: Predictions) -> bytes:
+        answers = [
+            Answer(
+                item=str(test.ids[row]),
+                question=test.inputs[row].tolist(),
+                target=test.targets[row].tolist(),
+                answer=predictions.answers[row].tolist(),
+            )
+            for row in range(min(KEPT_ANSWERS, len(test)))
+        ]
+        symbols = list(self.task.spec.symbols)
+        kept = Answers(height=self.info.height, width=self.info.width, symbols=symbols, answers=answers)
+        return kept.model_dump_json().encode() + b"\n"
 
     def _answer(self, test: PuzzleSet) -> Predictions:
         if self.identity.votes is None:

@@ -100,6 +100,27 @@ class Manifest(_Frozen):
     trace: str | None = None
 
 
+class Answer(_Frozen):
+    """One test item as a cell answered it, token codes row by row, for figures."""
+
+    item: str
+    question: list[int]
+    target: list[int]
+    answer: list[int]
+
+
+class Answers(_Frozen):
+    """`answers.json`: the first few test items of a cell.
+
+    ``symbols`` stand for the token codes; empty for the codes themselves.
+    """
+
+    height: int
+    width: int
+    symbols: list[str]
+    answers: list[Answer]
+
+
 class Record(_Frozen):
     """One line of `samples.jsonl.gz`: one test item, scored by every evaluator.
 

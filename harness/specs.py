@@ -139,6 +139,7 @@ class TaskSpec:
         options: further keys of ``--set`` that the build understands.
         citation: BibTeX of the benchmark.
         licence: of the data.
+        symbols: what stands for each token code in figures; empty for the codes themselves.
         published: numbers of the literature on the primary metric of the full task.
         cluster: what a cluster of test items is called, in the singular.
         exports: further files of a cell by name, e.g. its answers in the form of a competition.
@@ -159,6 +160,7 @@ class TaskSpec:
     options: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
+    symbols: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     cluster: str = "cluster"
     exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None

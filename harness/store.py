@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from .errors import TrmBenchError, UnavailableError, UsageError
-from .records import SCHEMA_VERSION, Manifest, Record, Status
+from .records import SCHEMA_VERSION, Answers, Manifest, Record, Status
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY = (
+MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY, ANSWERS = (
     "manifest.json",
     "samples.jsonl.gz",
     "metrics.jsonl",
     "model.safetensors",
     "study.json",
+    "answers.json",
 )
 
 
@@ -187,6 +188,13 @@ class Cell:
             DamagedResult: the file is missing, cut short, or not what the manifest was written for.
         """
         return gzip.decompress(self._packed_samples())
+
+    def answers(self) -> Answers | None:
+        """The kept answers; None where there are none that can be read."""
+        try:
+            return Answers.model_validate_json((self.folder / ANSWERS).read_bytes())
+        except (OSError, ValueError):
+            return None
 
     def _packed_samples(self) -> bytes:
         path = self.folder / SAMPLES

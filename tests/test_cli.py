@@ -65,6 +65,7 @@ def test_a_run_prints_scores_differences_costs_and_the_budget(finished: tuple[Pa
 def test_a_cell_folder_holds_everything_that_its_number_rests_on(finished: tuple[Path, str]) -> None:
     cell = next(path for path in cells(finished[0]) if path.name.startswith("mirror-s1"))
     assert sorted(path.name for path in cell.iterdir()) == [
+        "answers.json",
         "manifest.json",
         "metrics.jsonl",
         "model.safetensors",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from conftest import RunCli
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from report_cells import TRM, other, quick, solved, three_models, write_cell, write_model
 from trm_bench.harness.budget import Ledger
 from trm_bench.harness.errors import UnavailableError
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.figures import KINDS, as_svg, figures
 from trm_bench.harness.report.table import Report
+from trm_bench.harness.store import Cell
 
 __all__ = ["quick"]
 
@@ -39,7 +43,7 @@ def text_of(svg: str) -> str:
 
 
 def test_every_figure_that_has_something_to_show_is_drawn(report: Report) -> None:
-    assert set(drawn(report)) == set(KINDS) - {"votes"}
+    assert set(drawn(report)) == set(KINDS) - {"votes", "answers"}
 
 
 def test_every_figure_says_task_scale_and_budget(report: Report) -> None:
@@ -131,3 +135,53 @@ def test_without_matplotlib_the_extra_is_named(report: Report, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[figures\]'"):
         figures(report)
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+BOARD = {"height": 2, "width": 2, "symbols": ["", "a", "b"]}
+
+
+def keep_answers(folder: Path, cell: str, answer: list[int]) -> None:
+    """Two test items: the second target has a cell that does not count."""
+    items = [
+        {"item": "p0", "question": [1, 1, 1, 1], "target": [1, 2, 1, 2], "answer": answer},
+        {"item": "p1", "question": [1, 1, 1, 1], "target": [2, 2, 2, 0], "answer": answer},
+    ]
+    Cell(folder / cell).write_export("answers.json", json.dumps({**BOARD, "answers": items}).encode())
+
+
+def frames(axes: Axes) -> int:
+    return sum(isinstance(patch, Rectangle) for patch in axes.patches)
+
+
+def test_wrong_cells_of_each_model_are_framed(tmp_path: Path) -> None:
+    for model, answer in (("a", [1, 2, 1, 2]), ("b", [1, 1, 1, 1])):
+        for name in write_model(tmp_path, model, TRM):
+            keep_answers(tmp_path, name, answer)
+    (figure,) = [one for name, one in figures(build_report([tmp_path])).items() if name.endswith("answers")]
+    titles = [axes.get_title() for axes in figure.axes[:4]]
+    assert titles == ["question", "truth", "a", "b"]
+    assert [frames(axes) for axes in figure.axes] == [0, 0, 0, 2, 0, 0, 2, 3]
+    shown = [text.get_text() for text in figure.axes[1].texts]
+    assert shown == ["a", "b", "a", "b"]
+
+
+def test_a_cell_without_kept_answers_has_no_such_figure(tmp_path: Path) -> None:
+    names = write_model(tmp_path, "a", TRM)
+    (tmp_path / names[0] / "answers.json").write_text("{broken")
+    report = build_report([tmp_path])
+    assert report.tables[0].rows[0].answers is None
+    assert "answers" not in drawn(report)
+
+
+@pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1"])
+def test_every_token_of_our_tasks_has_a_symbol(task: str) -> None:
+    from trm_bench.harness.host import host
+    from trm_bench.harness.specs import BuildRequest
+
+    spec = host().tasks.get(task).spec
+    if task == "arc-agi-1":
+        assert spec.build(BuildRequest("mini", 0, "packaged")).info.vocab_size == len(spec.symbols)
+    else:
+        assert len(spec.symbols) == {"sudoku-extreme": 11, "maze-hard": 6}[task]

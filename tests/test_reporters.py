@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -436,3 +437,58 @@ def test_without_matplotlib_the_page_has_its_tables_and_says_what_is_missing(
     assert "<svg" not in text
     assert "No figures here: figures need matplotlib" in text
     assert golden_report.tables[0].title in text
+
+
+# --- the schema of the JSON ----------------------------------------------------------------------
+
+
+def test_the_documented_schema_is_that_of_the_json_report() -> None:
+    from conftest import ROOT
+    from trm_bench.plugins.reporters.as_json import schema
+
+    path = ROOT / "docs" / "report.schema.json"
+    if os.environ.get("TRM_BENCH_UPDATE_GOLDEN"):
+        path.write_text(json.dumps(schema(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert json.loads(path.read_text(encoding="utf-8")) == schema()
+
+
+def follows(schema: dict[str, Any], value: Any, defs: dict[str, Any], where: str = "report") -> None:
+    """Whether JSON has the types and required keys of a schema; enough of the standard for ours."""
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        for one in schema["anyOf"]:
+            with contextlib.suppress(AssertionError):
+                return follows(one, value, defs, where)
+        raise AssertionError(f"{where}: {value!r} is none of {schema['anyOf']}")
+    kinds = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "null": type(None),
+        "boolean": bool,
+        "integer": int,
+    }
+    kind = schema.get("type")
+    assert kind is None or isinstance(value, (int, float) if kind == "number" else kinds[kind]), where
+    if "enum" in schema:
+        assert value in schema["enum"], where
+    if kind == "object":
+        assert set(schema.get("required", ())) <= value.keys(), where
+        properties = schema.get("properties", {})
+        for key, inner in value.items():
+            rule = properties.get(key, schema.get("additionalProperties", {}))
+            assert key in properties or "additionalProperties" in schema, f"{where}: {key}"
+            if isinstance(rule, dict):
+                follows(rule, inner, defs, f"{where}.{key}")
+    if kind == "array" and isinstance(schema.get("items"), dict):
+        for place, inner in enumerate(value):
+            follows(schema["items"], inner, defs, f"{where}[{place}]")
+    return None
+
+
+def test_the_json_report_follows_its_schema(golden_report: Report) -> None:
+    from trm_bench.plugins.reporters.as_json import schema
+
+    rules = schema()
+    follows(rules, json.loads(render(golden_report, "json")), rules["$defs"])

@@ -200,6 +200,7 @@ def _row(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[st
         halt_step=_halt_step(done),
         validation=tuple(_validation(done)),
         halting=_halting(done),
+        answers=next((run.answers for run in done if run.answers is not None), None),
         ledger=_mean_ledger([run.manifest.ledger for run in done]),
         devices=tuple(sorted({run.manifest.identity.device for run in runs})),
         not_citable_because=tuple(
@@ -350,6 +351,7 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
                 because = f": {seed.reason}" if seed.reason else ""
                 notes.append(f"incomplete: {row.label}, seed {seed.seed}, {seed.status}{because}")
     notes += [f"{row.label}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
+    notes += _made_with(runs)
     reasons = dict.fromkeys(reason for row in rows for reason in row.not_citable_because)
     reasons |= dict.fromkeys(_mixed_code(runs))
     if not all(row.complete for row in rows):
@@ -357,6 +359,22 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     if reasons:
         notes.append(f"NOT CITABLE: {'; '.join(reasons)}")
     return notes
+
+
+def _made_with(runs: Sequence[Run]) -> list[str]:
+    """Versions and fingerprints, the same for all cells of a table unless it says otherwise."""
+    done = [run.manifest for run in runs if run.samples is not None]
+    if not done:
+        return []
+    parts = dict.fromkeys(
+        f"{part.distribution} {part.version}" for one in done for part in one.identity.parts
+    )
+    torches = dict.fromkeys(str(one.environment.get("libraries", {}).get("torch", "?")) for one in done)
+    codes = dict.fromkeys(str(one.code.get("fingerprint", "?"))[:12] for one in done)
+    prints = done[0].identity.data.fingerprints
+    data = ", ".join(f"{split} {value[:12]}" for split, value in prints.items())
+    made = f"{', '.join(parts) or 'no distribution'}, code {', '.join(codes)}, torch {', '.join(torches)}"
+    return [f"made with {made}; puzzles {data}"]
 
 
 def _mixed_code(runs: Sequence[Run]) -> list[str]:

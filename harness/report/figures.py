@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import UnavailableError
+from ..puzzles import PAD
 from ..store import write_atomically
 from .table import Report, Row, Table
 
@@ -213,6 +216,71 @@ def votes(table: Table) -> Figure | None:
     return figure
 
 
+def answers(table: Table) -> Figure | None:
+    """The first test items: question, truth and each model's answer, wrong cells framed in red."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in table.rows if row.answers is not None and row.answers.answers]
+    if not rows or rows[0].answers is None:
+        return None
+    first = rows[0].answers
+    known = {row.label: {one.item: one for one in row.answers.answers} for row in rows if row.answers}
+    items = [one for one in first.answers[:SHOWN] if all(one.item in each for each in known.values())]
+    if not items:
+        return None
+    figure = Figure(figsize=(1.7 * (2 + len(rows)), 1.9 * len(items)))
+    axes = figure.subplots(len(items), 2 + len(rows), squeeze=False)
+    shape = (first.height, first.width)
+    for line, item in zip(axes, items, strict=True):
+        _board(line[0], item.question, None, shape, first.symbols, "question")
+        _board(line[1], item.target, None, shape, first.symbols, "truth")
+        for place, (label, each) in enumerate(known.items(), start=2):
+            _board(line[place], each[item.item].answer, item.target, shape, first.symbols, label)
+        line[0].set_ylabel(item.item, fontsize=5)
+    figure.suptitle(f"{table.task} · {table.scale}: the first test items, one seed each", fontsize=8)
+    return figure
+
+
+SHOWN = 3
+"""Test items of the figure of answers."""
+PALETTE = (
+    "#ffffff", "#e8e8e8", "#bcd4e6", "#f6c8a8", "#bfe0c2", "#e6c6df", "#f4e3a1", "#a8dadc", "#d8c3a5",
+    "#f2b5b5", "#c9c9f0", "#d4e7a5",
+)  # fmt: skip
+"""Pale, so that symbols can be read on them; padding is white."""
+
+
+def _board(
+    axes: Axes,
+    tokens: Sequence[int],
+    target: Sequence[int] | None,
+    shape: tuple[int, int],
+    symbols: Sequence[str],
+    title: str,
+) -> None:
+    """One grid of tokens; beside a ``target`` wrong cells are framed and those that do not count pale."""
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Rectangle
+
+    width = shape[1]
+    colours = [to_rgb(PALETTE[token % len(PALETTE)]) for token in tokens]
+    axes.imshow(np.array(colours).reshape(*shape, 3))
+    axes.set_title(title, fontsize=6)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    size = min(9.0, 60.0 / max(shape))
+    for cell, token in enumerate(tokens):
+        row, column = divmod(cell, width)
+        text = symbols[token] if token < len(symbols) else "" if symbols else str(token)
+        scored = target is None or target[cell] != PAD
+        if text.strip() and size >= 3:
+            shade = "black" if scored else "#bbbbbb"
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=shade)
+        if target is not None and scored and token != target[cell]:
+            corner = (column - 0.5, row - 0.5)
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d00000", linewidth=1.2))
+
+
 KINDS: Mapping[str, Callable[[Table], Figure | None]] = {
     "differences": differences,
     "compute": compute,
@@ -220,5 +288,6 @@ KINDS: Mapping[str, Callable[[Table], Figure | None]] = {
     "training": curves,
     "halting": halting,
     "votes": votes,
+    "answers": answers,
 }
 """The kinds of figures, in their order."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ..records import Manifest, Status
+from ..records import Answers, Manifest, Status
 from ..stats import Floats
 from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
 
@@ -78,6 +78,7 @@ class Run:
     samples: Samples | None
     status: str
     reason: str
+    answers: Answers | None = None
 
 
 def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
@@ -132,7 +133,7 @@ def _read_cell(cell: Cell, order: int, like: Samples | None, problems: list[str]
     if manifest.status is not Status.DONE:
         return Run(cell.name, manifest, order, None, manifest.status.value, manifest.error or "")
     try:
-        return Run(cell.name, manifest, order, _columns(cell, like), "done", "")
+        return Run(cell.name, manifest, order, _columns(cell, like), "done", "", cell.answers())
     except DamagedResult as error:
         problems.append(str(error))
         return Run(cell.name, manifest, order, None, "damaged", str(error))

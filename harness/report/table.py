@@ -8,6 +8,7 @@ from ..across import Overall
 from ..budget import Budget, Ledger
 from ..design import VarianceShares
 from ..embedding_rows import PuzzleIds
+from ..records import Answers
 from ..specs import Published
 from ..stats import CellSummary, Difference, McNemar, Verdict
 
@@ -70,6 +71,7 @@ class Row:
         halt_step: mean step at which the model's own rule would have stopped.
         validation: the validation curve over the finished seeds; empty for a model that is not trained.
         halting: share of test items by the step at which the model's own rule would have stopped.
+        answers: the first test items as the first finished seed answered them, where they were kept.
         ledger: means over the finished seeds; None where none is finished.
         devices: what the cells ran on.
         not_citable_because: reasons of any of its cells.
@@ -87,6 +89,7 @@ class Row:
     halt_step: float | None
     validation: tuple[CurvePoint, ...]
     halting: dict[int, float]
+    answers: Answers | None
     ledger: Ledger | None
     devices: tuple[str, ...]
     not_citable_because: tuple[str, ...]

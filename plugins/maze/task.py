@@ -11,7 +11,7 @@ from ...harness.specs import BuildRequest, TaskSpec
 from ..published import published
 from ..tabular import find_tables, revision_of
 from .augment import dihedral
-from .scales import SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
+from .scales import CHARSET, SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
 
 NAME = "maze-hard"
 
@@ -96,5 +96,6 @@ TASK = TaskSpec(
     options=("revision",),
     citation=CITATION,
     licence=LICENCE,
+    symbols=("", *CHARSET),
     published=published(NAME),
 )

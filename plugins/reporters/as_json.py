@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from ...harness.report.table import Report
 
@@ -27,3 +27,17 @@ def render(report: Report) -> str:
         for row, inner in zip(table.rows, entry["rows"], strict=True):
             inner["label"] = row.label
     return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of what `render` writes."""
+    found = TypeAdapter(Report).json_schema(mode="serialization")
+    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    found["title"] = "trm-bench report"
+    for kind, added, what in (
+        ("Table", "title", "task, scale, source and number of puzzles in one line"),
+        ("Row", "label", "the model, with the name it was asked by where that is another"),
+    ):
+        found["$defs"][kind]["properties"][added] = {"type": "string", "description": what}
+        found["$defs"][kind]["required"].append(added)
+    return found

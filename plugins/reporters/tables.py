@@ -198,7 +198,7 @@ def _costs_heading(table: Table) -> str:
 
 COSTS = (
     "model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs", "opt. steps", "superv. steps", "draws",
-    "variants", "train s", "infer FLOPs", "ms/puzzle", "puzzles/s", "peak MiB",
+    "variants", "train s", "hours", "infer FLOPs", "ms/puzzle", "puzzles/s", "peak MiB",
 )  # fmt: skip
 
 
@@ -230,6 +230,7 @@ def _cost_row(row: Row) -> list[str]:
         f"{ledger.draws:,}",
         f"{ledger.distinct_variants:,}",
         f"{ledger.training_seconds:.1f}",
+        f"{(ledger.training_seconds + ledger.evaluation_seconds) / 3600:.3f}",
         f"{ledger.inference_flops_per_puzzle:.2e}",
         f"{ledger.milliseconds_per_puzzle:.2f}",
         f"{ledger.puzzles_per_second:,.0f}",

@@ -42,6 +42,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             options=("revision",),
             citation=CITATION,
             licence=LICENCE,
+            symbols=("", "", *"123456789"),
             published=published("sudoku-extreme"),
         )
     ]
