@@ -451,9 +451,14 @@ def cell_interval(a: ArrayLike, items: int | None = None) -> CellSummary:
         a: (S, C) cluster means.
         items: I, where clusters hold several items; C if left out.
 
-    Several seeds: Wilson's interval (1927) with the effective sample size p(1 - p)/V, V from the
-    two-way analysis of variance, and a t quantile in place of z. Where V is 0 the effective size
-    is C and the degrees of freedom S - 1: repeats that never disagree must not count as new items.
+    Several seeds: Wilson's interval (1927) for a variance V of the mean and a quantile of its own for each
+    part of it. With v_A, v_I and r as in `crossed_test`, z²/n of Wilson's formula becomes h²/(p(1 - p)),
+    h² = max(t_A² v_A + t_I² max(v_I - r, 0), t_I² V), where t_A has S - 1 degrees of freedom and t_I half as
+    many as clusters that are not alike (of those that hold a success, or of those that hold a failure,
+    whichever are fewer): a few seeds, or a few rare successes, say little of how much they vary. The
+    simulations of `trm-bench calibrate` are what this was made for; docs/statistics.md has their table.
+    Where V is 0 the size is C and the degrees of freedom S - 1: repeats that never disagree must not count as
+    new items.
     One seed: Wilson's interval over the C clusters, which is too wide rather than too narrow for
     scores between 0 and 1.
 
@@ -464,33 +469,46 @@ def cell_interval(a: ArrayLike, items: int | None = None) -> CellSummary:
     S, C = a_SC.shape
     mean = float(a_SC.mean())
     if S == 1:
-        low, high = _wilson(mean, C, float(stats.norm.ppf(1 - ALPHA / 2)))
+        low, high = _wilson(mean, float(stats.norm.ppf(1 - ALPHA / 2)) ** 2 / C)
         return CellSummary(mean, low, high, None, S, items or C, C, Kind.CHECKPOINT, SINGLE_RUN)
-    n_eff, df, kind = _effective_size(a_SC)
-    low, high = _wilson(mean, n_eff, _t_quantile(1 - ALPHA / 2, df))
+    ratio, kind = _squared_quantile_over_size(a_SC)
+    low, high = _wilson(mean, ratio)
     seed_sd = float(a_SC.mean(axis=1).std(ddof=1))
     note = "" if kind is Kind.CROSSED else f"no variance seen; interval as if {C} items were seen once"
     return CellSummary(mean, low, high, seed_sd, S, items or C, C, kind, note)
 
 
-def _effective_size(a_SC: Floats) -> tuple[float, float, Kind]:
-    """How many independent items would give this variance, with its degrees of freedom."""
+def _squared_quantile_over_size(a_SC: Floats) -> tuple[float, Kind]:
+    """z²/n of Wilson's interval for several seeds, see `cell_interval`."""
     S, C = a_SC.shape
+    t_seeds = _t_quantile(1 - ALPHA / 2, S - 1)
     if C < 2:
-        return C, S - 1, Kind.DEGENERATE
-    v_seeds, v_items = _seed_variance(a_SC), _item_variance(a_SC.mean(axis=0))
-    V = _Variance(v_seeds, v_items, _residual_variance(a_SC)).total
+        return t_seeds**2 / C, Kind.DEGENERATE
+    v_seeds, v_items, residual = (
+        _seed_variance(a_SC),
+        _item_variance(a_SC.mean(axis=0)),
+        _residual_variance(a_SC),
+    )
+    V = _Variance(v_seeds, v_items, residual).total
     if V == 0.0:
-        return C, S - 1, Kind.DEGENERATE
+        return t_seeds**2 / C, Kind.DEGENERATE
+    t_items = _t_quantile(1 - ALPHA / 2, max(_informative_clusters(a_SC) // 2, 1))
+    squared = max(t_seeds**2 * v_seeds + t_items**2 * max(v_items - residual, 0.0), t_items**2 * V)
     mean = float(a_SC.mean())
-    return mean * (1 - mean) / V, _satterthwaite(V, [(v_seeds, S - 1), (v_items, C - 1)], S - 1), Kind.CROSSED
+    return squared / (mean * (1 - mean)), Kind.CROSSED
 
 
-def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's score interval (1927, see Brown, Cai and DasGupta 2001) for any n > 0."""
-    shrink = 1 + z**2 / n
-    centre = (p + z**2 / (2 * n)) / shrink
-    half = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5 / shrink
+def _informative_clusters(a_SC: Floats) -> int:
+    """Clusters with a success in any seed, or those with a failure, whichever are fewer."""
+    means = a_SC.mean(axis=0)
+    return int(min((means > 0).sum(), (means < 1).sum()))
+
+
+def _wilson(p: float, ratio: float) -> tuple[float, float]:
+    """Wilson's score interval (1927, see Brown, Cai and DasGupta 2001) for ``ratio`` = z²/n above 0."""
+    shrink = 1 + ratio
+    centre = (p + ratio / 2) / shrink
+    half = (ratio * p * (1 - p) + ratio**2 / 4) ** 0.5 / shrink
     # Rounding alone could put an end past 0, 1 or the mean.
     return max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0)
 

@@ -375,10 +375,10 @@ def test_mcnemar_turns_with_its_arguments(pair: tuple[Floats, Floats]) -> None:
 
 
 def test_cell_interval_by_hand() -> None:
-    # v_A = r = 1/36, item means 1, 1/2, 0 give v_I = 1/12 = V; n_eff = (1/4) / (1/12) = 3 and
-    # df = (1/144) / (1/1296 + (1/144)/2) = 18/11.
+    # v_A = r = 1/36, item means 1, 1/2, 0 give v_I = 1/12 = V. Two of three items hold a success, and two a
+    # failure: df = 2 // 2 = 1 for the items, and S - 1 = 1 for the seeds. h² = t² (1/36 + 1/12 - 1/36).
     cell = stats.cell_interval(A)
-    t = float(sps.t.ppf(0.975, 18 / 11))
+    t = float(sps.t.ppf(0.975, 1))
     half = t * (1 / 12 + t**2 / 36) ** 0.5 / (1 + t**2 / 3)
     assert (cell.mean, cell.low, cell.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
     assert cell.seed_sd == pytest.approx((1 / 18) ** 0.5)
