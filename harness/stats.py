@@ -453,10 +453,11 @@ def cell_interval(a: ArrayLike, items: int | None = None) -> CellSummary:
 
     Several seeds: Wilson's interval (1927) for a variance V of the mean and a quantile of its own for each
     part of it. With v_A, v_I and r as in `crossed_test`, z²/n of Wilson's formula becomes h²/(p(1 - p)),
-    h² = max(t_A² v_A + t_I² max(v_I - r, 0), t_I² V), where t_A has S - 1 degrees of freedom and t_I half as
-    many as clusters that are not alike (of those that hold a success, or of those that hold a failure,
-    whichever are fewer): a few seeds, or a few rare successes, say little of how much they vary. The
-    simulations of `trm-bench calibrate` are what this was made for; docs/statistics.md has their table.
+    h² = max(t_A² v_A + t_I² max(v_I - r, 0), t_I² V). t_A has S - 1 degrees of freedom, t_I half as many as
+    clusters that are not alike (of those that hold a success, or of those that hold a failure, whichever are
+    fewer): a few seeds, or a few rare successes, say little of how much they vary. Neither term in t_I is
+    larger than t² p(1 - p)/C with C - 1 degrees of freedom. The simulations of `trm-bench calibrate` are what
+    this was made for; docs/statistics.md has their table.
     Where V is 0 the size is C and the degrees of freedom S - 1: repeats that never disagree must not count as
     new items.
     One seed: Wilson's interval over the C clusters, which is too wide rather than too narrow for
@@ -493,9 +494,11 @@ def _squared_quantile_over_size(a_SC: Floats) -> tuple[float, Kind]:
     if V == 0.0:
         return t_seeds**2 / C, Kind.DEGENERATE
     t_items = _t_quantile(1 - ALPHA / 2, max(_informative_clusters(a_SC) // 2, 1))
-    squared = max(t_seeds**2 * v_seeds + t_items**2 * max(v_items - residual, 0.0), t_items**2 * V)
     mean = float(a_SC.mean())
-    return squared / (mean * (1 - mean)), Kind.CROSSED
+    # No clusters of scores from 0 to 1 vary more than such that are all 0 or 1.
+    most = _t_quantile(1 - ALPHA / 2, C - 1) ** 2 * mean * (1 - mean) / C
+    items, whole = (min(t_items**2 * part, most) for part in (max(v_items - residual, 0.0), V))
+    return max(t_seeds**2 * v_seeds + items, whole) / (mean * (1 - mean)), Kind.CROSSED
 
 
 def _informative_clusters(a_SC: Floats) -> int:

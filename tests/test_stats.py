@@ -376,10 +376,12 @@ def test_mcnemar_turns_with_its_arguments(pair: tuple[Floats, Floats]) -> None:
 
 def test_cell_interval_by_hand() -> None:
     # v_A = r = 1/36, item means 1, 1/2, 0 give v_I = 1/12 = V. Two of three items hold a success, and two a
-    # failure: df = 2 // 2 = 1 for the items, and S - 1 = 1 for the seeds. h² = t² (1/36 + 1/12 - 1/36).
+    # failure: one degree of freedom, as for the two seeds. Its quantile squared times v_I - r = 1/18, or
+    # times V, is more than three items can vary, t² p (1 - p) / C = t² / 12 with two degrees of freedom.
     cell = stats.cell_interval(A)
-    t = float(sps.t.ppf(0.975, 1))
-    half = t * (1 / 12 + t**2 / 36) ** 0.5 / (1 + t**2 / 3)
+    one, two = (float(sps.t.ppf(0.975, df)) for df in (1, 2))
+    ratio = 4 * (one**2 / 36 + two**2 / 12)
+    half = (ratio / 4 + ratio**2 / 4) ** 0.5 / (1 + ratio)
     assert (cell.mean, cell.low, cell.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
     assert cell.seed_sd == pytest.approx((1 / 18) ** 0.5)
     assert (cell.seeds, cell.items, cell.clusters, cell.kind, cell.note) == (2, 3, 3, Kind.CROSSED, "")
