@@ -1,7 +1,4 @@
-"""The report's statistics: each formula by hand, its symmetries, its edge cases, its error rates.
-
-``python tests/test_stats.py`` prints the simulated error rates that docs/statistics.md quotes.
-"""
+"""The report's statistics: each formula by hand, its symmetries, its edge cases, its error rates."""
 
 from __future__ import annotations
 
@@ -588,15 +585,3 @@ def test_every_number_in_the_examples_of_the_documentation_is_what_comes_out() -
     outcome = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert outcome.attempted > 10
     assert outcome.failed == 0
-
-
-def _print_rates() -> None:
-    print("seeds  seed SD  cluster size  McNemar, one seed  crossed test  coverage of a cell")
-    for design in (QUIET, NOISY, CLUSTERED):
-        rates = mcnemar_rate(design), crossed_rate(design), coverage(design)
-        shown = "  ".join(f"{100 * rate:.1f} %" for rate in rates)
-        print(f"{design.seeds}  {design.seed_sd}  {design.cluster_size}  {shown}")
-
-
-if __name__ == "__main__":
-    _print_rates()
