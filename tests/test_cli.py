@@ -207,10 +207,21 @@ def test_a_process_that_dies_without_a_word_fails_its_cell_only(tmp_path: Path, 
     assert "copy" in ended.out
 
 
+def started(command: list[str]) -> subprocess.Popen[str]:
+    """A process that hears Ctrl-C, also where the tests run in the background of a shell that ignores it."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
 def test_ctrl_c_leaves_finished_cells_and_ends_with_130(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "copy,mirror"]
     command += ["--seeds", "0", "--jobs", "1", "--set", "steps=1000000", "--output", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = started(command)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("mirror-*/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -295,7 +306,7 @@ def test_an_interrupted_repeat_gives_the_finished_result_back(tmp_path: Path) ->
     subprocess.run(base, capture_output=True, check=True)
     (cell,) = cells(tmp_path)
     before = manifest(cell)
-    process = subprocess.Popen([*base, "--force"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = started([*base, "--force"])
     deadline = time.monotonic() + 120
     while not (cell / ".previous").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
