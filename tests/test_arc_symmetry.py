@@ -24,10 +24,11 @@ ONE_COLOUR = task("one-colour", pair([[3, 0, 0]], [[3, 3, 0]]), pair([[0, 3, 0]]
 SQUARE = task("square", pair([[5]], [[5, 5], [5, 5]]), pair([[5, 5], [5, 5]], [[5]]))
 """The same under every turn; its only variants are nine colours."""
 EXCHANGED = task(
-    "exchanged", pair([[1, 0]], [[1, 1]]), pair([[2, 0]], [[2, 2]]), pair([[0, 1, 2]], [[1]]),
+    "exchanged", pair([[1, 0]], [[1, 1]]), pair([[2, 0]], [[2, 2]]),
     test=[pair([[0, 2, 1]], [[2]]), pair([[0, 1, 2]], [[1]])],
 )  # fmt: skip
-"""Colours 1 and 2 exchanged, its first two demonstrations change places and so do its test inputs."""
+"""Colours 1 and 2 exchanged, its demonstrations change places and so do its test inputs. All grids have one
+row, so that turning them upside down changes nothing."""
 MADE = [PLAIN, ONE_COLOUR, SQUARE, EXCHANGED]
 
 
@@ -69,12 +70,12 @@ def all_variants(one: ArcTask, count: int, seed: int = 0) -> set[frozenset[tuple
 
 @pytest.mark.parametrize(
     ("one", "count"),
-    [(PLAIN, 8 * 9 * 8), (ONE_COLOUR, 4 * 9), (SQUARE, 9), (EXCHANGED, None)],
+    [(PLAIN, 8 * 9 * 8), (ONE_COLOUR, 4 * 9), (SQUARE, 9), (EXCHANGED, 4 * 9 * 8 // 2)],
     ids=lambda value: getattr(value, "id", ""),
 )
-def test_the_variants_are_counted_and_all_different(one: ArcTask, count: int | None) -> None:
+def test_the_variants_are_counted_and_all_different(one: ArcTask, count: int) -> None:
     found = orbit_of(one).count
-    assert count is None or found == count
+    assert found == count
     assert len(all_variants(one, found)) == found
 
 
@@ -101,8 +102,7 @@ def test_no_other_turn_or_colours_give_a_further_variant(one: ArcTask) -> None:
 
 
 def test_exchanged_colours_halve_the_variants() -> None:
-    orbit = orbit_of(EXCHANGED)
-    assert orbit.kernel == ((1, 2),) or orbit.kernel == ((1, 2), (2, 1))
+    assert orbit_of(EXCHANGED).kernel == ((1, 2), (2, 1))
     swapped = orbit_of(
         task("s", pair([[1, 0]], [[1]]), pair([[2, 0]], [[2]]), test=[pair([[1, 2], [2, 1]], [[1]])])
     )

@@ -51,29 +51,15 @@ _PAPER = Scale(
     augmentations=1000,
     votes=1000,
 )
+
+
+def _scales(mini: str) -> Mapping[str, Scale]:
+    """The scales of a benchmark; ``mini`` says which tasks its smallest one has."""
+    small = Scale("mini", f"{mini} whose grids are at most 6x6", 1500, 32, augmentations=8, votes=8)
+    return {"mini": small, "lite": _LITE, "paper": _PAPER}
+
+
 SCALES: Mapping[str, Mapping[str, Scale]] = {
-    "arc-agi-1": {
-        "mini": Scale(
-            name="mini",
-            summary="the tasks whose grids are at most 6x6; 17 training tasks join the evaluation tasks",
-            steps=1500,
-            batch_size=32,
-            augmentations=8,
-            votes=8,
-        ),
-        "lite": _LITE,
-        "paper": _PAPER,
-    },
-    "arc-agi-2": {
-        "mini": Scale(
-            name="mini",
-            summary="training tasks whose grids are at most 6x6; 30 stand in for evaluation tasks",
-            steps=1500,
-            batch_size=32,
-            augmentations=8,
-            votes=8,
-        ),
-        "lite": _LITE,
-        "paper": _PAPER,
-    },
+    "arc-agi-1": _scales("evaluation tasks, joined by 17 training tasks,"),
+    "arc-agi-2": _scales("30 training tasks, in place of evaluation tasks,"),
 }

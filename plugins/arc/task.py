@@ -54,13 +54,13 @@ def _small_enough(chosen: Chosen, shape: Shape, seed: int) -> Chosen:
     summary = f"{chosen.source.summary}, grids up to {shape.side}x{shape.side}"
     if shape.stand_ins and chosen.known:  # of a set of one's own the tasks are taken as they are
         order = _shuffled(training, "stand-ins", seed)
-        evaluation = (*evaluation, *order[: shape.stand_ins])
-        training = tuple(order[shape.stand_ins :])
+        stand_ins, training = order[: shape.stand_ins], tuple(order[shape.stand_ins :])
+        evaluation = (*evaluation, *stand_ins)
         again = {leak.training for leak in find_leaks((*training, *concepts), evaluation)}
         training, concepts = (
             tuple(task for task in tasks if task.id not in again) for tasks in (training, concepts)
         )
-        summary += f", {shape.stand_ins} of {len(evaluation)} test tasks are training tasks"
+        summary += f", {len(stand_ins)} of {len(evaluation)} test tasks are training tasks"
     for role, tasks in (("training", training), ("evaluation", evaluation)):
         if not tasks:
             raise DataError(f"no {role} task has all its grids within {shape.side}x{shape.side}")
