@@ -69,6 +69,7 @@ def first_manifest(job: CellJob) -> Manifest:
         identity=job.plan.identity,
         citable=not job.not_citable_because,
         not_citable_because=list(job.not_citable_because),
+        notes=list(job.plan.notes),
         started=now(),
         command=list(job.command),
         environment=provenance.environment(),

@@ -29,6 +29,15 @@ class Halting(enum.Enum):
     """When q_halt > q_continue, q_continue trained by a second forward pass (HRM, arXiv 2506.21734)."""
 
 
+HALTING_OPTIONS = {
+    "none": Halting.NONE,
+    "sigmoid": Halting.HALT_LOGIT,
+    "compare": Halting.Q_COMPARE,
+    "two-pass": Halting.Q_LEARNING,
+}
+"""The words for a policy in a model's option ``halting=``."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What one supervision step answers.

@@ -85,6 +85,7 @@ class Manifest(_Frozen):
     ledger: Ledger = Ledger()
     citable: bool
     not_citable_because: list[str] = []
+    notes: list[str] = Field([], description="what must be said beside the row")
     started: str
     finished: str | None = None
     command: list[str] = []

@@ -58,6 +58,7 @@ class CellPlan:
     name: str
     asked: str
     identity: CellIdentity
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Study:
     """A grid of models × seeds on one task under one budget.
 
     Attributes:
+        stands_for: what was asked for by the name that its row has; two may be one model here.
         not_citable_because: reasons that hold for every cell.
     """
 
@@ -73,8 +75,15 @@ class Study:
     prepared: Prepared
     budget: Budget
     models: tuple[ResolvedModel, ...]
+    stands_for: Mapping[str, str]
     cells: tuple[CellPlan, ...]
     not_citable_because: tuple[str, ...]
+
+    def prepared_for(self, augmentations: int) -> Prepared:
+        """The puzzles as a model with its own A sees them."""
+        if augmentations == self.budget.augmentations:
+            return self.prepared
+        return self.prepared.for_budget(augmentations)
 
     def identity(self) -> dict[str, Any]:
         """What every cell of an output folder has in common, for `study.json`."""
@@ -195,9 +204,10 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     augmentations = request.augmentations or scale.augmentations
     prepared = prepare(task, prepared_request).for_budget(augmentations)
     evaluation = _evaluation(request, scale, settings.evaluation, prepared)
-    models = _models(host, request, prepared, settings.training)
+    models, stands_for = _models(host, request, scale, prepared, settings.training)
     budget = _budget(request, scale, settings.budget, models, prepared)
-    _check_augmentations(task.spec, prepared, budget.augmentations)
+    for count in {budget.augmentations, *(model.augmentations or 1 for model in models)}:
+        _check_augmentations(task.spec, prepared, count)
     data = _data_record(prepared, prepared_request, request.limit, task.spec.cluster)
     common = _Common(request, task, evaluators, prepared, data, budget, evaluation, settings.study)
     cells = tuple(_cell(common, model, seed) for seed in request.seeds for model in models)
@@ -206,18 +216,22 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
         *_reasons(request, budget, recipe, settings.training, prepared),
         *_evaluation_reasons(evaluation, scale, budget.augmentations),
     )
-    return Study(request, task, prepared, budget, models, cells, reasons)
+    return Study(request, task, prepared, budget, models, stands_for, cells, reasons)
 
 
 def _models(
-    host: Host, request: RunRequest, prepared: Prepared, overrides: Mapping[str, str]
-) -> tuple[ResolvedModel, ...]:
+    host: Host, request: RunRequest, scale: Scale, prepared: Prepared, overrides: Mapping[str, str]
+) -> tuple[tuple[ResolvedModel, ...], dict[str, str]]:
+    """The different models that were asked for, and by which row each of the words is answered."""
     found: dict[str, ResolvedModel] = {}
+    stands_for: dict[str, str] = {}
+    usual = request.augmentations or scale.augmentations
     for text in request.models:
-        model = resolve_model(host, text, prepared.info, overrides)
-        same = repr((model.part.full_name, model.config, model.training))
-        found.setdefault(same, model)  # trm and trm-mlp may be one and the same here
-    return tuple(found.values())
+        model = resolve_model(host, text, prepared.info, overrides, (usual, scale.augmentations))
+        same = repr((model.part.full_name, model.config, model.training, model.augmentations))
+        kept = found.setdefault(same, model)  # trm and trm-mlp may be one and the same here
+        stands_for[text] = str(kept.asked)
+    return tuple(found.values()), stands_for
 
 
 def _budget(
@@ -378,6 +392,10 @@ def _part_record(kind: str, part: Part[Any]) -> PartRecord:
 
 def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
     task, settings, device = common.task.spec, common.settings, common.request.device
+    budget, votes = common.budget, common.evaluation.votes
+    if model.augmentations is not None:
+        budget = budget.model_copy(update={"augmentations": model.augmentations})
+        votes = None if votes is None else min(votes, model.augmentations)
     identity = CellIdentity(
         task=task.name,
         task_version=task.version,
@@ -388,8 +406,8 @@ def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
         model=model.name,
         architecture=model.config.model_dump(mode="json"),
         training=model.training.model_dump(mode="json"),
-        budget=common.budget,
-        votes=common.evaluation.votes,
+        budget=budget,
+        votes=votes,
         puzzle_ids=common.evaluation.puzzle_ids,
         margin=_margin(settings.get("margin")),
         data=common.data,
@@ -404,7 +422,7 @@ def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
         ],
     )
     name = f"{_folder_name(model.name)}-s{seed}-{identity_hash(identity)}"
-    return CellPlan(name, str(model.asked), identity)
+    return CellPlan(name, str(model.asked), identity, model.notes)
 
 
 def identity_hash(identity: CellIdentity) -> str:

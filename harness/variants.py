@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import UsageError, nearest
 from .host import Host, Part
+from .matching import Wanted, matched, measure
 from .puzzles import TaskInfo
 from .settings import TrainingConfig
 from .specs import ModelSpec
@@ -50,6 +51,8 @@ class ResolvedModel:
         part: its spec and plugin.
         config: the model's own configuration.
         training: its recipe for the task and scale, after all overrides.
+        augmentations: A of ``augment=``, where it is not the study's own.
+        notes: what must be said beside its row, e.g. how near ``match=`` came.
     """
 
     asked: Variant
@@ -57,6 +60,8 @@ class ResolvedModel:
     part: Part[ModelSpec]
     config: BaseModel
     training: TrainingConfig
+    augmentations: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def split_models(text: str) -> list[str]:
@@ -83,40 +88,122 @@ def parse_variant(text: str) -> Variant:
     return Variant(match["name"], options)
 
 
-def resolve_model(host: Host, text: str, task: TaskInfo, overrides: Mapping[str, str]) -> ResolvedModel:
+COMMON_OPTIONS = ("augment", "match", "recipe")
+"""Options in brackets that every model understands: A, the model to be as large as, whose training settings."""
+
+
+def resolve_model(
+    host: Host, text: str, task: TaskInfo, overrides: Mapping[str, str], augmentations: tuple[int, int] = (1, 1)
+) -> ResolvedModel:
     """Find the model, follow its advice, and merge defaults, recipe, overrides and options.
 
     ``overrides`` are training settings for every model; options in brackets win over them.
+    ``augmentations`` are the study's A, and that of ``augment=full``. The name keeps only the options that
+    change something here.
 
     Raises:
         UsageError: an unknown model or option (the nearest is suggested), or a value out of range.
     """
     asked = parse_variant(text)
-    part = host.models.get(asked.name)
-    if part.spec.advise is not None:
-        own = (part.plugin.distribution,)
-        part = host.models.get(part.spec.advise(task, asked.options), prefer=own)
+    part = advised(host, asked, task)
     spec = part.spec
     if spec.config is None or spec.build is None:
         raise UsageError(
             f"model {spec.name!r} of {part.plugin.label} has neither config and build nor advise"
         )
-    recipe = read_recipe(spec.recipes, task)
-    model = dict(recipe.get("model", {}))
-    training = {**SCALE_DEFAULTS.get(task.scale, {}), **recipe.get("training", {}), **overrides}
-    for key, value in asked.options.items():
-        if key in spec.config.model_fields:
-            model[key] = value
-        elif key in TrainingConfig.model_fields:
-            training[key] = value
-        else:
-            known = [*spec.config.model_fields, *TrainingConfig.model_fields]
-            raise UsageError(f"model {spec.name!r} has no option {key!r}; {nearest(key, known)}")
+    options = _canonical(asked, spec)
+    lender = advised(host, Variant(options["recipe"]), task).spec if "recipe" in options else spec
+    model = read_recipe(spec.recipes, task).get("model", {})
+    training = {
+        **SCALE_DEFAULTS.get(task.scale, {}),
+        **read_recipe(lender.recipes, task).get("training", {}),
+        **overrides,
+    }
+    own = {key: value for key, value in options.items() if key in spec.config.model_fields}
+    lent = {key: value for key, value in options.items() if key in TrainingConfig.model_fields}
+    without = validated(spec.config, model, text), validated(TrainingConfig, training, text)
+    config = validated(spec.config, {**model, **own}, text)
+    settings = validated(TrainingConfig, {**training, **lent}, text)
+    notes: tuple[str, ...] = ()
+    if "match" in options:
+        config, notes = _matched(host, text, spec, config, Wanted.parse(options["match"]), task, overrides)
+    usual, full = augmentations
+    count = _augment(options.get("augment"), usual, full, text)
+    idle = {key for key in own if getattr(config, key) == getattr(without[0], key)}
+    idle |= {key for key in lent if getattr(settings, key) == getattr(without[1], key)}
+    idle |= {"augment"} if count == usual else set()
+    shown = {key: value for key, value in options.items() if key not in idle}
     unique = spec.name if spec.name in host.models.names() else part.full_name
-    name = str(Variant(unique, asked.options))
     return ResolvedModel(
-        asked, name, part, validated(spec.config, model, name), validated(TrainingConfig, training, name)
+        asked,
+        str(Variant(unique, shown)),
+        part,
+        config,
+        settings,
+        count if count != usual else None,
+        notes,
     )
+
+
+def advised(host: Host, asked: Variant, task: TaskInfo) -> Part[ModelSpec]:
+    """The model of that name, or the one that it stands for on the task.
+
+    Raises:
+        UsageError: an unknown model; the nearest is suggested.
+    """
+    part = host.models.get(asked.name)
+    if part.spec.advise is None:
+        return part
+    return host.models.get(part.spec.advise(task, asked.options), prefer=(part.plugin.distribution,))
+
+
+def _canonical(asked: Variant, spec: ModelSpec) -> dict[str, str]:
+    """The options under their own names.
+
+    Raises:
+        UsageError: one is unknown, or given under two names.
+    """
+    assert spec.config is not None
+    known = [*spec.config.model_fields, *COMMON_OPTIONS, *TrainingConfig.model_fields]
+    options: dict[str, str] = {}
+    for given, value in asked.options.items():
+        key = spec.aliases.get(given, given)
+        if key not in known:
+            raise UsageError(
+                f"model {spec.name!r} has no option {given!r}; {nearest(given, [*known, *spec.aliases])}"
+            )
+        if options.setdefault(key, value) != value:
+            raise UsageError(f"model {asked}: {key} is given twice, as {options[key]} and {value}")
+    return options
+
+
+def _matched(
+    host: Host,
+    text: str,
+    spec: ModelSpec,
+    config: BaseModel,
+    wanted: Wanted,
+    task: TaskInfo,
+    overrides: Mapping[str, str],
+) -> tuple[BaseModel, tuple[str, ...]]:
+    """The configuration in the width that ``match=`` asks for, and how near it comes."""
+    other = resolve_model(host, wanted.model, task, overrides)
+    target = measure(other.part.spec, other.config, task, wanted.quantity)
+    if not target:
+        raise UsageError(f"{text}: {other.name} has no {wanted.quantity.value} to match")
+    config, reached = matched(spec, config, task, target, wanted.quantity)
+    sizes = f"{reached:,.0f} {wanted.quantity.value} against {target:,.0f} of {other.name}"
+    return config, (f"{text}: {sizes} ({100 * (reached / target - 1):+.1f} %)",)
+
+
+def _augment(text: str | None, usual: int, full: int, model: str) -> int:
+    if text is None:
+        return usual
+    if text == "full":
+        return full
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"{model}: augment={text}: write a number of variants from 1, or full")
+    return int(text)
 
 
 def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:

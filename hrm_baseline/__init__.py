@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..harness.hookspecs import hookimpl
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ModelSpec
-from .config import HRMConfig
+from .config import ALIASES, HRMConfig
 
 if TYPE_CHECKING:
     from ..harness.reasoner import Reasoner
@@ -32,6 +32,10 @@ def _build(config: Any, task: TaskInfo) -> Reasoner:
     return HRM(config, task)
 
 
+def _resize(config: HRMConfig, size: int) -> HRMConfig:
+    return config.model_copy(update={"hidden": 2 * config.heads * size})
+
+
 @hookimpl
 def trm_bench_register_models() -> Iterable[ModelSpec]:
     """HRM."""
@@ -42,6 +46,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             config=HRMConfig,
             build=_build,
             recipes=Path(__file__).parent / "hrm.yaml",
+            aliases=ALIASES,
+            resize=_resize,
             citation=CITATION,
         )
     ]

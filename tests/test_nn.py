@@ -186,7 +186,7 @@ def trained(block: float, first: bool) -> float:
 
 
 def test_flops_of_trm_follow_the_closed_form() -> None:
-    config = TRMMLPConfig(hidden=16, cycles=3, updates=2, prefix=4, multiple=16, supervision=5)
+    config = TRMMLPConfig(hidden=16, cycles=3, updates=2, registers=4, multiple=16, supervision=5)
     positions = 4 + TINY.cells
     block = block_flops(positions, 16, 48, attention=False, mixer_inner=48)
     net = config.blocks * block
@@ -236,8 +236,8 @@ def test_copy_has_no_parameters_and_gives_the_question_back() -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        TRM(TRMConfig(hidden=16, heads=2, multiple=16, prefix=2), TINY),
-        TRM(TRMMLPConfig(hidden=16, multiple=16, prefix=2), TINY),
+        TRM(TRMConfig(hidden=16, heads=2, multiple=16, registers=2), TINY),
+        TRM(TRMMLPConfig(hidden=16, multiple=16, registers=2), TINY),
         HRM(HRMConfig(hidden=16, heads=2, multiple=16), TINY),
         Transformer(TransformerConfig(hidden=16, heads=2, blocks=2, multiple=16), TINY),
         LoopedTransformer(LoopedConfig(hidden=16, heads=2, blocks=2, multiple=16), TINY),

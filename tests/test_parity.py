@@ -55,7 +55,7 @@ def build(config: dict[str, Any]) -> Reasoner:
             blocks=config["L_layers"],
             cycles=config["H_cycles"],
             updates=config["L_cycles"],
-            prefix=config["puzzle_emb_len"],
+            registers=config["puzzle_emb_len"],
         ),
         task,
     )

@@ -29,8 +29,8 @@ INFO = TaskInfo("mirror", "mini", 2, 3, 5)
 CPU = torch.device("cpu")
 SMALL = {"hidden": 16, "heads": 2, "multiple": 16}
 MODELS = {
-    "trm-att": lambda: TRM(TRMConfig(**SMALL, cycles=2, updates=1, supervision=3, prefix=1), INFO),
-    "trm-mlp": lambda: TRM(TRMMLPConfig(**SMALL, cycles=2, updates=1, supervision=3, prefix=1), INFO),
+    "trm-att": lambda: TRM(TRMConfig(**SMALL, cycles=2, updates=1, supervision=3, registers=1), INFO),
+    "trm-mlp": lambda: TRM(TRMMLPConfig(**SMALL, cycles=2, updates=1, supervision=3, registers=1), INFO),
     "hrm": lambda: HRM(HRMConfig(**SMALL, h_blocks=1, l_blocks=1, supervision=3), INFO),
     "transformer": lambda: Transformer(TransformerConfig(**SMALL, blocks=1), INFO),
     "transformer-looped": lambda: LoopedTransformer(LoopedConfig(**SMALL, blocks=1, supervision=3), INFO),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..harness.hookspecs import hookimpl
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ModelSpec
-from .config import TRMConfig, TRMMLPConfig
+from .config import ALIASES, TRMConfig, TRMMLPConfig
 
 if TYPE_CHECKING:
     from ..harness.reasoner import Reasoner
@@ -36,6 +36,10 @@ def _build(config: Any, task: TaskInfo) -> Reasoner:
     from .model import TRM
 
     return TRM(config, task)
+
+
+def _resize(config: TRMConfig, size: int) -> TRMConfig:
+    return config.model_copy(update={"hidden": 2 * config.heads * size})
 
 
 def advise(task: TaskInfo, options: Mapping[str, str]) -> str:
@@ -65,6 +69,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             config=TRMConfig,
             build=_build,
             recipes=HERE / "trm-att.yaml",
+            aliases=ALIASES,
+            resize=_resize,
             citation=CITATION,
         ),
         ModelSpec(
@@ -73,6 +79,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             config=TRMMLPConfig,
             build=_build,
             recipes=HERE / "trm-mlp.yaml",
+            aliases=ALIASES,
+            resize=_resize,
             citation=CITATION,
         ),
     ]

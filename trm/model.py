@@ -6,58 +6,89 @@ x the embedded puzzle, y the answer, z the scratch pad; B batch, L cells, S = P 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..harness.nn.blocks import AttentionBlock, MixerBlock, Stack
+from ..harness.nn.blocks import Stack, stack
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from ..harness.puzzles import TaskInfo
-from ..harness.reasoner import Halting, Output, Reasoner, State
+from ..harness.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
 from .config import TRMConfig
 
 
 class TRM(Reasoner):
-    """Figure 3 of the paper: `latent recursion` is `cycle`, `deep recursion` is `forward`."""
+    """Figure 3 of the paper: `forward` is its deep recursion, `update` one line of its latent recursion."""
 
     y_init: Tensor
     z_init: Tensor
-    halting = Halting.HALT_LOGIT
 
     def __init__(self, config: TRMConfig, task: TaskInfo):
         super().__init__()
-        self.T, self.n = config.cycles, config.updates
+        self.T, self.n, self.pads = config.cycles, config.updates, config.scratch_pads
+        self.one_step = config.gradient == "one-step"
+        self.halting = HALTING_OPTIONS[config.halting]
         self.supervision_steps = config.supervision
-        self.positions = config.prefix + task.cells
+        self.positions = config.registers + task.cells
         self.embed = InputEmbedding(
-            task.vocab_size, config.hidden, config.prefix, task.identifiers, puzzle_size=config.hidden
+            task.vocab_size,
+            config.hidden,
+            config.registers,
+            task.identifiers,
+            puzzle_size=config.puzzle_size or config.hidden,
         )
-        self.net = Stack([self._block(config) for _ in range(config.blocks)])
-        self.heads = OutputHeads(config.hidden, task.vocab_size, config.prefix)
+        self.net = self._network(config)
+        self.answer_net = self._network(config) if config.networks == 2 else None
+        self.heads = OutputHeads(
+            config.hidden, task.vocab_size, config.registers, q=self.halting is not Halting.NONE
+        )
         self.register_buffer("y_init", truncated_normal_(torch.empty(config.hidden), 1.0))
-        self.register_buffer("z_init", truncated_normal_(torch.empty(config.hidden), 1.0))
+        pads = (config.hidden,) if self.pads == 1 else (self.pads, config.hidden)
+        self.register_buffer("z_init", truncated_normal_(torch.empty(pads), 1.0))
 
-    def _block(self, config: TRMConfig) -> nn.Module:
-        if config.mixer == "mlp":
-            return MixerBlock(config.hidden, self.positions, config.expansion, config.multiple)
-        return AttentionBlock(config.hidden, config.heads, self.positions, config.expansion, config.multiple)
+    def _network(self, config: TRMConfig) -> Stack:
+        return stack(
+            config.mixer,
+            config.blocks,
+            hidden=config.hidden,
+            heads=config.heads,
+            positions=self.positions,
+            expansion=config.expansion,
+            multiple=config.multiple,
+        )
 
     def initial_state(self, batch: int) -> State:
-        """(y, z): two fixed random vectors, the same at every position."""
+        """(y, z, …): fixed random vectors, the same at every position; ``latents`` says how many."""
         shape = (batch, self.positions, len(self.y_init))
-        return self.y_init.expand(shape), self.z_init.expand(shape)
+        pads = self.z_init.view(-1, len(self.y_init))
+        return tuple(start.expand(shape) for start in (self.y_init, *pads))
 
-    def cycle(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """N updates of the scratch pad from puzzle and answer, then one of the answer."""
-        for _ in range(self.n):
-            z = self.net(z, y + x)
-        return self.net(y, z), z
+    def update(self, i: int, x: Tensor, state: State) -> State:
+        """Update i of a supervision step: of every n + 1, n refine the scratch pad and the last the answer."""
+        y, *z = state
+        if not z:  # a single latent (section 4.2, Figure 4): there is nothing but the answer to refine
+            return (self.net(y, x),)
+        turn = i % (self.n + 1)
+        if turn == self.n:
+            return (self.answer_net or self.net)(y, _sum(z)), *z
+        pad = turn % len(z)  # with several z's (Figure 5) each update refines the next one and sees all
+        z[pad] = self.net(z[pad], _sum([y + x, *z[:pad], *z[pad + 1 :]]))
+        return y, *z
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
-        """T − 1 cycles without gradient, one with; see `Reasoner.forward`."""
+        """T cycles, of which the last carries a gradient; see `Reasoner.forward`."""
         x = self.embed(inputs, puzzle_ids)
-        y, z = state
+        updates = self.T * (self.n + 1)
+        carrying = min(2, len(state)) if self.one_step else self.n + 1
         with torch.no_grad():
-            for _ in range(self.T - 1):
-                y, z = self.cycle(x, y, z)
-        y, z = self.cycle(x, y, z)
-        return (y.detach(), z.detach()), self.heads(y)
+            for i in range(updates - carrying):
+                state = self.update(i, x, state)
+        for i in range(updates - carrying, updates):
+            state = self.update(i, x, state)
+        return tuple(latent.detach() for latent in state), self.heads(state[0])
+
+
+def _sum(tensors: list[Tensor]) -> Tensor:
+    total = tensors[0]
+    for tensor in tensors[1:]:
+        total = total + tensor
+    return total

@@ -237,7 +237,8 @@ def _remember(folder: Path, study: Study) -> None:
 def _job(study: Study, cell: CellPlan, folder: Path) -> CellJob:
     from ..cell import CellJob
 
-    return CellJob(cell, folder, study.prepared, study.not_citable_because, _command_line())
+    prepared = study.prepared_for(cell.identity.budget.augmentations)
+    return CellJob(cell, folder, prepared, study.not_citable_because, _command_line())
 
 
 def _command_line() -> tuple[str, ...]:
@@ -275,7 +276,8 @@ def _show_grid(study: Study, folder: Path, workers: int) -> None:
     rows, total = [], 0.0
     for model in study.models:
         assert model.part.spec.build is not None  # `resolve_model` has made sure
-        trunk, outer, table = count_parameters(model.part.spec.build(model.config, study.prepared.info))
+        info = study.prepared_for(model.augmentations or study.budget.augmentations).info
+        trunk, outer, table = count_parameters(model.part.spec.build(model.config, info))
         flops = _training_flops(study, model)
         cells = [cell for cell in study.cells if cell.identity.model == model.name]
         todo = sum(not results.cell(cell.name).is_done() for cell in cells)

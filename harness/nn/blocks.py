@@ -129,3 +129,12 @@ class Stack(nn.Module):
         for block in self.blocks:
             x_BSD = block(x_BSD)
         return x_BSD
+
+
+def stack(
+    mixer: str, blocks: int, *, hidden: int, heads: int, positions: int, expansion: float, multiple: int
+) -> Stack:
+    """A `Stack` of equal blocks with the mixer ``attention`` or ``mlp``; ``heads`` are of attention."""
+    if mixer == "mlp":
+        return Stack([MixerBlock(hidden, positions, expansion, multiple) for _ in range(blocks)])
+    return Stack([AttentionBlock(hidden, heads, positions, expansion, multiple) for _ in range(blocks)])

@@ -344,6 +344,7 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     """What a reader must know before using a number of this table."""
     notes = [_protocol(runs, rows)]
     notes += [f"{row.asked} stands for {row.model} here" for row in rows if row.asked != row.model]
+    notes += dict.fromkeys(note for run in runs for note in run.manifest.notes)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.identity.data.notes)
     for row in rows:
         for seed in row.seeds:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...harness.hookspecs import hookimpl
 from ...harness.puzzles import TaskInfo
 from ...harness.specs import ModelSpec
-from .config import CopyConfig, LoopedConfig, TransformerConfig
+from .config import ALIASES, CopyConfig, LoopedConfig, TransformerConfig
 
 if TYPE_CHECKING:
     from ...harness.reasoner import Reasoner
@@ -35,6 +35,10 @@ def _copy(config: Any, task: TaskInfo) -> Reasoner:
     return Copy(task)
 
 
+def _resize(config: TransformerConfig, size: int) -> TransformerConfig:
+    return config.model_copy(update={"hidden": 2 * config.heads * size})
+
+
 @hookimpl
 def trm_bench_register_models() -> Iterable[ModelSpec]:
     """The three controls."""
@@ -45,6 +49,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             config=TransformerConfig,
             build=_transformer,
             recipes=HERE / "transformer.yaml",
+            aliases=ALIASES,
+            resize=_resize,
         ),
         ModelSpec(
             name="transformer-looped",
@@ -52,6 +58,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             config=LoopedConfig,
             build=_looped,
             recipes=HERE / "transformer-looped.yaml",
+            aliases=ALIASES,
+            resize=_resize,
         ),
         ModelSpec(
             name="copy",

@@ -10,23 +10,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...harness.nn.blocks import AttentionBlock, Stack
+from ...harness.nn.blocks import Stack, stack
 from ...harness.nn.embedding import InputEmbedding, OutputHeads
 from ...harness.nn.init import truncated_normal_
 from ...harness.puzzles import TaskInfo
-from ...harness.reasoner import Halting, Output, Reasoner, State
+from ...harness.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
 from .config import LoopedConfig, TransformerConfig
-
-PREFIX = 1
 
 
 def _embedding(config: TransformerConfig, task: TaskInfo) -> InputEmbedding:
-    return InputEmbedding(task.vocab_size, config.hidden, PREFIX, task.identifiers, puzzle_size=config.hidden)
+    size = config.puzzle_size or config.hidden
+    return InputEmbedding(task.vocab_size, config.hidden, config.prefix, task.identifiers, puzzle_size=size)
 
 
-def _stack(config: TransformerConfig, positions: int) -> Stack:
-    sizes = (config.hidden, config.heads, positions, config.expansion, config.multiple)
-    return Stack([AttentionBlock(*sizes) for _ in range(config.blocks)])
+def _stack(config: TransformerConfig, task: TaskInfo) -> Stack:
+    return stack(
+        config.mixer,
+        config.blocks,
+        hidden=config.hidden,
+        heads=config.heads,
+        positions=config.prefix + task.cells,
+        expansion=config.expansion,
+        multiple=config.multiple,
+    )
 
 
 class Transformer(Reasoner):
@@ -34,29 +40,36 @@ class Transformer(Reasoner):
 
     def __init__(self, config: TransformerConfig, task: TaskInfo):
         super().__init__()
+        self.repeats = config.repeats
         self.embed = _embedding(config, task)
-        self.net = _stack(config, PREFIX + task.cells)
-        self.heads = OutputHeads(config.hidden, task.vocab_size, PREFIX, q=False)
+        self.net = _stack(config, task)
+        self.heads = OutputHeads(config.hidden, task.vocab_size, config.prefix, q=False)
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
         x = self.embed(inputs, puzzle_ids)
-        return state, self.heads(self.net(x, torch.zeros_like(x)))
+        y = torch.zeros_like(x)
+        for _ in range(self.repeats):
+            y = self.net(y, x)
+        return state, self.heads(y)
 
 
 class LoopedTransformer(Reasoner):
-    """``y = net(y, x)`` once per supervision step, y carried over."""
+    """``y = net(y, x)`` once per supervision step (or ``repeats`` times), y carried over."""
 
     y_init: Tensor
-    halting = Halting.Q_COMPARE
 
     def __init__(self, config: LoopedConfig, task: TaskInfo):
         super().__init__()
+        self.repeats = config.repeats
+        self.halting = HALTING_OPTIONS[config.halting]
         self.supervision_steps = config.supervision
-        self.positions = PREFIX + task.cells
+        self.positions = config.prefix + task.cells
         self.embed = _embedding(config, task)
-        self.net = _stack(config, self.positions)
-        self.heads = OutputHeads(config.hidden, task.vocab_size, PREFIX)
+        self.net = _stack(config, task)
+        self.heads = OutputHeads(
+            config.hidden, task.vocab_size, config.prefix, q=self.halting is not Halting.NONE
+        )
         self.register_buffer("y_init", truncated_normal_(torch.empty(config.hidden), 1.0))
 
     def initial_state(self, batch: int) -> State:
@@ -65,5 +78,7 @@ class LoopedTransformer(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
-        y = self.net(state[0], self.embed(inputs, puzzle_ids))
+        x, (y,) = self.embed(inputs, puzzle_ids), state
+        for _ in range(self.repeats):
+            y = self.net(y, x)
         return (y.detach(),), self.heads(y)
