@@ -21,7 +21,7 @@ import torch
 from trm_bench.harness.examples import ExampleStream, Exploration
 from trm_bench.harness.flops import count_flops
 from trm_bench.harness.host import host
-from trm_bench.harness.inference import Answering, Views, predict, predict_by_vote
+from trm_bench.harness.inference import Answering, Pass, Views, answer, predict
 from trm_bench.harness.predictions import Predictions
 from trm_bench.harness.puzzles import PuzzleSet
 from trm_bench.harness.randomness import named_seed
@@ -80,7 +80,8 @@ def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predicti
         np.minimum(prepared.identities.variants[who], votes),
         lambda items, ks: rows.of(who[items], ks),
     )
-    return predict_by_vote(reasoner, validation, views, Answering(CPU))
+    reading = Pass((reasoner.supervision_steps,))
+    return answer(reasoner, validation, Answering(CPU), reading, views)[0].predictions
 
 
 def main() -> None:

@@ -59,7 +59,8 @@ class Ledger(BaseModel):
     trunk_parameters: int = 0
     outer_parameters: int = Field(0, description="token embedding and output heads")
     embedding_parameters: int = Field(0, description="puzzle-embedding table")
-    inference_steps: int = 0
+    inference_steps: int = Field(0, description="supervision steps that a puzzle may take at evaluation")
+    steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,17 +16,17 @@ from . import provenance
 from .augment import Augmentation, Ints
 from .budget import Ledger
 from .data import Prepared
-from .device import default_precision, peak_memory, synchronize
-from .errors import TrainingDiverged, TrmBenchError
+from .device import default_precision, peak_memory
+from .errors import TrainingDiverged, TrmBenchError, UsageError
 from .examples import ExampleStream, Exploration
 from .flops import count_flops
 from .host import Host
-from .inference import Answering, Views, milliseconds_per_puzzle, predict, predict_by_vote
+from .inference import Answered, Answering, Pass, Views, answer, milliseconds_per_puzzle, predict
 from .nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from .predictions import Predictions
 from .puzzles import PAD, PuzzleSet, TaskInfo
 from .randomness import named_seed
-from .reasoner import Reasoner
+from .reasoner import Halting, Reasoner
 from .records import Answer, Answers, CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
 from .specs import AugmentationRequest, EvaluatorSpec
@@ -37,14 +36,43 @@ from .training import Metrics, Spent, Trainer, Watcher
 
 
 @dataclass(frozen=True)
+class StoredWeights:
+    """Weights on disk, and what is known of their training.
+
+    Attributes:
+        file: in any of the forms that `weights.read_weights` reads.
+        sha256: of the file.
+        origin: the manifest of the cell that trained them; None for weights from elsewhere.
+    """
+
+    file: Path
+    sha256: str
+    origin: Manifest | None = None
+
+
+@dataclass(frozen=True)
 class CellJob:
-    """Everything that a process needs to run one cell; can be pickled."""
+    """Everything that a process needs to run one cell; can be pickled.
+
+    Attributes:
+        plan: the cell.
+        output: the folder of its study.
+        stored: weights that are evaluated instead of being trained.
+        deeper: further cells that the same pass over the test split fills: the same but for their depth.
+    """
 
     plan: CellPlan
     output: Path
     prepared: Prepared
     not_citable_because: tuple[str, ...]
     command: tuple[str, ...]
+    stored: StoredWeights | None = None
+    deeper: tuple[CellPlan, ...] = ()
+
+    @property
+    def plans(self) -> tuple[CellPlan, ...]:
+        """Every cell of the job."""
+        return (self.plan, *self.deeper)
 
 
 KEPT_ANSWERS = 4
@@ -60,16 +88,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def first_manifest(job: CellJob) -> Manifest:
-    """The manifest of a cell that has just begun."""
+def first_manifest(job: CellJob, plan: CellPlan) -> Manifest:
+    """The manifest of one of a job's cells that has just begun."""
     return Manifest(
         status=Status.RUNNING,
-        cell=job.plan.name,
-        asked=job.plan.asked,
-        identity=job.plan.identity,
+        cell=plan.name,
+        asked=plan.asked,
+        identity=plan.identity,
         citable=not job.not_citable_because,
         not_citable_because=list(job.not_citable_because),
-        notes=list(job.plan.notes),
+        notes=list(plan.notes),
         started=now(),
         command=list(job.command),
         environment=provenance.environment(),
@@ -86,20 +114,22 @@ class Ended:
 
 
 def run_cell(host: Host, job: CellJob, report: Report) -> Ended:
-    """Run a cell and leave its folder finished or failed; an error in it does not get out."""
-    cell = Cell(job.output / job.plan.name)
-    manifest = first_manifest(job)
-    cell.start(manifest)
+    """Run a job and leave the folder of each cell finished or failed; an error in it does not get out."""
+    cells = [Cell(job.output / plan.name) for plan in job.plans]
+    manifests = [first_manifest(job, plan) for plan in job.plans]
+    for cell, manifest in zip(cells, manifests, strict=True):
+        cell.start(manifest)
     try:
-        run = _CellRun(host, job, cell, report)
-        trained, curve = run.train()
-        manifest, records = run.evaluate(manifest, trained, curve)
-        cell.finish(manifest, records)
+        run = _CellRun(host, job, cells[0], report)
+        trained = run.load(job.stored) if job.stored else run.train()
+        run.evaluate(trained, cells, manifests)
     except Exception as error:
-        manifest = failed(manifest, error)
-        cell.write_manifest(manifest)
-        cell.restore()
-        return Ended(Status.FAILED, manifest.error)
+        ended = [failed(manifest, error) for manifest in manifests]
+        for cell, manifest in zip(cells, ended, strict=True):
+            if not cell.is_done():  # a shallower one of the same pass may be
+                cell.write_manifest(manifest)
+                cell.restore()
+        return Ended(Status.FAILED, ended[0].error)
     return Ended(Status.DONE)
 
 
@@ -116,6 +146,19 @@ def failed(manifest: Manifest, error: BaseException) -> Manifest:
             "trace": None if foreseen else "".join(traceback.format_exception(error)),
         }
     )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is known of the training of the weights that are in the model.
+
+    Attributes:
+        ledger: its training part.
+        manifest: what of the manifest says so.
+    """
+
+    ledger: Ledger
+    manifest: Mapping[str, object]
 
 
 class _CellRun:
@@ -146,10 +189,21 @@ class _CellRun:
         model = self.spec.build(self.spec.config(**self.identity.architecture), self.info)
         return model.to(self.device)
 
-    def train(self) -> tuple[Spent, list[Metrics]]:
+    def load(self, stored: StoredWeights) -> _Trained:
+        """Put stored weights into the model."""
+        from .weights import load_weights
+
+        load_weights(self.model, self.spec, stored.file)
+        said = {"weights_sha256": stored.sha256, "weights_file": str(stored.file)}
+        if stored.origin is None:
+            return _Trained(Ledger(), {**said, "weights": "stored, from elsewhere"})
+        kept = {name: getattr(stored.origin, name) for name in ("weights", "validation")}
+        return _Trained(stored.origin.ledger, {**said, **kept})
+
+    def train(self) -> _Trained:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
-            return Spent(0, 0, 0, 0.0, 0.0), []
+            return _Trained(Ledger(), {"weights": "none"})
         validation = self._limited(self.job.prepared.read("validation"))
         curve: list[Metrics] = []
 
@@ -164,6 +218,7 @@ class _CellRun:
         def validate(model: Reasoner) -> Metrics:
             return {"validation_exact": exact_share(predict(model, asked, self.answering), validation)}
 
+        assert self.identity.budget is not None  # only weights from elsewhere have none
         trainer = Trainer(
             self.model,
             self._examples(),
@@ -176,8 +231,24 @@ class _CellRun:
         spent = trainer.run(Watcher(metrics, validate))
         trainer.settle()
         _require_finite(self.model, spent.steps)
-        self.cell.write_weights(_weights(self.model))
-        return spent, curve
+        said = {
+            "weights_sha256": self.cell.write_weights(_weights(self.model)),
+            "weights": f"averaged (EMA {self.training.ema:g})"
+            if self.training.ema
+            else "those of the last step",
+            "validation": [dict(line) for line in curve],
+        }
+        return _Trained(self._training_ledger(spent), said)
+
+    def _training_ledger(self, spent: Spent) -> Ledger:
+        return Ledger(
+            optimiser_steps=spent.steps,
+            draws=spent.draws,
+            distinct_variants=self.stream.stream.distinct(spent.draws),
+            supervision_steps=spent.supervision_steps,
+            training_flops=spent.flops,
+            training_seconds=spent.seconds,
+        )
 
     def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
         return puzzles.take(slice(0, self.identity.data.limit))  # a limit of None takes all
@@ -203,6 +274,7 @@ class _CellRun:
 
     def _examples(self) -> ExampleStream:
         train = self.job.prepared.read("train")
+        assert self.identity.budget is not None
         self.stream = ExampleStream(
             train,
             self._augmentation(train, training=True),
@@ -216,36 +288,33 @@ class _CellRun:
         )
         return self.stream
 
-    def evaluate(
-        self, manifest: Manifest, spent: Spent, curve: list[Metrics]
-    ) -> tuple[Manifest, list[Record]]:
-        """The one reading of the test split."""
+    def evaluate(self, trained: _Trained, cells: Sequence[Cell], manifests: Sequence[Manifest]) -> None:
+        """The one reading of the test split; writes every cell of the job."""
         test = self._limited(self.job.prepared.read("test"))
-        started = time.perf_counter()
-        predictions = self._answer(test)
-        synchronize(self.device)
-        seconds = time.perf_counter() - started
-        ledger = self._ledger(spent, predictions, len(test), seconds)
-        ledger = ledger.model_copy(
-            update={
-                "milliseconds_per_puzzle": milliseconds_per_puzzle(
-                    self.model, self._as_asked(test), self.answering
-                ),
-                "peak_memory_bytes": peak_memory(self.device),
-            }
-        )
+        usual = self.model.supervision_steps
+        depths = tuple(plan.identity.steps or usual for plan in self.job.plans)
+        if self.identity.halting and self.model.halting is Halting.NONE:
+            raise UsageError(f"{self.identity.model} has no halt logit; leave --halt threshold out")
+        reading = Pass(depths, self.identity.halting)
+        answered = self._answer(test, reading)
+        for cell, manifest, one in zip(cells, manifests, answered, strict=True):
+            self._finish(cell, manifest, trained, test, one)
+
+    def _finish(
+        self, cell: Cell, manifest: Manifest, trained: _Trained, test: PuzzleSet, answered: Answered
+    ) -> None:
+        predictions = answered.predictions
         records = score(self._evaluators(), self.info, test, predictions)
-        self.cell.write_export(ANSWERS, self._first_answers(test, predictions))
+        cell.write_export(ANSWERS, self._first_answers(test, predictions))
         if self.task.spec.exports is not None:
             for name, content in self.task.spec.exports(self.info, test, predictions).items():
-                self.cell.write_export(name, content)
+                cell.write_export(name, content)
         update = {
-            "ledger": ledger,
+            **trained.manifest,
+            "ledger": self._ledger(trained.ledger, answered, test),
             "finished": now(),
-            "validation": [dict(line) for line in curve],
-            "weights": self._weights_name(),
         }
-        return manifest.model_copy(update=update), records
+        cell.finish(manifest.model_copy(update=update), records)
 
     def _first_answers(self, test: PuzzleSet, predictions: Predictions) -> bytes:
         answers = [
@@ -261,9 +330,10 @@ class _CellRun:
         kept = Answers(height=self.info.height, width=self.info.width, symbols=symbols, answers=answers)
         return kept.model_dump_json().encode() + b"\n"
 
-    def _answer(self, test: PuzzleSet) -> Predictions:
+    def _answer(self, test: PuzzleSet, reading: Pass) -> list[Answered]:
         if self.identity.votes is None:
-            return predict(self.model, self._as_asked(test), self.answering, self._show_evaluation)
+            asked = self._as_asked(test)
+            return answer(self.model, asked, self.answering, reading, progress=self._show_evaluation)
         blank = replace(test, targets=np.zeros_like(test.targets))
         views = Views(
             self._augmentation(blank, training=False),
@@ -271,7 +341,7 @@ class _CellRun:
             self._votes(test, self.identity.votes),
             self._puzzle_rows(test),
         )
-        return predict_by_vote(self.model, test, views, self.answering, self._show_evaluation)
+        return answer(self.model, test, self.answering, reading, views, self._show_evaluation)
 
     def _votes(self, test: PuzzleSet, most: int) -> Ints:
         """(N,) as many as the item has variants, up to ``most``."""
@@ -289,35 +359,33 @@ class _CellRun:
         ]
         return [self.host.evaluators.get(name).spec for name in names]
 
-    def _weights_name(self) -> str:
-        if not self.spec.trained:
-            return "none"
-        return f"averaged (EMA {self.training.ema:g})" if self.training.ema else "those of the last step"
-
-    def _ledger(self, spent: Spent, predictions: Predictions, puzzles: int, seconds: float) -> Ledger:
+    def _ledger(self, training: Ledger, answered: Answered, test: PuzzleSet) -> Ledger:
         trunk, outer, embedding = count_parameters(self.model)
+        predictions, puzzles = answered.predictions, len(test)
         votes = 1.0 if predictions.ballots is None else float(predictions.ballots.votes.mean())
         identities = self.job.prepared.identities
-        return Ledger(
-            optimiser_steps=spent.steps,
-            draws=spent.draws,
-            distinct_variants=self.stream.stream.distinct(spent.draws) if spent.draws else 0,
-            supervision_steps=spent.supervision_steps,
-            training_flops=spent.flops,
-            inference_flops_per_puzzle=self.flops.inference * votes,
-            trunk_parameters=trunk,
-            outer_parameters=outer,
-            embedding_parameters=embedding,
-            inference_steps=predictions.steps,
-            training_seconds=spent.seconds,
-            evaluation_seconds=seconds,
-            puzzles_per_second=puzzles / seconds,
-            evaluation_batch=min(self.answering.batch_size, round(puzzles * votes)),
-            votes_per_puzzle=votes,
-            variants_of={}
+        per_step = self.flops.inference / self.model.supervision_steps
+        alone = Pass((predictions.steps,), predictions.halted)
+        measured = {
+            "inference_flops_per_puzzle": per_step * answered.steps * votes,
+            "trunk_parameters": trunk,
+            "outer_parameters": outer,
+            "embedding_parameters": embedding,
+            "inference_steps": predictions.steps,
+            "steps_taken": answered.steps,
+            "evaluation_seconds": answered.seconds,
+            "puzzles_per_second": puzzles / answered.seconds,
+            "evaluation_batch": min(self.answering.batch_size, round(puzzles * votes)),
+            "milliseconds_per_puzzle": milliseconds_per_puzzle(
+                self.model, self._as_asked(test), self.answering, alone
+            ),
+            "peak_memory_bytes": peak_memory(self.device),
+            "votes_per_puzzle": votes,
+            "variants_of": {}
             if identities is None
             else dict(zip(identities.names.tolist(), identities.variants.tolist(), strict=True)),
-        )
+        }
+        return training.model_copy(update=measured)
 
 
 def _full_name(identity: CellIdentity, kind: str) -> str:
@@ -381,6 +449,7 @@ def score(
         TrmBenchError: an evaluator did not give one sample per item, in order.
     """
     columns: dict[str, list[float]] = {}
+    taken = predictions.steps_taken
     extras: dict[str, list[Mapping[str, float]]] = {}
     for evaluator in evaluators:
         name, samples = evaluator.name, evaluator.evaluate(info, test, predictions)
@@ -399,7 +468,7 @@ def score(
             cluster=str(test.clusters[row]),
             scores={name: column[row] for name, column in columns.items()},
             extras={
-                "steps": predictions.steps,
+                "steps": int(taken[row]),
                 "halt_step": int(predictions.halt_steps[row]),
                 **{f"{name}.{key}": value for name in extras for key, value in extras[name][row].items()},
             },

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import click
 
     from .report.table import Report
-    from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, TaskSpec
+    from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 
 PROJECT = "trm_bench"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -102,6 +102,30 @@ def trm_bench_register_reporters() -> Iterable[ReporterSpec]:  # type: ignore[em
         >>> @hookimpl
         ... def trm_bench_register_reporters():
         ...     return [ReporterSpec("titles", "only the titles", render=render)]
+    """
+
+
+@hookspec
+def trm_bench_register_studies() -> Iterable[StudySpec]:  # type: ignore[empty-body]
+    """Give the studies of this plugin, each declared in a YAML file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from trm_bench import StudySpec, hookimpl
+        >>> file = Path(tempfile.mkdtemp()) / "loop.yaml"
+        >>> declared = '''
+        ... name: loop
+        ... asks: does the outer loop help on mazes?
+        ... task: maze-hard
+        ... models: [transformer, transformer-looped]
+        ... contrasts:
+        ...   - {asks: "Does the outer loop help?", a: transformer-looped, b: transformer}
+        ... '''
+        >>> _ = file.write_text(declared)
+        >>> @hookimpl
+        ... def trm_bench_register_studies():
+        ...     return [StudySpec("loop", file)]
     """
 
 

@@ -20,7 +20,7 @@ import pluggy
 
 from . import hookspecs
 from .errors import TrmBenchError, UsageError, nearest
-from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, TaskSpec
+from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 
 OWN_DISTRIBUTION = "trm-bench"
 DISABLE_VARIABLE = "TRM_BENCH_DISABLE_PLUGINS"
@@ -164,7 +164,7 @@ class Host:
 
     Attributes:
         plugins: every plugin that was found, working or not, by label.
-        tasks, models, evaluators, reporters: what they registered.
+        tasks, models, evaluators, reporters, studies: what they registered.
     """
 
     def __init__(self, entries: Iterable[Found], *, strict: bool = False):
@@ -175,12 +175,14 @@ class Host:
         self.models: Registry[ModelSpec] = Registry("model")
         self.evaluators: Registry[EvaluatorSpec] = Registry("evaluator")
         self.reporters: Registry[ReporterSpec] = Registry("reporter")
+        self.studies: Registry[StudySpec] = Registry("study")
         for found in entries:
             self._load(found)
         self._collect(self.tasks, "trm_bench_register_tasks", TaskSpec)
         self._collect(self.models, "trm_bench_register_models", ModelSpec)
         self._collect(self.evaluators, "trm_bench_register_evaluators", EvaluatorSpec)
         self._collect(self.reporters, "trm_bench_register_reporters", ReporterSpec)
+        self._collect(self.studies, "trm_bench_register_studies", StudySpec)
         if strict:
             self._refuse_problems()
 
@@ -231,7 +233,7 @@ class Host:
     def problems(self) -> list[str]:
         """Everything wrong with the plugins, in words, each with the distribution's name."""
         found = [f"{plugin.label}: {plugin.error}" for plugin in self.plugins.values() if plugin.error]
-        for registry in (self.tasks, self.models, self.evaluators, self.reporters):
+        for registry in (self.tasks, self.models, self.evaluators, self.reporters, self.studies):
             for name, parts in registry.clashes().items():
                 found.append(clash_message(registry.kind, name, parts))
         return found

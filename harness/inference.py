@@ -1,4 +1,4 @@
-"""Answers of a trained model: every supervision step is run, as in the published evaluations."""
+"""Answers of a trained model, by default after every supervision step, as in the published evaluations."""
 
 from __future__ import annotations
 
@@ -56,56 +56,119 @@ class Views:
     votes: Ints
     rows: Callable[[Ints, Ints], Ints]
 
+    def pairs(self) -> tuple[Ints, Ints]:
+        """(V,) the item and (V,) the variant of every vote, variant 0 of an item first."""
+        items = np.repeat(np.arange(len(self.votes)), self.votes)
+        return items, np.arange(len(items)) - np.repeat(np.cumsum(self.votes) - self.votes, self.votes)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way through the supervision steps.
+
+    Attributes:
+        depths: rising; an answer is read after each of these numbers of steps.
+        halting: whether a puzzle stops, and leaves the batch, when the model's own rule says so.
+    """
+
+    depths: tuple[int, ...]
+    halting: bool = False
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was read at one depth.
+
+    Attributes:
+        predictions: the answers.
+        seconds: wall time from the start to this depth, all batches together.
+        steps: mean supervision steps that a puzzle took.
+    """
+
+    predictions: Predictions
+    seconds: float
+    steps: float
+
 
 def predict(
     model: Reasoner, puzzles: PuzzleSet, how: Answering, progress: Callable[[float], None] | None = None
 ) -> Predictions:
-    """Answer every puzzle with all N_sup supervision steps; leaves the model in its mode.
-
-    ``puzzles.identifiers`` are rows of the puzzle embedding. ``progress`` is called after each batch with
-    the share of puzzles that are answered.
-    """
-    parts = []
-    with _evaluating(model):
-        for start in range(0, len(puzzles), how.batch_size):
-            batch = puzzles.take(slice(start, start + how.batch_size))
-            parts.append(_answer(model, batch.inputs, batch.identifiers, how))
-            if progress is not None:
-                progress(min(1.0, (start + how.batch_size) / len(puzzles)))
-    answers, halts, probabilities = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Predictions(answers, model.supervision_steps, halts, probabilities)
+    """Answer every puzzle with all N_sup supervision steps; see `answer`."""
+    return answer(model, puzzles, how, Pass((model.supervision_steps,)), progress=progress)[0].predictions
 
 
-def predict_by_vote(
+def answer(
     model: Reasoner,
     puzzles: PuzzleSet,
-    views: Views,
     how: Answering,
+    reading: Pass,
+    views: Views | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Predictions:
-    """Answer every puzzle under its variants, with the same weights, and collect the ballots.
+) -> list[Answered]:
+    """Answer every puzzle, and read the answers at each depth; leaves the model in its mode.
 
-    Every supervision step of every view is run. Apart from the ballots, the result is that of the puzzles
-    as they are (variant 0).
+    ``puzzles.identifiers`` are rows of the puzzle embedding, unless ``views`` say under which variants each
+    puzzle is answered: then the result has ballots, and is else that of the puzzles as they are (variant 0).
+    ``progress`` is called after each batch with the share that is done.
     """
-    items = np.repeat(np.arange(len(puzzles)), views.votes)
-    ks = np.arange(len(items)) - np.repeat(np.cumsum(views.votes) - views.votes, views.votes)
-    box, plain = BallotBox(views.votes), []
+    items, ks = (
+        (np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64)) if views is None else views.pairs()
+    )
+    columns = [_Column(depth, reading.halting, views) for depth in reading.depths]
     with _evaluating(model):
         for start in range(0, len(items), how.batch_size):
             here = slice(start, start + how.batch_size)
-            variants = views.augmentation.variants(views.seed, items[here], ks[here])
-            rows = views.rows(items[here], ks[here])
-            answers, halts, probabilities = _answer(
-                model, variants.apply(puzzles.inputs[items[here]]), rows, how
-            )
-            box.add(items[here], ks[here], variants.invert(answers), probabilities)
-            itself = ks[here] == 0
-            plain.append((answers[itself], halts[itself], probabilities[itself]))
+            questions, rows, undo = _questions(puzzles, views, items[here], ks[here])
+            reads = _answer(model, questions, rows, how, reading)
+            for column, read in zip(columns, reads, strict=True):
+                column.add(items[here], ks[here], read, undo)
             if progress is not None:
                 progress(min(1.0, (start + how.batch_size) / len(items)))
-    answers, halts, probabilities = (np.concatenate(column) for column in zip(*plain, strict=True))
-    return Predictions(answers, model.supervision_steps, halts, probabilities, box.ballots())
+    return [column.answered() for column in columns]
+
+
+def _questions(
+    puzzles: PuzzleSet, views: Views | None, items: Ints, ks: Ints
+) -> tuple[Tokens, NDArray[np.integer], Callable[[Tokens], Tokens]]:
+    """What is asked, under which rows of the puzzle embedding, and how an answer is undone."""
+    if views is None:
+        return puzzles.inputs[items], puzzles.identifiers[items], lambda answers: answers
+    variants = views.augmentation.variants(views.seed, items, ks)
+    return variants.apply(puzzles.inputs[items]), views.rows(items, ks), variants.invert
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A batch at one depth: answers (n, L), first halt (n,), halt probability (n,), wall time until then."""
+
+    answers: Tokens
+    halts: Ints
+    probability: NDArray[np.float64]
+    seconds: float
+
+
+class _Column:
+    """Collects batches at one depth."""
+
+    def __init__(self, depth: int, halting: bool, views: Views | None):
+        self.depth, self.halting = depth, halting
+        self.box = None if views is None else BallotBox(views.votes)
+        self.parts: list[tuple[Tokens, Ints, NDArray[np.float64]]] = []
+        self.seconds, self.steps = 0.0, []
+
+    def add(self, items: Ints, ks: Ints, read: _Read, undo: Callable[[Tokens], Tokens]) -> None:
+        if self.box is not None:
+            self.box.add(items, ks, undo(read.answers), read.probability)
+        itself = ks == 0
+        self.parts.append((read.answers[itself], read.halts[itself], read.probability[itself]))
+        self.seconds += read.seconds
+        self.steps.append(read.halts if self.halting else np.full(len(read.halts), self.depth))
+
+    def answered(self) -> Answered:
+        answers, halts, probability = (np.concatenate(part) for part in zip(*self.parts, strict=True))
+        ballots = None if self.box is None else self.box.ballots()
+        predictions = Predictions(answers, self.depth, halts, probability, ballots, self.halting)
+        return Answered(predictions, self.seconds, float(np.concatenate(self.steps).mean()))
 
 
 @contextmanager
@@ -120,34 +183,55 @@ def _evaluating(model: Reasoner) -> Iterator[None]:
 
 
 def _answer(
-    model: Reasoner, questions: Tokens, puzzle_ids: NDArray[np.integer], how: Answering
-) -> tuple[Tokens, NDArray[np.int64], NDArray[np.float64]]:
+    model: Reasoner, questions: Tokens, puzzle_ids: NDArray[np.integer], how: Answering, reading: Pass
+) -> list[_Read]:
+    started = time.perf_counter()
     inputs = torch.from_numpy(questions.astype(np.int64)).to(how.device)
     ids = torch.from_numpy(puzzle_ids.astype(np.int64)).to(how.device)
-    halts = torch.full((len(questions),), model.supervision_steps, device=how.device)
-    state = model.initial_state(len(questions))
+    count, most = len(questions), reading.depths[-1]
+    answers = torch.zeros_like(inputs, dtype=torch.uint8)
+    q_halt = torch.full((count,), float("nan"), device=how.device)
+    halts = torch.full((count,), most, device=how.device)
+    running = torch.arange(count, device=how.device)  # the rows of the batch that are still in it
+    state, reads = model.initial_state(count), []
     with autocast(how.device, how.precision):
-        for step in range(1, model.supervision_steps + 1):
-            state, output = model(state, inputs, ids)
-            now = halt_decision(model.halting, output)
-            halts = torch.where(now, halts.clamp(max=step), halts)
-    answers = output.logits.argmax(-1).to(torch.uint8).cpu().numpy()
-    return answers, halts.cpu().numpy(), _probability(output.q_halt, len(questions))
+        for step in range(1, most + 1):
+            if len(running):
+                state, output = model(state, inputs, ids)
+                now = halt_decision(model.halting, output)
+                halts[running] = torch.where(now, halts[running].clamp(max=step), halts[running])
+            leaving = reading.halting and len(running) and bool(now.any())
+            if len(running) and (leaving or step in reading.depths):
+                answers[running] = output.logits.argmax(-1).to(torch.uint8)
+                if output.q_halt is not None:
+                    q_halt[running] = output.q_halt.float()
+            if leaving:
+                running, inputs, ids = running[~now], inputs[~now], ids[~now]
+                state = tuple(part[~now] for part in state)
+            if step in reading.depths:
+                reads.append(_read(answers, halts.clamp(max=step), q_halt, how, started))
+    return reads
 
 
-def _probability(q_halt: Tensor | None, count: int) -> NDArray[np.float64]:
-    if q_halt is None:
-        return np.full(count, np.nan)
-    return q_halt.float().cpu().double().sigmoid().numpy()  # MPS has no float64
+def _read(answers: Tensor, halts: Tensor, q_halt: Tensor, how: Answering, started: float) -> _Read:
+    synchronize(how.device)
+    seconds = time.perf_counter() - started
+    # Copied, because the next depth writes into the same memory.
+    return _Read(
+        answers.cpu().numpy().copy(),
+        halts.cpu().numpy().copy(),
+        q_halt.cpu().double().sigmoid().numpy(),  # MPS has no float64
+        seconds,
+    )
 
 
-def milliseconds_per_puzzle(model: Reasoner, puzzles: PuzzleSet, how: Answering) -> float:
-    """Median wall time of one puzzle alone, all supervision steps; the first try is a warm-up."""
+def milliseconds_per_puzzle(model: Reasoner, puzzles: PuzzleSet, how: Answering, reading: Pass) -> float:
+    """Median wall time of one puzzle alone; the first try is a warm-up."""
     alone = puzzles.take(slice(0, 1))
     times: list[float] = []
     while len(times) <= LATENCY_REPEATS and sum(times) < LATENCY_SECONDS:
         started = time.perf_counter()
-        predict(model, alone, how)
+        answer(model, alone, how, reading)
         synchronize(how.device)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[1:] or times)

@@ -22,6 +22,7 @@ from .errors import TrmBenchError
 from .host import Host, host
 from .records import Manifest, Status
 from .store import Cell, DamagedResult
+from .study import CellPlan
 
 GRACE_SECONDS = 3.0
 """How long a process that was told to stop may take before it is killed."""
@@ -87,7 +88,8 @@ def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -
     except BaseException:  # Ctrl-C above all, but a full disk must not leave processes behind either
         _stop(list(running.values()))
         for one in running.values():
-            watch.finished(one.job.plan.name, _mark_interrupted(one.job), None)
+            statuses_of = [_mark_interrupted(one.job, plan) for plan in one.job.plans]
+            watch.finished(one.job.plan.name, statuses_of[0], None)
         raise
     return statuses
 
@@ -166,26 +168,28 @@ def _drain(one: _Running, host: Host, watch: Watch) -> None:
 def _ended(one: _Running, watch: Watch) -> Status:
     """How the cell ended; one whose process died without a word is marked failed."""
     one.process.join()
-    cell = Cell(one.job.output / one.job.plan.name)
     ended = one.ended
     if ended is None or (ended.status is Status.FAILED and ended.error is None):
         code = one.process.exitcode
         error = TrmBenchError(f"the cell's process ended with exit code {code}{_meaning(code)}")
-        manifest = failed(_manifest(one.job), error)
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        cell.write_manifest(manifest)
-        cell.restore()
-        ended = Ended(Status.FAILED, manifest.error)
+        for plan in one.job.plans:
+            cell = Cell(one.job.output / plan.name)
+            if cell.is_done():
+                continue
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            cell.write_manifest(failed(_manifest(one.job, plan), error))
+            cell.restore()
+        ended = Ended(Status.FAILED, str(error))
     watch.finished(one.job.plan.name, ended.status, ended.error)
     return ended.status
 
 
-def _manifest(job: CellJob) -> Manifest:
+def _manifest(job: CellJob, plan: CellPlan) -> Manifest:
     """What the cell's process wrote, or would have written first."""
     try:
-        return Cell(job.output / job.plan.name).manifest()
+        return Cell(job.output / plan.name).manifest()
     except DamagedResult:
-        return first_manifest(job)
+        return first_manifest(job, plan)
 
 
 def _meaning(code: int | None) -> str:
@@ -206,9 +210,9 @@ def _stop(running: Sequence[_Running]) -> None:
                 one.process.join()
 
 
-def _mark_interrupted(job: CellJob) -> Status:
-    cell = Cell(job.output / job.plan.name)
-    manifest = _manifest(job)
+def _mark_interrupted(job: CellJob, plan: CellPlan) -> Status:
+    cell = Cell(job.output / plan.name)
+    manifest = _manifest(job, plan)
     if manifest.status is not Status.RUNNING:
         return manifest.status
     cell.folder.mkdir(parents=True, exist_ok=True)

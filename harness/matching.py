@@ -45,7 +45,9 @@ class Wanted:
         if not colon:
             return cls(Quantity.PARAMETERS, text)
         if what not in tuple(Quantity):
-            raise UsageError(f"match={text}: write match=MODEL, {' or '.join(f'{q}:MODEL' for q in Quantity)}")
+            raise UsageError(
+                f"match={text}: write match=MODEL, {' or '.join(f'{q}:MODEL' for q in Quantity)}"
+            )
         return cls(Quantity(what), model)
 
 
@@ -71,7 +73,9 @@ def matched(
         UsageError: the model has no `ModelSpec.resize`, or no width comes within a factor of two.
     """
     if spec.resize is None:
-        raise UsageError(f"model {spec.name!r} cannot be matched to another: it does not say how to resize it")
+        raise UsageError(
+            f"model {spec.name!r} cannot be matched to another: it does not say how to resize it"
+        )
     resize: Callable[[Any, int], Any] = spec.resize
 
     @cache

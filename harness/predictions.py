@@ -17,10 +17,11 @@ class Predictions:
 
     Attributes:
         answers: (N, L) token codes after the last supervision step, to the puzzle as it is.
-        steps: supervision steps that were run, the same for every puzzle.
+        steps: supervision steps that were run, the same for every puzzle unless ``halted``.
         halt_steps: (N,) the first step at which the model's own halting rule said stop;
             ``steps`` where it never did.
         halt_probability: (N,) sigmoid of the last halt logit; NaN for a model without one.
+        halted: whether each puzzle was stopped at its halt step, and answered there.
         ballots: the answers under every variant, for a task that is answered by vote.
     """
 
@@ -29,3 +30,9 @@ class Predictions:
     halt_steps: NDArray[np.int64]
     halt_probability: NDArray[np.float64]
     ballots: Ballots | None = None
+    halted: bool = False
+
+    @property
+    def steps_taken(self) -> NDArray[np.int64]:
+        """(N,) supervision steps that each puzzle had."""
+        return self.halt_steps if self.halted else np.full(len(self.answers), self.steps)

@@ -62,9 +62,14 @@ class CellIdentity(_Frozen):
     model: str
     architecture: dict[str, Any]
     training: dict[str, Any]
-    budget: Budget
+    budget: Budget | None = Field(description="None for weights from elsewhere: nobody here knows it")
     votes: int | None = Field(None, description="most answers to a test item; None for a single one")
     puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
+    steps: int | None = Field(
+        None, description="supervision steps at evaluation; None for the trained number"
+    )
+    halting: bool = Field(False, description="whether a puzzle stops when the model's own rule says so")
+    weights: str | None = Field(None, description="SHA-256 of weights from elsewhere; None for ours")
     margin: float | None = Field(None, gt=0, description="differences that do not matter, declared; 0 to 1")
     data: DataRecord
     seed: int
@@ -92,6 +97,8 @@ class Manifest(_Frozen):
     environment: dict[str, Any] = {}
     code: dict[str, Any] = {}
     weights: str = Field("final", description="which weights answered the test split")
+    weights_sha256: str = Field("", description="of the file of those weights")
+    weights_file: str = Field("", description="where stored weights were read from")
     validation: list[dict[str, float]] = Field(
         [], description="the validation curve; nothing was chosen by it"
     )

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from .augment import Augmentation
 from .predictions import Predictions
-from .puzzles import Identities, PuzzleSet, TaskData, TaskInfo
+from .puzzles import Identities, PuzzleSet, TaskData, TaskInfo, Tokens
 
 if TYPE_CHECKING:
     from .reasoner import Reasoner
@@ -121,6 +121,41 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Question:
+    """One puzzle that somebody typed or has in a file.
+
+    Attributes:
+        inputs: (1, L) token codes.
+        targets: (1, L) token codes of the answer; ``PAD`` cells are not compared. None where it is not known.
+        identity: the name of the puzzle's identity, where the text itself says it.
+        title: one line, e.g. "6×6 Sudoku, 18 givens".
+        truth: what ``targets`` are, in the words that end "5 cells differ from".
+    """
+
+    inputs: Tokens
+    targets: Tokens | None
+    identity: str | None
+    title: str
+    truth: str = "the known answer"
+
+
+@dataclass(frozen=True)
+class Obeys:
+    """Whether an answer obeys the rules of its task.
+
+    Attributes:
+        ok: None where there is no rule that could be checked.
+        words: why, e.g. "row 3 holds 5 twice".
+        right: whether the task takes the answer for the true one, where that is not the same as
+            equal cells; None where it is.
+    """
+
+    ok: bool | None
+    words: str
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """A task: its puzzles, its symmetries, and how an answer is scored.
 
@@ -145,6 +180,9 @@ class TaskSpec:
         exports: further files of a cell by name, e.g. its answers in the form of a competition.
         rescore: scores such a file, whoever wrote it; given the task's own ``--set`` keys. Raises
             `DataError` naming everything that is missing or malformed.
+        parse: reads puzzles that were typed or are in a file's text; raises `UsageError` or `DataError`
+            naming what is wrong, and both sizes where the size is.
+        rules: whether an answer (L,) to a question obeys the rules of the task.
     """
 
     name: str
@@ -165,6 +203,8 @@ class TaskSpec:
     cluster: str = "cluster"
     exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
     rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None
+    parse: Callable[[str, TaskInfo], Sequence[Question]] | None = None
+    rules: Callable[[TaskInfo, Question, Tokens], Obeys] | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +220,9 @@ class ModelSpec:
         advise: for a name that stands for another model depending on the task and on the options
             written in brackets: gives the name of that model. Needs no config, build or recipes.
         trained: False for a model that has nothing to learn.
+        aliases: other names of options, e.g. the letters of the paper, to their names in ``config``.
+        resize: ``resize(config, size)`` gives the same model in its size-th width, 1 the narrowest, for
+            ``match=``; None for a model that cannot be matched to another.
         citation: BibTeX of the model.
     """
 
@@ -190,6 +233,8 @@ class ModelSpec:
     recipes: Path | None = None
     advise: Callable[[TaskInfo, Mapping[str, str]], str] | None = None
     trained: bool = True
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    resize: Callable[[Any, int], Any] | None = None
     citation: str = ""
 
 
@@ -234,3 +279,23 @@ class ReporterSpec:
     name: str
     summary: str
     render: Callable[[Report], str]
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study that is declared in a file: models, budgets and the questions asked of them.
+
+    Attributes:
+        name: what ``--study`` takes.
+        file: the YAML file, see `harness.definition`.
+    """
+
+    name: str
+    file: Path
+
+    @property
+    def summary(self) -> str:
+        """What the study asks, for `trm-bench list`; reads the file."""
+        from .definition import read_definition
+
+        return read_definition(self.file).asks

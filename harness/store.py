@@ -119,8 +119,8 @@ class Cell:
         shutil.rmtree(self._aside)
         return True
 
-    def write_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Write `model.safetensors`, as soon as there are trained weights.
+    def write_weights(self, weights: Mapping[str, Tensor]) -> str:
+        """Write `model.safetensors`, as soon as there are trained weights, and give its SHA-256.
 
         Straight to the disk: an embedding table has gigabytes.
         """
@@ -128,6 +128,8 @@ class Cell:
 
         with replacing(self.folder / WEIGHTS) as scratch:
             save_file(dict(weights), scratch)
+        with (self.folder / WEIGHTS).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def write_export(self, name: str, content: bytes) -> None:
         """Write one of a task's further files.

@@ -35,6 +35,7 @@ class RunRequest:
         data: folder of official files; makes the source ``official``.
         limit: only the first so many test items.
         evaluators: further ones, beside the task's own.
+        declared: those of ``settings`` that a study's definition makes part of its recipe.
     """
 
     models: tuple[str, ...]
@@ -49,6 +50,7 @@ class RunRequest:
     evaluators: tuple[str, ...] = ()
     device: str = "cpu"
     settings: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -211,9 +213,11 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     data = _data_record(prepared, prepared_request, request.limit, task.spec.cluster)
     common = _Common(request, task, evaluators, prepared, data, budget, evaluation, settings.study)
     cells = tuple(_cell(common, model, seed) for seed in request.seeds for model in models)
-    recipe = _budget(replace(request, augmentations=None), scale, {}, models, prepared)
+    declared = _sort_settings(request.declared, task.spec)
+    recipe = _budget(replace(request, augmentations=None), scale, declared.budget, models, prepared)
+    changed = {key: value for key, value in settings.training.items() if key not in declared.training}
     reasons = (
-        *_reasons(request, budget, recipe, settings.training, prepared),
+        *_reasons(request, budget, recipe, changed, prepared),
         *_evaluation_reasons(evaluation, scale, budget.augmentations),
     )
     return Study(request, task, prepared, budget, models, stands_for, cells, reasons)
@@ -438,7 +442,8 @@ def identity_hash(identity: CellIdentity) -> str:
     content["data"].pop("summary")
     content["data"].pop("cluster")
     content.pop("margin")
-    for key, usual in (("votes", None), ("puzzle_ids", PuzzleIds.OWN)):  # newer than the first results
+    newer = {"votes": None, "puzzle_ids": PuzzleIds.OWN, "steps": None, "halting": False, "weights": None}
+    for key, usual in newer.items():  # than the first results, whose names stay as they are
         if content[key] == usual:
             content.pop(key)
     return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]

@@ -89,11 +89,15 @@ def parse_variant(text: str) -> Variant:
 
 
 COMMON_OPTIONS = ("augment", "match", "recipe")
-"""Options in brackets that every model understands: A, the model to be as large as, whose training settings."""
+"""Options in brackets that every model understands: A, what to be as large as, whose training settings."""
 
 
 def resolve_model(
-    host: Host, text: str, task: TaskInfo, overrides: Mapping[str, str], augmentations: tuple[int, int] = (1, 1)
+    host: Host,
+    text: str,
+    task: TaskInfo,
+    overrides: Mapping[str, str],
+    augmentations: tuple[int, int] = (1, 1),
 ) -> ResolvedModel:
     """Find the model, follow its advice, and merge defaults, recipe, overrides and options.
 

@@ -24,7 +24,7 @@ VERBS = {
     "calibrate": "check by simulation that the report's statistics are honest",
     "score": "score a file of answers, whoever wrote it",
     "show": "print the manifest of a cell",
-    "list": "name the tasks, models, evaluators and reporters there are",
+    "list": "name the tasks, models, evaluators, reporters and studies there are",
     "plugins": "name the plugins and what is wrong with them",
 }
 INTERRUPTED = 130

@@ -9,14 +9,14 @@ import click
 
 from ..host import Host, Part, host
 
-KINDS = ("tasks", "models", "evaluators", "reporters")
+KINDS = ("tasks", "models", "evaluators", "reporters", "studies")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="all")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(kind: str, as_json: bool) -> None:
-    """Name the tasks, models, evaluators and reporters there are."""
+    """Name the tasks, models, evaluators, reporters and studies there are."""
     kinds = KINDS if kind == "all" else (kind,)
     content = {name: _entries(host(), name) for name in kinds}
     if as_json:

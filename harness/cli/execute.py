@@ -1,0 +1,239 @@
+"""What `run` and `evaluate` do with a study: announce it, run its cells, account for them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..budget import Match
+from ..host import OWN_DISTRIBUTION, Host
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..cell import CellJob
+    from ..records import Status
+    from ..study import CellPlan, Study
+    from ..variants import ResolvedModel
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def command_line() -> tuple[str, ...]:
+    """What was typed, to be kept in manifests."""
+    return ("trm-bench", *(shlex.quote(argument) for argument in sys.argv[1:]))
+
+
+def announce(out: Console, study: Study, folder: Path) -> None:
+    """Say what will be run, on what, under which budget, and why it may not be cited."""
+    request = study.request
+    lines = [
+        f"{study.task.spec.name} at scale {request.scale} on {request.device}: "
+        f"{len(study.models)} models × {len(request.seeds)} seeds = {len(study.cells)} cells, to {folder}",
+        f"source: {study.prepared.source.summary}",
+        study.budget.describe(),
+    ]
+    lines += [
+        f"{model.asked} stands for {model.name} here"
+        for model in study.models
+        if str(model.asked) != model.name
+    ]
+    lines += [f"{text} is the same as {kept} here" for text, kept in _merged(study)]
+    lines += [note for model in study.models for note in model.notes]
+    lines += [f"read {file.name} ({file.rows:,} rows)" for file in study.prepared.source.files]
+    lines += [f"not citable: {reason}" for reason in study.not_citable_because]
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _merged(study: Study) -> list[tuple[str, str]]:
+    from ..variants import parse_variant
+
+    return [(text, kept) for text, kept in study.stands_for.items() if str(parse_variant(text)) != kept]
+
+
+def execute(out: Console, plugins: Host, study: Study, folder: Path, workers: int, force: bool) -> bool:
+    """Run the cells of a study that are not done; whether every one is done at the end."""
+    from ..store import Output
+
+    results = Output(folder)
+    results.claim(study.identity())
+    for cell in study.cells:
+        results.cell(cell.name).restore()  # what a killed --force had set aside
+    remember(folder, study.cells)
+    todo = [cell for cell in study.cells if force or not results.cell(cell.name).is_done()]
+    reused = len(study.cells) - len(todo)
+    if reused:
+        out.print(
+            f"{reused} of {len(study.cells)} cells are finished already and reused (--force repeats them)"
+        )
+    work = _work(study)
+    jobs = [_job(study, cell, folder) for cell in todo]
+    statuses = run_jobs(out, plugins, study.identity(), folder, jobs, study.cells, work, workers)
+    return all(status.value == "done" for status in statuses.values())
+
+
+def run_jobs(
+    out: Console,
+    plugins: Host,
+    identity: Mapping[str, object],
+    folder: Path,
+    jobs: Sequence[CellJob],
+    cells: Sequence[CellPlan],
+    work: Mapping[str, float],
+    workers: int,
+) -> dict[str, Status]:
+    """Run jobs with a progress display, tell the plugins, and give the status of every cell.
+
+    ``work`` are the FLOPs of a model's job by the model's name, for the estimate of the time left.
+    """
+    from ..launch import run_cells
+    from ..progress import RunWatch
+    from ..records import Status
+    from ..store import Output
+
+    def found(name: str, otherwise: Status) -> Status:
+        return Status.DONE if Output(folder).cell(name).is_done() else otherwise
+
+    plugins.notify("trm_bench_run_started", study=identity)
+    ended: dict[str, Status] = {}
+    model_of = {job.plan.name: job.plan.identity.model for job in jobs}
+    try:
+        if jobs:
+            of_job = {name: work[model] for name, model in model_of.items()}
+            with RunWatch(out, of_job, model_of, workers) as watch:
+                ended = run_cells(jobs, plugins, watch, workers)
+    finally:
+        # An interruption keeps the statuses to itself; what is done is on disk.
+        statuses = {cell.name: found(cell.name, ended.get(cell.name, Status.INTERRUPTED)) for cell in cells}
+        words = {name: status.value for name, status in statuses.items()}
+        plugins.notify("trm_bench_run_finished", study=identity, cells=words)
+    return statuses
+
+
+def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
+    """Add cells to those that the folder's report must account for.
+
+    A cell of the same model and seed that was asked for earlier is replaced: it belongs to an
+    older recipe or version.
+    """
+    from ..report.read import Requested, read_requests, write_requests
+
+    new = [
+        Requested(cell=cell.name, model=cell.identity.model, asked=cell.asked, seed=cell.identity.seed)
+        for cell in cells
+    ]
+    # At evaluation one model has a row for each depth, told apart by what was asked for.
+    replaced = {(one.model, one.asked.partition("@")[2], one.seed) for one in new}
+    kept = [
+        one
+        for one in read_requests(folder)
+        if (one.model, one.asked.partition("@")[2], one.seed) not in replaced
+    ]
+    write_requests(folder, [*kept, *new])
+
+
+def _job(study: Study, cell: CellPlan, folder: Path) -> CellJob:
+    from ..cell import CellJob
+
+    prepared = study.prepared_for(cell.identity.budget.augmentations)
+    return CellJob(cell, folder, prepared, study.not_citable_because, command_line())
+
+
+def _work(study: Study) -> dict[str, float]:
+    """FLOPs of each model's budget, for the estimate of the time left."""
+    return {model.name: max(_training_flops(study, model), 1.0) for model in study.models}
+
+
+def _training_flops(study: Study, model: ResolvedModel) -> float:
+    from ..flops import count_flops
+
+    if not model.part.spec.trained or model.part.spec.build is None:
+        return 0.0
+    if study.budget.match is Match.FLOPS:
+        return study.budget.amount
+    reasoner = model.part.spec.build(model.config, study.prepared.info)
+    per_step = count_flops(reasoner, study.prepared.info.cells).training_step
+    if study.budget.match is Match.EXAMPLES:  # the number of steps depends on halting: take the most
+        return study.budget.amount * reasoner.supervision_steps * per_step
+    return study.budget.amount * study.budget.batch_size * per_step
+
+
+def show_grid(study: Study, folder: Path, workers: int) -> None:
+    """The table of ``--dry-run``."""
+    from tabulate import tabulate
+
+    from ..cell import count_parameters
+    from ..progress import spoken
+    from ..store import Output
+
+    results = Output(folder)
+    rows, total = [], 0.0
+    for model in study.models:
+        assert model.part.spec.build is not None  # `resolve_model` has made sure
+        info = study.prepared_for(model.augmentations or study.budget.augmentations).info
+        trunk, outer, table = count_parameters(model.part.spec.build(model.config, info))
+        flops = _training_flops(study, model)
+        cells = [cell for cell in study.cells if cell.identity.model == model.name]
+        todo = sum(not results.cell(cell.name).is_done() for cell in cells)
+        total += flops * todo
+        rows.append(
+            [model.name, f"{trunk:,}", f"{outer:,}", f"{table:,}", f"{flops:.2e}", len(cells) - todo, todo]
+        )
+    headers = ["model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs a cell", "finished", "to run"]
+    click.echo(tabulate(rows, headers=headers))
+    speed = _matrix_speed(study.request.device) * workers
+    click.echo(
+        f"{total:.2e} FLOPs to do; at least {spoken(total / speed)} at {speed:.2e} FLOP/s, "
+        f"{workers} × this machine's own speed in matrix products"
+    )
+
+
+def _matrix_speed(device: str) -> float:
+    """FLOP/s of a float32 matrix product of 1024 × 1024 on one thread (or on the device)."""
+    import time
+
+    import torch
+
+    from ..device import synchronize
+
+    torch.set_num_threads(1)
+    where = torch.device(device)
+    a = torch.randn(1024, 1024, device=where)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        a @ a
+        synchronize(where)
+        times.append(time.perf_counter() - started)
+    return float(2 * 1024**3 / min(times))
+
+
+def print_report(plugins: Host, folders: Sequence[Path], as_json: bool, failed: bool, out: Console) -> None:
+    """The report of what was run; where nothing is finished, that is an error unless a failure was named.
+
+    Raises:
+        NothingToReport: no cell is finished, and none has failed.
+    """
+    from ..errors import NothingToReport
+    from ..report.build import build_report
+
+    try:
+        report = build_report(folders)
+    except NothingToReport as error:
+        if not failed:
+            raise
+        out.print(f"error: {error}", markup=False, soft_wrap=True)
+        return
+    plugins.notify("trm_bench_report_ready", report=report)
+    reporter = plugins.reporters.get("json" if as_json else "text", prefer=(OWN_DISTRIBUTION,))
+    click.echo(reporter.spec.render(report))

@@ -1,0 +1,189 @@
+"""A study as it is declared before anything is run: models, budgets, evaluations, and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .budget import Match
+from .errors import UnavailableError, UsageError, nearest
+from .variants import parse_variant
+
+FILE = "definition.json"
+"""In the folder of a study: its definition, and for which row each of its words stands."""
+TRAINED = ""
+"""The evaluation at the end of training, which every model has."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grid(_Frozen):
+    """All models and seeds of a study under one budget."""
+
+    match: Match = Match.STEPS
+    share: float | None = Field(None, gt=0, description="of the recipe's amount; not for FLOPs")
+    augmentations: int | None = Field(None, gt=0, description="A of models without augment=")
+    settings: dict[str, str] = Field({}, description="pairs of --set, for every model")
+
+
+class Contrast(_Frozen):
+    """A question of yes or no: is A better than B?
+
+    ``a`` and ``b`` are models of the study, ``MODEL`` or ``MODEL @ EVALUATION``.
+    """
+
+    asks: str
+    a: str
+    b: str
+    grid: str | None = Field(None, description="None asks it in every grid")
+
+
+class StudyDefinition(_Frozen):
+    """A YAML file of a study.
+
+    Attributes:
+        name: what ``--study`` takes.
+        asks: what it is about, one line.
+        source: where the question comes from.
+        evaluations: settings of `evaluate` by comma, e.g. ``steps=32`` or ``puzzle_ids=blank``, under which
+            the stored weights of every trained model are evaluated again.
+        contrasts: the family of tests; Holm's adjustment is over exactly these.
+    """
+
+    name: str
+    asks: str
+    source: str = ""
+    task: str
+    models: list[str] = Field(min_length=1)
+    seeds: str = "0-4"
+    grids: dict[str, Grid] = {"main": Grid()}
+    evaluations: list[str] = []
+    contrasts: list[Contrast] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One side of a contrast: a model as asked for, and the evaluation of it."""
+
+    model: str
+    evaluation: str = TRAINED
+
+    def __str__(self) -> str:
+        return f"{self.model} @ {self.evaluation}" if self.evaluation else self.model
+
+
+def subject(text: str) -> Subject:
+    """Read ``MODEL`` or ``MODEL @ EVALUATION``, options in alphabetical order whatever was written."""
+    model, _, evaluation = text.partition("@")
+    return Subject(str(parse_variant(model.strip())), canonical_evaluation(evaluation.strip()))
+
+
+def canonical_evaluation(text: str) -> str:
+    """``steps=32,votes=1`` in alphabetical order and without blanks."""
+    return ",".join(sorted(pair.strip() for pair in text.split(",") if pair.strip()))
+
+
+def read_definition(path: Path) -> StudyDefinition:
+    """A definition from YAML.
+
+    Raises:
+        UnavailableError: the file cannot be read.
+        UsageError: it is not YAML, has an unknown key, or a contrast names what the study does not have.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnavailableError(f"study {path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"study {path}: not YAML ({error})") from error
+    return checked(content, str(path))
+
+
+def checked(content: Any, where: str) -> StudyDefinition:
+    """A definition whose contrasts name what it has.
+
+    Raises:
+        UsageError: see `read_definition`.
+    """
+    try:
+        study = StudyDefinition.model_validate(_with_text_settings(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"study {where}: {key}: {first['msg']}") from None
+    models = [str(parse_variant(text)) for text in study.models]
+    evaluations = [canonical_evaluation(text) for text in study.evaluations]
+    for number, contrast in enumerate(study.contrasts, start=1):
+        place = f"study {where}: contrast {number}"
+        for side in ("a", "b"):
+            one = subject(getattr(contrast, side))
+            _require(one.model, models, f"{place}: {side}: the study has no model {one.model!r}")
+            if one.evaluation:
+                what = f"{place}: {side}: the study has no evaluation {one.evaluation!r}"
+                _require(one.evaluation, evaluations, what)
+        if contrast.grid is not None:
+            _require(contrast.grid, study.grids, f"{place}: the study has no grid {contrast.grid!r}")
+    return study
+
+
+def _with_text_settings(content: Any) -> Any:
+    """YAML's numbers as the text that ``--set`` would have."""
+    if not isinstance(content, Mapping) or not isinstance(content.get("grids"), Mapping):
+        return content
+    grids = {}
+    for name, grid in content["grids"].items():
+        grid = dict(grid or {}) if isinstance(grid, Mapping | None) else grid
+        if isinstance(grid, dict) and isinstance(grid.get("settings"), Mapping):
+            grid["settings"] = {str(key): str(value) for key, value in grid["settings"].items()}
+        grids[name] = grid
+    return {**content, "grids": grids}
+
+
+def _require(name: str, known: Iterable[str], problem: str) -> None:
+    known = list(known)
+    if name not in known:
+        raise UsageError(f"{problem}; {nearest(name, known)}")
+
+
+class Declared(_Frozen):
+    """`definition.json`: what was declared, and what the words of the contrasts stand for at this scale.
+
+    Attributes:
+        stands_for: a model as written to the words of the row that has it; two may be one model here.
+    """
+
+    study: StudyDefinition
+    scale: str
+    stands_for: dict[str, str]
+
+
+def declared_in(folder: Path) -> Declared | None:
+    """The study of a folder; None where it is none's.
+
+    Raises:
+        UsageError: its definition cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Declared.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def grid_folder(folder: Path, grid: str) -> Path:
+    """Where the cells of a grid are trained."""
+    return folder / grid
+
+
+def evaluated_folder(folder: Path, grid: str, evaluation: str) -> Path:
+    """Where its weights are evaluated again."""
+    return folder / f"{grid} @ {evaluation}".replace(" ", "")
