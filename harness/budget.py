@@ -42,6 +42,11 @@ class Budget(BaseModel):
         )
 
 
+def described(budget: Budget | None) -> str:
+    """`Budget.describe`, and words for weights from elsewhere, of which it is not known."""
+    return "trained elsewhere: the training budget is not known here" if budget is None else budget.describe()
+
+
 class Ledger(BaseModel):
     """What one cell really used, on every axis.
 

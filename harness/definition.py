@@ -184,6 +184,6 @@ def grid_folder(folder: Path, grid: str) -> Path:
     return folder / grid
 
 
-def evaluated_folder(folder: Path, grid: str, evaluation: str) -> Path:
+def evaluated_folder(folder: Path, grid: str) -> Path:
     """Where its weights are evaluated again."""
-    return folder / f"{grid} @ {evaluation}".replace(" ", "")
+    return folder / f"{grid}-evaluated"

@@ -154,7 +154,8 @@ class _Column:
         self.depth, self.halting = depth, halting
         self.box = None if views is None else BallotBox(views.votes)
         self.parts: list[tuple[Tokens, Ints, NDArray[np.float64]]] = []
-        self.seconds, self.steps = 0.0, []
+        self.seconds = 0.0
+        self.steps: list[Ints] = []
 
     def add(self, items: Ints, ks: Ints, read: _Read, undo: Callable[[Tokens], Tokens]) -> None:
         if self.box is not None:

@@ -313,6 +313,42 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
     return _t_test(delta, parts.total**0.5, parts.df, seeds)
 
 
+def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
+    """Does a change at evaluation alone help? The same training runs, answered in two ways.
+
+    Args:
+        a: (S, C) cluster means of the runs answered in the first way.
+        b: (S, C) of the same runs, row by row, answered in the second.
+
+    The differences (S, C) are one sample of seeds × clusters: what a seed and a cluster have in common in
+    both ways has gone. V = max(v_S + v_I - r, v_I, v_S), by the analysis of variance of `crossed_test`.
+
+    Raises:
+        ValueError: the shapes differ, or a score is not within 0 to 1.
+    """
+    a_SC, b_SC = _matrix(a), _matrix(b)
+    if a_SC.shape != b_SC.shape:
+        raise ValueError(f"paired scores must have one shape, not {a_SC.shape} and {b_SC.shape}")
+    seeds, clusters = a_SC.shape
+    d_SC = a_SC - b_SC
+    delta = float(d_SC.mean())
+    if seeds < 2:
+        return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
+    if seeds < METHOD_SEEDS:  # with two, equal ways would be told apart in one study of ten
+        return _without_test(
+            delta, Kind.UNTESTED, seeds, f"{seeds} seeds; a paired test needs {METHOD_SEEDS}"
+        )
+    if clusters < 2:
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster; how items vary cannot be seen")
+    seeds_part, residual = _seed_variance(d_SC), _residual_variance(d_SC)
+    items_part = _item_variance(d_SC.mean(axis=0))
+    total = _Variance(seeds_part, items_part, residual).total
+    if total == 0.0:
+        return _without_test(delta, Kind.DEGENERATE, seeds, _what_was_seen(a_SC, b_SC))
+    df = _satterthwaite(total, [(seeds_part, seeds - 1), (items_part, clusters - 1)], seeds - 1)
+    return _t_test(delta, total**0.5, df, seeds)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the variance of a difference is computed from.

@@ -228,6 +228,15 @@ class Cell:
         return True
 
 
+def read_study(path: Path) -> dict[str, Any]:
+    """What `study.json` says; empty where it is not there or cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 @dataclass(frozen=True)
 class Output:
     """The folder of ``--output``: one study, its cells beneath."""

@@ -103,7 +103,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class SortedSettings:
     """The pairs of ``--set``, sorted by what they belong to."""
 
     budget: dict[str, str]
@@ -113,7 +113,12 @@ class _Settings:
     task: dict[str, str]
 
 
-def _sort_settings(settings: Mapping[str, str], spec: TaskSpec) -> _Settings:
+def sort_settings(settings: Mapping[str, str], spec: TaskSpec) -> SortedSettings:
+    """The pairs of ``--set`` by what they belong to.
+
+    Raises:
+        UsageError: a key belongs to nothing; the nearest is suggested.
+    """
     groups: dict[str, Sequence[str]] = {
         "budget": BUDGET_KEYS,
         "study": STUDY_KEYS,
@@ -131,7 +136,7 @@ def _sort_settings(settings: Mapping[str, str], spec: TaskSpec) -> _Settings:
                 "An option of one model is written in brackets, as in trm[cycles=2]."
             )
         found[owners[0]][key] = value
-    return _Settings(**found)
+    return SortedSettings(**found)
 
 
 def whole_number(key: str, text: str, least: int = 1) -> int:
@@ -162,7 +167,12 @@ def _margin(text: str | None) -> float | None:
     return margin / 100
 
 
-def _truth(key: str, text: str) -> bool:
+def truth(key: str, text: str) -> bool:
+    """The value of a ``--set`` key that is yes or no.
+
+    Raises:
+        UsageError: it is neither.
+    """
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in words:
         raise UsageError(f"--set {key}={text}: write true or false")
@@ -171,7 +181,7 @@ def _truth(key: str, text: str) -> bool:
 
 def build_request(spec: TaskSpec, request: RunRequest, progress: Progress = silent) -> BuildRequest:
     """What the task is asked to build; ``--data`` means its official files."""
-    sorted_settings = _sort_settings(request.settings, spec)
+    sorted_settings = sort_settings(request.settings, spec)
     source = request.source or ("official" if request.data else spec.sources[0])
     if request.data is not None and source != "official":
         raise UsageError(f"--data goes with --source official, not with --source {source}")
@@ -196,7 +206,7 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
         DataError: a data file is missing or wrong; names it.
     """
     task = host.tasks.get(request.task)
-    settings = _sort_settings(request.settings, task.spec)
+    settings = sort_settings(request.settings, task.spec)
     scale = scale_of(task.spec, request.scale)
     prepared_request = build_request(task.spec, request, progress)
     evaluators = evaluators_of(host, task, request.evaluators)
@@ -210,10 +220,10 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     budget = _budget(request, scale, settings.budget, models, prepared)
     for count in {budget.augmentations, *(model.augmentations or 1 for model in models)}:
         _check_augmentations(task.spec, prepared, count)
-    data = _data_record(prepared, prepared_request, request.limit, task.spec.cluster)
+    data = data_record(prepared, prepared_request, request.limit, task.spec.cluster)
     common = _Common(request, task, evaluators, prepared, data, budget, evaluation, settings.study)
     cells = tuple(_cell(common, model, seed) for seed in request.seeds for model in models)
-    declared = _sort_settings(request.declared, task.spec)
+    declared = sort_settings(request.declared, task.spec)
     recipe = _budget(replace(request, augmentations=None), scale, declared.budget, models, prepared)
     changed = {key: value for key, value in settings.training.items() if key not in declared.training}
     reasons = (
@@ -298,25 +308,41 @@ def _evaluation(
 
     There is a vote for a variant at most, and no more variants at evaluation than in training.
     """
-    votes, most = scale.votes, request.augmentations or scale.augmentations
-    if "votes" in settings:
-        if votes is None:
-            raise UsageError(
-                f"--set votes={settings['votes']}: task {request.task!r} is answered once, not by vote"
-            )
-        votes = whole_number("votes", settings["votes"])
-        if votes > most:
-            raise UsageError(
-                f"--set votes={votes}: there are only the A = {most} variants of --augmentations to vote"
-            )
-    elif votes is not None:
-        votes = min(votes, most, request.limit or most)
-    which = settings.get("puzzle_ids", PuzzleIds.OWN)
-    if which not in tuple(PuzzleIds):
-        raise UsageError(f"--set puzzle_ids={which}: write {', '.join(PuzzleIds)}")
+    most = request.augmentations or scale.augmentations
+    asked = whole_number("votes", settings["votes"]) if "votes" in settings else None
+    votes = votes_of(request.task, scale.votes, asked, most, request.limit)
+    which = puzzle_ids_of(settings.get("puzzle_ids", PuzzleIds.OWN))
     if "puzzle_ids" in settings and prepared.identities is None:
         raise UsageError(f"--set puzzle_ids={which}: the puzzles of task {request.task!r} have no identity")
-    return _Evaluation(votes, PuzzleIds(which))
+    return _Evaluation(votes, which)
+
+
+def votes_of(
+    task: str, usual: int | None, asked: int | None, most: int | None, limit: int | None
+) -> int | None:
+    """Votes to a test item: those asked for, else the usual ones as far as there are variants and a limit.
+
+    Raises:
+        UsageError: the task is not answered by vote, or has no more than ``most`` variants to vote.
+    """
+    if asked is None:
+        return usual if usual is None else min(usual, most or usual, limit or usual)
+    if usual is None:
+        raise UsageError(f"votes={asked}: task {task!r} is answered once, not by vote")
+    if most is not None and asked > most:
+        raise UsageError(f"votes={asked}: there are only the A = {most} variants of --augmentations to vote")
+    return asked
+
+
+def puzzle_ids_of(text: str) -> PuzzleIds:
+    """The value of ``puzzle_ids``.
+
+    Raises:
+        UsageError: there is no such way.
+    """
+    if text not in tuple(PuzzleIds):
+        raise UsageError(f"puzzle_ids={text}: write {', '.join(PuzzleIds)}")
+    return PuzzleIds(text)
 
 
 def _evaluation_reasons(evaluation: _Evaluation, scale: Scale, augmentations: int) -> list[str]:
@@ -372,7 +398,8 @@ class _Common:
     settings: Mapping[str, str]
 
 
-def _data_record(prepared: Prepared, built: BuildRequest, limit: int | None, cluster: str) -> DataRecord:
+def data_record(prepared: Prepared, built: BuildRequest, limit: int | None, cluster: str) -> DataRecord:
+    """Which puzzles are meant, as a cell's identity holds it."""
     source = prepared.source
     return DataRecord(
         kind=source.kind,
@@ -387,7 +414,8 @@ def _data_record(prepared: Prepared, built: BuildRequest, limit: int | None, clu
     )
 
 
-def _part_record(kind: str, part: Part[Any]) -> PartRecord:
+def part_record(kind: str, part: Part[Any]) -> PartRecord:
+    """A plugin's part, as a cell's identity holds it."""
     plugin = part.plugin
     return PartRecord(
         kind=kind, name=part.spec.name, distribution=plugin.distribution, version=plugin.version
@@ -418,15 +446,20 @@ def _cell(common: _Common, model: ResolvedModel, seed: int) -> CellPlan:
         seed=seed,
         device=device,
         threads=whole_number("threads", settings.get("threads", "1")),
-        deterministic=_truth("deterministic", settings.get("deterministic", str(device == "cpu"))),
+        deterministic=truth("deterministic", settings.get("deterministic", str(device == "cpu"))),
         parts=[
-            _part_record("task", common.task),
-            _part_record("model", model.part),
-            *(_part_record("evaluator", part) for part in common.evaluators),
+            part_record("task", common.task),
+            part_record("model", model.part),
+            *(part_record("evaluator", part) for part in common.evaluators),
         ],
     )
-    name = f"{_folder_name(model.name)}-s{seed}-{identity_hash(identity)}"
-    return CellPlan(name, str(model.asked), identity, model.notes)
+    return named_cell(identity, str(model.asked), model.notes)
+
+
+def named_cell(identity: CellIdentity, asked: str, notes: tuple[str, ...] = ()) -> CellPlan:
+    """The cell of an identity, in a folder that says model and seed and holds a hash of the rest."""
+    name = f"{_folder_name(identity.model)}-s{identity.seed}-{identity_hash(identity)}"
+    return CellPlan(name, asked, identity, notes)
 
 
 def identity_hash(identity: CellIdentity) -> str:

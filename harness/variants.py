@@ -115,7 +115,7 @@ def resolve_model(
         raise UsageError(
             f"model {spec.name!r} of {part.plugin.label} has neither config and build nor advise"
         )
-    options = _canonical(asked, spec)
+    options = canonical_options(asked, spec)
     lender = advised(host, Variant(options["recipe"]), task).spec if "recipe" in options else spec
     model = read_recipe(spec.recipes, task).get("model", {})
     training = {
@@ -161,7 +161,7 @@ def advised(host: Host, asked: Variant, task: TaskInfo) -> Part[ModelSpec]:
     return host.models.get(part.spec.advise(task, asked.options), prefer=(part.plugin.distribution,))
 
 
-def _canonical(asked: Variant, spec: ModelSpec) -> dict[str, str]:
+def canonical_options(asked: Variant, spec: ModelSpec) -> dict[str, str]:
     """The options under their own names.
 
     Raises:

@@ -10,6 +10,7 @@ from ..harness.hookspecs import hookimpl
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ModelSpec
 from .config import ALIASES, HRMConfig
+from .stored import REFERENCE, infer
 
 if TYPE_CHECKING:
     from ..harness.reasoner import Reasoner
@@ -48,6 +49,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             recipes=Path(__file__).parent / "hrm.yaml",
             aliases=ALIASES,
             resize=_resize,
+            infer=infer,
+            reference=REFERENCE,
             citation=CITATION,
         )
     ]

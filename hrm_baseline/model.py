@@ -61,7 +61,7 @@ class HRM(Reasoner):
         return self.z_H_init.expand(shape), self.z_L_init.expand(shape)
 
     def update(self, i: int, x: Tensor, state: State) -> State:
-        """Update i of a supervision step: of every L + 1, L are of the fast state and the last of the slow."""
+        """Update i of a supervision step: of every L + 1, L are of the fast state, the last of the slow."""
         z_H, z_L = state
         if i % (self.L + 1) < self.L:
             return z_H, self.f_L(z_L, z_H + x)

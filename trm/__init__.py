@@ -10,6 +10,7 @@ from ..harness.hookspecs import hookimpl
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ModelSpec
 from .config import ALIASES, TRMConfig, TRMMLPConfig
+from .stored import REFERENCE, infer
 
 if TYPE_CHECKING:
     from ..harness.reasoner import Reasoner
@@ -71,6 +72,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             recipes=HERE / "trm-att.yaml",
             aliases=ALIASES,
             resize=_resize,
+            infer=infer,
+            reference=REFERENCE,
             citation=CITATION,
         ),
         ModelSpec(
@@ -81,6 +84,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             recipes=HERE / "trm-mlp.yaml",
             aliases=ALIASES,
             resize=_resize,
+            infer=infer,
+            reference=REFERENCE,
             citation=CITATION,
         ),
     ]

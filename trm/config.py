@@ -11,7 +11,7 @@ ALIASES = {"T": "cycles", "n": "updates", "prefix": "registers", "width": "hidde
 
 
 class TRMConfig(BaseModel):
-    """Sizes, cycles and variants of TRM; the defaults are the published ones (arXiv 2510.04871, section 5)."""
+    """Sizes, cycles and variants of TRM; the defaults are the published ones (arXiv 2510.04871)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

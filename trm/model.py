@@ -63,7 +63,7 @@ class TRM(Reasoner):
         return tuple(start.expand(shape) for start in (self.y_init, *pads))
 
     def update(self, i: int, x: Tensor, state: State) -> State:
-        """Update i of a supervision step: of every n + 1, n refine the scratch pad and the last the answer."""
+        """Update i of a supervision step: of every n + 1, n refine the scratch pad, the last the answer."""
         y, *z = state
         if not z:  # a single latent (section 4.2, Figure 4): there is nothing but the answer to refine
             return (self.net(y, x),)

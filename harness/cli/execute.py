@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..cell import CellJob
+    from ..evaluation import Evaluation
     from ..records import Status
     from ..study import CellPlan, Study
     from ..variants import ResolvedModel
@@ -120,6 +121,28 @@ def run_jobs(
     return statuses
 
 
+def execute_evaluation(out: Console, plugins: Host, planned: Evaluation, workers: int) -> bool:
+    """Fill the cells of an evaluation that are not done; whether every one is done at the end."""
+    from ..store import Output
+
+    results = Output(planned.folder)
+    results.claim(planned.identity)
+    for plan in planned.plans:
+        results.cell(plan.name).restore()
+    remember(planned.folder, planned.plans)
+    jobs = planned.missing(results)
+    passes = "one pass" if len(planned.jobs) == 1 else f"{len(planned.jobs)} passes"
+    out.print(
+        f"{planned.task} at scale {planned.scale}: {len(planned.plans)} cells in {passes} over the test "
+        f"split, to {planned.folder}",
+        markup=False,
+        soft_wrap=True,
+    )
+    work = {job.plan.identity.model: 1.0 for job in jobs}
+    statuses = run_jobs(out, plugins, planned.identity, planned.folder, jobs, planned.plans, work, workers)
+    return all(status.value == "done" for status in statuses.values())
+
+
 def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
     """Add cells to those that the folder's report must account for.
 
@@ -145,6 +168,7 @@ def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
 def _job(study: Study, cell: CellPlan, folder: Path) -> CellJob:
     from ..cell import CellJob
 
+    assert cell.identity.budget is not None  # of a cell that is to be trained
     prepared = study.prepared_for(cell.identity.budget.augmentations)
     return CellJob(cell, folder, prepared, study.not_citable_because, command_line())
 

@@ -11,15 +11,18 @@ from ..definition import (
     Declared,
     Grid,
     StudyDefinition,
+    evaluated_folder,
     grid_folder,
     read_definition,
 )
 from ..errors import UsageError
 from ..host import Host
-from .execute import announce, cores, execute, print_report, show_grid
+from .execute import announce, command_line, cores, execute, execute_evaluation, print_report, show_grid
 from .options import all_settings, parse_seeds
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..specs import Scale
     from ..study import RunRequest
     from .run import Options
@@ -58,7 +61,9 @@ def run_study(plugins: Host, options: Options) -> int:
         stands_for = {str(parse_variant(text)): kept for text, kept in planned.stands_for.items()}
         _claim(folder, Declared(study=study, scale=scale, stands_for=stands_for))
         done &= execute(out, plugins, planned, grid_folder(folder, name), workers, options.force)
-        done &= _evaluate(plugins, study, name, folder, options)
+        if study.evaluations:
+            trained, again = grid_folder(folder, name), evaluated_folder(folder, name)
+            done &= _evaluate(out, plugins, study.evaluations, trained, again, options, workers)
     if options.dry_run:
         return 0
     print_report(plugins, [folder], options.as_json, not done, out)
@@ -140,7 +145,24 @@ def _claim(folder: Path, declared: Declared) -> None:
     write_atomically(folder / FILE, declared.model_dump_json(indent=1).encode() + b"\n")
 
 
-def _evaluate(plugins: Host, study: StudyDefinition, grid: str, folder: Path, options: Options) -> bool:
-    """Evaluate the trained weights of a grid in every further way that the study asks for."""
-    del plugins, grid, folder, options
-    return not study.evaluations
+def _evaluate(
+    out: Console, plugins: Host, hows: list[str], trained: Path, folder: Path, options: Options, workers: int
+) -> bool:
+    """Evaluate trained weights in every further way that the study asks for."""
+    from ..device import resolve_device
+    from ..errors import NothingToReport
+    from ..evaluation import EvaluationRequest, How, plan_evaluation
+
+    request = EvaluationRequest(
+        weights=(trained,),
+        hows=tuple(How.parse(text) for text in hows),
+        data=options.data,
+        limit=options.limit,
+        device=resolve_device(options.device).type,
+    )
+    try:
+        planned = plan_evaluation(plugins, request, folder, command_line())
+    except NothingToReport as error:
+        out.print(f"not evaluated: {error}", markup=False, soft_wrap=True)
+        return False
+    return execute_evaluation(out, plugins, planned, workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -12,30 +12,21 @@ import numpy as np
 
 from ..across import Overall, across_tasks
 from ..budget import Ledger
-from ..design import variance_shares
+from ..definition import declared_in
 from ..errors import NothingToReport
 from ..records import Manifest
 from ..stats import (
-    Difference,
     Floats,
     ItemScores,
-    Kind,
-    McNemar,
     Verdict,
-    align,
     cell_interval,
     cluster_means,
-    crossed_test,
     holm,
-    mcnemar,
-    minimum_detectable,
-    stack,
-    verdict,
 )
-from .read import Run, Samples, read_runs
-from .table import CurvePoint, OtherMeans, Pair, Report, Row, SeedResult, Table
-
-INCOMPLETE = "incomplete: not every requested seed is done"
+from .contrasts import answered
+from .pairs import judged, pair_of, scores_of
+from .read import Run, Samples, leaves, read_runs
+from .table import CurvePoint, OtherMeans, Report, Row, SeedResult, Table
 
 
 def build_report(folders: Sequence[Path]) -> Report:
@@ -45,7 +36,7 @@ def build_report(folders: Sequence[Path]) -> Report:
         NothingToReport: no finished cell in any of them.
     """
     problems: list[str] = []
-    runs = read_runs(folders, problems)
+    runs = read_runs(leaves(folders), problems)
     if not any(run.samples is not None for run in runs):
         unfinished = [f"{run.cell}: {run.status} {run.reason}".strip() for run in runs]
         missing = [f"{folder}: no such folder" for folder in folders if not folder.exists()]
@@ -54,9 +45,20 @@ def build_report(folders: Sequence[Path]) -> Report:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(_comparable(run.manifest), []).append(run)
-    tables = [_table(group) for group in groups.values()]
+    studies = {folder: declared for folder in folders if (declared := declared_in(folder)) is not None}
+    asked_of = {leaf for folder in studies for leaf in leaves([folder])}
+    # A study asks its own questions; every pair of its many models would be a family that nobody declared.
+    tables = [
+        _table(group, pairs=not any(run.folder in asked_of for run in group)) for group in groups.values()
+    ]
     commands = dict.fromkeys(" ".join(run.manifest.command) for run in runs if run.manifest.command)
-    return Report(tuple(_adjusted(tables)), tuple(problems), tuple(commands), tuple(_overall(tables)))
+    return Report(
+        tuple(_adjusted(tables)),
+        tuple(problems),
+        tuple(commands),
+        tuple(_overall(tables)),
+        tuple(answered(folder, declared, runs) for folder, declared in studies.items()),
+    )
 
 
 def _overall(tables: Sequence[Table]) -> list[Overall]:
@@ -80,6 +82,7 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
 def _comparable(manifest: Manifest) -> str:
     """Cells with the same key may stand in one table; a table never mixes budgets or data."""
     identity = manifest.identity
+    budget = None if identity.budget is None else identity.budget.model_dump(mode="json")
     key = (
         identity.task,
         identity.task_version,
@@ -90,14 +93,14 @@ def _comparable(manifest: Manifest) -> str:
         sorted(identity.data.fingerprints.items()),
         identity.data.task_seed,
         identity.data.limit,
-        identity.budget.model_dump(mode="json"),
+        budget,
         identity.votes,
         identity.puzzle_ids.value,
     )
     return repr(key)
 
 
-def _table(runs: Sequence[Run]) -> Table:
+def _table(runs: Sequence[Run], pairs: bool) -> Table:
     identity = runs[0].manifest.identity
     by_model: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.order):
@@ -105,10 +108,10 @@ def _table(runs: Sequence[Run]) -> Table:
     scores = {key: scores_of(group, identity.primary) for key, group in by_model.items()}
     rows = {key: _row(group, scores[key], identity.evaluators) for key, group in by_model.items()}
     rows = dict(zip(rows, _distinct_labels(list(rows.values())), strict=True))
-    pairs = [
-        _pair(rows[a], rows[b], first, second)
-        for a, b in combinations(rows, 2)
-        if (first := scores[a]) is not None and (second := scores[b]) is not None
+    compared = [
+        pair_of(rows[a].label, rows[b].label, by_model[a], by_model[b])
+        for a, b in (combinations(rows, 2) if pairs else ())
+        if scores[a] is not None and scores[b] is not None and _comparable_rows(rows, a, b)
     ]
     limit = identity.data.limit
     tested = identity.data.counts["test"]
@@ -125,9 +128,27 @@ def _table(runs: Sequence[Run]) -> Table:
         primary=identity.primary,
         evaluators=tuple(identity.evaluators),
         rows=tuple(rows.values()),
-        pairs=tuple(pairs),
+        pairs=tuple(compared),
         notes=tuple(_notes(runs, list(rows.values()))),
     )
+
+
+def _comparable_rows(rows: Mapping[str, Row], a: str, b: str) -> bool:
+    """Whether two rows are worth a test: models answered alike, or one model with one thing changed.
+
+    Of one model's depths, each is compared with the next: all pairs of them would be a family in which
+    nothing is decided any more.
+    """
+    first, second = rows[a], rows[b]
+    if first.evaluation == second.evaluation:
+        return True
+    if first.name != second.name:
+        return False
+    depths = [row.depth for row in rows.values() if row.name == first.name]
+    one, other = sorted((first.depth, second.depth))
+    if first.halts != second.halts:
+        return one == other
+    return not any(one < depth < other for depth in depths)
 
 
 def model_key(manifest: Manifest) -> str:
@@ -136,7 +157,8 @@ def model_key(manifest: Manifest) -> str:
     parts = [part.model_dump_json() for part in identity.parts]
     settings = sorted(identity.architecture.items()), sorted(identity.training.items())
     where = (identity.device, identity.threads, identity.deterministic)
-    return repr((parts, identity.model, settings, where))
+    depth = (identity.steps, identity.halting, manifest.asked.partition(" @ ")[2])
+    return repr((parts, identity.model, settings, where, depth))
 
 
 def _distinct_labels(rows: Sequence[Row]) -> list[Row]:
@@ -151,23 +173,6 @@ def _distinct_labels(rows: Sequence[Row]) -> list[Row]:
         else:
             distinct.append(row)
     return distinct
-
-
-def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
-    """The finished seeds of one model, (S, I), in the order of the first one's items."""
-    found = [
-        ItemScores(
-            run.cell,
-            run.samples.names.items,
-            run.samples.names.clusters,
-            run.samples.scores[metric][None],
-            run.samples.names.codes,
-            run.samples.names.distinct,
-        )
-        for run in runs
-        if run.samples is not None
-    ]
-    return stack(runs[0].manifest.identity.model, found) if found else None
 
 
 def _row(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[str]) -> Row:
@@ -294,33 +299,11 @@ def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
     return Ledger(**fields)
 
 
-def _pair(a: Row, b: Row, first: ItemScores, second: ItemScores) -> Pair:
-    first, second = align(first, second)
-    a_SC = first.means()
-    b_SC = second.means()
-    difference = crossed_test(a_SC, b_SC)
-    single = len(a_SC) == len(b_SC) == 1
-    checkpoints: McNemar | None = mcnemar(a_SC[0], b_SC[0]) if single else None
-    detectable = None
-    if difference.kind is Kind.CROSSED and difference.se is not None and difference.df is not None:
-        detectable = minimum_detectable(difference.se, difference.df)
-    note = difference.note
-    if not (a.complete and b.complete):
-        note, detectable, difference = INCOMPLETE, None, untested(difference, INCOMPLETE)
-    shares = variance_shares(a_SC, b_SC) if difference.kind is Kind.CROSSED else None
-    return Pair(a.label, b.label, difference, checkpoints, None, Verdict.UNTESTED, detectable, shares, note)
-
-
-def untested(difference: Difference, why: str) -> Difference:
-    """The difference alone, without interval or test."""
-    return replace(difference, low=None, high=None, p=None, df=None, se=None, kind=Kind.UNTESTED, note=why)
-
-
 def _adjusted(tables: Sequence[Table]) -> list[Table]:
     """Holm over the family: every pair of every table, on each task's primary metric."""
     adjusted = iter(holm([pair.difference.p for table in tables for pair in table.pairs]))
     return [
-        _advised(replace(table, pairs=tuple(_judged(pair, next(adjusted)) for pair in table.pairs)))
+        _advised(replace(table, pairs=tuple(judged(pair, next(adjusted)) for pair in table.pairs)))
         for table in tables
     ]
 
@@ -336,14 +319,11 @@ def _advised(table: Table) -> Table:
     return replace(table, notes=(*table.notes, *advice))
 
 
-def _judged(pair: Pair, holm_p: float | None) -> Pair:
-    return replace(pair, holm_p=holm_p, verdict=verdict(pair.difference, holm_p))
-
-
 def _notes(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     """What a reader must know before using a number of this table."""
     notes = [_protocol(runs, rows)]
-    notes += [f"{row.asked} stands for {row.model} here" for row in rows if row.asked != row.model]
+    asked = dict.fromkeys((row.asked.partition(" @ ")[0], row.model) for row in rows)
+    notes += [f"{name} stands for {model} here" for name, model in asked if name != model]
     notes += dict.fromkeys(note for run in runs for note in run.manifest.notes)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.identity.data.notes)
     for row in rows:
@@ -388,14 +368,22 @@ def _mixed_code(runs: Sequence[Run]) -> list[str]:
 
 
 def _protocol(runs: Sequence[Run], rows: Sequence[Row]) -> str:
-    weights = {run.manifest.identity.model: run.manifest.weights for run in runs if run.status == "done"}
+    done = [run.manifest for run in runs if run.status == "done"]
+    weights = {manifest.identity.model: manifest.weights for manifest in done}
+    each = ", ".join(f"{model} {which}" for model, which in weights.items())
     measured = [(row, row.ledger) for row in rows if row.ledger is not None]
-    each = ", ".join(f"{row.label} {weights[row.model]}" for row, _ in measured)
-    steps = ", ".join(f"{row.label} {ledger.inference_steps}" for row, ledger in measured)
-    return (
-        "protocol: the test split was answered once, after training; validation chose nothing in these runs; "
-        f"{_answers(runs)}; weights: {each}; inference steps: {steps}"
-    )
+    steps = ", ".join(f"{row.label} {_steps(ledger)}" for row, ledger in measured)
+    once = "the test split was answered once, after training; validation chose nothing in these runs"
+    if any(manifest.weights_file for manifest in done):
+        once = "stored weights answered the test split again; nothing may be chosen by what they scored"
+    return f"protocol: {once}; {_answers(runs)}; weights: {each}; inference steps: {steps}"
+
+
+def _steps(ledger: Ledger) -> str:
+    """The steps of every puzzle, or their mean and most where puzzles halt."""
+    if ledger.steps_taken in (0, ledger.inference_steps):  # 0: of a manifest that does not have it yet
+        return str(ledger.inference_steps)
+    return f"{ledger.steps_taken:.1f} of up to {ledger.inference_steps}"
 
 
 def _answers(runs: Sequence[Run]) -> str:

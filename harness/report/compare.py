@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..budget import described
 from ..design import equivalence, seeds_to_see, variance_shares
 from ..errors import NothingToReport, UsageError, nearest
 from ..records import CellIdentity
@@ -16,8 +17,10 @@ from ..stats import (
     crossed_test,
     mcnemar,
     minimum_detectable,
+    paired_test,
 )
-from .build import INCOMPLETE, model_key, scores_of, untested
+from .build import model_key
+from .pairs import INCOMPLETE, same_weights, scores_of, untested
 from .read import Run, read_runs
 from .words import Comparison
 
@@ -93,7 +96,8 @@ def _compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Compa
     identity = left[0].manifest.identity
     first, second = align(_scores(a, left), _scores(b, right))
     a_SC, b_SC = first.means(), second.means()
-    difference = crossed_test(a_SC, b_SC)
+    paired = same_weights(left, right)
+    difference = paired_test(a_SC, b_SC) if paired else crossed_test(a_SC, b_SC)
     if any(run.samples is None for run in (*left, *right)):
         difference = untested(difference, INCOMPLETE)
     crossed = difference.kind is Kind.CROSSED and difference.se is not None and difference.df is not None
@@ -107,8 +111,8 @@ def _compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Compa
         difference=difference,
         mcnemar=mcnemar(a_SC[0], b_SC[0]) if len(a_SC) == len(b_SC) == 1 else None,
         detectable=minimum_detectable(difference.se, difference.df) if crossed else None,  # type: ignore[arg-type]
-        shares=variance_shares(a_SC, b_SC),
-        needed=seeds_to_see(a_SC, b_SC, abs(difference.delta)),
+        shares=None if paired else variance_shares(a_SC, b_SC),
+        needed=None if paired else seeds_to_see(a_SC, b_SC, abs(difference.delta)),
         equivalence=equivalence(difference, margin) if margin is not None else None,
         differs=tuple(_differences([run.manifest.identity for run in (*left, *right)])),
     )
@@ -137,7 +141,7 @@ def _differences(identities: Sequence[CellIdentity]) -> list[str]:
         return [f"{name} {' and '.join(distinct)}"] if len(distinct) > 1 else []
 
     return [
-        *values("budget", [one.budget.describe() for one in identities]),
+        *values("budget", [described(one.budget) for one in identities]),
         *values("source", [one.data.summary for one in identities]),
         *values("training puzzles", [one.data.fingerprints["train"][:12] for one in identities]),
         *values("votes", [one.votes for one in identities]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from ..definition import declared_in, evaluated_folder, grid_folder
 from ..records import Answers, Manifest, Status
 from ..stats import Floats
 from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
@@ -70,7 +71,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Run:
-    """A cell as found on disk; ``samples`` is None where it is not done."""
+    """A cell as found on disk, in an output folder; ``samples`` is None where it is not done."""
 
     cell: str
     manifest: Manifest
@@ -79,19 +80,36 @@ class Run:
     status: str
     reason: str
     answers: Answers | None = None
+    folder: Path = Path()
+
+
+def leaves(folders: Sequence[Path]) -> list[Path]:
+    """The folders with cells in them: of a study, those of its grids and of their evaluations."""
+    found: list[Path] = []
+    for folder in folders:
+        declared = declared_in(folder)
+        if declared is None:
+            found.append(folder)
+            continue
+        inner = [
+            place(folder, grid) for grid in declared.study.grids for place in (grid_folder, evaluated_folder)
+        ]
+        found += [one for one in inner if one.is_dir()]
+    return found
 
 
 def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
     """The cells of some output folders (or cell folders); what cannot be read is added to ``problems``."""
     runs: list[Run] = []
     for folder in folders:
-        runs += _without_repeats(_read_folder(folder, problems), runs, folder, problems)
+        found = [replace(run, folder=folder) for run in _read_folder(folder, problems)]
+        runs += _without_repeats(found, runs, folder, problems)
     return runs
 
 
 def read_manifests(folders: Sequence[Path]) -> Iterator[Manifest]:
     """The manifests of every readable cell; samples are not looked at."""
-    for folder in folders:
+    for folder in leaves(folders):
         for cell in [Cell(folder)] if (folder / MANIFEST).exists() else Output(folder).cells():
             try:
                 yield cell.manifest()
@@ -164,12 +182,17 @@ def _without_repeats(
     found: Sequence[Run], known: Sequence[Run], folder: Path, problems: list[str]
 ) -> list[Run]:
     """A run that was read from another folder already must not count as a second seed."""
-    identities = {repr(run.manifest.identity) for run in known}
-    repeated = [run for run in found if repr(run.manifest.identity) in identities]
+    identities = {_same_cell(run) for run in known}
+    repeated = [run for run in found if _same_cell(run) in identities]
     problems += [
         f"{folder / run.cell}: the same cell was read from another folder; left out" for run in repeated
     ]
     return [run for run in found if run not in repeated]
+
+
+def _same_cell(run: Run) -> tuple[str, str]:
+    """Stored weights that were evaluated again are another cell, even where nothing was changed."""
+    return repr(run.manifest.identity), run.manifest.asked.partition(" @ ")[2]
 
 
 def read_requests(folder: Path) -> list[Requested]:

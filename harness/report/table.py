@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..across import Overall
-from ..budget import Budget, Ledger
+from ..budget import Budget, Ledger, described
 from ..design import VarianceShares
 from ..embedding_rows import PuzzleIds
 from ..records import Answers
@@ -97,9 +97,30 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The model, with the name it was asked by where that is another."""
-        name = self.model if self.asked == self.model else f"{self.asked} ({self.model})"
+        """The model, with the name it was asked by where that is another, and how it was evaluated."""
+        asked, at, evaluation = self.asked.partition(" @ ")
+        name = (self.model if asked == self.model else f"{asked} ({self.model})") + at + evaluation
         return name if self.number is None else f"{name} #{self.number}"
+
+    @property
+    def name(self) -> str:
+        """The model as it was asked for, however it was evaluated."""
+        return self.asked.partition(" @ ")[0]
+
+    @property
+    def evaluation(self) -> str:
+        """How stored weights were evaluated again, ``steps=32``; empty for the end of training."""
+        return self.asked.partition(" @ ")[2]
+
+    @property
+    def depth(self) -> int:
+        """Supervision steps that a puzzle may take at evaluation; 0 where nothing is finished."""
+        return 0 if self.ledger is None else self.ledger.inference_steps
+
+    @property
+    def halts(self) -> bool:
+        """Whether a puzzle stops by the model's own rule at evaluation."""
+        return "halting=true" in self.evaluation
 
     @property
     def complete(self) -> bool:
@@ -139,6 +160,7 @@ class Table:
 
     Attributes:
         task, scale, source: where the puzzles come from.
+        budget: of training; None for weights from elsewhere.
         train, test: how many puzzles.
         primary: the metric of ``summary`` and of every pair.
         votes: most answers to a test item; None for a single one.
@@ -154,7 +176,7 @@ class Table:
     source: str
     train: int
     test: int
-    budget: Budget
+    budget: Budget | None
     votes: int | None
     puzzle_ids: PuzzleIds
     cluster: str
@@ -177,7 +199,41 @@ class Table:
         ids = (
             "" if self.puzzle_ids is PuzzleIds.OWN else f"; puzzle ids {self.puzzle_ids.value} at evaluation"
         )
-        return self.budget.describe() + votes + ids
+        return described(self.budget) + votes + ids
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a study found for one of its questions.
+
+    Attributes:
+        asks: the question, of yes or no.
+        grid: the budget under which it is asked here, by its name in the study.
+        pair: the two models, A better meaning yes; None where there is nothing to compare.
+        sentence: the answer in words.
+    """
+
+    asks: str
+    grid: str
+    pair: Pair | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class StudyAnswers:
+    """A study's questions and their answers; Holm's p is adjusted over exactly these.
+
+    Attributes:
+        name, asks, source: as declared before anything was run.
+        scale: at which it was run.
+        answers: grid by grid.
+    """
+
+    name: str
+    asks: str
+    source: str
+    scale: str
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
@@ -189,12 +245,14 @@ class Report:
         problems: files that could not be read, and why.
         commands: what was typed to make the cells.
         overall: each model over all tasks, where there are three or more; describes, and tests nothing.
+        studies: the answers of the studies among the folders; their tables have no pairs of their own.
     """
 
     tables: tuple[Table, ...]
     problems: tuple[str, ...]
     commands: tuple[str, ...]
     overall: tuple[Overall, ...] = ()
+    studies: tuple[StudyAnswers, ...] = ()
 
     @property
     def family(self) -> str:
@@ -204,6 +262,6 @@ class Report:
             return ""
         tests = "the one test" if tested == 1 else f"all {tested} tests"
         return (
-            f"Holm's p is adjusted over {tests} of this report: every pair of models on every table's "
-            "primary metric. Other metrics are unadjusted and exploratory."
+            f"Holm's p is adjusted over {tests} of this report: every pair that its tables list, on each "
+            "table's primary metric. Other metrics are unadjusted and exploratory."
         )

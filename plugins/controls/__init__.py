@@ -10,6 +10,7 @@ from ...harness.hookspecs import hookimpl
 from ...harness.puzzles import TaskInfo
 from ...harness.specs import ModelSpec
 from .config import ALIASES, CopyConfig, LoopedConfig, TransformerConfig
+from .stored import REFERENCE, infer, infer_looped
 
 if TYPE_CHECKING:
     from ...harness.reasoner import Reasoner
@@ -51,6 +52,7 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             recipes=HERE / "transformer.yaml",
             aliases=ALIASES,
             resize=_resize,
+            infer=infer,
         ),
         ModelSpec(
             name="transformer-looped",
@@ -60,6 +62,8 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
             recipes=HERE / "transformer-looped.yaml",
             aliases=ALIASES,
             resize=_resize,
+            infer=infer_looped,
+            reference=REFERENCE,
         ),
         ModelSpec(
             name="copy",

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ...harness.errors import UnavailableError
 from ...harness.report.figures import as_svg, figures
 from ...harness.report.table import Report, Table
-from .tables import OVERALL, grids, overall
+from .tables import FAMILY, OVERALL, grids, overall, study_lines
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def render(report: Report) -> str:
         report=report,
         sections=sections,
         missing=missing,
+        studies=[(study, study_lines(study)) for study in report.studies],
+        family_of_a_study=FAMILY,
         overall_heading=OVERALL,
         overall=Markup(overall(report.overall, "html")) if report.overall else "",
     )

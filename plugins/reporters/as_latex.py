@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from ...harness.report.table import Report, Table
-from .tables import NONE, PUBLISHED, p_value, percent
+from ...harness.report.table import Report, StudyAnswers, Table
+from .tables import FAMILY, NONE, PUBLISHED, p_value, percent, study_lines
 
 SYMBOLS = {
     "Δ": r"$\Delta$",
@@ -46,9 +46,17 @@ def escape(text: str) -> str:
 def render(report: Report) -> str:
     """Each table with its differences, a caption that says what must not be left off, and its notes."""
     head = "% Needs \\usepackage[utf8]{inputenc}, \\usepackage[T1]{fontenc} and \\usepackage{booktabs}."
-    parts = [head, *(_table(table) for table in report.tables)]
+    parts = [head, *map(_study, report.studies), *(_table(table) for table in report.tables)]
     parts += [f"% Reproduce with: {command}" for command in report.commands]
     return "\n\n".join(parts)
+
+
+def _study(study: StudyAnswers) -> str:
+    """The answers as a list, in the order of the questions."""
+    title = escape(f"Study {study.name} at {study.scale}: {study.asks}")
+    items = "\n".join(f"  \\item {escape(line)}" for line in study_lines(study))
+    list_ = f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
+    return f"\\paragraph{{{title}}}\n{list_}\n{escape(FAMILY)}"
 
 
 def _table(table: Table) -> str:

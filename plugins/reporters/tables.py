@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ...harness.across import Overall
 from ...harness.design import VarianceShares
-from ...harness.report.table import Pair, Report, Row, Table
+from ...harness.report.table import Pair, Report, Row, StudyAnswers, Table
 from ...harness.stats import Kind
 
 NONE = "–"
@@ -16,7 +16,8 @@ NONE = "–"
 
 def render(report: Report, style: str) -> str:
     """All tables in one of `tabulate`'s formats (``simple`` or ``github``)."""
-    parts = [_table(table, style) for table in report.tables]
+    parts = [text for study in report.studies for text in _study(study, style)]
+    parts += [_table(table, style) for table in report.tables]
     if report.overall:
         parts += [OVERALL, overall(report.overall, style)]
     if report.family:
@@ -26,6 +27,27 @@ def render(report: Report, style: str) -> str:
     if report.commands:
         parts.append("Reproduce with:\n\n" + "\n".join(f"    {command}" for command in report.commands))
     return "\n\n".join(parts)
+
+
+def _study(study: StudyAnswers, style: str) -> Iterator[str]:
+    title = f"Study {study.name} at {study.scale}: {study.asks}"
+    yield f"## {title}" if style == "github" else title
+    yield "\n".join(f"- {line}" for line in study_lines(study))
+    if study.source:
+        yield f"Where the question comes from: {study.source}"
+    yield FAMILY
+
+
+FAMILY = (
+    "Holm's p is adjusted over all questions of the study, which were declared before it was run. "
+    "The tables below show every row without a test."
+)
+
+
+def study_lines(study: StudyAnswers) -> list[str]:
+    """A sentence for each question, with the budget before it where there are several."""
+    several = len({answer.grid for answer in study.answers}) > 1
+    return [f"[{one.grid}] {one.sentence}" if several else one.sentence for one in study.answers]
 
 
 def _table(table: Table, style: str) -> str:
@@ -130,8 +152,9 @@ def _vote_curves(table: Table, style: str) -> str:
 def _steps(row: Row) -> list[str]:
     if row.ledger is None:
         return [NONE, NONE]
-    steps = row.ledger.inference_steps
-    return [str(steps), NONE if row.halt_step is None or steps < 2 else f"{row.halt_step:.1f}"]
+    steps, taken = row.ledger.inference_steps, row.ledger.steps_taken
+    shown = str(steps) if taken in (0, steps) else f"{taken:.1f} ≤ {steps}"
+    return [shown, NONE if row.halt_step is None or steps < 2 else f"{row.halt_step:.1f}"]
 
 
 def _pairs(pairs: Sequence[Pair], style: str) -> str:
@@ -202,8 +225,17 @@ COSTS = (
 )  # fmt: skip
 
 
+OF_TRAINING = ("train FLOPs", "opt. steps", "superv. steps", "draws", "variants", "train s", "hours")
+
+
 def _costs(table: Table, style: str) -> str:
-    return _grid([_cost_row(row) for row in table.rows], COSTS, style)
+    rows = [_cost_row(row) for row in table.rows]
+    if table.budget is None:  # trained elsewhere: what is not known is not 0
+        rows = [
+            [NONE if name in OF_TRAINING else cell for name, cell in zip(COSTS, row, strict=True)]
+            for row in rows
+        ]
+    return _grid(rows, COSTS, style)
 
 
 def count(value: float) -> str:

@@ -1,0 +1,43 @@
+"""``trm-bench export``: a cell's weights in the names of the reference implementation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import NothingToReport, UsageError
+from ..host import host
+
+
+@click.command("export")
+@click.argument("cell", type=click.Path(path_type=Path))
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="A .safetensors or .pt file to write."
+)
+@click.option(
+    "--compiled", is_flag=True, help="Put _orig_mod. before every name, as compiled models have it."
+)
+def command(cell: Path, output: Path, compiled: bool) -> None:
+    """Write the weights of CELL as the reference implementation would, with its configuration beside them.
+
+    Example:
+        trm-bench export results/sudoku-extreme-mini/trm-mlp-s0-01234567 --output trm.safetensors
+    """
+    from ..evaluation import find_weights
+    from ..weights import export_weights, read_weights
+
+    if not cell.is_dir():
+        raise UsageError(f"export {cell}: name the folder of a cell")
+    found = find_weights([cell])
+    if len(found) != 1:
+        raise UsageError(f"export {cell}: {len(found)} cells with weights in it; name the folder of one")
+    origin = found[0].origin
+    if origin is None:
+        raise NothingToReport(f"export {cell}: the cell is not finished")
+    part = next(part for part in origin.identity.parts if part.kind == "model")
+    spec = host().models.get(f"{part.distribution}:{part.name}").spec
+    assert spec.config is not None
+    config = spec.config(**origin.identity.architecture)
+    side = export_weights(read_weights(found[0].file), spec, config, output, compiled=compiled)
+    click.echo(f"{output}\n{side}")

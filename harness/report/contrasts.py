@@ -1,0 +1,74 @@
+"""The answers of a study: one sentence for each of its questions, claiming no more than the numbers do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..definition import Contrast, Declared, evaluated_folder, grid_folder, subject
+from ..stats import Kind, Verdict, holm
+from .pairs import judged, pair_of
+from .read import Run
+from .table import Answer, Pair, StudyAnswers
+from .words import p_words, points
+
+
+def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnswers:
+    """Every question of a study in every grid that asks it, adjusted over all of them."""
+    study = declared.study
+    asked = [
+        (contrast, grid)
+        for grid in study.grids
+        for contrast in study.contrasts
+        if contrast.grid in (None, grid)
+    ]
+    found = [_compared(folder, declared, runs, contrast, grid) for contrast, grid in asked]
+    adjusted = holm([one.difference.p if isinstance(one, Pair) else None for one in found])
+    answers = []
+    for (contrast, grid), one, p in zip(asked, found, adjusted, strict=True):
+        pair = judged(one, p) if isinstance(one, Pair) else None
+        words = said(contrast.asks, pair) if pair is not None else f"{contrast.asks} {one}"
+        answers.append(Answer(contrast.asks, grid, pair, words))
+    return StudyAnswers(study.name, study.asks, study.source, declared.scale, tuple(answers))
+
+
+def _compared(
+    folder: Path, declared: Declared, runs: Sequence[Run], contrast: Contrast, grid: str
+) -> Pair | str:
+    """The pair of a question, or words for why there is none."""
+    here = (grid_folder(folder, grid), evaluated_folder(folder, grid))
+    sides = []
+    for text in (contrast.a, contrast.b):
+        one = subject(text)
+        kept = declared.stands_for.get(one.model, one.model)
+        asked = f"{kept} @ {one.evaluation}" if one.evaluation else kept
+        sides.append((asked, [run for run in runs if run.folder in here and run.manifest.asked == asked]))
+    (a, left), (b, right) = sides
+    if a == b:
+        return f"Nothing to compare: at this scale {contrast.a} and {contrast.b} are both {a}."
+    for name, side in sides:
+        if not any(run.samples is not None for run in side):
+            return f"Not answered: no finished cell of {name}."
+    return pair_of(a, b, left, right)
+
+
+ANSWERS = {
+    Verdict.A_BETTER: "Yes",
+    Verdict.B_BETTER: "No, the other way round",
+    Verdict.UNDECIDED: "Undecided",
+}
+
+
+def said(asks: str, pair: Pair) -> str:
+    """The question, yes or no or undecided, and the numbers that say so."""
+    difference = pair.difference
+    seen = f"{pair.a} minus {pair.b} is {points(difference.delta, True)} points"
+    if difference.kind is not Kind.CROSSED or pair.holm_p is None:
+        return f"{asks} Not tested ({pair.note}): {seen}."
+    assert difference.low is not None  # a crossed test has an interval
+    assert difference.high is not None
+    seen += f" (95 % interval {points(difference.low, True)} to {points(difference.high, True)}"
+    seen += f", Holm's {p_words(pair.holm_p)})"
+    if pair.verdict is Verdict.UNDECIDED and pair.detectable is not None:
+        seen += f"; under {points(pair.detectable)} points nothing could be seen"
+    return f"{asks} {ANSWERS[pair.verdict]}: {seen}."

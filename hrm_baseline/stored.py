@@ -1,0 +1,60 @@
+"""What stored weights of HRM tell of its options, and the reference repository's words for them.
+
+Source: the configuration files of the HRM repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..harness.nn.reference import Shapes, sizes_of, some_blocks
+from ..harness.puzzles import TaskInfo
+from ..harness.specs import ReferenceNames
+from .config import HRMConfig
+
+
+def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
+    """Everything but the cycles and the heads."""
+    del task
+    return {
+        **sizes_of(shapes, "f_H"),
+        "h_blocks": some_blocks(shapes, "f_H"),
+        "l_blocks": some_blocks(shapes, "f_L"),
+        **({} if "heads.q.weight" in shapes else {"halting": "none"}),
+        "h_cycles": None,
+        "l_cycles": None,
+        "supervision": None,
+    }
+
+
+def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Our options for a section ``arch``; what it does not say is left out."""
+    return {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
+
+
+def _arch(config: HRMConfig) -> Mapping[str, Any]:
+    return {
+        "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
+        **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
+        "puzzle_emb_ndim": config.puzzle_size or config.hidden,
+        "pos_encodings": "rope",
+    }
+
+
+_SAME = {
+    "H_cycles": "h_cycles",
+    "L_cycles": "l_cycles",
+    "H_layers": "h_blocks",
+    "L_layers": "l_blocks",
+    "hidden_size": "hidden",
+    "num_heads": "heads",
+    "expansion": "expansion",
+    "halt_max_steps": "supervision",
+    "puzzle_emb_ndim": "puzzle_size",
+}
+REFERENCE = ReferenceNames(
+    parts={"H_init": "z_H_init", "L_init": "z_L_init", "H_level": "f_H", "L_level": "f_L"},
+    options=_options,
+    arch=_arch,
+)

@@ -1,0 +1,54 @@
+"""What stored weights of the transformers tell of their options, and the reference's words for them.
+
+Source: the transformer baseline of the TinyRecursiveModels repository, which is our looped one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...harness.nn.reference import Shapes, registers_of, sizes_of, some_blocks
+from ...harness.puzzles import TaskInfo
+from ...harness.specs import ReferenceNames
+from .config import LoopedConfig
+
+
+def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
+    """The sizes; of attention not the heads."""
+    found = {**sizes_of(shapes, "net"), "blocks": some_blocks(shapes, "net")}
+    if found["mixer"] == "mlp":
+        found["registers"] = registers_of(shapes, "net", task.cells)
+    return found
+
+
+def infer_looped(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
+    """As `infer`, and the supervision steps must be asked for."""
+    halting = {} if "heads.q.weight" in shapes else {"halting": "none"}
+    return {**infer(shapes, task), **halting, "supervision": None}
+
+
+def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Our options for a section ``arch``; what it does not say is left out."""
+    return {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
+
+
+def _arch(config: LoopedConfig) -> Mapping[str, Any]:
+    return {
+        "name": "recursive_reasoning.transformers_baseline@Model_ACTV2",
+        **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
+        "puzzle_emb_ndim": config.puzzle_size or config.hidden,
+        "pos_encodings": "rope",
+    }
+
+
+_SAME = {
+    "H_cycles": "repeats",
+    "H_layers": "blocks",
+    "hidden_size": "hidden",
+    "num_heads": "heads",
+    "expansion": "expansion",
+    "halt_max_steps": "supervision",
+    "puzzle_emb_ndim": "puzzle_size",
+}
+REFERENCE = ReferenceNames(parts={"H_init": "y_init", "H_level": "net"}, options=_options, arch=_arch)

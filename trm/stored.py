@@ -1,0 +1,72 @@
+"""What stored weights of TRM tell of its options, and the reference repository's words for them.
+
+Source: the configuration files of the TinyRecursiveModels repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..harness.nn.reference import Shapes, blocks_of, registers_of, sizes_of, some_blocks
+from ..harness.puzzles import TaskInfo
+from ..harness.specs import ReferenceNames
+from .config import TRMConfig
+
+
+def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
+    """Everything but the cycles; of attention neither the heads nor the prefix positions."""
+    found = sizes_of(shapes, "net")
+    mixes = found["mixer"] == "mlp"
+    pads = shapes.get("z_init", (0,))
+    return {
+        **found,
+        "blocks": some_blocks(shapes, "net"),
+        "networks": 2 if blocks_of(shapes, "answer_net") else 1,
+        "latents": 1 + (1 if len(pads) == 1 else pads[0]),
+        **({} if "heads.q.weight" in shapes else {"halting": "none"}),
+        "registers": registers_of(shapes, "net", task.cells) if mixes else None,
+        "cycles": None,
+        "updates": None,
+        "supervision": None,
+    }
+
+
+def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Our options for a section ``arch``; what it does not say is left out."""
+    found = {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
+    if "mlp_t" in arch:
+        found["mixer"] = "mlp" if arch["mlp_t"] else "attention"
+    if "no_ACT_continue" in arch:
+        found["halting"] = "sigmoid" if arch["no_ACT_continue"] else "two-pass"
+    return found
+
+
+def _arch(config: TRMConfig) -> Mapping[str, Any]:
+    return {
+        "name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
+        **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
+        "puzzle_emb_ndim": config.puzzle_size or config.hidden,
+        "H_layers": 0,
+        "mlp_t": config.mixer == "mlp",
+        "pos_encodings": "none" if config.mixer == "mlp" else "rope",
+        "no_ACT_continue": config.halting != "two-pass",
+    }
+
+
+_SAME = {
+    "H_cycles": "cycles",
+    "L_cycles": "updates",
+    "L_layers": "blocks",
+    "hidden_size": "hidden",
+    "num_heads": "heads",
+    "expansion": "expansion",
+    "halt_max_steps": "supervision",
+    "puzzle_emb_len": "registers",
+    "puzzle_emb_ndim": "puzzle_size",
+}
+REFERENCE = ReferenceNames(
+    parts={"H_init": "y_init", "L_init": "z_init", "L_level": "net", "H_level": "answer_net"},
+    options=_options,
+    arch=_arch,
+)
