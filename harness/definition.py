@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,7 +28,9 @@ class Grid(_Frozen):
     """All models and seeds of a study under one budget."""
 
     match: Match = Match.STEPS
-    share: float | None = Field(None, gt=0, description="of the recipe's amount; not for FLOPs")
+    share: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="of the recipe's steps, by scale; the whole where nothing is said"
+    )
     augmentations: int | None = Field(None, gt=0, description="A of models without augment=")
     settings: dict[str, str] = Field({}, description="pairs of --set, for every model")
 
@@ -52,6 +54,7 @@ class StudyDefinition(_Frozen):
         name: what ``--study`` takes.
         asks: what it is about, one line.
         source: where the question comes from.
+        labels: short names of models, for the answers.
         evaluations: settings of `evaluate` by comma, e.g. ``steps=32`` or ``puzzle_ids=blank``, under which
             the stored weights of every trained model are evaluated again.
         contrasts: the family of tests; Holm's adjustment is over exactly these.
@@ -62,6 +65,7 @@ class StudyDefinition(_Frozen):
     source: str = ""
     task: str
     models: list[str] = Field(min_length=1)
+    labels: dict[str, str] = {}
     seeds: str = "0-4"
     grids: dict[str, Grid] = {"main": Grid()}
     evaluations: list[str] = []
@@ -119,6 +123,8 @@ def checked(content: Any, where: str) -> StudyDefinition:
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"study {where}: {key}: {first['msg']}") from None
     models = [str(parse_variant(text)) for text in study.models]
+    for text in study.labels:
+        _require(str(parse_variant(text)), models, f"study {where}: labels: the study has no model {text!r}")
     evaluations = [canonical_evaluation(text) for text in study.evaluations]
     for number, contrast in enumerate(study.contrasts, start=1):
         place = f"study {where}: contrast {number}"
@@ -150,6 +156,12 @@ def _require(name: str, known: Iterable[str], problem: str) -> None:
     known = list(known)
     if name not in known:
         raise UsageError(f"{problem}; {nearest(name, known)}")
+
+
+def questions(study: StudyDefinition) -> StudyDefinition:
+    """What of a study must not change once it is run: everything but the words it is told in."""
+    bare = [contrast.model_copy(update={"asks": ""}) for contrast in study.contrasts]
+    return study.model_copy(update={"asks": "", "source": "", "labels": {}, "contrasts": bare})
 
 
 class Declared(_Frozen):

@@ -158,7 +158,7 @@ def plan_evaluation(
     folder = output or Path("results") / f"{setting.task.spec.name}-{setting.scale}-evaluated"
     jobs = []
     for number, one in enumerate(stored):
-        base = _own(setting, one) if one.origin is not None else _foreign(host, setting, one, number)
+        base = _own(host, setting, one) if one.origin is not None else _foreign(host, setting, one, number)
         jobs += _jobs(setting, one, base, folder, command)
     plans = tuple(plan for job in jobs for plan in job.plans)
     identity = _identity(plans[0].identity)
@@ -291,10 +291,11 @@ class _Base:
     notes: tuple[str, ...]
 
 
-def _own(setting: _Setting, stored: StoredWeights) -> _Base:
+def _own(host: Host, setting: _Setting, stored: StoredWeights) -> _Base:
     origin = stored.origin
     assert origin is not None
     identity, reasons = origin.identity, list(origin.not_citable_because)
+    identity = identity.model_copy(update={"architecture": _architecture(host, identity, stored.file)})
     same = identity.data.fingerprints == setting.prepared.fingerprints
     built = build_request(setting.task.spec, setting.base)
     data = data_record(setting.prepared, built, identity.data.limit, setting.task.spec.cluster)
@@ -308,6 +309,20 @@ def _own(setting: _Setting, stored: StoredWeights) -> _Base:
         tuple(reasons),
         tuple(origin.notes),
     )
+
+
+def _architecture(host: Host, identity: CellIdentity, file: Path) -> dict[str, Any]:
+    """The model's options as they are called now.
+
+    Raises:
+        UsageError: its plugin is not there, or does not know one of them any more.
+    """
+    part = next(part for part in identity.parts if part.kind == "model")
+    spec = host.models.get(f"{part.distribution}:{part.name}").spec
+    if spec.config is None:
+        raise UsageError(f"weights {file}: model {spec.name!r} has no options now")
+    options = {spec.aliases.get(key, key): value for key, value in identity.architecture.items()}
+    return validated(spec.config, options, f"weights {file}").model_dump(mode="json")
 
 
 def _foreign(host: Host, setting: _Setting, stored: StoredWeights, number: int) -> _Base:
@@ -514,7 +529,7 @@ def open_weights(
     )
     setting = _setting(host, request, stored, progress)
     one = stored[0]
-    base = _own(setting, one) if one.origin is not None else _foreign(host, setting, one, 0)
+    base = _own(host, setting, one) if one.origin is not None else _foreign(host, setting, one, 0)
     part = next(part for part in base.identity.parts if part.kind == "model")
     spec = host.models.get(f"{part.distribution}:{part.name}").spec
     assert spec.build is not None

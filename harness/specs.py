@@ -208,6 +208,21 @@ class TaskSpec:
 
 
 @dataclass(frozen=True)
+class ReferenceNames:
+    """How the public reference implementation of a model calls what we call differently.
+
+    Attributes:
+        parts: its names of networks and initial states, e.g. ``L_level``, to ours, e.g. ``net``.
+        options: from the ``arch`` section of its configuration file to options of ours.
+        arch: from our options to such a section.
+    """
+
+    parts: Mapping[str, str]
+    options: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    arch: Callable[[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A model: its configuration, how it is built, and its recipes.
 
@@ -223,6 +238,9 @@ class ModelSpec:
         aliases: other names of options, e.g. the letters of the paper, to their names in ``config``.
         resize: ``resize(config, size)`` gives the same model in its size-th width, 1 the narrowest, for
             ``match=``; None for a model that cannot be matched to another.
+        infer: what the shapes of stored weights, by our names, tell of the options for a task; None for an
+            option that matters and that they do not tell.
+        reference: where there is a reference implementation whose weights can be read.
         citation: BibTeX of the model.
     """
 
@@ -235,6 +253,8 @@ class ModelSpec:
     trained: bool = True
     aliases: Mapping[str, str] = field(default_factory=dict)
     resize: Callable[[Any, int], Any] | None = None
+    infer: Callable[[Mapping[str, tuple[int, ...]], TaskInfo], Mapping[str, Any]] | None = None
+    reference: ReferenceNames | None = None
     citation: str = ""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..budget import Match
 from ..definition import (
     FILE,
     Declared,
@@ -13,6 +12,7 @@ from ..definition import (
     StudyDefinition,
     evaluated_folder,
     grid_folder,
+    questions,
     read_definition,
 )
 from ..errors import UsageError
@@ -23,7 +23,6 @@ from .options import all_settings, parse_seeds
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..specs import Scale
     from ..study import RunRequest
     from .run import Options
 
@@ -50,7 +49,7 @@ def run_study(plugins: Host, options: Options) -> int:
     for problem in plugins.problems():
         out.print(f"plugin left out: {problem}", markup=False, soft_wrap=True)
     for name, grid in study.grids.items():
-        request = _request(study, grid, _amount(grid, size), options, scale, device)
+        request = _request(study, grid, size.steps, options, scale, device)
         with counted(out) as progress:
             planned = plan(plugins, request, progress)
         out.print(f"study {study.name}, grid {name}", markup=False)
@@ -87,28 +86,14 @@ def _definition(plugins: Host, options: Options) -> StudyDefinition:
     return read_definition(plugins.studies.get(options.study).spec.file)
 
 
-def _amount(grid: Grid, scale: Scale) -> int | None:
-    """The budget of a grid that takes a share of the recipe's; None for the whole.
-
-    Raises:
-        UsageError: a share of FLOPs, which no recipe states.
-    """
-    if grid.share is None:
-        return None
-    if grid.match is Match.FLOPS:
-        raise UsageError("a study cannot take a share of FLOPs; its first model's are the budget")
-    per_step = scale.batch_size if grid.match is Match.EXAMPLES else 1
-    return round(grid.share * scale.steps * per_step)
-
-
 def _request(
-    study: StudyDefinition, grid: Grid, amount: int | None, options: Options, scale: str, device: str
+    study: StudyDefinition, grid: Grid, steps: int, options: Options, scale: str, device: str
 ) -> RunRequest:
     from ..study import RunRequest
 
     declared = dict(grid.settings)
-    if amount is not None:
-        declared[grid.match.value] = str(amount)
+    if scale in grid.share:  # draws and FLOPs follow from the steps, see `study.plan`
+        declared["steps"] = str(max(1, round(grid.share[scale] * steps)))
     return RunRequest(
         models=tuple(study.models),
         task=study.task,
@@ -136,7 +121,9 @@ def _claim(folder: Path, declared: Declared) -> None:
     from ..store import write_atomically
 
     present = declared_in(folder)
-    if present is not None and present != declared:
+    if present is not None and (
+        questions(present.study) != questions(declared.study) or present.scale != declared.scale
+    ):
         raise UsageError(
             f"--output {folder} holds study {present.study.name} at scale {present.scale}, or another "
             "version of this one; choose another folder"

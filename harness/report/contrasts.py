@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..definition import Contrast, Declared, evaluated_folder, grid_folder, subject
 from ..stats import Kind, Verdict, holm
+from ..variants import parse_variant
 from .pairs import judged, pair_of
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
@@ -27,7 +28,8 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
     answers = []
     for (contrast, grid), one, p in zip(asked, found, adjusted, strict=True):
         pair = judged(one, p) if isinstance(one, Pair) else None
-        words = said(contrast.asks, pair) if pair is not None else f"{contrast.asks} {one}"
+        names = _name(declared, contrast.a), _name(declared, contrast.b)
+        words = said(contrast.asks, pair, *names) if pair is not None else f"{contrast.asks} {one}"
         answers.append(Answer(contrast.asks, grid, pair, words))
     return StudyAnswers(study.name, study.asks, study.source, declared.scale, tuple(answers))
 
@@ -59,10 +61,18 @@ ANSWERS = {
 }
 
 
-def said(asks: str, pair: Pair) -> str:
+def _name(declared: Declared, text: str) -> str:
+    """A side of a contrast in the study's own words, where it has any."""
+    one = subject(text)
+    labels = {str(parse_variant(model)): label for model, label in declared.study.labels.items()}
+    model = labels.get(one.model, one.model)
+    return f"{model} @ {one.evaluation}" if one.evaluation else model
+
+
+def said(asks: str, pair: Pair, a: str, b: str) -> str:
     """The question, yes or no or undecided, and the numbers that say so."""
     difference = pair.difference
-    seen = f"{pair.a} minus {pair.b} is {points(difference.delta, True)} points"
+    seen = f"{a} minus {b} is {points(difference.delta, True)} points"
     if difference.kind is not Kind.CROSSED or pair.holm_p is None:
         return f"{asks} Not tested ({pair.note}): {seen}."
     assert difference.low is not None  # a crossed test has an interval

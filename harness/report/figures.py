@@ -232,10 +232,10 @@ def answers(table: Table) -> Figure | None:
     axes = figure.subplots(len(items), 2 + len(rows), squeeze=False)
     shape = (first.height, first.width)
     for line, item in zip(axes, items, strict=True):
-        _board(line[0], item.question, None, shape, first.symbols, "question")
-        _board(line[1], item.target, None, shape, first.symbols, "truth")
+        board(line[0], item.question, None, shape, first.symbols, "question")
+        board(line[1], item.target, None, shape, first.symbols, "truth")
         for place, (label, each) in enumerate(known.items(), start=2):
-            _board(line[place], each[item.item].answer, item.target, shape, first.symbols, label)
+            board(line[place], each[item.item].answer, item.target, shape, first.symbols, label)
         line[0].set_ylabel(item.item, fontsize=5)
     figure.suptitle(f"{table.task} · {table.scale}: the first test items, one seed each", fontsize=8)
     return figure
@@ -250,7 +250,7 @@ PALETTE = (
 """Pale, so that symbols can be read on them; padding is white."""
 
 
-def _board(
+def board(
     axes: Axes,
     tokens: Sequence[int],
     target: Sequence[int] | None,

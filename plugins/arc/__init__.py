@@ -9,8 +9,16 @@ from pathlib import Path
 from ...harness.augment import Augmentation
 from ...harness.hookspecs import hookimpl
 from ...harness.predictions import Predictions
-from ...harness.puzzles import PuzzleSet, TaskData, TaskInfo
-from ...harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Rescored, TaskSpec
+from ...harness.puzzles import PuzzleSet, TaskData, TaskInfo, Tokens
+from ...harness.specs import (
+    AugmentationRequest,
+    BuildRequest,
+    EvaluatorSpec,
+    Obeys,
+    Question,
+    Rescored,
+    TaskSpec,
+)
 from ..published import published
 from .evaluate import EVALUATORS
 from .scales import SCALES, VERSION
@@ -72,6 +80,18 @@ def _rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
     return rescore(name, path, options)
 
 
+def _parse(text: str, info: TaskInfo) -> Sequence[Question]:
+    from .typed import parse
+
+    return parse(text, info)
+
+
+def _rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
+    from .typed import rules
+
+    return rules(info, question, answer)
+
+
 def _task(name: str) -> TaskSpec:
     return TaskSpec(
         name=name,
@@ -92,6 +112,8 @@ def _task(name: str) -> TaskSpec:
         published=published(name),
         exports=_export,
         rescore=partial(_rescore, name),
+        parse=_parse,
+        rules=_rules,
     )
 
 

@@ -29,6 +29,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A test input; ``output`` is None where the answer is not known."""
+
+    input: Grid
+    output: Grid | None
+
+
+@dataclass(frozen=True)
 class ArcTask:
     """One task: demonstrations (``train``) and test pairs."""
 
@@ -76,16 +84,7 @@ def read_task(name: str, content: Any, where: str, solutions: Any = None) -> Arc
         DataError: a part is missing or wrong; names file, task, pair and grid.
     """
     place = f"{where}: task {name}"
-    if not isinstance(content, Mapping):
-        raise DataError(f"{place}: must be an object with 'train' and 'test'")
-    lists = {}
-    for part in ("train", "test"):
-        found = content.get(part)
-        if not isinstance(found, list) or not found:
-            raise DataError(f"{place}: {part!r} must be a list of at least one pair")
-        if not all(isinstance(pair, Mapping) for pair in found):
-            raise DataError(f"{place}: {part!r} must hold objects with 'input' and 'output'")
-        lists[part] = found
+    lists = _lists(content, place)
     if solutions is not None:
         if not isinstance(solutions, list) or len(solutions) != len(lists["test"]):
             raise DataError(f"{place}: must have {len(lists['test'])} solutions, one for each test input")
@@ -97,6 +96,42 @@ def read_task(name: str, content: Any, where: str, solutions: Any = None) -> Arc
         for part, found in lists.items()
     }
     return ArcTask(name, pairs["train"], pairs["test"])
+
+
+def read_asked(content: Any, place: str) -> tuple[Asked, ...]:
+    """The test inputs of a task in its JSON form, whose answers may be left out.
+
+    Raises:
+        DataError: a part is missing or wrong, also of the demonstrations; names part, pair and grid.
+    """
+    lists = _lists(content, place)
+    for index, pair in enumerate(lists["train"]):
+        _pair(pair, f"{place}, train {index}")
+    return tuple(_asked(pair, f"{place}, test {index}") for index, pair in enumerate(lists["test"]))
+
+
+def _asked(content: Mapping[str, Any], where: str) -> Asked:
+    if content.get("output") is not None:
+        known = _pair(content, where)
+        return Asked(known.input, known.output)
+    if "input" not in content:
+        raise DataError(f"{where}: no 'input'")
+    return Asked(read_grid(content["input"], f"{where}, input"), None)
+
+
+def _lists(content: Any, place: str) -> dict[str, list[Mapping[str, Any]]]:
+    """The pairs of both parts, as they stand there."""
+    if not isinstance(content, Mapping):
+        raise DataError(f"{place}: must be an object with 'train' and 'test'")
+    lists = {}
+    for part in ("train", "test"):
+        found = content.get(part)
+        if not isinstance(found, list) or not found:
+            raise DataError(f"{place}: {part!r} must be a list of at least one pair")
+        if not all(isinstance(pair, Mapping) for pair in found):
+            raise DataError(f"{place}: {part!r} must hold objects with 'input' and 'output'")
+        lists[part] = found
+    return lists
 
 
 def _pair(content: Mapping[str, Any], where: str) -> Pair:

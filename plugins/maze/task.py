@@ -12,6 +12,7 @@ from ..published import published
 from ..tabular import find_tables, revision_of
 from .augment import dihedral
 from .scales import CHARSET, SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
+from .typed import parse, rules
 
 NAME = "maze-hard"
 
@@ -98,4 +99,6 @@ TASK = TaskSpec(
     licence=LICENCE,
     symbols=("", *CHARSET),
     published=published(NAME),
+    parse=parse,
+    rules=rules,
 )

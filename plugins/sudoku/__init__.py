@@ -7,8 +7,16 @@ from pathlib import Path
 
 from ...harness.augment import Augmentation
 from ...harness.hookspecs import hookimpl
-from ...harness.puzzles import TaskData
-from ...harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Scale, TaskSpec
+from ...harness.puzzles import TaskData, TaskInfo, Tokens
+from ...harness.specs import (
+    AugmentationRequest,
+    BuildRequest,
+    EvaluatorSpec,
+    Obeys,
+    Question,
+    Scale,
+    TaskSpec,
+)
 from ..published import published
 
 CITATION = """@article{wang2025hierarchical,
@@ -44,6 +52,8 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             licence=LICENCE,
             symbols=("", "", *"123456789"),
             published=published("sudoku-extreme"),
+            parse=_parse,
+            rules=_rules,
         )
     ]
 
@@ -94,6 +104,18 @@ def _augmentation(request: AugmentationRequest) -> Augmentation:
     from .task import augmentation
 
     return augmentation(request)
+
+
+def _parse(text: str, info: TaskInfo) -> Sequence[Question]:
+    from .typed import parse
+
+    return parse(text, info)
+
+
+def _rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
+    from .typed import rules
+
+    return rules(info, question, answer)
 
 
 def _files(folder: Path) -> Sequence[Path]:

@@ -1,0 +1,68 @@
+"""An ARC task from a file of its own, and what can be said of an answer to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...harness.errors import DataError, UsageError
+from ...harness.puzzles import TaskInfo, Tokens
+from ...harness.specs import Obeys, Question
+from .grids import Grid, cropped, to_canvases
+from .tasks import Asked, read_asked, unique_keys
+
+WHERE = "the ARC task"
+NO_RULE = "no rule to check: ARC answers can only be compared with the true grid"
+
+
+def parse(text: str, info: TaskInfo) -> Sequence[Question]:
+    """A question for each test input of a task in its JSON form; outputs of test pairs may be left out.
+
+    Raises:
+        UsageError: it is no such task, or a grid is too large for the canvas.
+    """
+    try:
+        content = json.loads(text, object_pairs_hook=unique_keys)
+        asked = read_asked(content, WHERE)
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{WHERE} cannot be read as JSON ({error})") from error
+    for index, one in enumerate(asked):
+        for part, grid in (("input", one.input), ("output", one.output)):
+            _require_room(grid, f"{WHERE}, test {index}, {part}", info)
+    return [
+        _question(one, f"ARC task, test {number} of {len(asked)}", info)
+        for number, one in enumerate(asked, 1)
+    ]
+
+
+def rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
+    """No more than whether the grid that is read off the answer is the true one, where that is known."""
+    grid = cropped(answer[None], info.height)[0]
+    read = f"the {_size(grid)} grid read off the answer" if grid.size else "the answer, which holds no grid,"
+    if question.targets is None:
+        return Obeys(None, f"{NO_RULE}, which is not in the file")
+    truth = cropped(question.targets, info.height)[0]
+    if np.array_equal(grid, truth):
+        return Obeys(None, f"{NO_RULE}; {read} is that grid", right=True)
+    size = f", which is {_size(truth)}" if grid.shape != truth.shape else ""
+    return Obeys(None, f"{NO_RULE}; {read} is not that grid{size}", right=False)
+
+
+def _question(one: Asked, title: str, info: TaskInfo) -> Question:
+    targets = None if one.output is None else to_canvases([one.output], info.height)
+    inputs = to_canvases([one.input], info.height)
+    return Question(inputs, targets, None, f"{title}, {_size(one.input)} grid", truth="the true grid")
+
+
+def _require_room(grid: Grid | None, where: str, info: TaskInfo) -> None:
+    if grid is not None and max(grid.shape) > info.height:
+        canvas = f"{info.height}×{info.width} canvas of {info.task} at {info.scale}"
+        raise UsageError(f"{where}: a {_size(grid)} grid does not fit the {canvas}")
+
+
+def _size(grid: Grid) -> str:
+    return f"{grid.shape[0]}×{grid.shape[1]}"
