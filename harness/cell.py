@@ -17,6 +17,7 @@ from .augment import Augmentation, Ints
 from .budget import Ledger
 from .data import Prepared
 from .device import default_precision, peak_memory
+from .embedding_rows import PuzzleIds
 from .errors import TrainingDiverged, TrmBenchError, UsageError
 from .examples import ExampleStream, Exploration
 from .flops import count_flops
@@ -193,7 +194,8 @@ class _CellRun:
         """Put stored weights into the model."""
         from .weights import load_weights
 
-        load_weights(self.model, self.spec, stored.file)
+        blank = self.identity.puzzle_ids is PuzzleIds.BLANK
+        load_weights(self.model, self.spec, stored.file, blank)
         said = {"weights_sha256": stored.sha256, "weights_file": str(stored.file)}
         if stored.origin is None:
             return _Trained(Ledger(), {**said, "weights": "stored, from elsewhere"})

@@ -36,19 +36,11 @@ class Wanted:
 
     @classmethod
     def parse(cls, text: str) -> Wanted:
-        """Read it.
-
-        Raises:
-            UsageError: the part before the colon is no quantity.
-        """
-        what, colon, model = text.rpartition(":")
-        if not colon:
-            return cls(Quantity.PARAMETERS, text)
-        if what not in tuple(Quantity):
-            raise UsageError(
-                f"match={text}: write match=MODEL, {' or '.join(f'{q}:MODEL' for q in Quantity)}"
-            )
-        return cls(Quantity(what), model)
+        """Read it."""
+        what, _, model = text.partition(":")
+        if what in tuple(Quantity):
+            return cls(Quantity(what), model)
+        return cls(Quantity.PARAMETERS, text)  # a colon may also be that of distribution:name
 
 
 def measure(spec: ModelSpec, config: BaseModel, task: TaskInfo, quantity: Quantity) -> float:
@@ -80,7 +72,10 @@ def matched(
 
     @cache
     def at(size: int) -> float:
-        return measure(spec, resize(config, size), task, quantity)
+        try:
+            return measure(spec, resize(config, size), task, quantity)
+        except ValueError:  # too narrow to hold something else
+            return 0.0
 
     low, high = 0, 1
     while at(high) < target and high < LARGEST:

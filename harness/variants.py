@@ -129,8 +129,12 @@ def resolve_model(
     config = validated(spec.config, {**model, **own}, text)
     settings = validated(TrainingConfig, {**training, **lent}, text)
     notes: tuple[str, ...] = ()
+    asked_for = config
     if "match" in options:
-        config, notes = _matched(host, text, spec, config, Wanted.parse(options["match"]), task, overrides)
+        wanted = Wanted.parse(options["match"])
+        config, notes = _matched(host, text, spec, config, wanted, task, overrides)
+        if taken := [key for key in own if getattr(config, key) != getattr(asked_for, key)]:
+            raise UsageError(f"{text}: match= chooses {', '.join(taken)}; leave {taken[0]}= out")
     usual, full = augmentations
     count = _augment(options.get("augment"), usual, full, text)
     idle = {key for key in own if getattr(config, key) == getattr(without[0], key)}
@@ -220,10 +224,13 @@ def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:
         return kind(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # about several keys at a time
+            raise UsageError(f"{what}: {said}") from None
+        key = str(first["loc"][0])  # what follows are the alternatives of a union
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{what}: unknown key {key!r}; {nearest(key, kind.model_fields)}") from None
-        raise UsageError(f"{what}: {key}={first['input']!r}: {first['msg']}") from None
+        raise UsageError(f"{what}: {key}={first['input']!r}: {said}") from None
 
 
 def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ALIASES = {"H": "h_cycles", "L": "l_cycles", "prefix": "registers", "width": "hidden"}
 
@@ -28,13 +28,24 @@ class HRMConfig(BaseModel):
     halting: Literal["two-pass", "sigmoid", "none"] = Field(
         "two-pass", description="Q-learning with a second pass; TRM's halt logit; all steps always"
     )
-    networks: int = Field(2, ge=1, le=2, description="f_H and f_L, or f_L in both places")
-    registers: int | None = Field(None, ge=1, description="P, prefix positions; by default E / D rounded up")
+    networks: int = Field(2, ge=1, le=2, description="f_H and f_L, or one network in both places")
+    registers: int = Field(
+        1, ge=1, description="P, prefix positions; more where E needs them"
+    )
     puzzle_size: int | None = Field(None, gt=0, description="E, size of a puzzle embedding; by default D")
     expansion: float = Field(4.0, gt=0, description="SwiGLU expansion")
     multiple: int = Field(256, gt=0, description="SwiGLU inner sizes are rounded up to a multiple of this")
 
     @property
     def prefix(self) -> int:
-        """P, as given or as the puzzle embedding needs."""
-        return self.registers or -(-(self.puzzle_size or self.hidden) // self.hidden)
+        """P: the registers, or as many positions as the puzzle embedding needs."""
+        return max(self.registers, -(-(self.puzzle_size or self.hidden) // self.hidden))
+
+    @model_validator(mode="after")
+    def _one_network_has_one_size(self) -> Self:
+        if self.networks == 1 and self.h_blocks != self.l_blocks:
+            raise ValueError(
+                f"networks=1 has one stack of blocks: h_blocks={self.h_blocks} and l_blocks={self.l_blocks} "
+                "must be the same"
+            )
+        return self

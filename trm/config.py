@@ -43,9 +43,14 @@ class TRMConfig(BaseModel):
         return self.updates if self.latents == "multi" else self.latents - 1
 
     @model_validator(mode="after")
-    def _every_latent_is_updated(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.latents == 1 and self.networks == 2:
             raise ValueError("networks=2 needs a z beside y; latents=1 has none")
+        if (self.puzzle_size or self.hidden) > self.registers * self.hidden:
+            raise ValueError(
+                f"a puzzle embedding of puzzle_size={self.puzzle_size} does not fit "
+                f"registers={self.registers} positions of hidden={self.hidden}"
+            )
         if self.scratch_pads > self.updates:
             raise ValueError(
                 f"latents={self.latents} has {self.scratch_pads} z's and updates={self.updates} would leave "

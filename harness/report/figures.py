@@ -149,9 +149,48 @@ def compute(table: Table) -> Figure | None:
 
 
 def depth(table: Table) -> Figure | None:
-    """Score against the supervision steps at inference."""
+    """Score against the supervision steps at inference: a line for each model with several depths.
+
+    A model whose puzzles halt has its points, hollow, at the steps that they took in the mean.
+    """
     label = "supervision steps at inference"
-    return _against(table, "Score against inference depth", label, lambda row: _of(row, "inference_steps"))
+    several = [
+        name for name in dict.fromkeys(row.name for row in table.rows) if len(_depths(table, name)) > 1
+    ]
+    if not several:
+        title = "Score against inference depth"
+        return _against(table, title, label, lambda row: _of(row, "inference_steps"))
+    figure, axes = _axes(table, "Score against inference depth, 95 % intervals")
+    ticks: list[float] = []
+    for place, name in enumerate(several):
+        colour, mark = COLOURS[place % 8], MARKS[place % 8]
+        for halts, line, face in ((False, "-", colour), (True, ":", "white")):
+            rows = [row for row in _depths(table, name) if row.halts is halts and row.summary is not None]
+            steps = [_of(row, "steps_taken") or _of(row, "inference_steps") for row in rows]
+            summaries = [row.summary for row in rows if row.summary is not None]
+            middle = [100 * one.mean for one in summaries]
+            around = [
+                [m - 100 * one.low for m, one in zip(middle, summaries, strict=True)],
+                [100 * one.high - m for m, one in zip(middle, summaries, strict=True)],
+            ]
+            if rows:
+                words = f"{name}, halting" if halts else name
+                axes.errorbar(
+                    steps, middle, around, color=colour, marker=mark, linestyle=line,
+                    markerfacecolor=face, capsize=2, label=words,
+                )  # fmt: skip
+            ticks += [] if halts else steps
+    _cost_axis(axes, label, ticks)
+    _percent_axis(axes, table.primary)
+    axes.legend(fontsize=7)
+    return figure
+
+
+def _depths(table: Table, name: str) -> list[Row]:
+    """The rows of one model with a score, the shallowest first; of two alike the one after training."""
+    rows = [row for row in table.rows if row.name == name and row.summary is not None and row.depth]
+    distinct = {(row.depth, row.halts): row for row in reversed(rows)}
+    return sorted(distinct.values(), key=lambda row: _of(row, "steps_taken") or row.depth)
 
 
 def _of(row: Row, name: str) -> float:

@@ -1,0 +1,86 @@
+"""A model that answers from a script, and its weights as `trm-bench solve` gets them opened."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from trm_bench.harness.cli.solve import command
+from trm_bench.harness.data import Prepared
+from trm_bench.harness.embedding_rows import EmbeddingRows
+from trm_bench.harness.errors import TrmBenchError
+from trm_bench.harness.host import host
+from trm_bench.harness.inference import Answering
+from trm_bench.harness.puzzles import Identities, Source, TaskInfo, Tokens
+from trm_bench.harness.reasoner import Halting, Output, Reasoner, State
+
+SUDOKU = TaskInfo("sudoku-extreme", "mini", 6, 6, 8)
+SUDOKU_9 = TaskInfo("sudoku-extreme", "lite", 9, 9, 11)
+MAZE = TaskInfo("maze-hard", "mini", 5, 5, 6)
+ARC = TaskInfo("arc-agi-1", "mini", 6, 6, 12, identifiers=3)
+
+
+class Scripted(Reasoner):
+    """Answers with one row of a script after another, and wants to halt from a given step on."""
+
+    halting = Halting.HALT_LOGIT
+
+    def __init__(self, script: Sequence[Tokens], vocab: int, halts_at: int = 2) -> None:
+        super().__init__()
+        self.supervision_steps = len(script)
+        self.script, self.vocab, self.halts_at = script, vocab, halts_at
+        self.rows: list[int] = []
+
+    def initial_state(self, batch: int) -> State:
+        return (torch.zeros(batch, dtype=torch.int64),)
+
+    def forward(self, state: State, inputs: torch.Tensor, puzzle_ids: torch.Tensor) -> tuple[State, Output]:
+        step = int(state[0][0])
+        self.rows.append(int(puzzle_ids[0]))
+        answer = torch.from_numpy(self.script[min(step, len(self.script) - 1)].astype(np.int64))
+        logits = torch.nn.functional.one_hot(answer, self.vocab).float()[None]
+        q_halt = torch.full((1,), float(step + 1 - self.halts_at) + 0.5)
+        return (state[0] + 1,), Output(logits, q_halt)
+
+
+def opened(reasoner: Reasoner, info: TaskInfo, names: Sequence[str] = ()) -> SimpleNamespace:
+    """What `open_weights` gives; with ``names`` of which the last was not trained on."""
+    prepared = Prepared(Path(), info, Source("generated", "made up"), {}, {})
+    if names:
+        identities = Identities(np.array(names), np.full(len(names), 8), np.array([""] * len(names)))
+        rows = EmbeddingRows.lay_out(identities, np.arange(len(names) - 1), 4)
+        prepared = Prepared(Path(), info, prepared.source, {}, {}, identities, rows)
+    return SimpleNamespace(
+        reasoner=reasoner.eval(),
+        model="scripted",
+        task=host().tasks.get(info.task),
+        prepared=prepared,
+        answering=Answering(torch.device("cpu")),
+    )
+
+
+def solve(monkeypatch: pytest.MonkeyPatch, there: SimpleNamespace, *words: object, **call: Any) -> Result:
+    """`trm-bench solve` with weights that are already open; errors end it as `main` would."""
+    module = SimpleNamespace(open_weights=lambda *_, **__: there)
+    monkeypatch.setitem(sys.modules, "trm_bench.harness.evaluation", module)
+    arguments = [str(word) for word in (*words, "--weights", "model.safetensors")]
+
+    @click.command(
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False
+    )
+    def main() -> None:
+        try:
+            command.main(arguments, standalone_mode=False)
+        except TrmBenchError as error:
+            click.echo(f"error: {error}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from error
+
+    return CliRunner().invoke(main, **call)
