@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import UsageError, nearest
 from .host import Host, Part
-from .matching import Wanted, matched, measure
+from .matching import Quantity, Wanted, matched, measure
 from .puzzles import TaskInfo
 from .settings import TrainingConfig
 from .specs import ModelSpec
@@ -195,6 +195,10 @@ def _matched(
     overrides: Mapping[str, str],
 ) -> tuple[BaseModel, tuple[str, ...]]:
     """The configuration in the width that ``match=`` asks for, and how near it comes."""
+    owner, colon, _ = wanted.model.partition(":")
+    if colon and owner not in {part.plugin.distribution for part in host.models.parts}:
+        forms = " or ".join(f"{quantity}:MODEL" for quantity in Quantity)
+        raise UsageError(f"match={wanted.model}: write match=MODEL, {forms}")
     other = resolve_model(host, wanted.model, task, overrides)
     target = measure(other.part.spec, other.config, task, wanted.quantity)
     if not target:

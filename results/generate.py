@@ -1,6 +1,7 @@
-"""Print `results/README.md` from the records beside it: `make results`.
+"""Print the pages of `results/` from the records beside them: `make results`.
 
-Nothing in the tables is written by hand; a test holds the file to what this prints.
+Nothing in the tables and answers is written by hand; a test holds the pages to what this prints. What a study
+shows and does not show is written in the `NOTES.md` beside its records.
 """
 
 from __future__ import annotations
@@ -9,11 +10,17 @@ from pathlib import Path
 
 from trm_bench.harness.host import OWN_DISTRIBUTION, host
 from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.table import Report
+from trm_bench.plugins.reporters.tables import study_lines
 
 HERE = Path(__file__).resolve().parent
-STUDIES = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1")
-HEAD = """\
-<!-- Written by results/generate.py from the records beside it; change that, and run `make results`. -->
+MINI = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1")
+STUDIES = ("where-the-gain-is", "recursion-or-augmentation", "less-is-more", "depth")
+MADE = (
+    "<!-- Written by results/generate.py from the records beside it; change that, and run `make results`. -->"
+)
+HEAD = f"""\
+{MADE}
 # Results
 
 Studies that are kept: manifests and samples of every cell, without weights and training curves. Their tables
@@ -22,7 +29,8 @@ are computed from these records, and `make results` computes them again.
     trm-bench report results/mini/maze-hard results/mini/sudoku-extreme results/mini/arc-agi-1
     trm-bench compare trm transformer results/mini/sudoku-extreme
 
-`trm-bench run` writes to `results/TASK-SCALE` by default; such folders are not kept.
+`trm-bench run` writes to `results/TASK-SCALE` by default; such folders are not kept. The declared studies of
+recursion, augmentation, ablations and depth are in [studies/](studies/README.md).
 
 ## Small puzzles on two cores
 
@@ -31,15 +39,42 @@ work at the same time: seconds and puzzles per second are worse than they need b
 it. Small puzzles and small models say nothing about the published sizes. Recipes were searched on validation,
 with the same effort for every model but no more than that ([docs/recipes.md](../docs/recipes.md)).
 """
+STUDIES_HEAD = f"""\
+{MADE}
+# Studies at mini
+
+The declared puzzle studies ([docs/studies.md](../../docs/studies.md)), run at `mini` on a machine with two
+cores and no GPU: 6×6 Sudokus with 18 blanks, models of about 60,000 to 250,000 parameters. Every answer below
+is about these puzzles and models; none of them is about 9×9 Sudoku or the published sizes. The tables of each
+study are on its own page, computed from the records beside it.
+
+    trm-bench report results/studies/where-the-gain-is
+"""
 
 
-def content() -> str:
-    """The whole file."""
-    report = build_report([HERE / study for study in STUDIES])
-    reporter = host().reporters.get("markdown", prefer=(OWN_DISTRIBUTION,)).spec
-    return f"{HEAD}\n{reporter.render(report)}\n"
+def _markdown(report: Report) -> str:
+    return host().reporters.get("markdown", prefer=(OWN_DISTRIBUTION,)).spec.render(report)
+
+
+def pages() -> dict[Path, str]:
+    """Every page by its file."""
+    found = {HERE / "README.md": f"{HEAD}\n{_markdown(build_report([HERE / one for one in MINI]))}\n"}
+    summaries = []
+    for name in STUDIES:
+        folder = HERE / "studies" / name
+        report = build_report([folder])
+        answers = report.studies[0]
+        notes = (folder / "NOTES.md").read_text(encoding="utf-8").strip()
+        heading = f"## {name}: {answers.asks}\n\nTables: [{name}]({name}.md)."
+        lines = "\n".join(f"- {line}" for line in study_lines(answers))
+        summaries.append("\n\n".join([heading, lines, notes]))
+        page = f"{MADE}\n# {name}\n\n{notes}\n\n{_markdown(report)}\n"
+        found[HERE / "studies" / f"{name}.md"] = page
+    found[HERE / "studies" / "README.md"] = f"{STUDIES_HEAD}\n" + "\n\n".join(summaries) + "\n"
+    return found
 
 
 if __name__ == "__main__":
-    (HERE / "README.md").write_text(content(), encoding="utf-8")
-    print(f"wrote {HERE / 'README.md'}")
+    for path, content in pages().items():
+        path.write_text(content, encoding="utf-8")
+        print(f"wrote {path}")

@@ -10,25 +10,30 @@ from typing import Any
 import pytest
 import torch
 from conftest import PARITY
-from reference_names import load_reference, our_name
 from safetensors.torch import load_file
+from test_variants import BUILT_IN
 from torch import Tensor
 from trm_bench.harness.examples import Batch
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.nn.loss import step_loss
 from trm_bench.harness.nn.optim import AdamATan2, SignSGD
+from trm_bench.harness.nn.reference import our_name
 from trm_bench.harness.puzzles import PAD, TaskInfo
 from trm_bench.harness.reasoner import Reasoner
+from trm_bench.harness.specs import ModelSpec
 from trm_bench.harness.supervision import Slots, continue_target
-from trm_bench.hrm_baseline.config import HRMConfig
-from trm_bench.hrm_baseline.model import HRM
-from trm_bench.plugins.controls.config import LoopedConfig
-from trm_bench.plugins.controls.transformers import LoopedTransformer
-from trm_bench.trm.config import TRMConfig
-from trm_bench.trm.model import TRM
+from trm_bench.harness.weights import load_weights, read_weights
 
 CASES = sorted(path.stem for path in PARITY.glob("*.json"))
 TOLERANCE = 1e-4
+
+
+def spec_of(config: dict[str, Any]) -> ModelSpec:
+    """Which of our models a configuration in the reference's words is of."""
+    if "L_cycles" not in config:
+        return BUILT_IN.models.get("transformer-looped").spec
+    trm = {"mlp_t", "puzzle_emb_len", "no_ACT_continue"} & config.keys()
+    return BUILT_IN.models.get("trm-att" if trm else "hrm").spec
 
 
 def build(config: dict[str, Any]) -> Reasoner:
@@ -36,29 +41,11 @@ def build(config: dict[str, Any]) -> Reasoner:
     task = TaskInfo(
         "parity", "mini", 1, config["seq_len"], config["vocab_size"], config["num_puzzle_identifiers"]
     )
-    sizes = {
-        "hidden": config["hidden_size"],
-        "heads": config["num_heads"],
-        "expansion": config["expansion"],
-        "supervision": config["halt_max_steps"],
-    }
-    if "L_cycles" not in config:
-        return LoopedTransformer(LoopedConfig(**sizes, blocks=config["H_layers"]), task)
-    if "mlp_t" not in config:
-        blocks = {"h_blocks": config["H_layers"], "l_blocks": config["L_layers"]}
-        cycles = {"h_cycles": config["H_cycles"], "l_cycles": config["L_cycles"]}
-        return HRM(HRMConfig(**sizes, **blocks, **cycles), task)
-    return TRM(
-        TRMConfig(
-            **sizes,
-            mixer="mlp" if config["mlp_t"] else "attention",
-            blocks=config["L_layers"],
-            cycles=config["H_cycles"],
-            updates=config["L_cycles"],
-            registers=config["puzzle_emb_len"],
-        ),
-        task,
-    )
+    spec = spec_of(config)
+    assert spec.config is not None
+    assert spec.build is not None
+    assert spec.reference is not None
+    return spec.build(spec.config(**spec.reference.options(config)), task)
 
 
 class Offered:
@@ -81,8 +68,16 @@ class Case:
         self.config, self.training = content["config"], content["train"]
         self.eval_steps = content["eval_steps"]
         self.tensors = load_file(PARITY / f"{name}.safetensors")
+        self.spec = spec_of(self.config)
         self.model = build(self.config)
-        load_reference(self.model, self.group("init."))
+        self.model.load_state_dict({self.ours(key): value for key, value in self.group("init.").items()})
+
+    def ours(self, theirs: str) -> str:
+        """Our name of one of the reference's tensors; every one must have one."""
+        assert self.spec.reference is not None
+        name = our_name(theirs, self.spec.reference)
+        assert name is not None, theirs
+        return name
 
     def group(self, prefix: str) -> dict[str, Tensor]:
         return {
@@ -121,7 +116,26 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def test_parity_of_evaluation(case: Case) -> None:
     """Logits, Q logits and states of every supervision step from a fresh state."""
-    model, batch = case.model.eval(), case.batch(0)
+    check_evaluation(case, case.model)
+
+
+def test_parity_of_evaluation_with_weights_read_from_a_file_in_the_references_names(
+    case: Case, tmp_path: Path
+) -> None:
+    """The way of `trm-bench evaluate`: a compiled model's checkpoint, put into a freshly built model."""
+    file = tmp_path / "golden.pt"
+    state = {f"_orig_mod.{name}": value for name, value in case.group("init.").items()}
+    assert all(name.startswith("_orig_mod.model.inner.") for name in state)
+    torch.save(state, file)
+    assert read_weights(file).keys() == state.keys()
+    torch.manual_seed(1)
+    model = build(case.config)
+    load_weights(model, case.spec, file)
+    check_evaluation(case, model)
+
+
+def check_evaluation(case: Case, model: Reasoner) -> None:
+    model, batch = model.eval(), case.batch(0)
     state = model.initial_state(len(batch.inputs))
     for step in range(case.eval_steps):
         with torch.no_grad():
@@ -165,7 +179,7 @@ def test_parity_of_training(case: Case) -> None:
         assert slots.halted.tolist() == golden["halted"], f"halted at {step}"
     ours = model.state_dict()
     for name, value in case.group("final.").items():
-        close(ours[our_name(name, model)], value, f"final {name}")
+        close(ours[case.ours(name)], value, f"final {name}")
 
 
 def check_outputs(
@@ -200,7 +214,7 @@ def check_gradients(case: Case, model: Reasoner, embeddings: list[PuzzleEmbeddin
     assert rows[1].grad is not None
     close(rows[1].grad, golden.pop("puzzle_emb_local"), "gradient of the puzzle embedding")
     for name, value in golden.items():
-        gradient = parameters[our_name(name, model)].grad
+        gradient = parameters[case.ours(name)].grad
         ours = torch.zeros_like(value) if gradient is None else gradient
         close(ours, value, f"gradient of {name}")
 
