@@ -22,7 +22,7 @@ from .errors import DataError, NothingToReport, UsageError
 from .host import Host, Part
 from .inference import Answering
 from .reasoner import Reasoner
-from .records import CellIdentity, Manifest, Status
+from .records import CellIdentity, Status
 from .settings import TrainingConfig
 from .specs import ModelSpec, Progress, TaskSpec, silent
 from .store import MANIFEST, STUDY, WEIGHTS, Cell, DamagedResult, Output, read_study
@@ -265,7 +265,10 @@ def _source_of(stored: Sequence[StoredWeights]) -> str | None:
         if one.origin is not None:
             kept = read_study(one.file.parent.parent / STUDY).get("source")
             if kept == "official":
-                raise UsageError("the weights were trained on official files: say with --data where they are")
+                raise UsageError(
+                    "the weights were trained on official puzzles: say with --data where their files are, or "
+                    "write --source hub"
+                )
             if kept:
                 return str(kept)
     return None
@@ -279,7 +282,6 @@ class _Base:
         identity: of the cell.
         asked: how its row is called.
         prepared: the puzzles with the rows of its puzzle embedding.
-        usual_steps: N_sup.
         reasons: why it may not be cited.
         notes: what must be said beside it.
     """
@@ -296,14 +298,18 @@ def _own(host: Host, setting: _Setting, stored: StoredWeights) -> _Base:
     assert origin is not None
     identity, reasons = origin.identity, list(origin.not_citable_because)
     identity = identity.model_copy(update={"architecture": _architecture(host, identity, stored.file)})
+    if identity.task != setting.task.spec.name:
+        raise UsageError(
+            f"weights {stored.file}: trained on {identity.task}, not on {setting.task.spec.name}"
+        )
     same = identity.data.fingerprints == setting.prepared.fingerprints
     built = build_request(setting.task.spec, setting.base)
     data = data_record(setting.prepared, built, identity.data.limit, setting.task.spec.cluster)
-    if not same or identity.task != setting.task.spec.name:
+    if not same:
         reasons.append("the weights were trained on other puzzles than those beside the test split")
     count = 1 if identity.budget is None else identity.budget.augmentations
     return _Base(
-        identity.model_copy(update={"data": data, "scale": setting.scale, "task": setting.task.spec.name}),
+        identity.model_copy(update={"data": data, "scale": setting.scale}),
         origin.asked,
         setting.prepared.for_budget(count),
         tuple(reasons),
@@ -379,11 +385,10 @@ def _told(
     part = advised(host, asked, prepared.info)
     weights = read_weights(file)
     found = _inferred(part.spec, weights, prepared, file)
-    if "mixer" in found and "mixer" not in asked.options:  # a name that gives advice needs it first
-        part = advised(
-            host, Variant(asked.name, {**asked.options, "mixer": str(found["mixer"])}), prepared.info
-        )
-        found = _inferred(part.spec, weights, prepared, file)
+    told = {key: str(value) for key, value in found.items() if value is not None}
+    better = advised(host, Variant(asked.name, {**told, **asked.options}), prepared.info)
+    if better.full_name != part.full_name:  # a name that gives advice can give it now
+        part, found = better, _inferred(better.spec, weights, prepared, file)
     spec = part.spec
     if spec.config is None or spec.build is None:
         raise UsageError(f"model {spec.name!r} cannot be built")
@@ -392,13 +397,15 @@ def _told(
     merged = {**beside, **{key: value for key, value in found.items() if value is not None}, **options}
     untold = [key for key, value in found.items() if value is None and key not in merged]
     if untold:
-        usual = spec.config()
-        example = ",".join(f"{key}={getattr(usual, key)}" for key in untold)
+        published = spec.config()
+        example = ",".join(f"{key}={getattr(published, key)}" for key in untold)
         raise UsageError(
             f"weights {file}: they do not tell {', '.join(untold)}; write them in brackets, e.g. (published "
             f"values) --model '{asked.name}[{example}]', or put the run's all_config.yaml beside the file"
         )
-    return part, validated(spec.config, merged, text), dict(options)
+    config, usual = validated(spec.config, merged, text), spec.config()
+    unusual = {key: value for key, value in options.items() if getattr(config, key) != getattr(usual, key)}
+    return part, config, unusual
 
 
 def _inferred(
@@ -539,8 +546,3 @@ def open_weights(
     load_weights(reasoner, spec, one.file)
     answering = Answering(where, default_precision(where))
     return Opened(reasoner.eval(), base.asked, setting.task, base.prepared, answering)
-
-
-def manifests_of(stored: Sequence[StoredWeights]) -> list[Manifest]:
-    """The manifests of the weights that are ours."""
-    return [one.origin for one in stored if one.origin is not None]
