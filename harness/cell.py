@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import torch
 from . import provenance
 from .augment import Augmentation, Ints
 from .budget import Ledger
+from .checkpoint import Clock, Interval, read_checkpoint, stoppable, write_checkpoint
 from .data import Prepared
 from .device import default_precision, peak_memory
 from .embedding_rows import PuzzleIds
@@ -60,6 +62,8 @@ class CellJob:
         output: the folder of its study.
         stored: weights that are evaluated instead of being trained.
         deeper: further cells that the same pass over the test split fills: the same but for their depth.
+        interval: when training sets itself down.
+        fresh: whether to start anew where there is a checkpoint to go on from.
     """
 
     plan: CellPlan
@@ -69,6 +73,8 @@ class CellJob:
     command: tuple[str, ...]
     stored: StoredWeights | None = None
     deeper: tuple[CellPlan, ...] = ()
+    interval: Interval = field(default_factory=Interval)
+    fresh: bool = False
 
     @property
     def plans(self) -> tuple[CellPlan, ...]:
@@ -119,7 +125,7 @@ def run_cell(host: Host, job: CellJob, report: Report) -> Ended:
     cells = [Cell(job.output / plan.name) for plan in job.plans]
     manifests = [first_manifest(job, plan) for plan in job.plans]
     for cell, manifest in zip(cells, manifests, strict=True):
-        cell.start(manifest)
+        cell.start(manifest, job.fresh)
     try:
         run = _CellRun(host, job, cells[0], report)
         trained = run.load(job.stored) if job.stored else run.train()
@@ -167,6 +173,7 @@ class _CellRun:
 
     def __init__(self, host: Host, job: CellJob, cell: Cell, report: Report):
         self.host, self.job, self.cell, self.report = host, job, cell, report
+        self.lines = 0
         identity = self.identity = job.plan.identity
         self.device = torch.device(identity.device)
         _fix_randomness(identity)
@@ -208,9 +215,11 @@ class _CellRun:
             return _Trained(Ledger(), {"weights": "none"})
         validation = self._limited(self.job.prepared.read("validation"))
         curve: list[Metrics] = []
+        clock = Clock(self.job.interval)
 
         def metrics(line: Metrics) -> None:
             self.cell.log(line)
+            self.lines += 1
             if "validation_exact" in line:
                 curve.append(line)
             self.report(line)
@@ -230,17 +239,42 @@ class _CellRun:
             cells=self.info.cells,
             device=self.device,
         )
-        spent = trainer.run(Watcher(metrics, validate))
+        past = self._go_on(trainer, curve)
+
+        def save(step: int) -> None:
+            kept = {"trainer": trainer.state(), "curve": [dict(line) for line in curve], "lines": self.lines}
+            write_checkpoint(self.cell.checkpoint, {**kept, **past})
+            clock.saved(step)
+
+        with stoppable() as stop:
+            spent = trainer.run(Watcher(metrics, validate, save, clock.due, stop))
+        if clock.worth_it(trainer.seconds()):  # answering the test split may be interrupted too
+            save(trainer.steps)
         trainer.settle()
         _require_finite(self.model, spent.steps)
-        said = {
+        said: dict[str, Any] = {
             "weights_sha256": self.cell.write_weights(_weights(self.model)),
             "weights": f"averaged (EMA {self.training.ema:g})"
             if self.training.ema
             else "those of the last step",
             "validation": [dict(line) for line in curve],
+            "resumed": past["resumed"],
         }
+        if past["code"] != _made_by():
+            said["not_citable_because"] = [*self.job.not_citable_because, RESUMED_BY_ANOTHER]
+            said["citable"] = False
         return _Trained(self._training_ledger(spent), said)
+
+    def _go_on(self, trainer: Trainer, curve: list[Metrics]) -> dict[str, Any]:
+        """Put the trainer where the last checkpoint left it; gives what the next one has to remember."""
+        saved = read_checkpoint(self.cell.checkpoint)
+        if saved is None:
+            return {"resumed": [], "code": _made_by()}
+        trainer.restore(saved["trainer"])
+        curve += saved["curve"]
+        self.lines = saved["lines"]
+        self.cell.cut_log(self.lines)
+        return {"resumed": [*saved["resumed"], trainer.steps], "code": saved["code"]}
 
     def _training_ledger(self, spent: Spent) -> Ledger:
         return Ledger(
@@ -388,6 +422,13 @@ class _CellRun:
             else dict(zip(identities.names.tolist(), identities.variants.tolist(), strict=True)),
         }
         return training.model_copy(update=measured)
+
+
+RESUMED_BY_ANOTHER = "training was resumed by another state of the code or another torch"
+
+
+def _made_by() -> str:
+    return f"{provenance.code_fingerprint()} {torch.__version__}"
 
 
 def _full_name(identity: CellIdentity, kind: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .budget import Match
 from .errors import UnavailableError, UsageError, nearest
+from .how import How
+from .values import parse_seeds
 from .variants import parse_variant
 
 FILE = "definition.json"
@@ -22,6 +25,11 @@ TRAINED = ""
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+EVALUATED = "-evaluated"
+GridName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""The name of a folder."""
 
 
 class Grid(_Frozen):
@@ -67,7 +75,7 @@ class StudyDefinition(_Frozen):
     models: list[str] = Field(min_length=1)
     labels: dict[str, str] = {}
     seeds: str = "0-4"
-    grids: dict[str, Grid] = {"main": Grid()}
+    grids: dict[GridName, Grid] = Field({"main": Grid()}, min_length=1)
     evaluations: list[str] = []
     contrasts: list[Contrast] = Field(min_length=1)
 
@@ -90,8 +98,12 @@ def subject(text: str) -> Subject:
 
 
 def canonical_evaluation(text: str) -> str:
-    """``steps=32,votes=1`` in alphabetical order and without blanks."""
-    return ",".join(sorted(pair.strip() for pair in text.split(",") if pair.strip()))
+    """An evaluation as its rows are labelled, whichever way it was written.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return How.parse(text).label
 
 
 def read_definition(path: Path) -> StudyDefinition:
@@ -116,20 +128,31 @@ def checked(content: Any, where: str) -> StudyDefinition:
     Raises:
         UsageError: see `read_definition`.
     """
+    if not isinstance(content, Mapping):
+        raise UsageError(f"study {where}: must be a mapping of keys such as name, task and models")
     try:
         study = StudyDefinition.model_validate(_with_text_settings(content))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"study {where}: {key}: {first['msg']}") from None
-    models = [str(parse_variant(text)) for text in study.models]
+    if taken := [name for name in study.grids if name.endswith(EVALUATED)]:
+        raise UsageError(f"study {where}: grids: {taken[0]!r} is a name of evaluations; choose another")
+    with _place(f"study {where}: seeds"):
+        parse_seeds(study.seeds, "seeds")
+    with _place(f"study {where}: models"):
+        models = [str(parse_variant(text)) for text in study.models]
+    with _place(f"study {where}: evaluations"):
+        evaluations = [canonical_evaluation(text) for text in study.evaluations]
     for text in study.labels:
-        _require(str(parse_variant(text)), models, f"study {where}: labels: the study has no model {text!r}")
-    evaluations = [canonical_evaluation(text) for text in study.evaluations]
+        with _place(f"study {where}: labels"):
+            model = str(parse_variant(text))
+        _require(model, models, f"study {where}: labels: the study has no model {text!r}")
     for number, contrast in enumerate(study.contrasts, start=1):
         place = f"study {where}: contrast {number}"
         for side in ("a", "b"):
-            one = subject(getattr(contrast, side))
+            with _place(f"{place}: {side}"):
+                one = subject(getattr(contrast, side))
             _require(one.model, models, f"{place}: {side}: the study has no model {one.model!r}")
             if one.evaluation:
                 what = f"{place}: {side}: the study has no evaluation {one.evaluation!r}"
@@ -139,9 +162,18 @@ def checked(content: Any, where: str) -> StudyDefinition:
     return study
 
 
+@contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Put the place in a file before an error about a value in it."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
 def _with_text_settings(content: Any) -> Any:
     """YAML's numbers as the text that ``--set`` would have."""
-    if not isinstance(content, Mapping) or not isinstance(content.get("grids"), Mapping):
+    if not isinstance(content.get("grids"), Mapping):
         return content
     grids = {}
     for name, grid in content["grids"].items():
@@ -168,12 +200,12 @@ class Declared(_Frozen):
     """`definition.json`: what was declared, and what the words of the contrasts stand for at this scale.
 
     Attributes:
-        stands_for: a model as written to the words of the row that has it; two may be one model here.
+        stands_for: by grid, a model as written to the words of the row that has it; two may be one there.
     """
 
     study: StudyDefinition
     scale: str
-    stands_for: dict[str, str]
+    stands_for: dict[str, dict[str, str]]
 
 
 def declared_in(folder: Path) -> Declared | None:
@@ -198,4 +230,4 @@ def grid_folder(folder: Path, grid: str) -> Path:
 
 def evaluated_folder(folder: Path, grid: str) -> Path:
     """Where its weights are evaluated again."""
-    return folder / f"{grid}-evaluated"
+    return folder / f"{grid}{EVALUATED}"

@@ -20,11 +20,12 @@ from .device import default_precision
 from .embedding_rows import PuzzleIds
 from .errors import DataError, NothingToReport, UsageError
 from .host import Host, Part
+from .how import How
 from .inference import Answering
 from .reasoner import Reasoner
 from .records import CellIdentity, Status
 from .settings import TrainingConfig
-from .specs import ModelSpec, Progress, TaskSpec, silent
+from .specs import ModelSpec, Progress, Scale, TaskSpec, silent
 from .store import MANIFEST, STUDY, WEIGHTS, Cell, DamagedResult, Output, read_study
 from .study import (
     CellPlan,
@@ -34,63 +35,12 @@ from .study import (
     evaluators_of,
     named_cell,
     part_record,
-    puzzle_ids_of,
     sort_settings,
-    truth,
     votes_of,
-    whole_number,
 )
+from .values import whole_number
 from .variants import Variant, advised, canonical_options, parse_variant, validated
 from .weights import in_our_names, load_weights, read_weights, shapes_of, side_options
-
-
-@dataclass(frozen=True)
-class How:
-    """One way to answer the test split; None means as the weights were trained for.
-
-    Attributes:
-        steps: supervision steps.
-        halting: whether a puzzle stops by the model's own rule.
-        votes: most answers to a test item.
-        puzzle_ids: which vectors puzzles get.
-    """
-
-    steps: int | None = None
-    halting: bool = False
-    votes: int | None = None
-    puzzle_ids: PuzzleIds | None = None
-
-    @property
-    def label(self) -> str:
-        """``halting=true,steps=32``: what a row says after ``@``; empty for the usual way."""
-        said = {
-            "halting": "true" if self.halting else None,
-            "puzzle_ids": self.puzzle_ids,
-            "steps": self.steps,
-            "votes": self.votes,
-        }
-        return ",".join(f"{key}={value}" for key, value in said.items() if value is not None)
-
-    @classmethod
-    def parse(cls, text: str) -> How:
-        """Read what `label` writes.
-
-        Raises:
-            UsageError: an unknown key, or a value that it cannot have.
-        """
-        options = parse_variant(f"evaluation[{text}]").options
-        if unknown := set(options) - {"steps", "halting", "votes", "puzzle_ids"}:
-            raise UsageError(f"evaluation {text!r}: no setting {', '.join(sorted(unknown))}")
-        steps, votes = (
-            whole_number(key, options[key]) if key in options else None for key in ("steps", "votes")
-        )
-        which = options.get("puzzle_ids")
-        return cls(
-            steps,
-            truth("halting", options.get("halting", "false")),
-            votes,
-            None if which is None else puzzle_ids_of(which),
-        )
 
 
 @dataclass(frozen=True)
@@ -475,6 +425,18 @@ def _plan(setting: _Setting, base: _Base, how: How, usual: int) -> CellPlan:
     label = how.label
     asked = f"{base.asked} @ {label}" if label else base.asked
     return named_cell(identity.model_copy(update=update), asked, base.notes)
+
+
+def check_ways(task: str, scale: Scale, prepared: Prepared, hows: Sequence[How]) -> None:
+    """Whether a task can be answered in these ways, before anything is trained for it.
+
+    Raises:
+        UsageError: it has no votes, or no identities.
+    """
+    for how in hows:
+        votes_of(task, scale.votes, how.votes, None, None)
+        if how.puzzle_ids is not None and prepared.identities is None:
+            raise UsageError(f"puzzle_ids={how.puzzle_ids}: puzzles of {task!r} have no identity")
 
 
 def _identity(first: CellIdentity) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class ExampleStream:
         identifiers = self._puzzles.identifiers[items]
         return identifiers.astype(np.int64) if self._rows is None else self._rows.of(identifiers, ks)
 
+    def go_to(self, taken: int) -> None:
+        """As if the first ``taken`` draws had been taken."""
+        self.taken = self._start = taken
+        self._ready = self._load(taken)
+
     def take(self, count: int) -> Batch:
         """The next ``count`` draws."""
         parts: list[Batch] = []

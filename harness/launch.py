@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -18,14 +18,15 @@ from types import FrameType
 from typing import Any, Protocol
 
 from .cell import EVALUATED, CellJob, Ended, failed, first_manifest, now, run_cell
+from .checkpoint import Stopped
 from .errors import TrmBenchError
 from .host import Host, host
 from .records import Manifest, Status
 from .store import Cell, DamagedResult
 from .study import CellPlan
 
-GRACE_SECONDS = 3.0
-"""How long a process that was told to stop may take before it is killed."""
+GRACE_SECONDS = 15.0
+"""How long a process that was told to stop may take to set itself down before it is killed."""
 
 
 class Watch(Protocol):
@@ -60,7 +61,8 @@ def _work(job: CellJob, pipe: Connection) -> None:
     def report(line: Mapping[str, float]) -> None:
         pipe.send(dict(line))
 
-    pipe.send(run_cell(host(), job, report))
+    with suppress(Stopped):  # it has set itself down, and whoever told it to stop knows
+        pipe.send(run_cell(host(), job, report))
 
 
 def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -> dict[str, Status]:

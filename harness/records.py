@@ -96,6 +96,7 @@ class Manifest(_Frozen):
     command: list[str] = []
     environment: dict[str, Any] = {}
     code: dict[str, Any] = {}
+    resumed: list[int] = Field([], description="optimiser steps at which training went on after a stop")
     weights: str = Field("final", description="which weights answered the test split")
     weights_sha256: str = Field("", description="of the file of those weights")
     weights_file: str = Field("", description="where stored weights were read from")

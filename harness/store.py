@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 from pydantic import ValidationError
 
 from .errors import TrmBenchError, UnavailableError, UsageError
@@ -33,8 +38,14 @@ MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY, ANSWERS = (
 )
 
 
+RESUME = "resume.pt"
+"""A checkpoint, in a cell's folder while it is trained; gone when the cell is done."""
 FILES = (MANIFEST, SAMPLES, METRICS, WEIGHTS)
 """In the order in which they are taken away: without its manifest the rest counts as not done."""
+
+
+LOCK = ".lock"
+"""In an output folder; held by the run that writes to it."""
 
 
 class DamagedResult(TrmBenchError):
@@ -86,15 +97,19 @@ class Cell:
         self.folder = folder
         self.name = folder.name
 
-    def start(self, manifest: Manifest) -> None:
-        """Make the folder anew; a finished result in it is set aside until the new one is there."""
+    def start(self, manifest: Manifest, fresh: bool = True) -> None:
+        """Make the folder anew; a finished result in it is set aside until the new one is there.
+
+        Unless ``fresh``, a checkpoint and the metrics until then are kept for the run to go on from.
+        """
         self.restore()
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.is_done():
             self._aside.mkdir()
             _move(self.folder, self._aside, self._names(self.folder))
+        kept = () if fresh or not self.checkpoint.is_file() else (RESUME, METRICS)
         for path in self.folder.iterdir():
-            if path.is_file():
+            if path.is_file() and path.name not in kept:
                 path.unlink()
         self.write_manifest(manifest)
 
@@ -107,6 +122,11 @@ class Cell:
     @property
     def _aside(self) -> Path:
         return self.folder / ".previous"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where a cell that is being trained sets itself down."""
+        return self.folder / RESUME
 
     def restore(self) -> bool:
         """Put a finished result back that was set aside for an attempt that came to nothing."""
@@ -145,6 +165,12 @@ class Cell:
         """Write or replace `manifest.json`."""
         write_atomically(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
 
+    def cut_log(self, lines: int) -> None:
+        """Drop what was logged after a checkpoint that the run goes back to."""
+        path = self.folder / METRICS
+        kept = path.read_bytes().splitlines(keepends=True)[:lines] if path.is_file() else []
+        write_atomically(path, b"".join(kept))
+
     def log(self, metrics: Mapping[str, float]) -> None:
         """Append a line to `metrics.jsonl`."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as stream:
@@ -160,6 +186,7 @@ class Cell:
                 update={"status": Status.DONE, "samples": len(records), "samples_sha256": digest}
             )
         )
+        self.checkpoint.unlink(missing_ok=True)
         shutil.rmtree(self._aside, ignore_errors=True)
 
     def manifest(self) -> Manifest:
@@ -276,6 +303,25 @@ class Output:
             raise UsageError(
                 f"--output {self.folder} holds another study: {'; '.join(different)}. Choose another folder."
             )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder while this one writes to it.
+
+        Raises:
+            UsageError: another run is in it.
+        """
+        if fcntl is None:
+            yield
+            return
+        with (self.folder / LOCK).open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another run is writing to {self.folder}; wait, or choose another"
+                ) from None
+            yield
 
     def cell(self, name: str) -> Cell:
         """The cell of that name."""

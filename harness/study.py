@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from . import provenance
 from .budget import Budget, Match
+from .checkpoint import Interval
 from .data import Prepared, prepare, scale_of
 from .embedding_rows import PuzzleIds
 from .errors import UsageError, nearest
@@ -17,11 +20,15 @@ from .host import OWN_DISTRIBUTION, Host, Part
 from .records import CellIdentity, DataRecord, PartRecord
 from .settings import TrainingConfig
 from .specs import AugmentationRequest, BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, silent
+from .store import write_atomically
+from .values import puzzle_ids_of, truth, whole_number
 from .variants import ResolvedModel, parse_variant, resolve_model
 
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
 STUDY_KEYS = ("task_seed", "threads", "deterministic", "margin")
 EVALUATION_KEYS = ("votes", "puzzle_ids")
+OPERATION_KEYS = ("checkpoint_seconds", "checkpoint_steps")
+"""Nothing that a cell's numbers depend on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,32 @@ class RunRequest:
     device: str = "cpu"
     settings: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[str, str] = field(default_factory=dict)
+
+
+RUNS = "runs.json"
+"""In an output folder: what was asked of it, for `resume`."""
+
+
+def read_run_requests(folder: Path) -> list[RunRequest]:
+    """What was asked of an output folder, in order; empty without the file.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    path = folder / RUNS
+    if not path.is_file():
+        return []
+    try:
+        return TypeAdapter(list[RunRequest]).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"{path}: cannot be read ({first}); delete it, finished cells are kept") from error
+
+
+def write_run_requests(folder: Path, requests: Sequence[RunRequest]) -> None:
+    """Replace `runs.json`."""
+    content = TypeAdapter(list[RunRequest]).dump_json(list(requests), indent=1)
+    write_atomically(folder / RUNS, content + b"\n")
 
 
 @dataclass(frozen=True)
@@ -98,7 +131,11 @@ class Study:
             "task_seed": data.task_seed,
             "limit": data.limit,
             "budget": self.budget.model_dump(mode="json"),
-            "settings": dict(sorted(self.request.settings.items())),
+            "settings": {
+                key: value
+                for key, value in sorted(self.request.settings.items())
+                if key not in OPERATION_KEYS
+            },
         }
 
 
@@ -109,6 +146,7 @@ class SortedSettings:
     budget: dict[str, str]
     study: dict[str, str]
     evaluation: dict[str, str]
+    operation: dict[str, str]
     training: dict[str, str]
     task: dict[str, str]
 
@@ -123,6 +161,7 @@ def sort_settings(settings: Mapping[str, str], spec: TaskSpec) -> SortedSettings
         "budget": BUDGET_KEYS,
         "study": STUDY_KEYS,
         "evaluation": EVALUATION_KEYS,
+        "operation": OPERATION_KEYS,
         "training": tuple(TrainingConfig.model_fields),
         "task": spec.options,
     }
@@ -139,21 +178,6 @@ def sort_settings(settings: Mapping[str, str], spec: TaskSpec) -> SortedSettings
     return SortedSettings(**found)
 
 
-def whole_number(key: str, text: str, least: int = 1) -> int:
-    """The value of a ``--set`` key that must be a whole number.
-
-    Raises:
-        UsageError: it is not one, or below ``least``.
-    """
-    try:
-        value = int(text)
-    except ValueError:
-        raise UsageError(f"--set {key}={text}: not a whole number") from None
-    if value < least:
-        raise UsageError(f"--set {key}={text}: must be at least {least}")
-    return value
-
-
 def _margin(text: str | None) -> float | None:
     """``--set margin=2``, in percentage points, as a share."""
     if text is None:
@@ -167,16 +191,30 @@ def _margin(text: str | None) -> float | None:
     return margin / 100
 
 
-def truth(key: str, text: str) -> bool:
-    """The value of a ``--set`` key that is yes or no.
+def interval_of(settings: Mapping[str, str]) -> Interval:
+    """When a cell in training sets itself down; ``none`` switches a rule off.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: a value is neither a number above 0 nor ``none``.
     """
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in words:
-        raise UsageError(f"--set {key}={text}: write true or false")
-    return words[text.lower()]
+    found: dict[str, Any] = {}
+    for key in OPERATION_KEYS:
+        text = settings.get(key)
+        if text is None:
+            continue
+        name = key.removeprefix("checkpoint_")
+        if text == "none":
+            found[name] = None
+        elif name == "steps":
+            found[name] = whole_number(key, text)
+        else:
+            try:
+                found[name] = float(text)
+            except ValueError:
+                raise UsageError(f"--set {key}={text}: not a number of seconds, nor none") from None
+            if not 0 < found[name] < float("inf"):
+                raise UsageError(f"--set {key}={text}: must be above 0")
+    return Interval(**found)
 
 
 def build_request(spec: TaskSpec, request: RunRequest, progress: Progress = silent) -> BuildRequest:
@@ -225,7 +263,7 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     cells = tuple(_cell(common, model, seed) for seed in request.seeds for model in models)
     declared = sort_settings(request.declared, task.spec)
     recipe = _budget(replace(request, augmentations=None), scale, declared.budget, models, prepared)
-    changed = {key: value for key, value in settings.training.items() if key not in declared.training}
+    changed = {key: value for key, value in settings.training.items() if declared.training.get(key) != value}
     reasons = (
         *_reasons(request, budget, recipe, changed, prepared),
         *_evaluation_reasons(evaluation, scale, budget.augmentations),
@@ -332,17 +370,6 @@ def votes_of(
     if most is not None and asked > most:
         raise UsageError(f"votes={asked}: there are only the A = {most} variants of --augmentations to vote")
     return asked
-
-
-def puzzle_ids_of(text: str) -> PuzzleIds:
-    """The value of ``puzzle_ids``.
-
-    Raises:
-        UsageError: there is no such way.
-    """
-    if text not in tuple(PuzzleIds):
-        raise UsageError(f"puzzle_ids={text}: write {', '.join(PuzzleIds)}")
-    return PuzzleIds(text)
 
 
 def _evaluation_reasons(evaluation: _Evaluation, scale: Scale, augmentations: int) -> list[str]:

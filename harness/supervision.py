@@ -5,7 +5,8 @@ Source: HRM section 2 ("deep supervision", "adaptive computational time"), TRM s
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ class Examples(Protocol):
     def take(self, count: int) -> Batch:
         """The next ``count`` examples."""
         ...
+
+
+_KEPT = ("inputs", "targets", "puzzle_ids", "least", "steps", "halted")
 
 
 class Slots:
@@ -58,6 +62,16 @@ class Slots:
             torch.where(self.halted.view(-1, *[1] * (new.ndim - 1)), new, old)
             for new, old in zip(start, self.state, strict=True)
         )
+
+    def kept(self) -> dict[str, Any]:
+        """What the slots hold, for a checkpoint."""
+        return {**{name: getattr(self, name) for name in _KEPT}, "state": list(self.state)}
+
+    def put_back(self, kept: Mapping[str, Any], device: torch.device) -> None:
+        """Hold what `kept` gave."""
+        for name in _KEPT:
+            setattr(self, name, kept[name].to(device))
+        self.state = tuple(part.to(device) for part in kept["state"])
 
     def advance(self, state: State, output: Output) -> None:
         """Keep the new state and decide which puzzles leave."""

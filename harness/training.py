@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .budget import Budget
+from .checkpoint import Stopped, random_state, set_random_state
 from .device import autocast, default_precision, synchronize
 from .errors import TrainingDiverged
 from .examples import ExampleStream
@@ -36,10 +38,16 @@ class Watcher:
     Attributes:
         metrics: called about `LOG_POINTS` times with averages since the last call.
         validate: called `TrainingConfig.validations` times with the averaged weights in place.
+        save: called with the optimiser step when `due` says so, and when the loop is stopped.
+        due: whether to save after so many optimiser steps.
+        stop: whether to stop between two steps.
     """
 
     metrics: Callable[[Metrics], None]
     validate: Callable[[Reasoner], Metrics]
+    save: Callable[[int], None] = lambda step: None
+    due: Callable[[int], bool] = lambda step: False
+    stop: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,9 @@ class Trainer:
         self.embedding_optimiser = SignSGD(embeddings, config.embedding_lr, config.embedding_weight_decay)
         self.ema = EMA(model, config.ema) if config.ema else None
         self.steps = 0
+        self.reported = _Reported()
+        self.average = _Average()
+        self._started, self._aside = time.perf_counter(), 0.0
 
     def spent(self) -> float:
         """The share of the budget used up so far."""
@@ -120,38 +131,81 @@ class Trainer:
         return loss
 
     def run(self, watcher: Watcher) -> Spent:
-        """Train until the budget is spent.
+        """Train until the budget is spent, from wherever `restore` has put it.
 
         Raises:
             TrainingDiverged: the loss is no longer finite. On a CPU at the very step, elsewhere at
                 the next line of metrics, so that no step waits for the host.
+            Stopped: the watcher wished so; the run has been saved.
         """
-        started = time.perf_counter()
-        average = _Average()
-        logged = validated = last_validation = 0
-        validating = 0.0
+        self._started, self._aside = time.perf_counter(), 0.0
+        done = self.reported
         while (before := self.spent()) < 1:
+            if watcher.stop():
+                self._pause(lambda: watcher.save(self.steps))
+                raise Stopped
             loss = self.step()
             if self.device.type == "cpu":  # reading it there costs nothing
                 self._require_finite(float(loss.total.detach()))
-            average.add(loss, self.slots)
+            self.average.add(loss, self.slots)
             after = self.spent()
-            if int(after * LOG_POINTS) > logged or before == 0:
-                logged = int(after * LOG_POINTS)
-                watcher.metrics(self._line(average, after))
-                average = _Average()
-            due = int(after * self.config.validations) > validated
-            if due and self.steps - last_validation >= VALIDATION_SPACING:
-                validated, last_validation = int(after * self.config.validations), self.steps
-                synchronize(self.device)
-                paused = time.perf_counter()
-                watcher.metrics({"step": self.steps, "spent": after, **self.with_average(watcher.validate)})
-                validating += time.perf_counter() - paused
+            if int(after * LOG_POINTS) > done.logged or before == 0:
+                done.logged = int(after * LOG_POINTS)
+                watcher.metrics(self._line(self.average, after))
+                self.average = _Average()
+            due = int(after * self.config.validations) > done.validated
+            if due and self.steps - done.last_validation >= VALIDATION_SPACING:
+                done.validated, done.last_validation = int(after * self.config.validations), self.steps
+                self._pause(lambda: self._validate(watcher))
+            if watcher.due(self.steps):
+                self._pause(lambda: watcher.save(self.steps))
         synchronize(self.device)
-        seconds = time.perf_counter() - started - validating
         supervision = self.steps * self.budget.batch_size
         flops = supervision * self.flops.training_step
-        return Spent(self.steps, self.examples.taken, supervision, flops, seconds)
+        return Spent(self.steps, self.examples.taken, supervision, flops, self.seconds())
+
+    def seconds(self) -> float:
+        """Wall time of training, that before an interruption included; without validating and saving."""
+        return self.reported.seconds + time.perf_counter() - self._started - self._aside
+
+    def _pause(self, work: Callable[[], None]) -> None:
+        """Do something whose time does not count as training."""
+        synchronize(self.device)
+        paused = time.perf_counter()
+        work()
+        self._aside += time.perf_counter() - paused
+
+    def _validate(self, watcher: Watcher) -> None:
+        watcher.metrics({"step": self.steps, "spent": self.spent(), **self.with_average(watcher.validate)})
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as `checkpoint` can write it."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "ema": self.ema.shadow if self.ema else [],
+            "slots": self.slots.kept(),
+            "drawn": self.examples.taken,
+            "steps": self.steps,
+            "reported": {**asdict(self.reported), "seconds": self.seconds()},
+            "average": (self.average.count, self.average.sums),
+            "random": random_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a `state`; a run that goes on from there gives bit for bit what it would have given."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.ema:
+            for average, kept in zip(self.ema.shadow, state["ema"], strict=True):
+                average.copy_(kept)
+        self.slots.put_back(state["slots"], self.device)
+        self.examples.go_to(state["drawn"])
+        self.steps = state["steps"]
+        self.reported = _Reported(**state["reported"])
+        count, sums = state["average"]
+        self.average = _Average(count, [part.to(self.device) for part in sums])
+        set_random_state(state["random"])
 
     def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
         """Call ``use`` with the averaged weights in the model, and put the others back."""
@@ -181,12 +235,22 @@ class Trainer:
             )
 
 
+@dataclass
+class _Reported:
+    """How far a run has been reported on; ``seconds`` are those before this process."""
+
+    logged: int = 0
+    validated: int = 0
+    last_validation: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
 class _Average:
     """Means since the last line, kept on the device so that a step need not wait for the host."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.sums: list[Tensor] = []
+    count: int = 0
+    sums: list[Tensor] = field(default_factory=list)
 
     def add(self, loss: StepLoss, slots: Slots) -> None:
         values = [

@@ -64,7 +64,7 @@ class Ended:
 RunCli = Callable[..., Ended]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_cli() -> RunCli:
     """Call the command line in this process; cells still get processes of their own."""
     from trm_bench.harness.cli import main

@@ -12,7 +12,7 @@ from conftest import ROOT, RunCli
 from trm_bench.harness import hookspecs
 from trm_bench.harness.cli import VERBS, cli
 from trm_bench.harness.settings import TrainingConfig
-from trm_bench.harness.study import BUDGET_KEYS, STUDY_KEYS
+from trm_bench.harness.study import BUDGET_KEYS, OPERATION_KEYS, STUDY_KEYS
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "results").glob("*.md")])
 HOOKS = [name for name, value in vars(hookspecs).items() if name.startswith("trm_bench_") and callable(value)]
@@ -39,7 +39,7 @@ def test_every_verb_and_option_is_documented(verb: str) -> None:
             assert f"`{parameter.opts[-1]}" in page, f"{verb} {parameter.opts[-1]}"
 
 
-@pytest.mark.parametrize("key", [*BUDGET_KEYS, *STUDY_KEYS, *TrainingConfig.model_fields])
+@pytest.mark.parametrize("key", [*BUDGET_KEYS, *STUDY_KEYS, *OPERATION_KEYS, *TrainingConfig.model_fields])
 def test_every_key_of_set_is_documented(key: str) -> None:
     assert f"`{key}`" in text("docs/cli.md")
 

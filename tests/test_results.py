@@ -52,8 +52,8 @@ def test_every_puzzle_study_has_three_seeds_of_every_cell_that_it_asks_for() -> 
     for place in sorted((RESULTS / "studies").glob("*/definition.json")):
         declared = declared_in(place.parent)
         assert declared is not None
-        rows = set(declared.stands_for.values())
         for grid in declared.study.grids:
+            rows = set(declared.stands_for[grid].values())
             requests = read_requests(grid_folder(place.parent, grid))
             assert {one.asked for one in requests} == rows
             for row in rows:

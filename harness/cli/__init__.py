@@ -17,6 +17,7 @@ from ..host import DISABLE_VARIABLE, host
 
 VERBS = {
     "run": "train and evaluate models, and print their table",
+    "resume": "go on with a run that was stopped",
     "evaluate": "let stored weights answer the test split, at any depth",
     "solve": "solve one puzzle, step by step",
     "export": "write weights in the names of the reference implementation",

@@ -14,7 +14,8 @@ from .execute import command_line, cores, execute_evaluation, print_report
 from .options import all_settings, data_options
 
 if TYPE_CHECKING:
-    from ..evaluation import EvaluationRequest, How
+    from ..evaluation import EvaluationRequest
+    from ..how import How
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def _request(options: Options) -> EvaluationRequest:
 
 def _hows(steps: str | None, halt: str, settings: dict[str, str]) -> tuple[How, ...]:
     """Every depth, and with ``--halt threshold`` each of them once more with halting."""
-    from ..evaluation import How
-    from ..study import puzzle_ids_of, whole_number
+    from ..how import How
+    from ..values import puzzle_ids_of, whole_number
 
     votes = whole_number("votes", settings["votes"]) if "votes" in settings else None
     which = puzzle_ids_of(settings["puzzle_ids"]) if "puzzle_ids" in settings else None

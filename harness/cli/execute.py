@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..cell import CellJob
     from ..evaluation import Evaluation
     from ..records import Status
-    from ..study import CellPlan, Study
+    from ..store import Output
+    from ..study import CellPlan, RunRequest, Study
     from ..variants import ResolvedModel
 
 
@@ -68,19 +69,28 @@ def execute(out: Console, plugins: Host, study: Study, folder: Path, workers: in
 
     results = Output(folder)
     results.claim(study.identity())
-    for cell in study.cells:
-        results.cell(cell.name).restore()  # what a killed --force had set aside
-    remember(folder, study.cells)
-    todo = [cell for cell in study.cells if force or not results.cell(cell.name).is_done()]
-    reused = len(study.cells) - len(todo)
-    if reused:
-        out.print(
-            f"{reused} of {len(study.cells)} cells are finished already and reused (--force repeats them)"
-        )
-    work = _work(study)
-    jobs = [_job(study, cell, folder) for cell in todo]
-    statuses = run_jobs(out, plugins, study.identity(), folder, jobs, study.cells, work, workers)
+    with results.locked():
+        for cell in study.cells:
+            results.cell(cell.name).restore()  # what a killed --force had set aside
+        remember(folder, study.cells)
+        remember_run(folder, study.request)
+        todo = [cell for cell in study.cells if force or not results.cell(cell.name).is_done()]
+        _say_what_is_there(out, results, study.cells, todo, force)
+        jobs = [_job(study, cell, folder, force) for cell in todo]
+        work = _work(study)
+        statuses = run_jobs(out, plugins, study.identity(), folder, jobs, study.cells, work, workers)
     return all(status.value == "done" for status in statuses.values())
+
+
+def _say_what_is_there(
+    out: Console, results: Output, cells: Sequence[CellPlan], todo: Sequence[CellPlan], force: bool
+) -> None:
+    reused = len(cells) - len(todo)
+    if reused:
+        out.print(f"{reused} of {len(cells)} cells are finished already and reused (--force repeats them)")
+    begun = sum(results.cell(cell.name).checkpoint.is_file() for cell in todo)
+    if begun and not force:
+        out.print(f"{begun} of {len(cells)} cells go on from a checkpoint (--force starts them anew)")
 
 
 def run_jobs(
@@ -121,7 +131,9 @@ def run_jobs(
     return statuses
 
 
-def execute_evaluation(out: Console, plugins: Host, planned: Evaluation, workers: int) -> bool:
+def execute_evaluation(
+    out: Console, plugins: Host, planned: Evaluation, workers: int, force: bool = False
+) -> bool:
     """Fill the cells of an evaluation that are not done; whether every one is done at the end."""
     from ..store import Output
 
@@ -130,7 +142,7 @@ def execute_evaluation(out: Console, plugins: Host, planned: Evaluation, workers
     for plan in planned.plans:
         results.cell(plan.name).restore()
     remember(planned.folder, planned.plans)
-    jobs = planned.missing(results)
+    jobs = planned.jobs if force else planned.missing(results)
     passes = "one pass" if len(planned.jobs) == 1 else f"{len(planned.jobs)} passes"
     out.print(
         f"{planned.task} at scale {planned.scale}: {len(planned.plans)} cells in {passes} over the test "
@@ -141,6 +153,14 @@ def execute_evaluation(out: Console, plugins: Host, planned: Evaluation, workers
     work = {job.plan.identity.model: 1.0 for job in jobs}
     statuses = run_jobs(out, plugins, planned.identity, planned.folder, jobs, planned.plans, work, workers)
     return all(status.value == "done" for status in statuses.values())
+
+
+def remember_run(folder: Path, request: RunRequest) -> None:
+    """Keep what was asked for, so that `resume` can ask for it again; of equal ones the latest."""
+    from ..study import read_run_requests, write_run_requests
+
+    known = [one for one in read_run_requests(folder) if one != request]
+    write_run_requests(folder, [*known, request])
 
 
 def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
@@ -165,12 +185,15 @@ def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
     write_requests(folder, [*kept, *new])
 
 
-def _job(study: Study, cell: CellPlan, folder: Path) -> CellJob:
+def _job(study: Study, cell: CellPlan, folder: Path, force: bool) -> CellJob:
     from ..cell import CellJob
+    from ..study import interval_of
 
     assert cell.identity.budget is not None  # of a cell that is to be trained
     prepared = study.prepared_for(cell.identity.budget.augmentations)
-    return CellJob(cell, folder, prepared, study.not_citable_because, command_line())
+    interval = interval_of(study.request.settings)
+    reasons = study.not_citable_because
+    return CellJob(cell, folder, prepared, reasons, command_line(), interval=interval, fresh=force)
 
 
 def _work(study: Study) -> dict[str, float]:

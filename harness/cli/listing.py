@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..errors import TrmBenchError
 from ..host import Host, Part, host
 
 KINDS = ("tasks", "models", "evaluators", "reporters", "studies")
@@ -37,9 +38,13 @@ def _entries(plugins: Host, kind: str) -> list[dict[str, Any]]:
 
 
 def _entry(part: Part[Any], clashing: bool) -> dict[str, Any]:
+    try:
+        summary = part.spec.summary  # that of a study is read from its file
+    except TrmBenchError as error:
+        summary = f"cannot be read: {error}"
     entry: dict[str, Any] = {
         "name": part.full_name if clashing else part.spec.name,
-        "summary": part.spec.summary,
+        "summary": summary,
         "plugin": part.plugin.label,
     }
     if hasattr(part.spec, "scales"):

@@ -10,30 +10,10 @@ import click
 import yaml
 
 from ..errors import UnavailableError, UsageError, nearest
+from ..values import parse_seeds as parse_seeds
 
 F = TypeVar("F", bound=Callable[..., Any])
-MAX_SEED = 2**31 - 1
 CONFIG_SETTINGS = "trm_bench.config_settings"
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """``0-4``, ``0,1,7`` or ``3`` as seeds, in order and without repeats.
-
-    Raises:
-        UsageError: it cannot be read; shows the forms that can.
-    """
-    seeds: list[int] = []
-    for part in str(text).split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--seeds {text!r}: cannot read {part.strip()!r}; write 0-4, 0,1,2 or 3")
-        start, end = int(first), int(last) if dash else int(first)
-        if end < start or end > MAX_SEED or end - start >= 10_000:
-            raise UsageError(
-                f"--seeds {text!r}: {part.strip()!r} is not a rising range of seeds up to {MAX_SEED}"
-            )
-        seeds.extend(range(start, end + 1))
-    return tuple(dict.fromkeys(seeds))
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, str]:

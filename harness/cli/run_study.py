@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,17 @@ from ..definition import (
     questions,
     read_definition,
 )
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 from ..host import Host
+from ..how import How
 from .execute import announce, command_line, cores, execute, execute_evaluation, print_report, show_grid
 from .options import all_settings, parse_seeds
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..study import RunRequest
+    from ..specs import TaskSpec
+    from ..study import RunRequest, Study
     from .run import Options
 
 
@@ -35,6 +38,7 @@ def run_study(plugins: Host, options: Options) -> int:
     """
     from ..data import scale_of
     from ..device import resolve_device
+    from ..evaluation import check_ways
     from ..progress import console, counted
     from ..study import plan
     from ..variants import parse_variant
@@ -42,31 +46,52 @@ def run_study(plugins: Host, options: Options) -> int:
     study = _definition(plugins, options)
     device = resolve_device(options.device).type
     scale = options.scale or ("paper" if device == "cuda" else "mini")
-    size = scale_of(plugins.tasks.get(study.task).spec, scale)
+    spec = plugins.tasks.get(study.task).spec
+    size = scale_of(spec, scale)
     folder = options.output or Path("results") / f"{study.name}-{scale}"
     workers = options.jobs or (cores() if device == "cpu" else 1)
     out, done = console(), True
     for problem in plugins.problems():
         out.print(f"plugin left out: {problem}", markup=False, soft_wrap=True)
-    for name, grid in study.grids.items():
-        request = _request(study, grid, size.steps, options, scale, device)
+    hows = [How.parse(text) for text in study.evaluations]
+    grids: dict[str, Study] = {}
+    for name, grid in study.grids.items():  # all of them before any is run, so that none is run in vain
+        _check_shares(study, name, grid, spec)
         with counted(out) as progress:
-            planned = plan(plugins, request, progress)
+            grids[name] = plan(plugins, _request(study, grid, size.steps, options, scale, device), progress)
+        check_ways(study.task, size, grids[name].prepared, hows)
+    for name, planned in grids.items():
         out.print(f"study {study.name}, grid {name}", markup=False)
         announce(out, planned, grid_folder(folder, name))
         if options.dry_run:
             show_grid(planned, grid_folder(folder, name), workers)
             continue
         stands_for = {str(parse_variant(text)): kept for text, kept in planned.stands_for.items()}
-        _claim(folder, Declared(study=study, scale=scale, stands_for=stands_for))
+        _claim(folder, Declared(study=study, scale=scale, stands_for={name: stands_for}))
         done &= execute(out, plugins, planned, grid_folder(folder, name), workers, options.force)
-        if study.evaluations:
+        if hows:
             trained, again = grid_folder(folder, name), evaluated_folder(folder, name)
-            done &= _evaluate(out, plugins, study.evaluations, trained, again, options, workers)
+            cells = [trained / cell.name for cell in planned.cells]
+            done &= _evaluate(out, plugins, hows, cells, again, options, workers)
     if options.dry_run:
         return 0
     print_report(plugins, [folder], options.as_json, not done, out)
     return 0 if done else 1
+
+
+def _has_weights(cell: Path) -> bool:
+    from ..store import WEIGHTS, Cell
+
+    return Cell(cell).is_done() and (cell / WEIGHTS).is_file()
+
+
+def _check_shares(study: StudyDefinition, name: str, grid: Grid, spec: TaskSpec) -> None:
+    for scale in grid.share:
+        if scale not in spec.scales:
+            raise UsageError(
+                f"study {study.name}: grids.{name}.share: task {spec.name!r} has no scale {scale!r}; "
+                f"{nearest(scale, spec.scales)}"
+            )
 
 
 def _definition(plugins: Host, options: Options) -> StudyDefinition:
@@ -128,28 +153,36 @@ def _claim(folder: Path, declared: Declared) -> None:
             f"--output {folder} holds study {present.study.name} at scale {present.scale}, or another "
             "version of this one; choose another folder"
         )
+    if present is not None:
+        both = {**present.stands_for, **declared.stands_for}
+        declared = declared.model_copy(update={"stands_for": both})
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / FILE, declared.model_dump_json(indent=1).encode() + b"\n")
 
 
 def _evaluate(
-    out: Console, plugins: Host, hows: list[str], trained: Path, folder: Path, options: Options, workers: int
+    out: Console,
+    plugins: Host,
+    hows: Sequence[How],
+    cells: Sequence[Path],
+    folder: Path,
+    options: Options,
+    workers: int,
 ) -> bool:
     """Evaluate trained weights in every further way that the study asks for."""
     from ..device import resolve_device
-    from ..errors import NothingToReport
-    from ..evaluation import EvaluationRequest, How, plan_evaluation
+    from ..evaluation import EvaluationRequest, plan_evaluation
 
+    weights = tuple(cell for cell in cells if _has_weights(cell))
+    if not weights:
+        out.print("nothing to evaluate: no cell with weights is finished")
+        return False
     request = EvaluationRequest(
-        weights=(trained,),
-        hows=tuple(How.parse(text) for text in hows),
+        weights=weights,
+        hows=tuple(hows),
         data=options.data,
         limit=options.limit,
         device=resolve_device(options.device).type,
     )
-    try:
-        planned = plan_evaluation(plugins, request, folder, command_line())
-    except NothingToReport as error:
-        out.print(f"not evaluated: {error}", markup=False, soft_wrap=True)
-        return False
-    return execute_evaluation(out, plugins, planned, workers)
+    planned = plan_evaluation(plugins, request, folder, command_line())
+    return execute_evaluation(out, plugins, planned, workers, options.force)

@@ -36,29 +36,35 @@ def build_report(folders: Sequence[Path]) -> Report:
         NothingToReport: no finished cell in any of them.
     """
     problems: list[str] = []
-    runs = read_runs(leaves(folders), problems)
+    studies = {folder: declared for folder in folders if (declared := declared_in(folder)) is not None}
+    plain = read_runs([folder for folder in folders if folder not in studies], problems)
+    # Two studies may have trained the same cell, and each needs it for its answers.
+    of_study = {folder: read_runs(leaves([folder]), problems) for folder in studies}
+    runs = [*plain, *(run for found in of_study.values() for run in found)]
     if not any(run.samples is not None for run in runs):
         unfinished = [f"{run.cell}: {run.status} {run.reason}".strip() for run in runs]
         missing = [f"{folder}: no such folder" for folder in folders if not folder.exists()]
         found = "; ".join([*missing, *problems, *unfinished]) or "no cell was found"
         raise NothingToReport(f"nothing to report in {', '.join(map(str, folders))}: {found}")
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(_comparable(run.manifest), []).append(run)
-    studies = {folder: declared for folder in folders if (declared := declared_in(folder)) is not None}
-    asked_of = {leaf for folder in studies for leaf in leaves([folder])}
     # A study asks its own questions; every pair of its many models would be a family that nobody declared.
-    tables = [
-        _table(group, pairs=not any(run.folder in asked_of for run in group)) for group in groups.values()
-    ]
+    tables = [_table(group, pairs=False) for found in of_study.values() for group in _groups(found)]
+    tables += [_table(group, pairs=True) for group in _groups(plain)]
     commands = dict.fromkeys(" ".join(run.manifest.command) for run in runs if run.manifest.command)
     return Report(
         tuple(_adjusted(tables)),
         tuple(problems),
         tuple(commands),
         tuple(_overall(tables)),
-        tuple(answered(folder, declared, runs) for folder, declared in studies.items()),
+        tuple(answered(folder, declared, of_study[folder]) for folder, declared in studies.items()),
     )
+
+
+def _groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs that may stand in one table each, in the order in which they were found."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_comparable(run.manifest), []).append(run)
+    return list(groups.values())
 
 
 def _overall(tables: Sequence[Table]) -> list[Overall]:

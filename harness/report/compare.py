@@ -21,7 +21,7 @@ from ..stats import (
 )
 from .build import model_key
 from .pairs import INCOMPLETE, same_weights, scores_of, untested
-from .read import Run, read_runs
+from .read import Run, leaves, read_runs
 from .words import Comparison
 
 
@@ -35,7 +35,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         UsageError: a model is in none of them (the nearest is suggested), or not on a common task.
         TrmBenchError: the two were tested on different items; names them.
     """
-    runs = _some_done(read_runs(folders, problems), folders)
+    runs = _some_done(read_runs(leaves(folders), problems), folders)
     first, second = (_of_model(runs, name) for name in (a, b))
     tasks = dict.fromkeys(_task(run.manifest.identity) for run in runs)
     found = [
@@ -56,7 +56,7 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Comparison]:
         UsageError: they have several models each and none in common.
         TrmBenchError: the two were tested on different items; names them.
     """
-    first, second = (_some_done(read_runs([folder], problems), [folder]) for folder in (a, b))
+    first, second = (_some_done(read_runs(leaves([folder]), problems), [folder]) for folder in (a, b))
     left, right = (dict.fromkeys(run.manifest.identity.model for run in runs) for runs in (first, second))
     if len(left) == len(right) == 1:
         pairs = [(next(iter(left)), next(iter(right)))]

@@ -42,7 +42,7 @@ def _compared(
     sides = []
     for text in (contrast.a, contrast.b):
         one = subject(text)
-        kept = declared.stands_for.get(one.model, one.model)
+        kept = declared.stands_for.get(grid, {}).get(one.model, one.model)
         asked = f"{kept} @ {one.evaluation}" if one.evaluation else kept
         sides.append((asked, [run for run in runs if run.folder in here and run.manifest.asked == asked]))
     (a, left), (b, right) = sides
@@ -81,4 +81,5 @@ def said(asks: str, pair: Pair, a: str, b: str) -> str:
     seen += f", Holm's {p_words(pair.holm_p)})"
     if pair.verdict is Verdict.UNDECIDED and pair.detectable is not None:
         seen += f"; under {points(pair.detectable)} points nothing could be seen"
-    return f"{asks} {ANSWERS[pair.verdict]}: {seen}."
+    note = f"; {pair.note}" if pair.note else ""
+    return f"{asks} {ANSWERS[pair.verdict]}: {seen}{note}."

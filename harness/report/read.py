@@ -18,6 +18,8 @@ from ..stats import Floats
 from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
 
 REQUESTS = "requests.json"
+FOLDER = 1_000_000
+"""More cells than a folder has: those of the folder that is named first come first."""
 
 
 class Requested(BaseModel):
@@ -101,8 +103,11 @@ def leaves(folders: Sequence[Path]) -> list[Path]:
 def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
     """The cells of some output folders (or cell folders); what cannot be read is added to ``problems``."""
     runs: list[Run] = []
-    for folder in folders:
-        found = [replace(run, folder=folder) for run in _read_folder(folder, problems)]
+    for place, folder in enumerate(folders):
+        found = [
+            replace(run, folder=folder, order=run.order + place * FOLDER)
+            for run in _read_folder(folder, problems)
+        ]
         runs += _without_repeats(found, runs, folder, problems)
     return runs
 

@@ -108,7 +108,7 @@ def _what_would_help(found: Comparison) -> str:
             f"if the {points(abs(found.difference.delta))} points are real, "
             f"{_count(found.needed - seeds, 'more seed')} of each model would show them"
         )
-    elif found.needed is None and found.difference.delta:
+    elif found.needed is None and found.shares is not None and found.difference.delta:
         said.append(
             f"no number of seeds would show the {points(abs(found.difference.delta))} points "
             "seen here on these puzzles alone; more puzzles might"

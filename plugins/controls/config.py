@@ -19,9 +19,7 @@ class TransformerConfig(BaseModel):
     heads: int = Field(12, gt=0, description="attention heads; the published 27.13M need 12 of size 42")
     blocks: int = Field(8, gt=0, description="blocks")
     repeats: int = Field(1, gt=0, description="times that the blocks are applied, with the same weights")
-    registers: int = Field(
-        1, ge=1, description="P, prefix positions; more where E needs them"
-    )
+    registers: int = Field(1, ge=1, description="P, prefix positions; more where E needs them")
     puzzle_size: int | None = Field(None, gt=0, description="E, size of a puzzle embedding; by default D")
     expansion: float = Field(4.0, gt=0, description="SwiGLU expansion")
     multiple: int = Field(256, gt=0, description="SwiGLU inner sizes are rounded up to a multiple of this")

@@ -54,7 +54,8 @@ def render(report: Report) -> str:
 def _study(study: StudyAnswers) -> str:
     """The answers as a list, in the order of the questions."""
     title = escape(f"Study {study.name} at {study.scale}: {study.asks}")
-    items = "\n".join(f"  \\item {escape(line)}" for line in study_lines(study))
+    # A bracket right after \item would be taken for its label.
+    items = "\n".join(f"  \\item {{}}{escape(line)}" for line in study_lines(study))
     list_ = f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
     return f"\\paragraph{{{title}}}\n{list_}\n{escape(FAMILY)}"
 

@@ -1,0 +1,40 @@
+"""``trm-bench resume``: what a stopped run left undone, without typing its command again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import NothingToReport
+from ..host import host
+from .execute import announce, cores, execute, print_report
+
+
+@click.command("resume")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--jobs", type=click.IntRange(min=1), help="Cells side by side; one per core on a CPU.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(folder: Path, jobs: int | None, as_json: bool) -> int:
+    """Go on with the runs into the output folder DIR, each cell from its last checkpoint.
+
+    The same as the commands that began them. Example:
+
+        trm-bench resume results/maze-hard-paper
+    """
+    from ..progress import console, counted
+    from ..report.read import leaves
+    from ..study import plan, read_run_requests
+
+    asked = [(leaf, request) for leaf in leaves([folder]) for request in read_run_requests(leaf)]
+    if not asked:
+        raise NothingToReport(f"{folder}: no run into it is known; name the folder of a run's --output")
+    out, done = console(), True
+    for leaf, request in asked:
+        with counted(out) as progress:
+            study = plan(host(), request, progress)
+        announce(out, study, leaf)
+        workers = jobs or (cores() if request.device == "cpu" else 1)
+        done &= execute(out, host(), study, leaf, workers, force=False)
+    print_report(host(), [folder], as_json, not done, out)
+    return 0 if done else 1
