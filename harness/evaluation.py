@@ -40,7 +40,7 @@ from .study import (
 )
 from .values import whole_number
 from .variants import Variant, advised, canonical_options, parse_variant, validated
-from .weights import in_our_names, load_weights, read_weights, shapes_of, side_options
+from .weights import Beside, in_our_names, load_weights, read_beside, read_weights, shapes_of
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,10 @@ def _stored(file: Path) -> StoredWeights:
 
 def _distinct(stored: Sequence[StoredWeights]) -> list[StoredWeights]:
     """One file under two names is one run, not two seeds."""
-    return list({one.sha256: one for one in reversed(stored)}.values())[::-1]
+    first: dict[str, StoredWeights] = {}
+    for one in stored:
+        first.setdefault(one.sha256, one)
+    return list(first.values())
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,29 @@ def _setting(
     scale = str(scales.pop()) if scales else _usual_scale(task.spec)
     kept = _kept_settings(stored)
     settings = {**kept, **request.settings}
+    _refuse_training(task.spec, request.settings)
     source = request.source
     if source is None and request.data is None and origins:
         source = _source_of(stored)
     base = RunRequest((), task.spec.name, scale, (), source, request.data, settings=settings)
     prepared = prepare(task, build_request(task.spec, base, progress))
     return _Setting(request, task, scale, prepared, base, request.evaluators)
+
+
+WHEN_ANSWERING = ("evaluation_batch", "precision")
+"""Training settings that hold when the test split is answered."""
+
+
+def _refuse_training(spec: TaskSpec, settings: Mapping[str, str]) -> None:
+    """Weights are trained already.
+
+    Raises:
+        UsageError: a setting is one of training, or of a training budget.
+    """
+    given = sort_settings(settings, spec)
+    for key in (*given.budget, *given.training, *given.operation):
+        if key not in WHEN_ANSWERING:
+            raise UsageError(f"--set {key}={settings[key]}: the weights are trained already")
 
 
 def _usual_scale(spec: TaskSpec) -> str:
@@ -210,18 +230,18 @@ _OF_TRAINING = ("steps", "batch_size", "examples", "flops", "margin", "votes", "
 
 
 def _source_of(stored: Sequence[StoredWeights]) -> str | None:
-    """How the cells' study named its source; its folder must be given again."""
-    for one in stored:
-        if one.origin is not None:
-            kept = read_study(one.file.parent.parent / STUDY).get("source")
-            if kept == "official":
-                raise UsageError(
-                    "the weights were trained on official puzzles: say with --data where their files are, or "
-                    "write --source hub"
-                )
-            if kept:
-                return str(kept)
-    return None
+    """Where the cells' puzzles came from; a folder must be given again.
+
+    Raises:
+        UsageError: they came from a folder or from the hub.
+    """
+    kinds = dict.fromkeys(one.origin.identity.data.kind for one in stored if one.origin is not None)
+    if "official" in kinds:
+        raise UsageError(
+            "the weights were trained on official puzzles: say with --data where their files are, or "
+            "write --source hub"
+        )
+    return next(iter(kinds), None)
 
 
 @dataclass(frozen=True)
@@ -258,8 +278,10 @@ def _own(host: Host, setting: _Setting, stored: StoredWeights) -> _Base:
     if not same:
         reasons.append("the weights were trained on other puzzles than those beside the test split")
     count = 1 if identity.budget is None else identity.budget.augmentations
+    given = {key: value for key, value in setting.request.settings.items() if key in WHEN_ANSWERING}
+    training = validated(TrainingConfig, {**identity.training, **given}, "--set").model_dump(mode="json")
     return _Base(
-        identity.model_copy(update={"data": data, "scale": setting.scale}),
+        identity.model_copy(update={"data": data, "scale": setting.scale, "training": training}),
         origin.asked,
         setting.prepared.for_budget(count),
         tuple(reasons),
@@ -343,19 +365,51 @@ def _told(
     if spec.config is None or spec.build is None:
         raise UsageError(f"model {spec.name!r} cannot be built")
     options = canonical_options(asked, spec)
-    beside = side_options(file, spec.reference)
-    merged = {**beside, **{key: value for key, value in found.items() if value is not None}, **options}
-    untold = [key for key, value in found.items() if value is None and key not in merged]
-    if untold:
+    if trained := [key for key in options if key not in spec.config.model_fields]:
+        raise UsageError(f"--model {text}: {trained[0]}= is of training, and the weights are trained already")
+    beside = read_beside(file, spec)
+    known = {key: value for key, value in found.items() if value is not None}
+    _require_same({key: value for key, value in known.items() if key not in options}, beside, file)
+    merged = {**beside.options, **known, **options}
+    if untold := [key for key, value in found.items() if value is None and key not in merged]:
         published = spec.config()
-        example = ",".join(f"{key}={getattr(published, key)}" for key in untold)
+        given = {**asked.options, **{key: str(getattr(published, key)) for key in untold}}
+        example = ",".join(f"{key}={value}" for key, value in given.items())
         raise UsageError(
             f"weights {file}: they do not tell {', '.join(untold)}; write them in brackets, e.g. (published "
-            f"values) --model '{asked.name}[{example}]', or put the run's all_config.yaml beside the file"
+            f"values) --model '{asked.name}[{example}]', or put the run's all_config.yaml beside "
+            "the file"
         )
-    config, usual = validated(spec.config, merged, text), spec.config()
-    unusual = {key: value for key, value in options.items() if getattr(config, key) != getattr(usual, key)}
+    try:
+        config = validated(spec.config, merged, text)
+    except UsageError as error:
+        where = f" (what --model does not say is from the file and from {beside.file})" if beside.file else ""
+        raise UsageError(f"weights {file}: {error}{where}") from None
+    usual = spec.config()
+    # What was written, and what kind of model the file turned out to be.
+    said = {**{key: value for key, value in known.items() if isinstance(value, str)}, **options}
+    unusual = {
+        key: str(value)
+        for key, value in said.items()
+        if getattr(config, key, None) != getattr(usual, key, None)
+    }
     return part, config, unusual
+
+
+def _require_same(known: Mapping[str, Any], beside: Beside, file: Path) -> None:
+    """What the shapes say must not be another thing in the configuration beside them.
+
+    Raises:
+        DataError: it is; names the option and both values.
+    """
+    for key, value in known.items():
+        other = beside.options.get(key, value)
+        alike = isinstance(other, str) == isinstance(value, str)  # a word may stand for a number
+        if key != "multiple" and alike and str(other) != str(value):
+            raise DataError(
+                f"weights {file}: their shapes mean {key}={value} for these puzzles, and {beside.file} "
+                f"says {other}"
+            )
 
 
 def _inferred(

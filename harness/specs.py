@@ -212,11 +212,13 @@ class ReferenceNames:
     """How the public reference implementation of a model calls what we call differently.
 
     Attributes:
+        name: of the class, ``module@Class`` as its configuration files have it.
         parts: its names of networks and initial states, e.g. ``L_level``, to ours, e.g. ``net``.
         options: from the ``arch`` section of its configuration file to options of ours.
         arch: from our options to such a section.
     """
 
+    name: str
     parts: Mapping[str, str]
     options: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     arch: Callable[[Any], Mapping[str, Any]]

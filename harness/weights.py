@@ -5,8 +5,9 @@ Knows files and names. Which cell they make is `evaluation`'s.
 
 from __future__ import annotations
 
-import pickle
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,16 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        why = str(error).splitlines()[0]
-        raise DataError(f"weights {path}: a pickle that holds more than weights; refused ({why})") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"weights {path}: damaged torch file ({str(error).splitlines()[0]})") from error
+        with path.open("rb") as stream:  # of a path, torch would believe the suffix
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can make the unpickler stumble in any way
+        if found := re.search(r"Unsupported (?:global|operand|class)[^\n]*", str(error), re.IGNORECASE):
+            why = found[0].strip()
+            raise DataError(
+                f"weights {path}: a pickle that holds more than weights; refused ({why})"
+            ) from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"weights {path}: damaged torch file ({why})") from error
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
@@ -118,7 +123,8 @@ def load_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = Fal
     expected = model.state_dict()
     if blank:
         for name in tables & weights.keys():
-            if weights[name].shape[1:] == expected[name].shape[1:] != weights[name].shape:
+            found, ours = weights[name].shape, expected[name].shape
+            if found != ours and found[1:] == ours[1:]:
                 row = torch.zeros_like(expected[name])
                 row[0] = weights[name][0]
                 weights[name] = row
@@ -159,14 +165,20 @@ def _size(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "a single number"
 
 
-def side_options(path: Path, reference: ReferenceNames | None) -> Mapping[str, Any]:
-    """Options that a configuration file beside the weights tells; empty without one.
+@dataclass(frozen=True)
+class Beside:
+    """What a configuration file beside the weights tells; ``file`` is None where there is none."""
+
+    file: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_beside(path: Path, spec: ModelSpec) -> Beside:
+    """Options from a configuration file beside the weights: that of `export`, else that of the reference.
 
     Raises:
-        DataError: it is there and cannot be read.
+        DataError: it is there and cannot be read, or is of another model.
     """
-    if reference is None:
-        return {}
     for name in SIDE_FILES:
         file = path.parent / name.format(stem=path.stem)
         if not file.is_file():
@@ -175,10 +187,25 @@ def side_options(path: Path, reference: ReferenceNames | None) -> Mapping[str, A
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise DataError(f"{file}, beside the weights: cannot be read ({error})") from error
-        arch = content.get("arch") if isinstance(content, Mapping) else None
-        if isinstance(arch, Mapping):
-            return reference.options(arch)
-    return {}
+        content = content if isinstance(content, Mapping) else {}
+        ours, arch = content.get(OWN), content.get("arch")
+        if isinstance(ours, Mapping) and ours.get("model") == spec.name:
+            return Beside(file, dict(ours.get("options") or {}))
+        if isinstance(arch, Mapping) and spec.reference is not None:
+            _require_class(str(arch.get("name", "")), spec.reference, file)
+            return Beside(file, spec.reference.options(arch))
+    return Beside()
+
+
+OWN = "trm_bench"
+"""The section of a configuration file that holds our own words, which the references do not read."""
+
+
+def _require_class(name: str, reference: ReferenceNames, file: Path) -> None:
+    """A class has one name in all of the references' repositories, unlike the module it is in."""
+    theirs, ours = name.partition("@")[2], reference.name.partition("@")[2]
+    if theirs and theirs != ours:
+        raise DataError(f"{file}, beside the weights: it says {theirs}, and the model asked for is {ours}")
 
 
 def export_weights(
@@ -213,6 +240,7 @@ def export_weights(
 
             save_file(content, scratch)
     side = path.with_suffix(".yaml")
-    arch = dict(spec.reference.arch(config))
-    write_atomically(side, yaml.safe_dump({"arch": arch}, sort_keys=False).encode())
+    arch = {"name": spec.reference.name, **spec.reference.arch(config)}
+    ours = {"model": spec.name, "options": config.model_dump(mode="json")}
+    write_atomically(side, yaml.safe_dump({"arch": arch, OWN: ours}, sort_keys=False).encode())
     return side

@@ -29,9 +29,7 @@ class HRMConfig(BaseModel):
         "two-pass", description="Q-learning with a second pass; TRM's halt logit; all steps always"
     )
     networks: int = Field(2, ge=1, le=2, description="f_H and f_L, or one network in both places")
-    registers: int = Field(
-        1, ge=1, description="P, prefix positions; more where E needs them"
-    )
+    registers: int = Field(1, ge=1, description="P, prefix positions; more where E needs them")
     puzzle_size: int | None = Field(None, gt=0, description="E, size of a puzzle embedding; by default D")
     expansion: float = Field(4.0, gt=0, description="SwiGLU expansion")
     multiple: int = Field(256, gt=0, description="SwiGLU inner sizes are rounded up to a multiple of this")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.nn.reference import Shapes, sizes_of, some_blocks
+from ..harness.nn.reference import Shapes, registers_of, sizes_of, some_blocks
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ReferenceNames
 from .config import HRMConfig
@@ -16,9 +16,11 @@ from .config import HRMConfig
 
 def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
     """Everything but the cycles and the heads."""
-    del task
+    found = sizes_of(shapes, "f_H")
+    if found["mixer"] == "mlp":
+        found["registers"] = registers_of(shapes, "f_H", task.cells)
     return {
-        **sizes_of(shapes, "f_H"),
+        **found,
         "h_blocks": some_blocks(shapes, "f_H"),
         "l_blocks": some_blocks(shapes, "f_L"),
         **({} if "heads.q.weight" in shapes else {"halting": "none"}),
@@ -35,7 +37,6 @@ def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _arch(config: HRMConfig) -> Mapping[str, Any]:
     return {
-        "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
         **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
         "puzzle_emb_ndim": config.puzzle_size or config.hidden,
         "pos_encodings": "rope",
@@ -54,6 +55,7 @@ _SAME = {
     "puzzle_emb_ndim": "puzzle_size",
 }
 REFERENCE = ReferenceNames(
+    name="hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
     parts={"H_init": "z_H_init", "L_init": "z_L_init", "H_level": "f_H", "L_level": "f_L"},
     options=_options,
     arch=_arch,

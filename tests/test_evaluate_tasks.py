@@ -59,7 +59,6 @@ def test_a_cell_that_lies_alone_still_knows_that_it_needs_official_files(
         raise AssertionError("generates puzzles for minutes, other ones than those that are meant")
 
     monkeypatch.setattr("trm_bench.harness.evaluation.prepare", generating)
-    # BUG: `_source_of` looks for study.json beside the cell alone, not at identity.data.kind.
     ended = evaluate(tmp_path / "out", alone)
     assert ended.code == 2
     assert "--data" in ended.err

@@ -35,6 +35,8 @@ def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
 def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
     """Our options for a section ``arch``; what it does not say is left out."""
     found = {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
+    if arch.get("puzzle_emb_len") == 0:  # there: as many as the puzzle embedding needs
+        found["registers"] = -(-int(arch["puzzle_emb_ndim"]) // int(arch["hidden_size"]))
     if "mlp_t" in arch:
         found["mixer"] = "mlp" if arch["mlp_t"] else "attention"
     if "no_ACT_continue" in arch:
@@ -44,7 +46,6 @@ def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _arch(config: TRMConfig) -> Mapping[str, Any]:
     return {
-        "name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
         **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
         "puzzle_emb_ndim": config.puzzle_size or config.hidden,
         "H_layers": 0,
@@ -66,6 +67,7 @@ _SAME = {
     "puzzle_emb_ndim": "puzzle_size",
 }
 REFERENCE = ReferenceNames(
+    name="recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
     parts={"H_init": "y_init", "L_init": "z_init", "L_level": "net", "H_level": "answer_net"},
     options=_options,
     arch=_arch,

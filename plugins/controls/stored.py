@@ -15,8 +15,8 @@ from .config import LoopedConfig
 
 
 def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
-    """The sizes; of attention not the heads."""
-    found = {**sizes_of(shapes, "net"), "blocks": some_blocks(shapes, "net")}
+    """The sizes; of attention not the heads, and not how often the blocks are applied."""
+    found = {**sizes_of(shapes, "net"), "blocks": some_blocks(shapes, "net"), "repeats": None}
     if found["mixer"] == "mlp":
         found["registers"] = registers_of(shapes, "net", task.cells)
     return found
@@ -35,7 +35,6 @@ def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _arch(config: LoopedConfig) -> Mapping[str, Any]:
     return {
-        "name": "recursive_reasoning.transformers_baseline@Model_ACTV2",
         **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
         "puzzle_emb_ndim": config.puzzle_size or config.hidden,
         "pos_encodings": "rope",
@@ -51,4 +50,9 @@ _SAME = {
     "halt_max_steps": "supervision",
     "puzzle_emb_ndim": "puzzle_size",
 }
-REFERENCE = ReferenceNames(parts={"H_init": "y_init", "H_level": "net"}, options=_options, arch=_arch)
+REFERENCE = ReferenceNames(
+    name="recursive_reasoning.transformers_baseline@Model_ACTV2",
+    parts={"H_init": "y_init", "H_level": "net"},
+    options=_options,
+    arch=_arch,
+)
