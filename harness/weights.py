@@ -192,7 +192,7 @@ def read_beside(path: Path, spec: ModelSpec) -> Beside:
         if isinstance(ours, Mapping) and ours.get("model") == spec.name:
             return Beside(file, dict(ours.get("options") or {}))
         if isinstance(arch, Mapping) and spec.reference is not None:
-            _require_class(str(arch.get("name", "")), spec.reference, file)
+            _require_class(str(arch.get("name", "")), spec.reference, f"weights {path}: {file} beside them")
             return Beside(file, spec.reference.options(arch))
     return Beside()
 
@@ -201,11 +201,11 @@ OWN = "trm_bench"
 """The section of a configuration file that holds our own words, which the references do not read."""
 
 
-def _require_class(name: str, reference: ReferenceNames, file: Path) -> None:
+def _require_class(name: str, reference: ReferenceNames, what: str) -> None:
     """A class has one name in all of the references' repositories, unlike the module it is in."""
     theirs, ours = name.partition("@")[2], reference.name.partition("@")[2]
     if theirs and theirs != ours:
-        raise DataError(f"{file}, beside the weights: it says {theirs}, and the model asked for is {ours}")
+        raise DataError(f"{what} says {theirs}, and the model asked for is {ours}")
 
 
 def export_weights(

@@ -379,7 +379,7 @@ def of(tmp_path: Path, name: str, task: TaskInfo = TINY, **options: Any) -> Path
     ("name", "task", "model", "words"),
     [
         ("transformer-looped", TINY, "trm", "not of a trm-mlp: no tensor net.blocks.0.…; it has "),
-        ("hrm", TINY, "trm[registers=1]", "it says HierarchicalReasoningModel_ACTV1"),
+        ("hrm", TINY, "trm[registers=1]", "says HierarchicalReasoningModel_ACTV1"),
         ("trm-mlp", TINY, "hrm", "not of a hrm: no tensor f_H.blocks.0.…; it has "),
         (
             "trm-mlp",

@@ -213,7 +213,7 @@ def test_a_file_beside_the_weights_that_is_no_configuration_tells_nothing(
 def test_a_broken_configuration_beside_the_weights_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "all_config.yaml").write_bytes(content)
     with pytest.raises(DataError, match=r"all_config.yaml, beside the weights: cannot be read \("):
-        read_beside(tmp_path / "step_1", spec_of("trm-att")).options
+        read_beside(tmp_path / "step_1", spec_of("trm-att"))
 
 
 def test_without_a_reference_or_a_file_nothing_is_known_from_beside(tmp_path: Path) -> None:
