@@ -270,7 +270,13 @@ class _CellRun:
         saved = read_checkpoint(self.cell.checkpoint)
         if saved is None:
             return {"resumed": [], "code": _made_by()}
-        trainer.restore(saved["trainer"])
+        try:
+            trainer.restore(saved["trainer"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            first = str(error).splitlines()[0]
+            raise TrmBenchError(
+                f"{self.cell.checkpoint}: does not fit this model ({first}); --force starts the cell anew"
+            ) from error
         curve += saved["curve"]
         self.lines = saved["lines"]
         self.cell.cut_log(self.lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,3 +231,18 @@ def grid_folder(folder: Path, grid: str) -> Path:
 def evaluated_folder(folder: Path, grid: str) -> Path:
     """Where its weights are evaluated again."""
     return folder / f"{grid}{EVALUATED}"
+
+
+def leaves(folders: Sequence[Path]) -> list[Path]:
+    """The folders with cells in them: of a study, those of its grids and of their evaluations."""
+    found: list[Path] = []
+    for folder in folders:
+        declared = declared_in(folder)
+        if declared is None:
+            found.append(folder)
+            continue
+        inner = [
+            place(folder, grid) for grid in declared.study.grids for place in (grid_folder, evaluated_folder)
+        ]
+        found += [one for one in inner if one.is_dir()]
+    return found

@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 
+from . import provenance
 from .cell import CellJob, StoredWeights
-from .data import Prepared, file_sha256, prepare, scale_of
+from .data import Prepared, prepare, scale_of
 from .device import default_precision
 from .embedding_rows import PuzzleIds
-from .errors import DataError, NothingToReport, UsageError
+from .errors import NothingToReport, UsageError
 from .host import Host, Part
 from .how import How
 from .inference import Answering
-from .reasoner import Reasoner
-from .records import CellIdentity, Status
+from .reasoner import Halting, Reasoner
+from .records import CellIdentity
 from .settings import TrainingConfig
-from .specs import ModelSpec, Progress, Scale, TaskSpec, silent
-from .store import MANIFEST, STUDY, WEIGHTS, Cell, DamagedResult, Output, read_study
+from .specs import Progress, Scale, TaskSpec, silent
+from .store import STUDY, Cell, Output, read_study
+from .stored import architecture_of, distinct, find_weights, model_spec, told_by
 from .study import (
     CellPlan,
     RunRequest,
@@ -39,8 +40,8 @@ from .study import (
     votes_of,
 )
 from .values import whole_number
-from .variants import Variant, advised, canonical_options, parse_variant, validated
-from .weights import Beside, in_our_names, load_weights, read_beside, read_weights, shapes_of
+from .variants import Variant, validated
+from .weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class EvaluationRequest:
         hows: the ways to answer, each a cell of its own.
         model, task, scale: needed for weights from elsewhere; else those of the cell.
         source, data, settings: as for `RunRequest`; by default those of the cell.
+        declared: whether a study says so, so that its ways are no change of protocol.
     """
 
     weights: tuple[Path, ...]
@@ -65,11 +67,15 @@ class EvaluationRequest:
     limit: int | None = None
     evaluators: tuple[str, ...] = ()
     device: str = "cpu"
+    declared: bool = False
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every cell of a request, and the jobs that fill them: those that differ in depth share a pass."""
+    """Every cell of a request, and the jobs that fill them: those that differ in depth share a pass.
+
+    ``left_out`` says in words what was not taken, and why.
+    """
 
     task: str
     scale: str
@@ -77,14 +83,21 @@ class Evaluation:
     identity: dict[str, Any]
     plans: tuple[CellPlan, ...]
     jobs: tuple[CellJob, ...]
+    left_out: tuple[str, ...] = ()
 
     def missing(self, output: Output) -> list[CellJob]:
         """The jobs without those cells that an output folder has already."""
         return [
             replace(job, plan=todo[0], deeper=tuple(todo[1:]))
             for job in self.jobs
-            if (todo := [plan for plan in job.plans if not output.cell(plan.name).is_done()])
+            if (todo := [plan for plan in job.plans if not _answered(output.cell(plan.name), job)])
         ]
+
+
+def _answered(cell: Cell, job: CellJob) -> bool:
+    """Whether a cell is done, and by these very weights: training again gives others under the same name."""
+    assert job.stored is not None
+    return cell.is_done() and cell.manifest().weights_sha256 == job.stored.sha256
 
 
 def plan_evaluation(
@@ -103,57 +116,39 @@ def plan_evaluation(
         NothingToReport: a folder has no trained weights.
         DataError: a file is not what it should be.
     """
-    stored = _distinct(find_weights(request.weights))
+    left_out: list[str] = []
+    stored = distinct(find_weights(request.weights, left_out))
     setting = _setting(host, request, stored, progress)
     folder = output or Path("results") / f"{setting.task.spec.name}-{setting.scale}-evaluated"
     jobs = []
     for number, one in enumerate(stored):
         base = _own(host, setting, one) if one.origin is not None else _foreign(host, setting, one, number)
-        jobs += _jobs(setting, one, base, folder, command)
+        if left_out and one.origin is not None:
+            survivors = "weights of cells that are not finished were left out"
+            base = replace(base, reasons=(*base.reasons, survivors))
+        jobs += _jobs(setting, one, base, folder, command, left_out)
+    if not jobs:
+        raise NothingToReport(f"nothing to evaluate: {'; '.join(left_out)}")
+    _refuse_clashes(jobs)
     plans = tuple(plan for job in jobs for plan in job.plans)
-    identity = _identity(plans[0].identity)
-    return Evaluation(setting.task.spec.name, setting.scale, folder, identity, plans, tuple(jobs))
+    common = _identity(plans[0].identity)
+    name = setting.task.spec.name
+    return Evaluation(name, setting.scale, folder, common, plans, tuple(jobs), tuple(left_out))
 
 
-def find_weights(paths: Sequence[Path]) -> list[StoredWeights]:
-    """The weights of files, cells and output folders, with the manifests of those that are ours.
+def _refuse_clashes(jobs: Sequence[CellJob]) -> None:
+    """Two trainings of one cell (on other devices, by other code) would be written to one folder.
 
     Raises:
-        NothingToReport: a folder has no trained weights.
-        UnavailableError: a path is not there.
+        UsageError: names both files.
     """
-    found: list[StoredWeights] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(_stored(path))
-            continue
-        folders = [path] if (path / MANIFEST).is_file() else [cell.folder for cell in Output(path).cells()]
-        files = [folder / WEIGHTS for folder in folders if (folder / WEIGHTS).is_file()]
-        ours = [one for one in map(_stored, files) if one.origin is not None]
-        if not ours:
-            raise NothingToReport(f"{path}: no finished cell with weights in it")
-        found += ours
-    return found
-
-
-def _stored(file: Path) -> StoredWeights:
-    sha256 = file_sha256(file)
-    if file.name == WEIGHTS and (file.parent / MANIFEST).is_file():
-        try:
-            manifest = Cell(file.parent).manifest()
-        except DamagedResult:
-            return StoredWeights(file, sha256)
-        if manifest.status is Status.DONE and manifest.weights_sha256 in ("", sha256):
-            return StoredWeights(file, sha256, manifest)
-    return StoredWeights(file, sha256)
-
-
-def _distinct(stored: Sequence[StoredWeights]) -> list[StoredWeights]:
-    """One file under two names is one run, not two seeds."""
-    first: dict[str, StoredWeights] = {}
-    for one in stored:
-        first.setdefault(one.sha256, one)
-    return list(first.values())
+    files: dict[str, Path] = {}
+    for job in jobs:
+        assert job.stored is not None
+        for plan in job.plans:
+            first = files.setdefault(plan.name, job.stored.file)
+            if first != job.stored.file:
+                raise UsageError(f"{first} and {job.stored.file} are the same cell, trained twice; take one")
 
 
 @dataclass(frozen=True)
@@ -254,6 +249,8 @@ class _Base:
         prepared: the puzzles with the rows of its puzzle embedding.
         reasons: why it may not be cited.
         notes: what must be said beside it.
+        usual: N_sup.
+        halts: whether the model has a rule to stop by.
     """
 
     identity: CellIdentity
@@ -261,13 +258,15 @@ class _Base:
     prepared: Prepared
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    usual: int
+    halts: bool
 
 
 def _own(host: Host, setting: _Setting, stored: StoredWeights) -> _Base:
     origin = stored.origin
     assert origin is not None
     identity, reasons = origin.identity, list(origin.not_citable_because)
-    identity = identity.model_copy(update={"architecture": _architecture(host, identity, stored.file)})
+    identity = identity.model_copy(update={"architecture": architecture_of(host, identity, stored.file)})
     if identity.task != setting.task.spec.name:
         raise UsageError(
             f"weights {stored.file}: trained on {identity.task}, not on {setting.task.spec.name}"
@@ -286,21 +285,18 @@ def _own(host: Host, setting: _Setting, stored: StoredWeights) -> _Base:
         setting.prepared.for_budget(count),
         tuple(reasons),
         tuple(origin.notes),
+        *_steps_of(host, identity, setting.prepared),
     )
 
 
-def _architecture(host: Host, identity: CellIdentity, file: Path) -> dict[str, Any]:
-    """The model's options as they are called now.
-
-    Raises:
-        UsageError: its plugin is not there, or does not know one of them any more.
-    """
-    part = next(part for part in identity.parts if part.kind == "model")
-    spec = host.models.get(f"{part.distribution}:{part.name}").spec
-    if spec.config is None:
-        raise UsageError(f"weights {file}: model {spec.name!r} has no options now")
-    options = {spec.aliases.get(key, key): value for key, value in identity.architecture.items()}
-    return validated(spec.config, options, f"weights {file}").model_dump(mode="json")
+def _steps_of(host: Host, identity: CellIdentity, prepared: Prepared) -> tuple[int, bool]:
+    """N_sup of a model, and whether it has a rule to stop by: the model itself knows."""
+    spec = model_spec(host, identity)
+    assert spec.build is not None
+    assert spec.config is not None
+    config = spec.config(**identity.architecture)
+    reasoner = spec.build(config, replace(prepared.info, identifiers=1))  # a table may have gigabytes
+    return reasoner.supervision_steps, reasoner.halting is not Halting.NONE
 
 
 def _foreign(host: Host, setting: _Setting, stored: StoredWeights, number: int) -> _Base:
@@ -308,7 +304,7 @@ def _foreign(host: Host, setting: _Setting, stored: StoredWeights, number: int) 
     if request.model is None:
         raise UsageError(f"weights {stored.file}: say with --model which model they are of")
     prepared = setting.prepared.for_budget(scale_of(spec, setting.scale).augmentations)
-    part, config, shown = _told(host, request.model, prepared, stored.file)
+    part, config, shown = told_by(host, request.model, prepared, stored.file)
     overrides = sort_settings(setting.base.settings, spec).training
     training = validated(TrainingConfig, overrides, "--set")
     built = build_request(spec, setting.base)
@@ -342,127 +338,63 @@ def _foreign(host: Host, setting: _Setting, stored: StoredWeights, number: int) 
         *setting.prepared.source.caveats,
         "trained elsewhere: budget, seed and data are not known here",
     )
-    return _Base(identity, request.model, prepared, reasons, (note,))
-
-
-def _told(
-    host: Host, text: str, prepared: Prepared, file: Path
-) -> tuple[Part[ModelSpec], BaseModel, dict[str, str]]:
-    """The model and its configuration, from the brackets, the file's shapes and a configuration beside it.
-
-    Raises:
-        UsageError: an option that none of them tells; says how to give it.
-    """
-    asked = parse_variant(text)
-    part = advised(host, asked, prepared.info)
-    weights = read_weights(file)
-    found = _inferred(part.spec, weights, prepared, file)
-    told = {key: str(value) for key, value in found.items() if value is not None}
-    better = advised(host, Variant(asked.name, {**told, **asked.options}), prepared.info)
-    if better.full_name != part.full_name:  # a name that gives advice can give it now
-        part, found = better, _inferred(better.spec, weights, prepared, file)
-    spec = part.spec
-    if spec.config is None or spec.build is None:
-        raise UsageError(f"model {spec.name!r} cannot be built")
-    options = canonical_options(asked, spec)
-    if trained := [key for key in options if key not in spec.config.model_fields]:
-        raise UsageError(f"--model {text}: {trained[0]}= is of training, and the weights are trained already")
-    beside = read_beside(file, spec)
-    known = {key: value for key, value in found.items() if value is not None}
-    _require_same({key: value for key, value in known.items() if key not in options}, beside, file)
-    merged = {**beside.options, **known, **options}
-    if untold := [key for key, value in found.items() if value is None and key not in merged]:
-        published = spec.config()
-        given = {**asked.options, **{key: str(getattr(published, key)) for key in untold}}
-        example = ",".join(f"{key}={value}" for key, value in given.items())
-        raise UsageError(
-            f"weights {file}: they do not tell {', '.join(untold)}; write them in brackets, e.g. (published "
-            f"values) --model '{asked.name}[{example}]', or put the run's all_config.yaml beside "
-            "the file"
-        )
-    try:
-        config = validated(spec.config, merged, text)
-    except UsageError as error:
-        where = f" (what --model does not say is from the file and from {beside.file})" if beside.file else ""
-        raise UsageError(f"weights {file}: {error}{where}") from None
-    usual = spec.config()
-    # What was written, and what kind of model the file turned out to be.
-    said = {**{key: value for key, value in known.items() if isinstance(value, str)}, **options}
-    unusual = {
-        key: str(value)
-        for key, value in said.items()
-        if getattr(config, key, None) != getattr(usual, key, None)
-    }
-    return part, config, unusual
-
-
-def _require_same(known: Mapping[str, Any], beside: Beside, file: Path) -> None:
-    """What the shapes say must not be another thing in the configuration beside them.
-
-    Raises:
-        DataError: it is; names the option and both values.
-    """
-    for key, value in known.items():
-        other = beside.options.get(key, value)
-        alike = isinstance(other, str) == isinstance(value, str)  # a word may stand for a number
-        if key != "multiple" and alike and str(other) != str(value):
-            raise DataError(
-                f"weights {file}: their shapes mean {key}={value} for these puzzles, and {beside.file} "
-                f"says {other}"
-            )
-
-
-def _inferred(
-    spec: ModelSpec, weights: Mapping[str, torch.Tensor], prepared: Prepared, file: Path
-) -> Mapping[str, Any]:
-    if spec.infer is None:
-        return {}
-    shapes = shapes_of(in_our_names(weights, spec))
-    try:
-        return spec.infer(shapes, prepared.info)
-    except DataError as error:
-        raise DataError(f"weights {file}: not of a {spec.name}: {error}") from error
-    except (KeyError, IndexError) as error:
-        known = ", ".join(list(shapes)[:4])
-        raise DataError(f"weights {file}: not of a {spec.name}: no {error}; it has {known}, …") from error
+    steps = _steps_of(host, identity, prepared)
+    return _Base(identity, request.model, prepared, reasons, (note,), *steps)
 
 
 def _jobs(
-    setting: _Setting, stored: StoredWeights, base: _Base, folder: Path, command: tuple[str, ...]
+    setting: _Setting,
+    stored: StoredWeights,
+    base: _Base,
+    folder: Path,
+    command: tuple[str, ...],
+    left_out: list[str],
 ) -> list[CellJob]:
     """A job for each kind of pass; ways that differ in depth alone share one, the shallowest first."""
-    passes: dict[How, list[CellPlan]] = {}
-    usual = int(base.identity.architecture.get("supervision", 1))
-    for how in sorted(setting.request.hows, key=lambda how: how.steps or usual):
-        passes.setdefault(replace(how, steps=None), []).append(_plan(setting, base, how, usual))
+    passes: dict[How, dict[str, CellPlan]] = {}
+    for how in sorted(setting.request.hows, key=lambda how: how.steps or base.usual):
+        if how.halting and not base.halts:
+            left_out.append(f"{base.asked} @ {how.label}: the model has no rule to stop by")
+            continue
+        plan = _plan(setting, base, how)
+        passes.setdefault(replace(how, steps=None), {}).setdefault(plan.name, plan)
     reasons = list(base.reasons)
     if setting.request.limit is not None:
         reasons.append(f"--limit {setting.request.limit}: only the first {setting.request.limit} test items")
+    if changed := provenance.code().get("changed"):
+        reasons.append(f"the source tree differs from its commit in {len(changed)} file(s)")
     return [
         CellJob(
             plans[0],
             folder,
             base.prepared,
-            (*reasons, *_changed(how)),
+            tuple(dict.fromkeys([*reasons, *_changed(setting, base, how)])),
             command,
             stored,
             tuple(plans[1:]),
         )
-        for how, plans in passes.items()
+        for how, named in passes.items()
+        for plans in [list(named.values())]
     ]
 
 
-def _changed(how: How) -> list[str]:
-    if how.puzzle_ids in (None, PuzzleIds.OWN):
+def _changed(setting: _Setting, base: _Base, how: How) -> list[str]:
+    """What of a way to answer is another protocol than that of the scale, unless a study declares it."""
+    if setting.request.declared:
         return []
-    return [f"changed protocol: {how.puzzle_ids.value} puzzle ids at evaluation"]
+    found = []
+    if how.puzzle_ids not in (None, PuzzleIds.OWN):
+        found.append(f"changed protocol: {how.puzzle_ids.value} puzzle ids at evaluation")
+    if how.votes is not None and how.votes != base.identity.votes:
+        found.append(f"changed protocol: {how.votes} votes instead of {base.identity.votes}")
+    return found
 
 
-def _plan(setting: _Setting, base: _Base, how: How, usual: int) -> CellPlan:
+def _plan(setting: _Setting, base: _Base, how: How) -> CellPlan:
     request, identity = setting.request, base.identity
     update: dict[str, Any] = {
         "device": request.device,
-        "steps": None if how.steps == usual else how.steps,
+        "steps": None if how.steps == base.usual else how.steps,
         "halting": how.halting,
     }
     if how.votes is not None or request.limit is not None:
@@ -481,14 +413,16 @@ def _plan(setting: _Setting, base: _Base, how: How, usual: int) -> CellPlan:
     return named_cell(identity.model_copy(update=update), asked, base.notes)
 
 
-def check_ways(task: str, scale: Scale, prepared: Prepared, hows: Sequence[How]) -> None:
+def check_ways(task: str, scale: Scale, prepared: Prepared, fewest: int, hows: Sequence[How]) -> None:
     """Whether a task can be answered in these ways, before anything is trained for it.
+
+    ``fewest`` is the smallest A of the models: there are no more variants to vote.
 
     Raises:
         UsageError: it has no votes, or no identities.
     """
     for how in hows:
-        votes_of(task, scale.votes, how.votes, None, None)
+        votes_of(task, scale.votes, how.votes, fewest, None)
         if how.puzzle_ids is not None and prepared.identities is None:
             raise UsageError(f"puzzle_ids={how.puzzle_ids}: puzzles of {task!r} have no identity")
 
@@ -553,8 +487,7 @@ def open_weights(
     setting = _setting(host, request, stored, progress)
     one = stored[0]
     base = _own(host, setting, one) if one.origin is not None else _foreign(host, setting, one, 0)
-    part = next(part for part in base.identity.parts if part.kind == "model")
-    spec = host.models.get(f"{part.distribution}:{part.name}").spec
+    spec = model_spec(host, base.identity)
     assert spec.build is not None
     assert spec.config is not None
     where = torch.device(device)

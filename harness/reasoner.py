@@ -17,7 +17,7 @@ State = tuple[Tensor, ...]
 
 
 class Halting(enum.Enum):
-    """When a puzzle leaves its slot in training. At evaluation every step is always run."""
+    """When a puzzle leaves its slot in training. At evaluation all steps are usual."""
 
     NONE = "none"
     """After the last supervision step; no halt logit is trained."""

@@ -193,7 +193,10 @@ def read_beside(path: Path, spec: ModelSpec) -> Beside:
             return Beside(file, dict(ours.get("options") or {}))
         if isinstance(arch, Mapping) and spec.reference is not None:
             _require_class(str(arch.get("name", "")), spec.reference, f"weights {path}: {file} beside them")
-            return Beside(file, spec.reference.options(arch))
+            try:
+                return Beside(file, spec.reference.options(arch))
+            except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+                raise DataError(f"{file}, beside the weights: its arch cannot be read ({error!r})") from error
     return Beside()
 
 

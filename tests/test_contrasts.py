@@ -457,7 +457,7 @@ def test_every_reporter_says_which_study_it_is_and_where_the_question_comes_from
 
 @pytest.mark.parametrize("reporter", ["text", "markdown", "html", "latex"])
 def test_the_family_of_a_study_is_said_beside_its_answers(reporter: str, shown: Report) -> None:
-    assert as_shown(reporter, "Holm's p is adjusted over all questions of the study") in render(
+    assert as_shown(reporter, "Holm's p is adjusted over all questions that the study declares") in render(
         shown, reporter
     )
 

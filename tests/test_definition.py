@@ -434,7 +434,7 @@ BAD: dict[str, tuple[object, str]] = {
     "an unknown axis": ({**GOOD, "grids": {"main": {"match": "time"}}}, r"grids\.main\.match: .*'steps'"),
     "one share for all scales": (
         {**GOOD, "grids": {"main": {"match": "flops", "share": 0.5}}},
-        r"grids\.main\.share: Input must be a mapping of keys",
+        r"grids\.main\.share: Input should be a valid dictionary",
     ),
     "a share of nothing": (
         {**GOOD, "grids": {"main": {"share": {"mini": 0}}}},

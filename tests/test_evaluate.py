@@ -363,7 +363,7 @@ def test_the_table_says_that_the_budget_is_not_known(cell: Cell, tmp_path: Path)
     ended = evaluate(tmp_path / "out", weights, more=foreign("trm"))
     assert "trained elsewhere: the training budget is not known here" in ended.out
     assert "NOT CITABLE: trained elsewhere: budget, seed and data are not known here" in ended.out
-    assert "stored weights answered the test split again" in ended.out
+    assert "weights from elsewhere answered the test split" in ended.out
     again = command("report", tmp_path / "out", "--format", "json")
     assert json.loads(again.out)["tables"][0]["budget"] is None
 

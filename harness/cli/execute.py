@@ -139,10 +139,8 @@ def execute_evaluation(
 
     results = Output(planned.folder)
     results.claim(planned.identity)
-    for plan in planned.plans:
-        results.cell(plan.name).restore()
-    remember(planned.folder, planned.plans)
-    jobs = planned.jobs if force else planned.missing(results)
+    for words in planned.left_out:
+        out.print(f"left out: {words}", markup=False, soft_wrap=True)
     passes = "one pass" if len(planned.jobs) == 1 else f"{len(planned.jobs)} passes"
     out.print(
         f"{planned.task} at scale {planned.scale}: {len(planned.plans)} cells in {passes} over the test "
@@ -150,8 +148,15 @@ def execute_evaluation(
         markup=False,
         soft_wrap=True,
     )
-    work = {job.plan.identity.model: 1.0 for job in jobs}
-    statuses = run_jobs(out, plugins, planned.identity, planned.folder, jobs, planned.plans, work, workers)
+    with results.locked():
+        for plan in planned.plans:
+            results.cell(plan.name).restore()
+        remember(planned.folder, planned.plans)
+        jobs = planned.jobs if force else planned.missing(results)
+        work = {job.plan.identity.model: 1.0 for job in jobs}
+        statuses = run_jobs(
+            out, plugins, planned.identity, planned.folder, jobs, planned.plans, work, workers
+        )
     return all(status.value == "done" for status in statuses.values())
 
 
@@ -176,11 +181,14 @@ def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
         for cell in cells
     ]
     # At evaluation one model has a row for each depth, told apart by what was asked for.
-    replaced = {(one.model, one.asked.partition("@")[2], one.seed) for one in new}
+    # Weights from elsewhere are numbered anew in every call, so that the same number is another file.
+    own = {cell.name for cell in cells if cell.identity.weights is None}
+    replaced = {(one.model, one.asked.partition("@")[2], one.seed) for one in new if one.cell in own}
+    names = {one.cell for one in new}
     kept = [
         one
         for one in read_requests(folder)
-        if (one.model, one.asked.partition("@")[2], one.seed) not in replaced
+        if one.cell not in names and (one.model, one.asked.partition("@")[2], one.seed) not in replaced
     ]
     write_requests(folder, [*kept, *new])
 

@@ -24,7 +24,7 @@ def command(cell: Path, output: Path, compiled: bool) -> None:
     Example:
         trm-bench export results/sudoku-extreme-mini/trm-mlp-s0-01234567 --output trm.safetensors
     """
-    from ..evaluation import find_weights
+    from ..stored import architecture_of, find_weights, model_spec
     from ..weights import export_weights, read_weights
 
     if not cell.is_dir():
@@ -35,9 +35,9 @@ def command(cell: Path, output: Path, compiled: bool) -> None:
     origin = found[0].origin
     if origin is None:
         raise NothingToReport(f"export {cell}: the cell is not finished")
-    part = next(part for part in origin.identity.parts if part.kind == "model")
-    spec = host().models.get(f"{part.distribution}:{part.name}").spec
+    spec = model_spec(host(), origin.identity)
+    options = architecture_of(host(), origin.identity, found[0].file)
     assert spec.config is not None
-    config = spec.config(**origin.identity.architecture)
+    config = spec.config(**options)
     side = export_weights(read_weights(found[0].file), spec, config, output, compiled=compiled)
     click.echo(f"{output}\n{side}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import NothingToReport
+from ..errors import NothingToReport, UsageError
 from ..host import host
 from .execute import announce, cores, execute, print_report
 
@@ -22,10 +22,16 @@ def command(folder: Path, jobs: int | None, as_json: bool) -> int:
 
         trm-bench resume results/maze-hard-paper
     """
+    from ..definition import declared_in, leaves
     from ..progress import console, counted
-    from ..report.read import leaves
     from ..study import plan, read_run_requests
 
+    declared = declared_in(folder)
+    if declared is not None:
+        raise UsageError(
+            f"{folder} is a study's: trm-bench run --study {declared.study.name} --scale {declared.scale} "
+            f"--output {folder} goes on with it, from its checkpoints"
+        )
     asked = [(leaf, request) for leaf in leaves([folder]) for request in read_run_requests(leaf)]
     if not asked:
         raise NothingToReport(f"{folder}: no run into it is known; name the folder of a run's --output")

@@ -59,7 +59,8 @@ def run_study(plugins: Host, options: Options) -> int:
         _check_shares(study, name, grid, spec)
         with counted(out) as progress:
             grids[name] = plan(plugins, _request(study, grid, size.steps, options, scale, device), progress)
-        check_ways(study.task, size, grids[name].prepared, hows)
+        fewest = min(cell.identity.budget.augmentations for cell in grids[name].cells if cell.identity.budget)
+        check_ways(study.task, size, grids[name].prepared, fewest, hows)
     for name, planned in grids.items():
         out.print(f"study {study.name}, grid {name}", markup=False)
         announce(out, planned, grid_folder(folder, name))
@@ -180,9 +181,11 @@ def _evaluate(
     request = EvaluationRequest(
         weights=weights,
         hows=tuple(hows),
+        source=options.source,
         data=options.data,
         limit=options.limit,
         device=resolve_device(options.device).type,
+        declared=True,
     )
     planned = plan_evaluation(plugins, request, folder, command_line())
     return execute_evaluation(out, plugins, planned, workers, options.force)

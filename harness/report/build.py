@@ -12,7 +12,7 @@ import numpy as np
 
 from ..across import Overall, across_tasks
 from ..budget import Ledger
-from ..definition import declared_in
+from ..definition import declared_in, leaves
 from ..errors import NothingToReport
 from ..records import Manifest
 from ..stats import (
@@ -24,8 +24,8 @@ from ..stats import (
     holm,
 )
 from .contrasts import answered
-from .pairs import judged, pair_of, scores_of
-from .read import Run, Samples, leaves, read_runs
+from .pairs import judged, mixed_code, model_key, pair_of, scores_of
+from .read import Run, Samples, read_runs
 from .table import CurvePoint, OtherMeans, Report, Row, SeedResult, Table
 
 
@@ -155,16 +155,6 @@ def _comparable_rows(rows: Mapping[str, Row], a: str, b: str) -> bool:
     if first.halts != second.halts:
         return one == other
     return not any(one < depth < other for depth in depths)
-
-
-def model_key(manifest: Manifest) -> str:
-    """Cells with the same key are seeds of one model, with one recipe on one kind of device."""
-    identity = manifest.identity
-    parts = [part.model_dump_json() for part in identity.parts]
-    settings = sorted(identity.architecture.items()), sorted(identity.training.items())
-    where = (identity.device, identity.threads, identity.deterministic)
-    depth = (identity.steps, identity.halting, manifest.asked.partition(" @ ")[2])
-    return repr((parts, identity.model, settings, where, depth))
 
 
 def _distinct_labels(rows: Sequence[Row]) -> list[Row]:
@@ -340,7 +330,7 @@ def _notes(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     notes += [f"{row.label}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
     notes += _made_with(runs)
     reasons = dict.fromkeys(reason for row in rows for reason in row.not_citable_because)
-    reasons |= dict.fromkeys(_mixed_code(runs))
+    reasons |= dict.fromkeys(mixed_code(runs))
     if not all(row.complete for row in rows):
         reasons["incomplete"] = None
     if reasons:
@@ -364,25 +354,29 @@ def _made_with(runs: Sequence[Run]) -> list[str]:
     return [f"made with {made}; puzzles {data}"]
 
 
-def _mixed_code(runs: Sequence[Run]) -> list[str]:
-    """Cells that were made by different code, or with another torch, are not one experiment."""
-    done = [run.manifest for run in runs if run.samples is not None]
-    codes = {str(manifest.code.get("fingerprint")) for manifest in done}
-    torches = {str(manifest.environment.get("libraries", {}).get("torch")) for manifest in done}
-    mixed = [f"cells made by {len(codes)} states of the code"] if len(codes) > 1 else []
-    return mixed + ([f"cells made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])
-
-
 def _protocol(runs: Sequence[Run], rows: Sequence[Row]) -> str:
     done = [run.manifest for run in runs if run.status == "done"]
     weights = {manifest.identity.model: manifest.weights for manifest in done}
     each = ", ".join(f"{model} {which}" for model, which in weights.items())
     measured = [(row, row.ledger) for row in rows if row.ledger is not None]
     steps = ", ".join(f"{row.label} {_steps(ledger)}" for row, ledger in measured)
-    once = "the test split was answered once, after training; validation chose nothing in these runs"
-    if any(manifest.weights_file for manifest in done):
-        once = "stored weights answered the test split again; nothing may be chosen by what they scored"
-    return f"protocol: {once}; {_answers(runs)}; weights: {each}; inference steps: {steps}"
+    return f"protocol: {_when(done)}; {_answers(runs)}; weights: {each}; inference steps: {steps}"
+
+
+def _when(done: Sequence[Manifest]) -> str:
+    """When the test split was answered, for every kind of cell that is there."""
+    kinds = {
+        "the test split was answered once, after training; validation chose nothing in these runs": any(
+            not manifest.weights_file for manifest in done
+        ),
+        "for rows with @, stored weights answered it again: nothing may be chosen by what they scored": any(
+            manifest.weights_file and manifest.identity.weights is None for manifest in done
+        ),
+        "weights from elsewhere answered the test split; what chose them is not known": any(
+            manifest.identity.weights is not None for manifest in done
+        ),
+    }
+    return "; ".join(words for words, there in kinds.items() if there)
 
 
 def _steps(ledger: Ledger) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..budget import described
+from ..definition import leaves
 from ..design import equivalence, seeds_to_see, variance_shares
 from ..errors import NothingToReport, UsageError, nearest
 from ..records import CellIdentity
@@ -19,9 +20,8 @@ from ..stats import (
     minimum_detectable,
     paired_test,
 )
-from .build import model_key
-from .pairs import INCOMPLETE, same_weights, scores_of, untested
-from .read import Run, leaves, read_runs
+from .pairs import INCOMPLETE, model_key, same_weights, scores_of, untested
+from .read import Run, read_runs
 from .words import Comparison
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..definition import Contrast, Declared, evaluated_folder, grid_folder, subject
 from ..stats import Kind, Verdict, holm
 from ..variants import parse_variant
-from .pairs import judged, pair_of
+from .pairs import judged, mixed_code, model_key, pair_of
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
 from .words import p_words, points
@@ -23,21 +23,32 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
         for contrast in study.contrasts
         if contrast.grid in (None, grid)
     ]
-    found = [_compared(folder, declared, runs, contrast, grid) for contrast, grid in asked]
+    reserved: dict[int, str] = {}
+    found = []
+    for place, (contrast, grid) in enumerate(asked):
+        sides = _sides(folder, declared, runs, contrast, grid)
+        found.append(_compared(contrast, sides))
+        if not isinstance(found[-1], str) and (reasons := _not_citable([*sides[0][1], *sides[1][1]])):
+            reserved[place] = f" NOT CITABLE: {reasons}."
     adjusted = holm([one.difference.p if isinstance(one, Pair) else None for one in found])
     answers = []
-    for (contrast, grid), one, p in zip(asked, found, adjusted, strict=True):
+    for place, ((contrast, grid), one, p) in enumerate(zip(asked, found, adjusted, strict=True)):
         pair = judged(one, p) if isinstance(one, Pair) else None
         names = _name(declared, contrast.a), _name(declared, contrast.b)
-        words = said(contrast.asks, pair, *names) if pair is not None else f"{contrast.asks} {one}"
+        words = f"{contrast.asks} {one}" if pair is None else said(contrast.asks, pair, *names)
+        words += reserved.get(place, "")
         answers.append(Answer(contrast.asks, grid, pair, words))
     return StudyAnswers(study.name, study.asks, study.source, declared.scale, tuple(answers))
 
 
-def _compared(
+Side = tuple[str, list[Run]]
+"""What a side of a question was asked for as, and its cells."""
+
+
+def _sides(
     folder: Path, declared: Declared, runs: Sequence[Run], contrast: Contrast, grid: str
-) -> Pair | str:
-    """The pair of a question, or words for why there is none."""
+) -> list[Side]:
+    """Both sides of a question in a grid."""
     here = (grid_folder(folder, grid), evaluated_folder(folder, grid))
     sides = []
     for text in (contrast.a, contrast.b):
@@ -45,12 +56,25 @@ def _compared(
         kept = declared.stands_for.get(grid, {}).get(one.model, one.model)
         asked = f"{kept} @ {one.evaluation}" if one.evaluation else kept
         sides.append((asked, [run for run in runs if run.folder in here and run.manifest.asked == asked]))
+    return sides
+
+
+def _not_citable(runs: Sequence[Run]) -> str:
+    """Why cells must not be cited, or not together; empty where they may."""
+    reasons = [reason for run in runs for reason in run.manifest.not_citable_because]
+    return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
+
+
+def _compared(contrast: Contrast, sides: Sequence[Side]) -> Pair | str:
+    """The pair of a question, or words for why there is none."""
     (a, left), (b, right) = sides
     if a == b:
         return f"Nothing to compare: at this scale {contrast.a} and {contrast.b} are both {a}."
     for name, side in sides:
         if not any(run.samples is not None for run in side):
             return f"Not answered: no finished cell of {name}."
+        if len({model_key(run.manifest) for run in side}) > 1:
+            return f"Not answered: the cells of {name} were made with several settings or on several devices."
     return pair_of(a, b, left, right)
 
 

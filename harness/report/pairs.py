@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..design import variance_shares
+from ..records import Manifest
 from ..stats import (
     Difference,
     ItemScores,
@@ -90,3 +91,22 @@ def untested(difference: Difference, why: str) -> Difference:
 def judged(pair: Pair, holm_p: float | None) -> Pair:
     """With the adjusted p and the verdict that follows from it."""
     return replace(pair, holm_p=holm_p, verdict=verdict(pair.difference, holm_p))
+
+
+def model_key(manifest: Manifest) -> str:
+    """Cells with the same key are seeds of one model, with one recipe on one kind of device."""
+    identity = manifest.identity
+    parts = [part.model_dump_json() for part in identity.parts]
+    settings = sorted(identity.architecture.items()), sorted(identity.training.items())
+    where = (identity.device, identity.threads, identity.deterministic)
+    depth = (identity.steps, identity.halting, manifest.asked.partition(" @ ")[2])
+    return repr((parts, identity.model, settings, where, depth))
+
+
+def mixed_code(runs: Sequence[Run]) -> list[str]:
+    """Cells that were made by different code, or with another torch, are not one experiment."""
+    done = [run.manifest for run in runs if run.samples is not None]
+    codes = {str(manifest.code.get("fingerprint")) for manifest in done}
+    torches = {str(manifest.environment.get("libraries", {}).get("torch")) for manifest in done}
+    mixed = [f"cells made by {len(codes)} states of the code"] if len(codes) > 1 else []
+    return mixed + ([f"cells made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ..definition import declared_in, evaluated_folder, grid_folder
+from ..definition import leaves
 from ..records import Answers, Manifest, Status
 from ..stats import Floats
 from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
@@ -83,21 +83,6 @@ class Run:
     reason: str
     answers: Answers | None = None
     folder: Path = Path()
-
-
-def leaves(folders: Sequence[Path]) -> list[Path]:
-    """The folders with cells in them: of a study, those of its grids and of their evaluations."""
-    found: list[Path] = []
-    for folder in folders:
-        declared = declared_in(folder)
-        if declared is None:
-            found.append(folder)
-            continue
-        inner = [
-            place(folder, grid) for grid in declared.study.grids for place in (grid_folder, evaluated_folder)
-        ]
-        found += [one for one in inner if one.is_dir()]
-    return found
 
 
 def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:

@@ -224,7 +224,7 @@ class StudyAnswers:
     """A study's questions and their answers; Holm's p is adjusted over exactly these.
 
     Attributes:
-        name, asks, source: as declared before anything was run.
+        name, asks, source: as declared.
         scale: at which it was run.
         answers: grid by grid.
     """

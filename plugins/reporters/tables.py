@@ -39,7 +39,7 @@ def _study(study: StudyAnswers, style: str) -> Iterator[str]:
 
 
 FAMILY = (
-    "Holm's p is adjusted over all questions of the study, which were declared before it was run. "
+    "Holm's p is adjusted over all questions that the study declares, whatever was found. "
     "The tables below show every row without a test."
 )
 
