@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.nn.reference import Shapes, registers_of, sizes_of, some_blocks
+from ..harness.nn.reference import Shapes, arch_by, options_by, registers_of, sizes_of, some_blocks
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ReferenceNames
-from .config import HRMConfig
 
 
 def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
@@ -30,19 +29,6 @@ def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
     }
 
 
-def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Our options for a section ``arch``; what it does not say is left out."""
-    return {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
-
-
-def _arch(config: HRMConfig) -> Mapping[str, Any]:
-    return {
-        **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
-        "puzzle_emb_ndim": config.puzzle_size or config.hidden,
-        "pos_encodings": "rope",
-    }
-
-
 _SAME = {
     "H_cycles": "h_cycles",
     "L_cycles": "l_cycles",
@@ -57,6 +43,6 @@ _SAME = {
 REFERENCE = ReferenceNames(
     name="hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
     parts={"H_init": "z_H_init", "L_init": "z_L_init", "H_level": "f_H", "L_level": "f_L"},
-    options=_options,
-    arch=_arch,
+    options=options_by(_SAME),
+    arch=arch_by(_SAME),
 )

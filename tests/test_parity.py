@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +97,8 @@ def close(ours: Tensor, theirs: Tensor, what: str) -> None:
     assert error < TOLERANCE, f"{what}: relative error {error:.1e}"
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums in a fixed order: with one thread the training cases come out bit for bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
+"""Sums in a fixed order: with one thread the training cases come out bit for bit."""
 
 
 @pytest.fixture(params=CASES or [None])

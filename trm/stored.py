@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.nn.reference import Shapes, blocks_of, registers_of, sizes_of, some_blocks
+from ..harness.nn.reference import Shapes, arch_by, blocks_of, options_by, registers_of, sizes_of, some_blocks
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ReferenceNames
 from .config import TRMConfig
@@ -34,7 +34,7 @@ def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
 
 def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
     """Our options for a section ``arch``; what it does not say is left out."""
-    found = {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
+    found = options_by(_SAME)(arch)
     if arch.get("puzzle_emb_len") == 0:  # there: as many as the puzzle embedding needs
         found["registers"] = -(-int(arch["puzzle_emb_ndim"]) // int(arch["hidden_size"]))
     if "mlp_t" in arch:
@@ -46,8 +46,7 @@ def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _arch(config: TRMConfig) -> Mapping[str, Any]:
     return {
-        **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
-        "puzzle_emb_ndim": config.puzzle_size or config.hidden,
+        **arch_by(_SAME)(config),
         "H_layers": 0,
         "mlp_t": config.mixer == "mlp",
         "pos_encodings": "none" if config.mixer == "mlp" else "rope",

@@ -6,7 +6,8 @@ Source: the TinyRecursiveModels and HRM repositories; their checkpoints hold the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ..errors import DataError
 from ..specs import ReferenceNames
@@ -65,6 +66,21 @@ def their_name(ours: str, reference: ReferenceNames) -> str | None:
         case ["blocks", number, *layer, kind] if ".".join(layer) in layers:
             return f"{PREFIX}{parts[part]}.layers.{number}.{layers['.'.join(layer)]}.{kind}"
     return None
+
+
+def options_by(same: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """From a reference's configuration to ours, where the words differ and the values do not."""
+    return lambda arch: {ours: arch[theirs] for theirs, ours in same.items() if theirs in arch}
+
+
+def arch_by(same: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:
+    """The way back, for models with attention."""
+
+    def arch(config: Any) -> dict[str, Any]:
+        found = {theirs: getattr(config, ours) for theirs, ours in same.items()}
+        return {**found, "puzzle_emb_ndim": config.puzzle_size or config.hidden, "pos_encodings": "rope"}
+
+    return arch
 
 
 def unwrapped(name: str) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...harness.nn.reference import Shapes, registers_of, sizes_of, some_blocks
+from ...harness.nn.reference import Shapes, arch_by, options_by, registers_of, sizes_of, some_blocks
 from ...harness.puzzles import TaskInfo
 from ...harness.specs import ReferenceNames
-from .config import LoopedConfig
 
 
 def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
@@ -28,19 +27,6 @@ def infer_looped(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
     return {**infer(shapes, task), **halting, "supervision": None}
 
 
-def _options(arch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Our options for a section ``arch``; what it does not say is left out."""
-    return {ours: arch[theirs] for theirs, ours in _SAME.items() if theirs in arch}
-
-
-def _arch(config: LoopedConfig) -> Mapping[str, Any]:
-    return {
-        **{theirs: getattr(config, ours) for theirs, ours in _SAME.items()},
-        "puzzle_emb_ndim": config.puzzle_size or config.hidden,
-        "pos_encodings": "rope",
-    }
-
-
 _SAME = {
     "H_cycles": "repeats",
     "H_layers": "blocks",
@@ -53,6 +39,6 @@ _SAME = {
 REFERENCE = ReferenceNames(
     name="recursive_reasoning.transformers_baseline@Model_ACTV2",
     parts={"H_init": "y_init", "H_level": "net"},
-    options=_options,
-    arch=_arch,
+    options=options_by(_SAME),
+    arch=arch_by(_SAME),
 )
