@@ -31,7 +31,6 @@ from stored_parts import (
     write,
     written,
 )
-from test_parity import one_thread  # noqa: F401  a fixture that is used by every test here too
 from test_training import CPU, puzzles
 from torch import Tensor
 from trm_bench.harness.augment import NoAugmentation
@@ -44,6 +43,8 @@ from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.records import Status
 from trm_bench.harness.store import Cell
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NEVER = 1_000_000
 VOCAB = 5

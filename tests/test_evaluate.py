@@ -31,7 +31,6 @@ from stored_parts import (
     write,
     written,
 )
-from test_parity import one_thread  # noqa: F401  a fixture that is used by every test here too
 from trm_bench.harness.errors import UsageError
 from trm_bench.harness.evaluation import open_weights
 from trm_bench.harness.host import host
@@ -40,6 +39,8 @@ from trm_bench.harness.puzzles import TaskInfo
 from trm_bench.harness.records import Manifest
 from trm_bench.harness.store import WEIGHTS, Cell
 from trm_bench.harness.weights import read_weights
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TRAINED = asked("trm-mlp")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from stored_parts import asked, cells, command, evaluate, evaluated, export, same_results
-from test_parity import one_thread  # noqa: F401  a fixture that is used by every test here too
 from test_sudoku_official import good
 from trm_bench.harness.store import WEIGHTS, Cell
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PUZZLE = ("--task", "sudoku-extreme", "--set", "steps=1", "--set", "batch_size=4")
 

@@ -13,7 +13,6 @@ import torch
 from fake_plugins import everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_parity import one_thread  # noqa: F401  a fixture that is used by every test here too
 from test_training import steps, trainer
 from test_variants import BUILT_IN, MAZE, SUDOKU, host_with, made, resolve
 from trm_bench.harness.cell import count_parameters
@@ -24,6 +23,8 @@ from trm_bench.harness.puzzles import TaskInfo
 from trm_bench.harness.settings import TrainingConfig
 from trm_bench.harness.study import RunRequest, Study, plan
 from trm_bench.harness.variants import ResolvedModel, resolve_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = TaskInfo("small", "mini", 2, 3, 5)
 TRAINED = ("trm-att", "trm-mlp", "hrm", "transformer", "transformer-looped")

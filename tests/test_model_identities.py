@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_model_options import FEW, INPUTS, D, alike, gradients, made, supervised
-from test_parity import one_thread  # noqa: F401  a fixture that is used by every test here too
 from test_training import MODELS, steps, trainer
 from torch import Tensor
 from trm_bench.harness.reasoner import Reasoner
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.trm.model import TRM
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from test_parity import one_thread  # noqa: F401  a fixture that is used by every test here too
 from test_supervision import Counted, step
 from test_training import CPU, INFO, MODELS, SMALL, puzzles, steps, trainer
 from test_variants import resolve
@@ -34,6 +33,8 @@ from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig
 from trm_bench.plugins.controls.transformers import LoopedTransformer, Transformer
 from trm_bench.trm.config import TRMConfig, TRMMLPConfig
 from trm_bench.trm.model import TRM
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 KINDS: dict[str, tuple[Any, Any]] = {
     "trm": (TRMConfig, TRM),
