@@ -15,7 +15,7 @@ from trm_bench.plugins.reporters.tables import study_lines
 
 HERE = Path(__file__).resolve().parent
 MINI = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1")
-STUDIES = ("where-the-gain-is", "recursion-or-augmentation", "depth")
+STUDIES = ("where-the-gain-is", "recursion-or-augmentation", "less-is-more", "depth")
 MADE = (
     "<!-- Written by results/generate.py from the records beside it; change that, and run `make results`. -->"
 )
