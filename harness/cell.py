@@ -20,7 +20,7 @@ from .checkpoint import Clock, Interval, read_checkpoint, stoppable, write_check
 from .data import Prepared
 from .device import default_precision, peak_memory
 from .embedding_rows import PuzzleIds
-from .errors import TrainingDiverged, TrmBenchError, UsageError
+from .errors import TrainingDiverged, TrmBenchError
 from .examples import ExampleStream, Exploration
 from .flops import count_flops
 from .host import Host
@@ -29,7 +29,7 @@ from .nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from .predictions import Predictions
 from .puzzles import PAD, PuzzleSet, TaskInfo
 from .randomness import named_seed
-from .reasoner import Halting, Reasoner
+from .reasoner import Reasoner
 from .records import Answer, Answers, CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
 from .specs import AugmentationRequest, EvaluatorSpec
@@ -335,8 +335,6 @@ class _CellRun:
         test = self._limited(self.job.prepared.read("test"))
         usual = self.model.supervision_steps
         depths = tuple(plan.identity.steps or usual for plan in self.job.plans)
-        if self.identity.halting and self.model.halting is Halting.NONE:
-            raise UsageError(f"{self.identity.model} has no halt logit; leave --halt threshold out")
         reading = Pass(depths, self.identity.halting)
         answered = self._answer(test, reading)
         for cell, manifest, one in zip(cells, manifests, answered, strict=True):

@@ -118,12 +118,13 @@ def plan_evaluation(
     """
     left_out: list[str] = []
     stored = distinct(find_weights(request.weights, left_out))
+    unfinished = bool(left_out)
     setting = _setting(host, request, stored, progress)
     folder = output or Path("results") / f"{setting.task.spec.name}-{setting.scale}-evaluated"
     jobs = []
     for number, one in enumerate(stored):
         base = _own(host, setting, one) if one.origin is not None else _foreign(host, setting, one, number)
-        if left_out and one.origin is not None:
+        if unfinished and one.origin is not None:
             survivors = "weights of cells that are not finished were left out"
             base = replace(base, reasons=(*base.reasons, survivors))
         jobs += _jobs(setting, one, base, folder, command, left_out)

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.nn.reference import Shapes, arch_by, options_by, registers_of, sizes_of, some_blocks
+from ..harness.nn.reference import (
+    COMMON_OPTIONS,
+    Shapes,
+    arch_by,
+    options_by,
+    registers_of,
+    sizes_of,
+    some_blocks,
+)
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ReferenceNames
 
@@ -30,15 +38,11 @@ def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
 
 
 _SAME = {
+    **COMMON_OPTIONS,
     "H_cycles": "h_cycles",
     "L_cycles": "l_cycles",
     "H_layers": "h_blocks",
     "L_layers": "l_blocks",
-    "hidden_size": "hidden",
-    "num_heads": "heads",
-    "expansion": "expansion",
-    "halt_max_steps": "supervision",
-    "puzzle_emb_ndim": "puzzle_size",
 }
 REFERENCE = ReferenceNames(
     name="hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",

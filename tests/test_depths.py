@@ -340,6 +340,15 @@ def test_a_model_without_a_halt_logit_cannot_halt_but_is_scored_in_full(tmp_path
     assert states == {False: Status.DONE}
 
 
+def test_a_way_that_one_model_cannot_have_is_no_reason_against_the_others(tmp_path: Path) -> None:
+    first = run(tmp_path / "first", asked("transformer"))
+    second = run(tmp_path / "second", asked("trm-mlp"))
+    ended = evaluate(tmp_path / "out", first, second, more=("--halt", "threshold"))
+    assert ended.code == 0, ended.err
+    reasons = [reason for one in manifests(tmp_path / "out") for reason in one.not_citable_because]
+    assert not any("not finished" in reason for reason in reasons)
+
+
 @pytest.mark.parametrize("steps", ["0", "a", "-1", "1.5", "1,,2", "", "1 2", "100001", "1,x"])
 def test_depths_that_are_none_are_refused(cell: Cell, tmp_path: Path, steps: str) -> None:
     ended = evaluate(tmp_path / "out", cell.folder, more=("--steps", steps))

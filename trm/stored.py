@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.nn.reference import Shapes, arch_by, blocks_of, options_by, registers_of, sizes_of, some_blocks
+from ..harness.nn.reference import (
+    COMMON_OPTIONS,
+    Shapes,
+    arch_by,
+    blocks_of,
+    options_by,
+    registers_of,
+    sizes_of,
+    some_blocks,
+)
 from ..harness.puzzles import TaskInfo
 from ..harness.specs import ReferenceNames
 from .config import TRMConfig
@@ -55,15 +64,11 @@ def _arch(config: TRMConfig) -> Mapping[str, Any]:
 
 
 _SAME = {
+    **COMMON_OPTIONS,
     "H_cycles": "cycles",
     "L_cycles": "updates",
     "L_layers": "blocks",
-    "hidden_size": "hidden",
-    "num_heads": "heads",
-    "expansion": "expansion",
-    "halt_max_steps": "supervision",
     "puzzle_emb_len": "registers",
-    "puzzle_emb_ndim": "puzzle_size",
 }
 REFERENCE = ReferenceNames(
     name="recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",

@@ -68,6 +68,16 @@ def their_name(ours: str, reference: ReferenceNames) -> str | None:
     return None
 
 
+COMMON_OPTIONS = {
+    "hidden_size": "hidden",
+    "num_heads": "heads",
+    "expansion": "expansion",
+    "halt_max_steps": "supervision",
+    "puzzle_emb_ndim": "puzzle_size",
+}
+"""Words of every reference's configuration, and ours."""
+
+
 def options_by(same: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """From a reference's configuration to ours, where the words differ and the values do not."""
     return lambda arch: {ours: arch[theirs] for theirs, ours in same.items() if theirs in arch}

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...harness.nn.reference import Shapes, arch_by, options_by, registers_of, sizes_of, some_blocks
+from ...harness.nn.reference import (
+    COMMON_OPTIONS,
+    Shapes,
+    arch_by,
+    options_by,
+    registers_of,
+    sizes_of,
+    some_blocks,
+)
 from ...harness.puzzles import TaskInfo
 from ...harness.specs import ReferenceNames
 
@@ -28,13 +36,9 @@ def infer_looped(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:
 
 
 _SAME = {
+    **COMMON_OPTIONS,
     "H_cycles": "repeats",
     "H_layers": "blocks",
-    "hidden_size": "hidden",
-    "num_heads": "heads",
-    "expansion": "expansion",
-    "halt_max_steps": "supervision",
-    "puzzle_emb_ndim": "puzzle_size",
 }
 REFERENCE = ReferenceNames(
     name="recursive_reasoning.transformers_baseline@Model_ACTV2",
