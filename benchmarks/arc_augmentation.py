@@ -54,15 +54,14 @@ def main() -> None:
         task_seed=0,
         seed=0,
         exploration=Exploration(0.1, 16),
-        device=torch.device("cpu"),
         identities=data.identities,
         rows=rows,
     )
-    examples.take(BATCH)
+    examples.draws(0, BATCH)
     print(f"first batch of {BATCH} after {time.perf_counter() - started:.1f} s, peak {peak_mib():.0f} MiB")
     started = time.perf_counter()
-    for _ in range(BLOCKS):
-        examples.take(1024)
+    for block in range(BLOCKS):
+        examples.draws(BATCH + 1024 * block, 1024)
     seconds = time.perf_counter() - started
     print(
         f"{BLOCKS * 1024 / seconds:,.0f} further examples per second on one core, peak {peak_mib():.0f} MiB"

@@ -51,7 +51,6 @@ def validation_score(name: str, task: str, settings: Mapping[str, str]) -> float
         task_seed=0,
         seed=0,
         exploration=Exploration(model.training.exploration, reasoner.supervision_steps),
-        device=CPU,
         identities=prepared.identities,
         rows=prepared.rows,
     )

@@ -324,7 +324,6 @@ class _CellRun:
             task_seed=self.identity.data.task_seed,
             seed=self.identity.seed,
             exploration=Exploration(self.training.exploration, self.model.supervision_steps),
-            device=self.device,
             identities=self.job.prepared.identities,
             rows=self.job.prepared.rows,
         )

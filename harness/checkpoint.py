@@ -19,7 +19,7 @@ import torch
 
 from .store import replacing
 
-VERSION = 1
+VERSION = 2
 """Of the file's content; one of another version is not read, and the run starts anew."""
 
 

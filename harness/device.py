@@ -46,9 +46,14 @@ def default_precision(device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which a forward pass runs."""
+    """The context in which a forward pass runs.
+
+    Weights are cast at each use, so that their gradients are added up in float32, as in the reference
+    code. One cast kept for the whole pass would add them up in bfloat16, and one made where no gradient
+    flows would swallow those of the cycle that carries one.
+    """
     if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
     return contextlib.nullcontext()
 
 

@@ -506,6 +506,8 @@ def identity_hash(identity: CellIdentity) -> str:
     for key, usual in newer.items():  # than the first results, whose names stay as they are
         if content[key] == usual:
             content.pop(key)
+    if not content["training"].get("graph"):
+        content["training"].pop("graph", None)
     return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]
 
 

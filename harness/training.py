@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .budget import Budget
+from .budget import Budget, Match
 from .checkpoint import Stopped, random_state, set_random_state
 from .device import autocast, default_precision, synchronize
 from .errors import TrainingDiverged
-from .examples import ExampleStream
+from .examples import ExampleStream, Feed
 from .flops import Flops
+from .graph import repeated
 from .nn.embedding import PuzzleEmbedding
 from .nn.loss import StepLoss, step_loss
 from .nn.optim import EMA, AdamATan2, SignSGD
@@ -85,6 +86,7 @@ class Trainer:
         self.device = device
         self.precision = default_precision(device) if config.precision == "auto" else config.precision
         self.forward = torch.compile(model) if config.compile else model
+        self.feed = Feed(examples, budget.batch_size, device)
         self.slots = Slots(model, budget.batch_size, cells, device)
         self.optimiser = AdamATan2(
             model.parameters(), config.lr, config.weight_decay, (config.beta1, config.beta2)
@@ -94,13 +96,20 @@ class Trainer:
         self.ema = EMA(model, config.ema) if config.ema else None
         self.steps = 0
         self.reported = _Reported()
-        self.average = _Average()
+        self.average = Average(device)
+        self._work = repeated(self._on_device, device) if config.graph else self._on_device
         self._started, self._aside = time.perf_counter(), 0.0
 
     def spent(self) -> float:
         """The share of the budget used up so far."""
         flops = self.steps * self.budget.batch_size * self.flops.training_step
-        return self.budget.spent(self.steps, self.examples.taken, flops)
+        # Draws are counted on the device: to ask for them is to wait for it.
+        draws = self.drawn() if self.budget.match is Match.EXAMPLES else 0
+        return self.budget.spent(self.steps, draws, flops)
+
+    def drawn(self) -> int:
+        """Draws taken so far; waits for the device."""
+        return int(self.slots.drawn)
 
     def lr_scale(self) -> float:
         """Linear warm-up, then a cosine from 1 to ``min_lr_ratio`` over the budget."""
@@ -110,24 +119,38 @@ class Trainer:
         return warmup * (floor + (1 - floor) * cosine)
 
     def step(self) -> StepLoss:
-        """One optimiser step: one supervision step for every slot."""
-        slots = self.slots
-        slots.refill(self.examples)
-        with autocast(self.device, self.precision):
-            state, output = self.forward(slots.state, slots.inputs, slots.puzzle_ids)
-            target = continue_target(slots, state)
-        loss = step_loss(output, slots.targets, target)
-        (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
+        """One optimiser step: one supervision step for every slot.
+
+        What is to be done on the device is told it without waiting for an answer: the host does its
+        part of the next steps meanwhile.
+        """
+        self.feed.refresh()
         scale = self.lr_scale()
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.lr * scale
-        self.optimiser.step()
-        self.embedding_optimiser.step(self.config.embedding_lr * scale)
+        self.optimiser.prepare()
+        self.embedding_optimiser.prepare(self.config.embedding_lr * scale)
+        loss = self._work()
+        self.feed.note(self.slots.drawn)
+        self.steps += 1
+        return loss
+
+    def _on_device(self) -> StepLoss:
+        """The whole of deep supervision: the same work in the same memory at every step."""
+        slots = self.slots
+        slots.refill(self.feed)
+        with autocast(self.device, self.precision):
+            state, output = self.forward(slots.state, slots.inputs, slots.puzzle_ids)
+            target = continue_target(slots, state, self.forward)
+        loss = step_loss(output, slots.targets, target)
+        (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.update()
+        self.embedding_optimiser.update()
         self.optimiser.zero_grad()
         if self.ema:
             self.ema.update()
         slots.advance(state, output)
-        self.steps += 1
+        self.average.add(loss, slots.steps)
         return loss
 
     def run(self, watcher: Watcher) -> Spent:
@@ -147,12 +170,11 @@ class Trainer:
             loss = self.step()
             if self.device.type == "cpu":  # reading it there costs nothing
                 self._require_finite(float(loss.total.detach()))
-            self.average.add(loss, self.slots)
             after = self.spent()
             if int(after * LOG_POINTS) > done.logged or before == 0:
                 done.logged = int(after * LOG_POINTS)
-                watcher.metrics(self._line(self.average, after))
-                self.average = _Average()
+                watcher.metrics(self._line(after))
+                self.average.reset()
             due = int(after * self.config.validations) > done.validated
             if due and self.steps - done.last_validation >= VALIDATION_SPACING:
                 done.validated, done.last_validation = int(after * self.config.validations), self.steps
@@ -162,7 +184,7 @@ class Trainer:
         synchronize(self.device)
         supervision = self.steps * self.budget.batch_size
         flops = supervision * self.flops.training_step
-        return Spent(self.steps, self.examples.taken, supervision, flops, self.seconds())
+        return Spent(self.steps, self.drawn(), supervision, flops, self.seconds())
 
     def seconds(self) -> float:
         """Wall time of training, that before an interruption included; without validating and saving."""
@@ -185,10 +207,9 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "ema": self.ema.shadow if self.ema else [],
             "slots": self.slots.kept(),
-            "drawn": self.examples.taken,
             "steps": self.steps,
             "reported": {**asdict(self.reported), "seconds": self.seconds()},
-            "average": (self.average.count, self.average.sums),
+            "average": self.average.sums,
             "random": random_state(),
         }
 
@@ -199,12 +220,11 @@ class Trainer:
         if self.ema:
             for average, kept in zip(self.ema.shadow, state["ema"], strict=True):
                 average.copy_(kept)
-        self.slots.put_back(state["slots"], self.device)
-        self.examples.go_to(state["drawn"])
+        self.slots.put_back(state["slots"])
+        self.feed.go_to(self.drawn())
         self.steps = state["steps"]
         self.reported = _Reported(**state["reported"])
-        count, sums = state["average"]
-        self.average = _Average(count, [part.to(self.device) for part in sums])
+        self.average.sums.copy_(state["average"])
         set_random_state(state["random"])
 
     def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
@@ -222,10 +242,10 @@ class Trainer:
         if self.ema:
             self.ema.swap()
 
-    def _line(self, average: _Average, spent: float) -> Metrics:
-        values = average.values()
+    def _line(self, spent: float) -> Metrics:
+        values = self.average.values()
         self._require_finite(values["loss"])
-        return {"step": self.steps, "spent": spent, "draws": self.examples.taken, **values}
+        return {"step": self.steps, "spent": spent, "draws": self.drawn(), **values}
 
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -245,23 +265,27 @@ class _Reported:
     seconds: float = 0.0
 
 
-@dataclass
-class _Average:
-    """Means since the last line, kept on the device so that a step need not wait for the host."""
+class Average:
+    """Means since the last line of metrics, kept on the device so that a step need not wait for the host."""
 
-    count: int = 0
-    sums: list[Tensor] = field(default_factory=list)
+    NAMES = ("loss", "answer_loss", "halt_loss", "continue_loss", "train_exact", "train_steps")
 
-    def add(self, loss: StepLoss, slots: Slots) -> None:
-        values = [
-            *(part.detach() for part in (loss.total, loss.answer, loss.halt, loss.halt_continue)),
-            loss.right.sum(),
-            slots.steps.sum(),
-        ]
-        parts = [value / len(slots.steps) for value in values]
-        self.sums = [a + b for a, b in zip(self.sums, parts, strict=True)] if self.sums else parts
-        self.count += 1
+    def __init__(self, device: torch.device):
+        wide = torch.float32 if device.type == "mps" else torch.float64
+        self.sums = torch.zeros(1 + len(self.NAMES), dtype=wide, device=device)
+
+    def add(self, loss: StepLoss, steps: Tensor) -> None:
+        """Add one step's losses and the slots' ``steps`` (B,)."""
+        parts = (loss.total, loss.answer, loss.halt, loss.halt_continue, loss.right.sum(), steps.sum())
+        values = torch.stack([part.detach().to(self.sums.dtype) for part in parts]) / len(steps)
+        self.sums[0] += 1
+        self.sums[1:] += values
 
     def values(self) -> dict[str, float]:
-        names = ("loss", "answer_loss", "halt_loss", "continue_loss", "train_exact", "train_steps")
-        return {name: float(value) / self.count for name, value in zip(names, self.sums, strict=True)}
+        """The means by name; waits for the device."""
+        count, *sums = self.sums.tolist()
+        return {name: value / count for name, value in zip(self.NAMES, sums, strict=True)}
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.sums.zero_()

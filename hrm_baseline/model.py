@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..harness.nn.blocks import Stack, stack
+from ..harness.nn.blocks import Stack, stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from ..harness.puzzles import TaskInfo
@@ -69,7 +69,7 @@ class HRM(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """H · L fast and H slow updates; only the last of each carries a gradient."""
-        x = self.embed(inputs, puzzle_ids)
+        x, state = self.embed(inputs, puzzle_ids), tuple(working(latent) for latent in state)
         updates = self.H * (self.L + 1)
         carrying = 2 if self.one_step else self.L + 1
         with torch.no_grad():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trm_bench.harness.augment import CellTokenVariants, NoAugmentation
 from trm_bench.harness.draws import DrawStream
-from trm_bench.harness.examples import ExampleStream, Exploration
+from trm_bench.harness.examples import ExampleStream, Exploration, Feed
 from trm_bench.harness.puzzles import PuzzleSet
 from trm_bench.harness.randomness import hashed, mix, named_seed, permutations
 
@@ -21,7 +21,7 @@ def puzzles(count: int = 7, cells: int = 4) -> PuzzleSet:
     return PuzzleSet.single_identity(tokens, tokens, [str(i) for i in range(count)])
 
 
-def stream(seed: int = 0, block: int = 1024, device: str = "cpu", most: int = 4) -> ExampleStream:
+def stream(seed: int = 0, most: int = 4) -> ExampleStream:
     return ExampleStream(
         puzzles(),
         NoAugmentation(),
@@ -29,8 +29,6 @@ def stream(seed: int = 0, block: int = 1024, device: str = "cpu", most: int = 4)
         task_seed=0,
         seed=seed,
         exploration=Exploration(0.5, most),
-        device=torch.device(device),
-        block=block,
     )
 
 
@@ -84,14 +82,37 @@ def test_a_stream_needs_puzzles_and_variants() -> None:
         DrawStream(0, 0, 1)
 
 
-@pytest.mark.parametrize("block", [1, 5, 1024])
-def test_examples_are_the_same_whatever_the_portions(block: int) -> None:
-    whole = stream().take(30)
-    portions = stream(block=block)
-    parts = [portions.take(count) for count in (1, 7, 0, 12, 10)]
-    assert torch.equal(whole.inputs, torch.cat([part.inputs for part in parts if len(part.inputs)]))
-    assert torch.equal(whole.least, torch.cat([part.least for part in parts if len(part.least)]))
-    assert portions.taken == 30
+def test_examples_are_the_same_whatever_the_portions() -> None:
+    whole = stream().draws(0, 30)
+    parts = [stream().draws(*portion) for portion in ((0, 1), (1, 7), (8, 12), (20, 10))]
+    for name in ("inputs", "targets", "puzzle_ids", "least"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 40),
+    st.integers(1, 3),
+    st.integers(0, 50),
+    st.lists(st.integers(0, 9), max_size=60),
+)
+def test_the_feed_always_has_the_draws_that_a_step_may_take(
+    slots: int, block: int, behind: int, start: int, taken: list[int]
+) -> None:
+    """However late the host learns of it: as with an accelerator that is ``behind`` steps late."""
+    source = stream()
+    feed = Feed(source, slots, torch.device("cpu"), block, behind=behind)
+    feed.go_to(start)
+    drawn = start
+    for count in taken:
+        feed.refresh()
+        expected = source.draws(drawn, slots)
+        got = feed.at(torch.arange(drawn, drawn + slots))
+        assert torch.equal(got.inputs, expected.inputs.long())
+        assert torch.equal(got.least, expected.least)
+        drawn += min(count, slots)
+        feed.note(torch.tensor(drawn))
 
 
 def test_exploration_belongs_to_the_draw_and_has_the_stated_chance() -> None:

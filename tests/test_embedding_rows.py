@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from trm_bench import NoAugmentation, PuzzleSet
@@ -113,10 +112,9 @@ def test_examples_carry_the_row_of_their_variant() -> None:
         task_seed=0,
         seed=0,
         exploration=Exploration(0.0, 1),
-        device=torch.device("cpu"),
         identities=identities(),
         rows=table,
     )
     items, ks = examples.stream.at(0, 60)
-    assert examples.take(60).puzzle_ids.tolist() == table.of(who[items], ks).tolist()
+    assert examples.draws(0, 60).puzzle_ids.tolist() == table.of(who[items], ks).tolist()
     assert set(table.of(who[items], ks).tolist()) == set(range(1, 7))

@@ -32,11 +32,10 @@ class Counted:
     """Puzzles 1, 2, 3 …, as they are taken."""
 
     def __init__(self, least: int = 1):
-        self.next, self.least = 1, least
+        self.least = least
 
-    def take(self, count: int) -> Batch:
-        numbers = torch.arange(self.next, self.next + count)
-        self.next += count
+    def at(self, draws: Tensor) -> Batch:
+        numbers = draws + 1
         column = numbers.unsqueeze(1)
         return Batch(column, column, torch.zeros_like(numbers), torch.full_like(numbers, self.least))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..harness.nn.blocks import Stack, stack
+from ..harness.nn.blocks import Stack, stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from ..harness.puzzles import TaskInfo
@@ -76,7 +76,7 @@ class TRM(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """T cycles, of which the last carries a gradient; see `Reasoner.forward`."""
-        x = self.embed(inputs, puzzle_ids)
+        x, state = self.embed(inputs, puzzle_ids), tuple(working(latent) for latent in state)
         updates = self.T * (self.n + 1)
         carrying = min(2, len(state)) if self.one_step else self.n + 1
         with torch.no_grad():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..reasoner import Output
+from .blocks import working
 from .init import linear, truncated_normal_
 
 Q_BIAS = -5.0
@@ -62,7 +63,7 @@ class InputEmbedding(nn.Module):
             rows_BE = self.puzzle(puzzle_ids)
             padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
             x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), x_BSD), dim=1)
-        return math.sqrt(self.hidden) * x_BSD  # type: ignore[no-any-return]
+        return working(math.sqrt(self.hidden) * x_BSD)
 
 
 class OutputHeads(nn.Module):

@@ -6,7 +6,7 @@ No package computes AdamATan2 with decoupled weight decay on a CPU, so it is wri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -30,33 +30,48 @@ class AdamATan2(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.95),
     ):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "betas": betas})
+        self.rates = [_numbers(3, group["params"][0]) for group in self.param_groups]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
-        for group in self.param_groups:
+        self.prepare()
+        self.update()
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Count the step, and put the numbers that change from step to step where `update` reads them."""
+        for group, rates in zip(self.param_groups, self.rates, strict=True):
+            group["t"] = t = group.get("t", 0) + 1
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+            _put(rates, (math.sqrt(1 - beta2**t), lr / (1 - beta1**t), 1 - lr * group["weight_decay"]))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """The update itself, on the device alone and in the same memory: it can be captured as a graph."""
+        for group, rates in zip(self.param_groups, self.rates, strict=True):
             params = [p for p in group["params"] if p.grad is not None]
             if params:
-                self._step_group(group, params)
+                self._update_group(group, rates, params)
 
-    def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
+    def _update_group(self, group: dict[str, Any], rates: Tensor, params: list[Tensor]) -> None:
         grads = [p.grad for p in params if p.grad is not None]
         for p in params:
             if not self.state[p]:
                 self.state[p] = {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
-        group["t"] = t = group.get("t", 0) + 1
         m = [self.state[p]["m"] for p in params]
         v = [self.state[p]["v"] for p in params]
-        lr, (beta1, beta2) = group["lr"], group["betas"]
+        beta1, beta2 = group["betas"]
+        spread, rate, kept = rates.unbind()
         # The order of these operations is the one that gives the golden vectors bit for bit; another
         # one differs by rounding, which the sign-like update soon makes visible.
         torch._foreach_lerp_(m, grads, 1 - beta1)
         torch._foreach_lerp_(v, torch._foreach_mul(grads, grads), 1 - beta2)
         scale = torch._foreach_sqrt(v)
-        torch._foreach_div_(scale, math.sqrt(1 - beta2**t))
+        torch._foreach_div_(scale, spread)
         update = [torch.atan2(a, b) for a, b in zip(m, scale, strict=True)]
-        torch._foreach_mul_(update, lr / (1 - beta1**t))
-        torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+        torch._foreach_mul_(update, rate)
+        torch._foreach_mul_(params, kept)
         torch._foreach_sub_(params, update)
 
 
@@ -69,21 +84,44 @@ class SignSGD:
 
     def __init__(self, embeddings: Iterable[PuzzleEmbedding], lr: float, weight_decay: float):
         self.embeddings = list(embeddings)
-        self.lr, self.weight_decay = lr, weight_decay
+        self.weight_decay = weight_decay
+        self.rates = [_numbers(2, one.table) for one in self.embeddings]
+        self.prepare(lr)
 
-    @torch.no_grad()
     def step(self, lr: float) -> None:
         """Update the rows of the last lookup at learning rate ``lr``."""
-        for embedding in self.embeddings:
+        self.prepare(lr)
+        self.update()
+
+    def prepare(self, lr: float) -> None:
+        """Put the learning rate where `update` reads it."""
+        for rates in self.rates:
+            _put(rates, (lr, 1 - lr * self.weight_decay))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """The update itself, on the device alone: which rows are equal is never asked by the host."""
+        for embedding, rates in zip(self.embeddings, self.rates, strict=True):
             if embedding.looked_up is None or embedding.looked_up[1].grad is None:
                 continue
             ids, rows = embedding.looked_up
-            unique, where = torch.unique(ids, return_inverse=True)
-            grads = torch.zeros(len(unique), rows.shape[1], device=rows.device)
-            grads.index_add_(0, where, rows.grad.float())  # type: ignore[union-attr]
-            old = embedding.table[unique]
-            embedding.table[unique] = old * (1 - lr * self.weight_decay) - lr * grads.sign()
+            lr, kept = rates.unbind()
+            same = (ids.unsqueeze(1) == ids).to(embedding.table.dtype)
+            grads = same @ rows.grad.to(same.dtype)  # type: ignore[union-attr]
+            # Equal rows are written several times, each time with the same numbers.
+            embedding.table[ids] = embedding.table[ids] * kept - lr * grads.sign()
             embedding.looked_up = None
+
+
+def _numbers(count: int, like: Tensor) -> Tensor:
+    """Room for numbers of the host beside a tensor, in its precision."""
+    return torch.zeros(count, dtype=like.dtype, device=like.device)
+
+
+def _put(there: Tensor, numbers: Sequence[float]) -> None:
+    """Write a few numbers of the host into a small tensor without waiting for its device."""
+    here = torch.tensor(numbers, dtype=there.dtype, pin_memory=there.is_cuda)
+    there.copy_(here, non_blocking=True)
 
 
 class EMA:
