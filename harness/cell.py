@@ -127,7 +127,7 @@ def run_cell(host: Host, job: CellJob, report: Report) -> Ended:
     for cell, manifest in zip(cells, manifests, strict=True):
         cell.start(manifest, job.fresh)
     try:
-        run = _CellRun(host, job, cells[0], report)
+        run = CellRun(host, job, cells[0], report)
         trained = run.load(job.stored) if job.stored else run.train()
         run.evaluate(trained, cells, manifests)
     except Exception as error:
@@ -168,8 +168,8 @@ class _Trained:
     manifest: Mapping[str, object]
 
 
-class _CellRun:
-    """The parts of one cell while it runs."""
+class CellRun:
+    """The parts of one cell: its model, its examples, its training, its answers."""
 
     def __init__(self, host: Host, job: CellJob, cell: Cell, report: Report):
         self.host, self.job, self.cell, self.report = host, job, cell, report
@@ -224,21 +224,12 @@ class _CellRun:
                 curve.append(line)
             self.report(line)
 
-        asked = self._as_asked(validation)
+        asked = self.as_asked(validation)
 
         def validate(model: Reasoner) -> Metrics:
             return {"validation_exact": exact_share(predict(model, asked, self.answering), validation)}
 
-        assert self.identity.budget is not None  # only weights from elsewhere have none
-        trainer = Trainer(
-            self.model,
-            self._examples(),
-            self.training,
-            self.identity.budget,
-            self.flops,
-            cells=self.info.cells,
-            device=self.device,
-        )
+        trainer = self.trainer()
         past = self._go_on(trainer, curve)
 
         def save(step: int) -> None:
@@ -264,6 +255,19 @@ class _CellRun:
             said["not_citable_because"] = [*self.job.not_citable_because, RESUMED_BY_ANOTHER]
             said["citable"] = False
         return _Trained(self._training_ledger(spent), said)
+
+    def trainer(self) -> Trainer:
+        """The training of this cell's model on its draws, not yet begun."""
+        assert self.identity.budget is not None  # only weights from elsewhere have none
+        return Trainer(
+            self.model,
+            self._examples(),
+            self.training,
+            self.identity.budget,
+            self.flops,
+            cells=self.info.cells,
+            device=self.device,
+        )
 
     def _go_on(self, trainer: Trainer, curve: list[Metrics]) -> dict[str, Any]:
         """Put the trainer where the last checkpoint left it; gives what the next one has to remember."""
@@ -295,7 +299,7 @@ class _CellRun:
     def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
         return puzzles.take(slice(0, self.identity.data.limit))  # a limit of None takes all
 
-    def _as_asked(self, puzzles: PuzzleSet) -> PuzzleSet:
+    def as_asked(self, puzzles: PuzzleSet) -> PuzzleSet:
         """The puzzles as they are, with rows of the puzzle embedding for identifiers."""
         rows = self._puzzle_rows(puzzles)(np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64))
         return replace(puzzles, identifiers=rows.astype(np.int32))
@@ -371,7 +375,7 @@ class _CellRun:
 
     def _answer(self, test: PuzzleSet, reading: Pass) -> list[Answered]:
         if self.identity.votes is None:
-            asked = self._as_asked(test)
+            asked = self.as_asked(test)
             return answer(self.model, asked, self.answering, reading, progress=self._show_evaluation)
         blank = replace(test, targets=np.zeros_like(test.targets))
         views = Views(
@@ -416,7 +420,7 @@ class _CellRun:
             "puzzles_per_second": puzzles / answered.seconds,
             "evaluation_batch": min(self.answering.batch_size, round(puzzles * votes)),
             "milliseconds_per_puzzle": milliseconds_per_puzzle(
-                self.model, self._as_asked(test), self.answering, alone
+                self.model, self.as_asked(test), self.answering, alone
             ),
             "peak_memory_bytes": peak_memory(self.device),
             "votes_per_puzzle": votes,

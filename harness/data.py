@@ -152,6 +152,7 @@ def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
         request.source,
         sorted(request.options.items()),
         files,
+        *([] if request.at_most is None else [request.at_most]),
     )
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 

@@ -20,7 +20,7 @@ import pluggy
 
 from . import hookspecs
 from .errors import TrmBenchError, UsageError, nearest
-from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
+from .specs import API_VERSION, EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 
 OWN_DISTRIBUTION = "trm-bench"
 DISABLE_VARIABLE = "TRM_BENCH_DISABLE_PLUGINS"
@@ -33,6 +33,11 @@ class Named(Protocol):
     @property
     def name(self) -> str:
         """The name it is found by."""
+        ...
+
+    @property
+    def api_version(self) -> str:
+        """The `API_VERSION` that it was made for."""
         ...
 
 
@@ -228,6 +233,11 @@ class Host:
     def _checked(spec: Any, plugin: Plugin, hook: str, kind: type[S]) -> Part[S]:
         if not isinstance(spec, kind):
             raise TypeError(f"{hook} must give {kind.__name__}, not {type(spec).__name__}")
+        if _major(spec.api_version) != _major(API_VERSION):
+            raise TrmBenchError(
+                f"{kind.__name__} {spec.name!r} is made for version {spec.api_version} of the plugin interface, "
+                f"and this trm-bench has {API_VERSION}; install versions of the two that fit"
+            )
         return Part(spec, plugin)
 
     def problems(self) -> list[str]:
@@ -264,6 +274,10 @@ class Host:
             else:
                 names |= set(own.commands)
                 cli.commands.update(own.commands)
+
+
+def _major(version: str) -> str:
+    return str(version).partition(".")[0]
 
 
 def find_entry_points() -> list[Found]:

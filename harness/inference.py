@@ -177,7 +177,8 @@ def _evaluating(model: Reasoner) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        # Batches shrink as puzzles leave: what was compiled for one size would be compiled again and again.
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             yield
     finally:
         model.train(training)

@@ -7,6 +7,7 @@ D hidden size, V vocabulary.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -68,6 +69,13 @@ class Reasoner(nn.Module):
         """The state of ``batch`` fresh puzzles, on the model's device; rows must not differ."""
         del batch
         return ()
+
+    def compiled_parts(self) -> Iterable[nn.Module]:
+        """What is compiled where compiling is asked for, by default the whole model.
+
+        A model that applies a part many times names that part: it is compiled once instead of unrolled.
+        """
+        return [self]
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """One supervision step.

@@ -48,6 +48,7 @@ class PartRecord(_Frozen):
     name: str
     distribution: str
     version: str
+    api_version: str | None = Field(None, description="None in results older than the field")
 
 
 class CellIdentity(_Frozen):

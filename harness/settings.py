@@ -25,7 +25,7 @@ class TrainingConfig(BaseModel):
     )
     exploration: float = Field(0.1, ge=0, le=1, description="chance that a puzzle may not halt early")
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA")
-    compile: bool = Field(False, description="torch.compile the model")
+    compile: bool = Field(False, description="torch.compile the parts that a model names, in training")
     graph: bool = Field(False, description="CUDA: launch a whole training step as one captured graph")
     evaluation_batch: int = Field(256, gt=0, description="puzzles answered at a time")
     validations: int = Field(8, ge=0, description="points of the validation curve")

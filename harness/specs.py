@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from .reasoner import Reasoner
     from .report.table import Report
 
-API_VERSION = 1
-"""Version of the hooks and specs; goes up when plugins must change."""
+API_VERSION = "1.0"
+"""Version of the hooks and specs: the first number goes up when plugins must change, the second when
+something is added that they may use. A spec carries the one that its plugin was made for."""
 
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, what)`` by long work."""
@@ -65,6 +66,7 @@ class BuildRequest:
         folder: the folder of ``--data``, None where none was given.
         options: the task's own ``--set`` keys.
         progress: to be called now and then by work of more than a second.
+        at_most: so many puzzles of each split are enough, None for all; a task may make more.
     """
 
     scale: str
@@ -73,6 +75,7 @@ class BuildRequest:
     folder: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = silent
+    at_most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,7 @@ class TaskSpec:
     rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None
     parse: Callable[[str, TaskInfo], Sequence[Question]] | None = None
     rules: Callable[[TaskInfo, Question, Tokens], Obeys] | None = None
+    api_version: str = API_VERSION
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,7 @@ class ModelSpec:
     infer: Callable[[Mapping[str, tuple[int, ...]], TaskInfo], Mapping[str, Any]] | None = None
     reference: ReferenceNames | None = None
     citation: str = ""
+    api_version: str = API_VERSION
 
 
 @dataclass(frozen=True)
@@ -292,6 +297,7 @@ class EvaluatorSpec:
     summary: str
     evaluate: Callable[[TaskInfo, PuzzleSet, Predictions], Sequence[Sample]]
     tasks: tuple[str, ...] = ()
+    api_version: str = API_VERSION
 
 
 @dataclass(frozen=True)
@@ -301,6 +307,7 @@ class ReporterSpec:
     name: str
     summary: str
     render: Callable[[Report], str]
+    api_version: str = API_VERSION
 
 
 @dataclass(frozen=True)
@@ -314,6 +321,7 @@ class StudySpec:
 
     name: str
     file: Path
+    api_version: str = API_VERSION
 
     @property
     def summary(self) -> str:

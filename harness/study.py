@@ -236,8 +236,10 @@ def build_request(spec: TaskSpec, request: RunRequest, progress: Progress = sile
     )
 
 
-def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
+def plan(host: Host, request: RunRequest, progress: Progress = silent, at_most: int | None = None) -> Study:
     """Work out every cell of a request; builds or reads the puzzles, trains nothing.
+
+    ``at_most`` puzzles of each split are enough, where only their shape matters.
 
     Raises:
         UsageError: an unknown name, key or value; the nearest is suggested.
@@ -246,7 +248,7 @@ def plan(host: Host, request: RunRequest, progress: Progress = silent) -> Study:
     task = host.tasks.get(request.task)
     settings = sort_settings(request.settings, task.spec)
     scale = scale_of(task.spec, request.scale)
-    prepared_request = build_request(task.spec, request, progress)
+    prepared_request = replace(build_request(task.spec, request, progress), at_most=at_most)
     evaluators = evaluators_of(host, task, request.evaluators)
     # What can be checked without the puzzles is checked before they are made for minutes.
     for model in request.models:
@@ -445,7 +447,11 @@ def part_record(kind: str, part: Part[Any]) -> PartRecord:
     """A plugin's part, as a cell's identity holds it."""
     plugin = part.plugin
     return PartRecord(
-        kind=kind, name=part.spec.name, distribution=plugin.distribution, version=plugin.version
+        kind=kind,
+        name=part.spec.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        api_version=part.spec.api_version,
     )
 
 
@@ -502,6 +508,8 @@ def identity_hash(identity: CellIdentity) -> str:
     content["data"].pop("summary")
     content["data"].pop("cluster")
     content.pop("margin")
+    for part in content["parts"]:
+        part.pop("api_version")
     newer = {"votes": None, "puzzle_ids": PuzzleIds.OWN, "steps": None, "halting": False, "weights": None}
     for key, usual in newer.items():  # than the first results, whose names stay as they are
         if content[key] == usual:

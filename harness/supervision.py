@@ -5,7 +5,7 @@ Source: HRM section 2 ("deep supervision", "adaptive computational time"), TRM s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -13,9 +13,6 @@ from torch import Tensor
 
 from .examples import Batch
 from .reasoner import Halting, Output, Reasoner, State, halt_decision
-
-Forward = Callable[[State, Tensor, Tensor], tuple[State, Output]]
-"""A call of a model, or of the same model compiled."""
 
 
 class Examples(Protocol):
@@ -97,16 +94,16 @@ def _take(own: Tensor, free: Tensor, new: Tensor) -> None:
 
 
 @torch.no_grad()
-def continue_target(slots: Slots, state: State, forward: Forward | None = None) -> Tensor | None:
+def continue_target(slots: Slots, state: State) -> Tensor | None:
     """(B,) target of q_continue under Q-learning: the value of one more step, by a second pass.
 
     ``sigmoid(next q_halt)`` at the last step, else of the larger of the two next Q logits (HRM,
-    section 2). None for the other policies. ``forward`` stands for a call of the model.
+    section 2). None for the other policies.
     """
     model = slots.model
     if model.halting is not Halting.Q_LEARNING:
         return None
-    _, following = (forward or model)(state, slots.inputs, slots.puzzle_ids)
+    _, following = model(state, slots.inputs, slots.puzzle_ids)
     if following.q_halt is None or following.q_continue is None:
         raise ValueError("halting policy 'q-learning' needs Output.q_halt and Output.q_continue")
     last = slots.steps + 1 >= model.supervision_steps

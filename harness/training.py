@@ -85,7 +85,9 @@ class Trainer:
         )
         self.device = device
         self.precision = default_precision(device) if config.precision == "auto" else config.precision
-        self.forward = torch.compile(model) if config.compile else model
+        if config.compile:
+            for part in model.compiled_parts():
+                part.compile()
         self.feed = Feed(examples, budget.batch_size, device)
         self.slots = Slots(model, budget.batch_size, cells, device)
         self.optimiser = AdamATan2(
@@ -140,8 +142,8 @@ class Trainer:
         slots = self.slots
         slots.refill(self.feed)
         with autocast(self.device, self.precision):
-            state, output = self.forward(slots.state, slots.inputs, slots.puzzle_ids)
-            target = continue_target(slots, state, self.forward)
+            state, output = self.model(slots.state, slots.inputs, slots.puzzle_ids)
+            target = continue_target(slots, state)
         loss = step_loss(output, slots.targets, target)
         (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
         self.optimiser.update()

@@ -5,8 +5,10 @@ x the embedded puzzle, z_H the slow state (the answer), z_L the fast one; B batc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..harness.nn.blocks import Stack, stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
@@ -59,6 +61,10 @@ class HRM(Reasoner):
         """(z_H, z_L): two fixed random vectors, the same at every position."""
         shape = (batch, self.positions, len(self.z_H_init))
         return self.z_H_init.expand(shape), self.z_L_init.expand(shape)
+
+    def compiled_parts(self) -> Iterable[nn.Module]:
+        """See `Reasoner.compiled_parts`."""
+        return {self.f_H, self.f_L}
 
     def update(self, i: int, x: Tensor, state: State) -> State:
         """Update i of a supervision step: of every L + 1, L are of the fast state, the last of the slow."""

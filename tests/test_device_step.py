@@ -8,12 +8,13 @@ over the same tensors, is what a CUDA graph does.
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
-from test_training import INFO, MODELS, steps, trainer
+from test_training import INFO, MODELS, puzzles, steps, trainer
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -21,6 +22,7 @@ from trm_bench.harness.budget import Match
 from trm_bench.harness.device import autocast
 from trm_bench.harness.errors import UsageError
 from trm_bench.harness.graph import repeated
+from trm_bench.harness.inference import Answering, predict
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.training import Trainer
 
@@ -151,6 +153,18 @@ def test_bf16_losses_are_close_to_those_of_float32(name: str) -> None:
     assert b[:2] == pytest.approx(a[:2], rel=0.01)
     assert sum(b) == pytest.approx(sum(a), rel=0.01)
     assert b != a
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler for torch.compile on a CPU")
+def test_compiled_losses_are_close_and_evaluation_stays_plain() -> None:
+    plain, compiled = (trainer("trm-att", steps(8), compile=flag) for flag in (False, True))
+    a, b = ([float(one.step().total.detach()) for _ in range(8)] for one in (plain, compiled))
+    assert b == pytest.approx(a, rel=1e-3)
+    frames = torch._dynamo.utils.counters["frames"]["total"]
+    assert frames
+    for batch in (1, 3, 7):
+        predict(compiled.model, puzzles(8), Answering(torch.device("cpu"), batch_size=batch))
+    assert torch._dynamo.utils.counters["frames"]["total"] == frames
 
 
 def test_gradients_of_repeated_uses_are_added_in_float32() -> None:

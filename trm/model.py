@@ -5,8 +5,10 @@ x the embedded puzzle, y the answer, z the scratch pad; B batch, L cells, S = P 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..harness.nn.blocks import Stack, stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
@@ -61,6 +63,10 @@ class TRM(Reasoner):
         shape = (batch, self.positions, len(self.y_init))
         pads = self.z_init.view(-1, len(self.y_init))
         return tuple(start.expand(shape) for start in (self.y_init, *pads))
+
+    def compiled_parts(self) -> Iterable[nn.Module]:
+        """See `Reasoner.compiled_parts`."""
+        return [net for net in (self.net, self.answer_net) if net is not None]
 
     def update(self, i: int, x: Tensor, state: State) -> State:
         """Update i of a supervision step: of every n + 1, n refine the scratch pad, the last the answer."""

@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "let stored weights answer the test split, at any depth",
     "solve": "solve one puzzle, step by step",
     "export": "write weights in the names of the reference implementation",
+    "speed": "measure training and answering of models on this machine",
     "prepare": "make or read a task's puzzles ahead of a run",
     "report": "print the table of finished cells again",
     "compare": "say what is known of two models or two result folders, in words",

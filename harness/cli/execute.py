@@ -246,31 +246,22 @@ def show_grid(study: Study, folder: Path, workers: int) -> None:
         )
     headers = ["model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs a cell", "finished", "to run"]
     click.echo(tabulate(rows, headers=headers))
-    speed = _matrix_speed(study.request.device) * workers
+    speed = _matrix_speed(study) * workers
     click.echo(
         f"{total:.2e} FLOPs to do; at least {spoken(total / speed)} at {speed:.2e} FLOP/s, "
         f"{workers} × this machine's own speed in matrix products"
     )
 
 
-def _matrix_speed(device: str) -> float:
-    """FLOP/s of a float32 matrix product of 1024 × 1024 on one thread (or on the device)."""
-    import time
-
+def _matrix_speed(study: Study) -> float:
+    """FLOP/s of a float32 matrix product with the threads of a cell."""
     import torch
 
-    from ..device import synchronize
+    from ..machine import measure_machine
 
-    torch.set_num_threads(1)
-    where = torch.device(device)
-    a = torch.randn(1024, 1024, device=where)
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        a @ a
-        synchronize(where)
-        times.append(time.perf_counter() - started)
-    return float(2 * 1024**3 / min(times))
+    identity = study.cells[0].identity
+    torch.set_num_threads(identity.threads)
+    return measure_machine(torch.device(identity.device), "float32").flops
 
 
 def print_report(plugins: Host, folders: Sequence[Path], as_json: bool, failed: bool, out: Console) -> None:

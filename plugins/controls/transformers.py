@@ -7,8 +7,10 @@ supervision steps. B batch, S = P + L, D hidden size.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...harness.nn.blocks import Stack, stack
 from ...harness.nn.embedding import InputEmbedding, OutputHeads
@@ -45,6 +47,10 @@ class Transformer(Reasoner):
         self.net = _stack(config, task)
         self.heads = OutputHeads(config.hidden, task.vocab_size, config.prefix, q=False)
 
+    def compiled_parts(self) -> Iterable[nn.Module]:
+        """See `Reasoner.compiled_parts`."""
+        return [self.net]
+
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
         x = self.embed(inputs, puzzle_ids)
@@ -75,6 +81,10 @@ class LoopedTransformer(Reasoner):
     def initial_state(self, batch: int) -> State:
         """(y,): one fixed random vector, the same at every position."""
         return (self.y_init.expand(batch, self.positions, len(self.y_init)),)
+
+    def compiled_parts(self) -> Iterable[nn.Module]:
+        """See `Reasoner.compiled_parts`."""
+        return [self.net]
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""

@@ -44,7 +44,8 @@ def _draw_small_chunk(dice: Dice) -> Tokens:
     return kept
 
 
-DRAWS: dict[Shape, Draw] = {HARD: _draw_hard_chunk, MINI: _draw_small_chunk}
+DRAWS: dict[int, Draw] = {HARD.side: _draw_hard_chunk, MINI.side: _draw_small_chunk}
+"""By side."""
 
 
 def generate(
@@ -85,7 +86,7 @@ def _chunks(shape: Shape, seed: int, workers: int) -> Iterator[Tokens]:
         try:
             for number in itertools.count():
                 dice = new_dice(named_seed("maze-hard", "chunk", shape.side, seed, number))
-                waiting.append(pool.submit(DRAWS[shape], dice))
+                waiting.append(pool.submit(DRAWS[shape.side], dice))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
         finally:

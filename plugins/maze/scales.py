@@ -5,7 +5,7 @@ Every number that may be tuned stands here. Nothing here imports numba.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...harness.specs import Scale
 
@@ -35,6 +35,13 @@ class Shape:
     train: int
     validation: int
     test: int
+
+    def at_most(self, count: int | None) -> Shape:
+        """The same with no more than ``count`` puzzles in a split."""
+        if count is None:
+            return self
+        train, validation, test = (min(count, split) for split in (self.train, self.validation, self.test))
+        return replace(self, train=train, validation=validation, test=test)
 
     @property
     def total(self) -> int:

@@ -39,7 +39,7 @@ def build(request: BuildRequest) -> TaskData:
         DataError: if official rows are missing or wrong, or are asked for at ``mini``.
         UnavailableError: if the hub cannot be reached.
     """
-    shape = SHAPES[request.scale]
+    shape = SHAPES[request.scale].at_most(request.at_most)
     info = TaskInfo(NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)
     revision = revision_of(request, NAME)
     if request.source == "generated":

@@ -6,7 +6,7 @@ i of a split is a pure function of (seed, split, i), whatever the number of thre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,13 @@ class Recipe:
         if self.givens is not None:
             return (f"every puzzle has {self.givens} givens",)
         return ("generated 9×9 puzzles are easier than Sudoku-Extreme, see docs/tasks/sudoku.md",)
+
+    def at_most(self, count: int | None) -> Recipe:
+        """The same with no more than ``count`` puzzles in a split."""
+        if count is None:
+            return self
+        train, validation, test = (min(count, split) for split in (self.train, self.validation, self.test))
+        return replace(self, train=train, validation=validation, test=test)
 
 
 RECIPES = {

@@ -46,7 +46,7 @@ def _generated(request: BuildRequest) -> TaskData:
 
     if request.scale not in RECIPES:
         raise UsageError(f"unknown scale {request.scale!r}; {nearest(request.scale, RECIPES)}")
-    recipe = RECIPES[request.scale]
+    recipe = RECIPES[request.scale].at_most(request.at_most)
     splits = generate(recipe, request.seed, request.progress)
     shape = recipe.shape
     info = TaskInfo(official.TASK, request.scale, shape.side, shape.side, shape.vocab_size)

@@ -1,0 +1,123 @@
+"""Where the time of a training step goes, part by part, each waited for.
+
+    python benchmarks/step_parts.py [--task sudoku-extreme] [--scale mini] [--batch N] [--models trm,hrm]
+
+The parts are those of `Trainer._on_device`, in its order; also the host's part (making and sending draws).
+Waiting between them costs what an accelerator would overlap, so the sum is more than a step takes there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from tabulate import tabulate
+from trm_bench.harness.cell import CellJob, CellRun
+from trm_bench.harness.device import autocast, synchronize
+from trm_bench.harness.host import host
+from trm_bench.harness.nn.loss import step_loss
+from trm_bench.harness.speed import AT_MOST
+from trm_bench.harness.store import Cell
+from trm_bench.harness.study import RunRequest, plan
+from trm_bench.harness.supervision import continue_target
+from trm_bench.harness.training import Trainer
+from trm_bench.harness.variants import split_models
+
+WARM_UP, SECONDS, LEAST = 3, 20.0, 3
+
+
+class Parts:
+    """Adds up the seconds of named parts."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.seconds = device, defaultdict[str, float](float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Time what is done inside, until the device has done it."""
+        synchronize(self.device)
+        started = time.perf_counter()
+        yield
+        synchronize(self.device)
+        self.seconds[name] += time.perf_counter() - started
+
+
+def step(one: Trainer, parts: Parts) -> None:
+    """`Trainer.step`, taken apart."""
+    slots = one.slots
+    with parts.part("draws (host)"):
+        one.feed.refresh()
+    one.optimiser.prepare()
+    one.embedding_optimiser.prepare(one.config.embedding_lr)
+    with parts.part("refill"):
+        slots.refill(one.feed)
+    with autocast(one.device, one.precision):
+        with parts.part("forward"):
+            state, output = one.model(slots.state, slots.inputs, slots.puzzle_ids)
+        with parts.part("second pass"):
+            target = continue_target(slots, state)
+    with parts.part("loss"):
+        loss = step_loss(output, slots.targets, target)
+    with parts.part("backward"):
+        (loss.total / one.budget.batch_size).backward()
+    with parts.part("optimiser"):
+        one.optimiser.update()
+        one.embedding_optimiser.update()
+        one.optimiser.zero_grad()
+    with parts.part("average"):
+        if one.ema:
+            one.ema.update()
+    with parts.part("slots, metrics"):
+        slots.advance(state, output)
+        one.average.add(loss, slots.steps)
+    one.feed.note(slots.drawn)
+    one.steps += 1
+
+
+def main() -> None:
+    """Print a column of percentages for each model."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", default="sudoku-extreme")
+    parser.add_argument("--scale", default="mini")
+    parser.add_argument("--models", default="trm,hrm,transformer")
+    parser.add_argument("--batch")
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    settings = {"batch_size": given.batch} if given.batch else {}
+    names = tuple(split_models(given.models))
+    request = RunRequest(names, given.task, given.scale, (0,), device=given.device, settings=settings)
+    study = plan(host(), request, at_most=AT_MOST)
+    columns: dict[str, dict[str, float]] = {}
+    for cell in study.cells:
+        run = CellRun(host(), CellJob(cell, Path(), study.prepared, (), ()), Cell(Path()), lambda line: None)
+        one, counted = run.trainer(), 0
+        for _ in range(WARM_UP):
+            step(one, Parts(run.device))
+        parts, started = Parts(run.device), time.perf_counter()
+        while counted < LEAST or time.perf_counter() - started < SECONDS:
+            step(one, parts)
+            counted += 1
+        total = sum(parts.seconds.values())
+        columns[cell.identity.model] = {"ms a step": 1000 * total / counted} | {
+            name: 100 * seconds / total for name, seconds in parts.seconds.items()
+        }
+    rows = [
+        [
+            name if name == "ms a step" else f"{name} %",
+            *(f"{column[name]:.1f}" for column in columns.values()),
+        ]
+        for name in next(iter(columns.values()))
+    ]
+    print(f"{given.task}, {given.scale}, batch {study.budget.batch_size}, {given.device}")
+    print(tabulate(rows, headers=["", *columns], disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()
