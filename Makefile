@@ -23,7 +23,7 @@ lint: $(STAMP)  ## style and format
 	$(BIN)/ruff format --check .
 
 # mypy finds a module by its path, so the package's folders are shown to it under the package's name.
-PACKAGE := __init__.py __main__.py harness plugins trm hrm_baseline
+PACKAGE := __init__.py __main__.py harness plugins testing trm hrm_baseline
 type: $(STAMP)  ## types
 	mkdir -p build/typing/trm_bench
 	ln -sfn $(addprefix $(CURDIR)/,$(PACKAGE)) build/typing/trm_bench/

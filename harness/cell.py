@@ -97,19 +97,29 @@ def now() -> str:
 
 def first_manifest(job: CellJob, plan: CellPlan) -> Manifest:
     """The manifest of one of a job's cells that has just begun."""
+    reasons = _not_citable(job, plan)
     return Manifest(
         status=Status.RUNNING,
         cell=plan.name,
         asked=plan.asked,
         identity=plan.identity,
-        citable=not job.not_citable_because,
-        not_citable_because=list(job.not_citable_because),
+        citable=not reasons,
+        not_citable_because=reasons,
         notes=list(plan.notes),
         started=now(),
         command=list(job.command),
         environment=provenance.environment(),
         code=provenance.code(),
     )
+
+
+def _not_citable(job: CellJob, plan: CellPlan) -> list[str]:
+    files = [
+        f"{part.kind} {part.name} comes from the file {part.file}, not from an installed distribution"
+        for part in plan.identity.parts
+        if part.file
+    ]
+    return [*job.not_citable_because, *files]
 
 
 @dataclass(frozen=True)
@@ -252,7 +262,7 @@ class CellRun:
             "resumed": past["resumed"],
         }
         if past["code"] != _made_by():
-            said["not_citable_because"] = [*self.job.not_citable_because, RESUMED_BY_ANOTHER]
+            said["not_citable_because"] = [*_not_citable(self.job, self.job.plan), RESUMED_BY_ANOTHER]
             said["citable"] = False
         return _Trained(self._training_ledger(spent), said)
 

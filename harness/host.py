@@ -20,6 +20,7 @@ import pluggy
 
 from . import hookspecs
 from .errors import TrmBenchError, UsageError, nearest
+from .plugin_files import plugin_files
 from .specs import API_VERSION, EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 
 OWN_DISTRIBUTION = "trm-bench"
@@ -71,11 +72,12 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Found:
-    """An entry point and the distribution it came with."""
+    """An entry point and the distribution it came with; ``file`` is the path of one that comes with none."""
 
     distribution: str
     version: str
     entry: Entry
+    file: str | None = None
 
     @property
     def label(self) -> str:
@@ -85,11 +87,12 @@ class Found:
 
 @dataclass
 class Plugin:
-    """A plugin and how it fared."""
+    """A plugin and how it fared; ``file`` is the path of one that no distribution installed."""
 
     label: str
     distribution: str
     version: str
+    file: str | None = None
     hooks: tuple[str, ...] = ()
     error: str | None = None
     trace: str | None = None
@@ -192,7 +195,7 @@ class Host:
             self._refuse_problems()
 
     def _load(self, found: Found) -> None:
-        plugin = Plugin(found.label, found.distribution, found.version)
+        plugin = Plugin(found.label, found.distribution, found.version, found.file)
         self.plugins[found.label] = plugin
         try:
             module = found.entry.load()
@@ -235,8 +238,8 @@ class Host:
             raise TypeError(f"{hook} must give {kind.__name__}, not {type(spec).__name__}")
         if _major(spec.api_version) != _major(API_VERSION):
             raise TrmBenchError(
-                f"{kind.__name__} {spec.name!r} is made for version {spec.api_version} of the plugin interface, "
-                f"and this trm-bench has {API_VERSION}; install versions of the two that fit"
+                f"{kind.__name__} {spec.name!r} is made for version {spec.api_version} of the plugin "
+                f"interface, and this trm-bench has {API_VERSION}; install versions of the two that fit"
             )
         return Part(spec, plugin)
 
@@ -314,9 +317,21 @@ def selected(entries: Iterable[Found], disabled: str) -> list[Found]:
     return [found for found in entries if not names & {found.label, found.distribution}]
 
 
+def _files() -> list[Found]:
+    return [Found(one.path.name, one.version, one, str(one.path)) for one in plugin_files()]
+
+
 @cache
 def host() -> Host:
-    """The host of this process, made once from the environment's settings."""
+    """The host of this process, made once from the environment's settings.
+
+    Raises:
+        UsageError: a plugin that was named as a file does not work; in strict mode, any plugin.
+    """
     disabled = os.environ.get(DISABLE_VARIABLE, "")
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
-    return Host(selected(find_entry_points(), disabled), strict=strict)
+    made = Host([*selected(find_entry_points(), disabled), *_files()], strict=strict)
+    for plugin in made.plugins.values():
+        if plugin.file and plugin.error:  # it was asked for by name
+            raise UsageError(f"--plugin {plugin.file}: {plugin.error}")
+    return made

@@ -49,6 +49,7 @@ class PartRecord(_Frozen):
     distribution: str
     version: str
     api_version: str | None = Field(None, description="None in results older than the field")
+    file: str | None = Field(None, description="name of the file, for a part that no distribution installed")
 
 
 class CellIdentity(_Frozen):

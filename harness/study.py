@@ -452,6 +452,7 @@ def part_record(kind: str, part: Part[Any]) -> PartRecord:
         distribution=plugin.distribution,
         version=plugin.version,
         api_version=part.spec.api_version,
+        file=Path(plugin.file).name if plugin.file else None,
     )
 
 
@@ -510,6 +511,7 @@ def identity_hash(identity: CellIdentity) -> str:
     content.pop("margin")
     for part in content["parts"]:
         part.pop("api_version")
+        part.pop("file")  # its content is in the version
     newer = {"votes": None, "puzzle_ids": PuzzleIds.OWN, "steps": None, "halting": False, "weights": None}
     for key, usual in newer.items():  # than the first results, whose names stay as they are
         if content[key] == usual:

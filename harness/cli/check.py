@@ -1,0 +1,85 @@
+"""``trm-bench check``: does a plugin's part do what every one must do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import UsageError, nearest
+from ..host import Host, host
+
+if TYPE_CHECKING:
+    from ...testing import Finding
+
+KINDS = ("model", "task", "evaluator", "reporter")
+
+
+@click.command("check")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), help="Where a name means several things.")
+@click.option("--task", help="Of an evaluator: the task whose puzzles it is tried on.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int:
+    """Check a model, task, evaluator or reporter, and say in words what is wrong and where to look.
+
+    NAME is what `list` prints, a model's options in brackets included. Ends with exit code 1 if a check
+    fails. Example:
+
+        trm-bench check my-model
+    """
+    kind = kind or kind_of(host(), name)
+    findings = _find(kind, name, task)
+    failed = sum(not finding.ok for finding in findings)
+    if as_json:
+        content = {"kind": kind, "name": name, "findings": [asdict(finding) for finding in findings]}
+        click.echo(json.dumps(content, indent=1))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+        click.echo(
+            f"{kind} {name}: {failed} of {len(findings)} checks failed"
+            if failed
+            else f"{kind} {name}: all {len(findings)} checks hold"
+        )
+    return 1 if failed else 0
+
+
+def kind_of(plugins: Host, name: str) -> str:
+    """What a name is the name of.
+
+    Raises:
+        UsageError: of nothing, or of several things.
+    """
+    plain = name.partition("[")[0]
+    known: dict[str, Sequence[str]] = {
+        kind: [
+            text for part in getattr(plugins, f"{kind}s").parts for text in (part.spec.name, part.full_name)
+        ]
+        for kind in KINDS
+    }
+    kinds = [kind for kind, names in known.items() if plain in names]
+    if not kinds:
+        every = [text for names in known.values() for text in names if ":" not in text]
+        raise UsageError(f"nothing is called {plain!r}; {nearest(plain, every)}")
+    if len(kinds) > 1:
+        raise UsageError(f"{plain!r} is a {' and a '.join(kinds)}; say which with --kind")
+    return kinds[0]
+
+
+def _find(kind: str, name: str, task: str | None) -> tuple[Finding, ...]:
+    from ...testing.evaluators import find_in_evaluator
+    from ...testing.models import find_in_model
+    from ...testing.reporters import find_in_reporter
+    from ...testing.tasks import find_in_task
+
+    if task is not None and kind != "evaluator":
+        raise UsageError(f"--task goes with an evaluator, and {name!r} is a {kind}")
+    if kind == "evaluator":
+        return find_in_evaluator(name, task)
+    if kind == "model":
+        return find_in_model(name)
+    return find_in_task(name) if kind == "task" else find_in_reporter(name)

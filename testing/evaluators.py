@@ -1,0 +1,116 @@
+"""What every evaluator must do, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..harness.host import host
+from ..harness.puzzles import TaskData
+from ..harness.specs import BuildRequest, EvaluatorSpec, Sample
+from .findings import Check, Finding, Wrong, require, run_checks
+from .tasks import ITEMS, answered
+from .tiny import TINY_TASK
+
+_EVALUATE = "`evaluate`"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An evaluator on puzzles of a task that it fits."""
+
+    spec: EvaluatorSpec
+    data: TaskData
+    votes: bool
+
+    def samples(self, answers: str = "targets", order: Sequence[int] | None = None) -> Sequence[Sample]:
+        """What it says of the first test puzzles, answered with their targets or with their questions."""
+        puzzles = self.data.test.take(slice(0, ITEMS))
+        if order is not None:
+            puzzles = puzzles.take(np.asarray(order))
+        given = getattr(puzzles, answers)
+        return list(self.spec.evaluate(self.data.info, puzzles, answered(puzzles, given, self.votes)))
+
+
+def check_evaluator(evaluator: str | EvaluatorSpec, task: str | None = None) -> tuple[Finding, ...]:
+    """Check an evaluator on the puzzles of a task.
+
+    Args:
+        evaluator: its name, or a spec that is not registered.
+        task: by default the first that it names, else `TINY_TASK`.
+
+    Raises:
+        UsageError: a name is not known.
+        NotConforming: a check failed; names each of them.
+    """
+    name = evaluator if isinstance(evaluator, str) else evaluator.name
+    return require(f"evaluator {name}", find_in_evaluator(evaluator, task))
+
+
+def find_in_evaluator(evaluator: str | EvaluatorSpec, task: str | None = None) -> tuple[Finding, ...]:
+    """As `check_evaluator`, but failures are findings too."""
+    spec = host().evaluators.get(evaluator).spec if isinstance(evaluator, str) else evaluator
+    name = task or (spec.tasks[0] if spec.tasks else None)
+    task_spec = TINY_TASK if name is None else host().tasks.get(name).spec
+    scale = "mini" if "mini" in task_spec.scales else next(iter(task_spec.scales))
+    data = task_spec.build(BuildRequest(scale, 0, task_spec.sources[0]))
+    return run_checks(CHECKS, Subject(spec, data, task_spec.scales[scale].votes is not None))
+
+
+def _one_each(subject: Subject) -> str:
+    samples, puzzles = subject.samples(), subject.data.test.take(slice(0, ITEMS))
+    if [sample.item for sample in samples] != puzzles.ids.tolist():
+        raise Wrong(f"{len(samples)} samples for {len(puzzles)} puzzles, or in another order")
+    if [sample.cluster for sample in samples] != puzzles.clusters.tolist():
+        raise Wrong("Sample.cluster must be that of the puzzle: the intervals depend on it")
+    return f"{len(samples)} samples of task {subject.data.info.task}"
+
+
+def _bounded(subject: Subject) -> None:
+    for answers in ("targets", "inputs"):
+        for sample in subject.samples(answers):
+            if not 0 <= sample.score <= 1:
+                raise Wrong(f"item {sample.item}: score {sample.score} is not from 0 to 1")
+
+
+def _right(subject: Subject) -> None:
+    scores = [sample.score for sample in subject.samples()]
+    if min(scores) < 1:
+        raise Wrong(f"the task's own targets score {min(scores):g} to {max(scores):g}; expected 1")
+
+
+def _alone(subject: Subject) -> None:
+    count = min(len(subject.data.test), ITEMS)
+    order = list(range(count))[::-1]
+    for answers in ("targets", "inputs"):
+        forward, back = subject.samples(answers), subject.samples(answers, order)
+        if [s.score for s in forward] != [s.score for s in back][::-1]:
+            raise Wrong("an item's score changes with the items beside it")
+
+
+def _again(subject: Subject) -> None:
+    if subject.samples("inputs") != subject.samples("inputs"):
+        raise Wrong("the same answers were scored in two ways")
+
+
+def _numbers(subject: Subject) -> None:
+    samples = subject.samples("inputs")
+    names = {tuple(sorted(sample.extras)) for sample in samples}
+    if len(names) > 1:
+        raise Wrong(f"extras have other names from item to item: {sorted(names)}")
+    for sample in samples:
+        for name, value in sample.extras.items():
+            if not np.isfinite(value):
+                raise Wrong(f"item {sample.item}: extra {name} is {value}")
+
+
+CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
+    (Check("it gives one sample per test item, in their order", _EVALUATE, essential=True), _one_each),
+    (Check("scores are from 0 to 1", _EVALUATE), _bounded),
+    (Check("the right answer scores 1", _EVALUATE), _right),
+    (Check("items are scored each for itself", _EVALUATE), _alone),
+    (Check("the same answers get the same scores", _EVALUATE), _again),
+    (Check("extras are numbers under the same names", _EVALUATE), _numbers),
+]

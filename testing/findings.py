@@ -1,0 +1,97 @@
+"""A check, what it found, and an error that says all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..harness.errors import TrmBenchError
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: what must hold, in words.
+        ok: whether it does.
+        words: what was seen where it does not; a remark where it does.
+        where: where to look.
+    """
+
+    check: str
+    ok: bool
+    words: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        mark = "ok " if self.ok else "NO "
+        seen = f": {self.words}" if self.words else ""
+        look = f" [look at {self.where}]" if self.where and not self.ok else ""
+        return f"{mark} {self.check}{seen}{look}"
+
+
+class NotConforming(AssertionError):
+    """Some check failed; the message has a line for each that did."""
+
+
+class Wrong(Exception):
+    """Raised by a check: what was seen, and where to look."""
+
+    def __init__(self, words: str, where: str = ""):
+        super().__init__(words)
+        self.words, self.where = words, where
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold.
+
+    Attributes:
+        words: what.
+        where: where to look where it does not.
+        essential: whether those after it mean nothing once it fails.
+    """
+
+    words: str
+    where: str
+    essential: bool = False
+
+
+def run_checks(
+    checks: Sequence[tuple[Check, Callable[[Subject], str | None]]], subject: Subject
+) -> tuple[Finding, ...]:
+    """Run checks on a subject, each guarded; a check gives a remark or None, or raises."""
+    found: list[Finding] = []
+    for check, function in checks:
+        try:
+            found.append(Finding(check.words, True, function(subject) or "", check.where))
+        except Wrong as wrong:
+            found.append(Finding(check.words, False, wrong.words, wrong.where or check.where))
+        except Exception as error:  # the plugin's own code, which may fail in any way
+            found.append(Finding(check.words, False, said(error), check.where))
+        if check.essential and not found[-1].ok:
+            break
+    return tuple(found)
+
+
+def said(error: BaseException) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, TrmBenchError) else f"{type(error).__name__}: {text}"
+
+
+def require(what: str, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings, if all are good.
+
+    Raises:
+        NotConforming: one is not.
+    """
+    failed = [finding for finding in findings if not finding.ok]
+    if failed:
+        lines = "\n".join(f"  {finding}" for finding in failed)
+        raise NotConforming(f"{what}: {len(failed)} of {len(findings)} checks failed\n{lines}")
+    return findings

@@ -1,0 +1,325 @@
+"""What every model must do, whatever it is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..harness.host import Host, Part, Plugin, Registry, host
+from ..harness.puzzles import TaskInfo
+from ..harness.specs import ModelSpec
+from .findings import Check, Finding, Wrong, require, run_checks
+from .tiny import TINY_INFO
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ..harness.reasoner import Output, Reasoner, State
+
+BATCH = 6
+TOLERANCE = 1e-4
+"""Of float32 numbers of the order of one, computed in two orders."""
+_FORWARD = "`forward`"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to be checked: how it is built (``build(seed=0)``), and for which task."""
+
+    build: Callable[..., Reasoner]
+    info: TaskInfo
+    trained: bool
+
+
+def check_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[Finding, ...]:
+    """Check a model on random puzzles of the shape of ``info``.
+
+    Args:
+        model: what ``--models`` takes, variants too, or a spec that is not registered.
+        info: the shape; by default that of `TINY_TASK`.
+
+    Raises:
+        UsageError: the name is not known, or its options are wrong.
+        NotConforming: a check failed; names each of them.
+    """
+    name = model if isinstance(model, str) else model.name
+    return require(f"model {name}", find_in_model(model, info))
+
+
+def find_in_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[Finding, ...]:
+    """As `check_model`, but failures are findings too."""
+    from ..harness.variants import resolve_model
+
+    plugins, name = (host(), model) if isinstance(model, str) else (_alone(model), model.name)
+    resolved = resolve_model(plugins, name, info, {}, (1, 1))
+    build = resolved.part.spec.build
+    assert build is not None  # `resolve_model` has made sure
+
+    def fresh(seed: int = 0) -> Reasoner:
+        import torch
+
+        torch.manual_seed(seed)
+        return build(resolved.config, info)
+
+    return run_checks(CHECKS, Subject(fresh, info, resolved.part.spec.trained))
+
+
+def _alone(spec: ModelSpec) -> Host:
+    """A host that knows one model."""
+    plugins = Host([])
+    plugins.models = Registry("model", [Part(spec, Plugin("here:here", "here", "0"))])
+    return plugins
+
+
+# --- parts of the checks ---------------------------------------------------------------------------
+
+
+def _puzzles(subject: Subject, seed: int = 1, batch: int = BATCH) -> tuple[Tensor, Tensor]:
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    inputs = torch.randint(1, subject.info.vocab_size, (batch, subject.info.cells), generator=draw)
+    return inputs, torch.randint(0, subject.info.identifiers, (batch,), generator=draw)
+
+
+def _call(model: Reasoner, inputs: Tensor, ids: Tensor, steps: int = 2) -> tuple[State, Output]:
+    """A few supervision steps from a fresh state, with the same numbers for whoever draws some."""
+    import torch
+
+    torch.manual_seed(7)
+    state = model.initial_state(len(inputs))
+    for _ in range(max(1, min(steps, model.supervision_steps))):
+        state, output = model(state, inputs, ids)
+    return state, output
+
+
+def _losses(subject: Subject, steps: int = 3) -> list[float]:
+    import torch
+
+    from ..harness.nn.loss import step_loss
+    from ..harness.nn.optim import AdamATan2
+    from ..harness.supervision import Slots, continue_target
+
+    model = subject.build().train()
+    torch.manual_seed(7)
+    optimiser = AdamATan2(model.parameters(), 1e-3, 0.0)
+    slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
+    slots.inputs, slots.puzzle_ids = _puzzles(subject)
+    slots.targets = _puzzles(subject, seed=2)[0]
+    losses = []
+    for _ in range(steps):
+        state, output = model(slots.state, slots.inputs, slots.puzzle_ids)
+        loss = step_loss(output, slots.targets, continue_target(slots, state)).total / BATCH
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+        slots.advance(state, output)
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    import torch
+
+    return torch.allclose(a.float(), b.float(), atol=TOLERANCE, rtol=TOLERANCE)
+
+
+# --- the checks ------------------------------------------------------------------------------------
+
+
+def _builds(subject: Subject) -> str:
+    from ..harness.reasoner import Reasoner
+
+    model = subject.build()
+    if not isinstance(model, Reasoner):
+        raise Wrong(f"build gave {type(model).__name__}, which is no trm_bench.Reasoner")
+    if model.supervision_steps < 1:
+        raise Wrong(f"supervision_steps is {model.supervision_steps}; it must be 1 or more")
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return f"{count:,} parameters, {model.supervision_steps} supervision steps, halting {model.halting.value}"
+
+
+def _answers(subject: Subject) -> None:
+    model = subject.build().eval()
+    inputs, ids = _puzzles(subject)
+    _, output = _call(model, inputs, ids)
+    expected = (BATCH, subject.info.cells, subject.info.vocab_size)
+    if tuple(output.logits.shape) != expected:
+        raise Wrong(f"Output.logits has shape {tuple(output.logits.shape)}, not (B, L, V) = {expected}")
+    if not bool(output.logits.isfinite().all()):
+        raise Wrong("Output.logits is not finite with fresh weights")
+
+
+def _state(subject: Subject) -> None:
+    model = subject.build().train()
+    inputs, ids = _puzzles(subject)
+    before = model.initial_state(BATCH)
+    after, _ = model(before, inputs, ids)
+    shapes = [tuple(part.shape) for part in before], [tuple(part.shape) for part in after]
+    if shapes[0] != shapes[1]:
+        raise Wrong(
+            f"initial_state has shapes {shapes[0]}, forward gives back {shapes[1]}", "`initial_state`"
+        )
+    if any(shape[:1] != (BATCH,) for shape in shapes[0]):
+        raise Wrong(f"each tensor of a state must be (B, ...), not {shapes[0]}", "`initial_state`")
+    if any(part.requires_grad for part in after):
+        raise Wrong("the state that forward gives back carries a gradient: detach it")
+
+
+def _loss_is_finite(subject: Subject) -> str | None:
+    if not subject.trained:
+        return "nothing is trained"
+    import math
+
+    losses = _losses(subject)
+    if not all(math.isfinite(loss) for loss in losses):
+        raise Wrong(f"losses of the first steps: {losses}")
+    return None
+
+
+def _gradients(subject: Subject) -> str | None:
+    if not subject.trained:
+        return "nothing is trained"
+    from ..harness.nn.loss import step_loss
+
+    model = subject.build().train()
+    inputs, ids = _puzzles(subject)
+    _, output = _call(model, inputs, ids)
+    step_loss(output, _puzzles(subject, seed=2)[0]).total.backward()  # type: ignore[no-untyped-call]
+    unreached = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.any()))
+    ]
+    if unreached:
+        raise Wrong(f"no gradient reaches {', '.join(unreached)}: is it used, and not detached?")
+    return None
+
+
+def _rows(subject: Subject) -> None:
+    for mode in (True, False):
+        model = subject.build().train(mode)
+        inputs, ids = _puzzles(subject)
+        others = _puzzles(subject, seed=3)[0]
+        others[0] = inputs[0]
+        (state, first), (changed, second) = (_call(model, one, ids) for one in (inputs, others))
+        if not _same(first.logits[0], second.logits[0]) or not all(
+            _same(a[0], b[0]) for a, b in zip(state, changed, strict=True)
+        ):
+            when = "in training" if mode else "at evaluation"
+            raise Wrong(f"{when}, the answer to a puzzle changes with the other puzzles of its batch")
+
+
+def _same_seed(subject: Subject) -> str | None:
+    if not subject.trained:
+        return "nothing is trained"
+    first, second = _losses(subject), _losses(subject)
+    if first != second:
+        raise Wrong(f"the same seed gave losses {first} and {second}", "`build` and whatever draws numbers")
+    return None
+
+
+def _saves(subject: Subject) -> None:
+    import torch
+
+    model = subject.build().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.1)
+    other = subject.build(seed=1).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        torch.save(model.state_dict(), path)
+        other.load_state_dict(torch.load(path, weights_only=True))
+    inputs, ids = _puzzles(subject)
+    if not _same(_call(model, inputs, ids)[1].logits, _call(other, inputs, ids)[1].logits):
+        raise Wrong("loaded weights give other answers: something is kept outside of parameters and buffers")
+
+
+def _batch_of_one(subject: Subject) -> None:
+    model = subject.build().eval()
+    inputs, ids = _puzzles(subject)
+    whole, alone = _call(model, inputs, ids)[1], _call(model, inputs[:1], ids[:1])[1]
+    if not _same(whole.logits[:1], alone.logits):
+        raise Wrong("a puzzle alone is answered otherwise than in a batch")
+
+
+def _halting(subject: Subject) -> str | None:
+    import torch
+
+    from ..harness.reasoner import Halting, halt_decision
+    from ..harness.supervision import Slots
+
+    model = subject.build().train()
+    inputs, ids = _puzzles(subject)
+    slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
+    for _ in range(model.supervision_steps):
+        state, output = model(slots.state, inputs, ids)
+        _check_q(model.halting, output)
+        halt_decision(model.halting, output)
+        slots.advance(state, output)
+    if not bool(slots.halted.all()):
+        raise Wrong(f"a puzzle is still there after supervision_steps={model.supervision_steps}")
+    if model.halting is Halting.NONE and output.q_halt is not None:
+        return "Output.q_halt is given, but halting is NONE: it is trained and never asked"
+    return None
+
+
+def _check_q(policy: object, output: Output) -> None:
+    import torch
+
+    from ..harness.reasoner import Halting
+
+    needs = {
+        Halting.HALT_LOGIT: ("q_halt",),
+        Halting.Q_COMPARE: ("q_halt", "q_continue"),
+        Halting.Q_LEARNING: ("q_halt", "q_continue"),
+    }.get(policy, ())  # type: ignore[call-overload]
+    for name in needs:
+        value: torch.Tensor | None = getattr(output, name)
+        if value is None:
+            raise Wrong(f"halting is {policy}, but Output.{name} is None", "`forward` and `halting`")
+        if tuple(value.shape) != (BATCH,) or value.dtype != torch.float32:
+            raise Wrong(
+                f"Output.{name} must be ({BATCH},) in float32, not {tuple(value.shape)} in {value.dtype}"
+            )
+
+
+def _no_memory(subject: Subject) -> None:
+    for mode in (True, False):
+        model = subject.build().train(mode)
+        inputs, ids = _puzzles(subject)
+        first = _call(model, inputs, ids)[1].logits.detach()
+        _call(model, *_puzzles(subject, seed=4))
+        if not _same(first, _call(model, inputs, ids)[1].logits):
+            when = "in training" if mode else "at evaluation"
+            raise Wrong(
+                f"{when}, an answer changes with the batches before it: only the state may carry over"
+            )
+
+
+def _counts(subject: Subject) -> str:
+    from ..harness.flops import count_flops
+
+    flops = count_flops(subject.build(), subject.info.cells)
+    return f"{flops.training_step:.3g} FLOPs a supervision step in training"
+
+
+CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
+    (Check("it is built on a CPU", "`build`", essential=True), _builds),
+    (Check("its answers have the right shape and are finite", _FORWARD, essential=True), _answers),
+    (Check("its state keeps its shape and carries no gradient", _FORWARD, essential=True), _state),
+    (Check("losses are finite", f"{_FORWARD} and the initialisation"), _loss_is_finite),
+    (Check("a gradient reaches every parameter", _FORWARD), _gradients),
+    (Check("rows of a batch do not influence one another", f"{_FORWARD} (batch norm?)"), _rows),
+    (Check("the same seed gives the same losses", "`build`"), _same_seed),
+    (Check("saved weights are the whole model", "`__init__` (register_buffer?)"), _saves),
+    (Check("a batch of one works", _FORWARD), _batch_of_one),
+    (Check("its halting policy is honoured", "`halting`, `supervision_steps`, `forward`"), _halting),
+    (Check("nothing is remembered from batch to batch", _FORWARD), _no_memory),
+    (Check("its FLOPs can be counted with shapes alone", f"{_FORWARD} (device= of new tensors?)"), _counts),
+]

@@ -1,0 +1,163 @@
+"""What every reporter must do, whatever it is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..harness.host import host
+from ..harness.specs import ReporterSpec
+from .findings import Check, Finding, Wrong, require, run_checks
+
+if TYPE_CHECKING:
+    from ..harness.report.table import Report
+
+MODELS = {"alpha-net": 0.7, "beta-net": 0.4}
+_RENDER = "`render`"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A reporter."""
+
+    spec: ReporterSpec
+
+
+def check_reporter(reporter: str | ReporterSpec) -> tuple[Finding, ...]:
+    """Check a reporter on a made-up report of two models, and on one of a single cell.
+
+    Raises:
+        UsageError: the name is not known.
+        NotConforming: a check failed; names each of them.
+    """
+    name = reporter if isinstance(reporter, str) else reporter.name
+    return require(f"reporter {name}", find_in_reporter(reporter))
+
+
+def find_in_reporter(reporter: str | ReporterSpec) -> tuple[Finding, ...]:
+    """As `check_reporter`, but failures are findings too."""
+    spec = host().reporters.get(reporter).spec if isinstance(reporter, str) else reporter
+    return run_checks(CHECKS, Subject(spec))
+
+
+@cache
+def sample_report(seeds: int = 3) -> Report:
+    """A report of `MODELS` on a made-up task, as `trm-bench report` would build it from their folders."""
+    from ..harness.report.build import build_report
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for model, share in MODELS.items():
+            for seed in range(seeds):
+                _write_cell(folder, model, seed, share)
+        return build_report([folder])
+
+
+def _write_cell(folder: Path, model: str, seed: int, share: float) -> None:
+    from ..harness.budget import Budget, Ledger
+    from ..harness.cell import now
+    from ..harness.records import CellIdentity, DataRecord, Manifest, Record, Status
+    from ..harness.store import Cell
+
+    draw = np.random.default_rng([seed, len(model)])
+    scores = (draw.random(30) < share).astype(float)
+    data = DataRecord(
+        kind="generated",
+        summary="generated, seed 0",
+        files=[],
+        notes=[],
+        fingerprints={"train": "a" * 64, "validation": "b" * 64, "test": "c" * 64},
+        counts={"train": 60, "validation": 20, "test": 30},
+        task_seed=0,
+    )
+    identity = CellIdentity(
+        task="made-up",
+        task_version=1,
+        scale="mini",
+        cells=16,
+        primary="exact",
+        evaluators=["exact"],
+        model=model,
+        architecture={},
+        training={"ema": 0.0},
+        budget=Budget(amount=10, batch_size=8, augmentations=1),
+        data=data,
+        seed=seed,
+        device="cpu",
+        threads=1,
+        deterministic=True,
+        parts=[],
+    )
+    cell = Cell(folder / f"{model}-s{seed}")
+    manifest = Manifest(
+        status=Status.RUNNING,
+        cell=cell.folder.name,
+        asked=model,
+        identity=identity,
+        ledger=Ledger(optimiser_steps=10, training_flops=1e9, inference_steps=4, peak_memory_bytes=1 << 28),
+        citable=True,
+        started=now(),
+    )
+    cell.start(manifest)
+    records = [
+        Record(
+            item=f"item-{row}",
+            cluster=f"item-{row}",
+            scores={"exact": score},
+            extras={"steps": 4, "halt_step": 2},
+        )
+        for row, score in enumerate(scores.tolist())
+    ]
+    cell.finish(manifest, records)
+
+
+def _text(subject: Subject) -> str:
+    text = subject.spec.render(sample_report())
+    if not isinstance(text, str) or not text.strip():
+        raise Wrong(f"render gave {type(text).__name__} of no content; it must give the text to be printed")
+    return f"{len(text):,} characters"
+
+
+def _names(subject: Subject) -> None:
+    text = subject.spec.render(sample_report())
+    missing = [model for model in MODELS if model not in text and model.replace("-", r"\-") not in text]
+    if missing:
+        raise Wrong(f"no word of {', '.join(missing)}: a reader cannot tell what was compared")
+
+
+def _scores(subject: Subject) -> None:
+    report = sample_report()
+    (table,) = report.tables
+    text = subject.spec.render(report)
+    for row in table.rows:
+        share = row.means[table.primary]
+        shown = (f"{100 * share:.1f}", f"{share:.3f}", f"{share:.4g}", f"{share:.6g}")
+        if not any(one in text for one in shown):
+            raise Wrong(f"the score of {row.model}, {100 * share:.1f} %, is nowhere")
+
+
+def _single(subject: Subject) -> None:
+    if not subject.spec.render(sample_report(seeds=1)).strip():
+        raise Wrong("a report of one seed, which has no test between models, gives nothing")
+
+
+def _same(subject: Subject) -> None:
+    if subject.spec.render(sample_report()) != subject.spec.render(sample_report()):
+        raise Wrong("the same report gave two texts")
+
+
+CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
+    (Check("it gives text", _RENDER, essential=True), _text),
+    (Check("every model is named", _RENDER), _names),
+    (Check("every score is shown", _RENDER), _scores),
+    (Check("one seed, without tests between models, can be shown too", _RENDER), _single),
+    (Check("the same report gives the same text", _RENDER), _same),
+]
+
+__all__: Sequence[str] = ["MODELS", "check_reporter", "find_in_reporter", "sample_report"]

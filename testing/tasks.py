@@ -1,0 +1,297 @@
+"""What every task must do, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..harness.augment import Augmentation, Ints
+from ..harness.data import SPLITS, scale_of
+from ..harness.host import Host, Part, Plugin, host
+from ..harness.predictions import Predictions
+from ..harness.puzzles import PAD, PuzzleSet, TaskData, Tokens
+from ..harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, TaskSpec
+from ..harness.voting import BallotBox
+from .findings import Check, Finding, Wrong, require, run_checks
+
+ITEMS = 200
+"""Puzzles of a split that the costlier checks look at."""
+VARIANTS = 16
+"""Variants of a puzzle that are looked at."""
+MOST_LUCKY = 0.5
+"""Where many answers are right, some changed cells give another right one."""
+_BUILD, _AUGMENTATION = "`build`", "`augmentation`"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task to be checked, built once."""
+
+    spec: TaskSpec
+    request: BuildRequest
+    data: TaskData
+    evaluators: tuple[EvaluatorSpec, ...]
+
+    def split(self, name: str) -> PuzzleSet:
+        """The first puzzles of a split."""
+        whole: PuzzleSet = getattr(self.data, name)
+        return whole.take(slice(0, ITEMS))
+
+    def augmentation(self, puzzles: PuzzleSet, training: bool = True) -> Augmentation:
+        """The symmetries of a split."""
+        return self.spec.augmentation(
+            AugmentationRequest(self.data.info, puzzles, self.data.identities, training)
+        )
+
+    def variants_of(self, puzzles: PuzzleSet, training: bool = True) -> tuple[Ints, Ints]:
+        """(V,) puzzles and (V,) variants of them: some for each, the puzzle itself first."""
+        most = self.augmentation(puzzles, training).max_variants or VARIANTS
+        counts = np.full(len(puzzles), min(most, VARIANTS))
+        if self.data.identities is not None:
+            counts = np.minimum(counts, self.data.identities.variants[puzzles.identifiers])
+        items = np.repeat(np.arange(len(puzzles)), counts)
+        return items, np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def check_task(
+    task: str | TaskSpec, request: BuildRequest | None = None, evaluators: tuple[EvaluatorSpec, ...] = ()
+) -> tuple[Finding, ...]:
+    """Check a task and what it builds.
+
+    Args:
+        task: what ``--task`` takes, or a spec that is not registered.
+        request: what is built; by default its first scale (mini, where there is one) from its first source.
+        evaluators: of its evaluators those that are not registered.
+
+    Raises:
+        UsageError: the name is not known.
+        NotConforming: a check failed; names each of them.
+    """
+    name = task if isinstance(task, str) else task.name
+    return require(f"task {name}", find_in_task(task, request, evaluators))
+
+
+def find_in_task(
+    task: str | TaskSpec, request: BuildRequest | None = None, evaluators: tuple[EvaluatorSpec, ...] = ()
+) -> tuple[Finding, ...]:
+    """As `check_task`, but failures are findings too."""
+    plugins = host()
+    part = plugins.tasks.get(task) if isinstance(task, str) else Part(task, Plugin("here:here", "here", "0"))
+    spec = part.spec
+    scale = "mini" if "mini" in spec.scales else next(iter(spec.scales))
+    asked = request or BuildRequest(scale, 0, spec.sources[0])
+    scale_of(spec, asked.scale)
+    subject: list[Subject] = []
+
+    def built(_: None) -> str:
+        data = spec.build(asked)
+        subject.append(Subject(spec, asked, data, _evaluators(plugins, part, evaluators)))
+        counts = ", ".join(f"{len(getattr(data, name))} {name}" for name in SPLITS)
+        return f"{counts}; {data.info.height}×{data.info.width}, {data.info.vocab_size} tokens"
+
+    first = run_checks([(Check("it builds its puzzles", _BUILD, essential=True), built)], None)
+    return (*first, *run_checks(CHECKS, subject[0])) if subject else first
+
+
+def _evaluators(
+    plugins: Host, part: Part[TaskSpec], given: tuple[EvaluatorSpec, ...]
+) -> tuple[EvaluatorSpec, ...]:
+    from ..harness.study import evaluators_of
+
+    own = {evaluator.name: evaluator for evaluator in given}
+    registered = replace(
+        part.spec, evaluators=tuple(name for name in part.spec.evaluators if name not in own)
+    )
+    found = evaluators_of(plugins, Part(registered, part.plugin), ())
+    known = {**{one.spec.name: one.spec for one in found}, **own}
+    return tuple(known[name] for name in part.spec.evaluators)
+
+
+def answered(puzzles: PuzzleSet, answers: Tokens, votes: bool = False) -> Predictions:
+    """Predictions of a model that gives these (N, L) answers; by vote, one vote each."""
+    count = len(puzzles)
+    ballots = None
+    if votes:
+        box = BallotBox(np.ones(count, np.int64))
+        box.add(np.arange(count), np.zeros(count, np.int64), answers, np.ones(count))
+        ballots = box.ballots()
+    return Predictions(answers, 1, np.ones(count, np.int64), np.full(count, np.nan), ballots)
+
+
+Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def _scores(subject: Subject, puzzles: PuzzleSet, answers: Tokens) -> dict[str, Scores]:
+    """What each of the task's evaluators gives these answers."""
+    from ..harness.cell import score
+
+    votes = subject.spec.scales[subject.request.scale].votes is not None
+    records = score(subject.evaluators, subject.data.info, puzzles, answered(puzzles, answers, votes))
+    names = [evaluator.name for evaluator in subject.evaluators]
+    return {name: np.array([record.scores[name] for record in records]) for name in names}
+
+
+def _accepted(subject: Subject, puzzles: PuzzleSet, what: str) -> None:
+    for name, scores in _scores(subject, puzzles, puzzles.targets).items():
+        if (scores < 1).any():
+            wrong = int(np.argmin(scores))
+            raise Wrong(f"evaluator {name} gives {what} {puzzles.ids[wrong]!r} {scores[wrong]:g}, not 1")
+
+
+# --- the checks ------------------------------------------------------------------------------------
+
+
+def _again(subject: Subject) -> None:
+    again = subject.spec.build(subject.request)
+    for name in SPLITS:
+        if getattr(again, name).fingerprint() != getattr(subject.data, name).fingerprint():
+            raise Wrong(f"built twice from one seed, the {name} split differs")
+
+
+def _other_seed(subject: Subject) -> str | None:
+    if subject.data.source.kind != "generated":
+        return f"source {subject.data.source.kind}: the puzzles are given"
+    other = subject.spec.build(replace(subject.request, seed=subject.request.seed + 1))
+    if other.train.fingerprint() == subject.data.train.fingerprint():
+        raise Wrong("another seed gives the same puzzles")
+    return None
+
+
+def _ids(subject: Subject) -> None:
+    ids = np.concatenate([getattr(subject.data, name).ids for name in SPLITS])
+    names, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise Wrong(f"item {names[counts > 1][0]!r} is in two splits, or twice in one")
+
+
+def _tokens(subject: Subject) -> None:
+    info = subject.data.info
+    for name in SPLITS:
+        puzzles: PuzzleSet = getattr(subject.data, name)
+        if not len(puzzles):
+            raise Wrong(f"the {name} split is empty")
+        for what in ("inputs", "targets"):
+            tokens = getattr(puzzles, what)
+            if tokens.dtype != np.uint8 or tokens.shape[1] != info.cells or tokens.max() >= info.vocab_size:
+                raise Wrong(
+                    f"{name}.{what} is {tokens.dtype} {tokens.shape} with tokens up to {tokens.max()}; "
+                    f"expected uint8 (N, {info.cells}) below vocab_size={info.vocab_size}"
+                )
+        if (puzzles.targets == PAD).all(axis=1).any():
+            raise Wrong(f"a {name} puzzle has no labelled cell: its target is all padding (token {PAD})")
+
+
+def _overlap(subject: Subject) -> str:
+    train, test = subject.split("train"), subject.split("test")
+    items, ks = subject.variants_of(test, training=False)
+    augmentation = subject.augmentation(replace(test, targets=np.zeros_like(test.targets)), training=False)
+    made = augmentation.variants(0, items, ks).apply(test.inputs[items])
+    known = {row.tobytes(): str(name) for row, name in zip(train.inputs, train.ids, strict=True)}
+    for item, row in zip(items.tolist(), made, strict=True):
+        if row.tobytes() in known and subject.data.identities is None:
+            raise Wrong(
+                f"test puzzle {test.ids[item]!r} is, but for a symmetry, training puzzle "
+                f"{known[row.tobytes()]!r}"
+            )
+    return f"{len(made):,} variants of {len(test)} test puzzles against {len(train)} training puzzles"
+
+
+def _itself(subject: Subject) -> None:
+    for name in ("train", "validation"):
+        puzzles = subject.split(name)
+        rows = np.arange(len(puzzles))
+        variants = subject.augmentation(puzzles).variants(0, rows, np.zeros_like(rows))
+        if not (np.array_equal(variants.apply(puzzles.inputs), puzzles.inputs)):
+            raise Wrong("variant 0 is not the puzzle itself")
+
+
+def _pure(subject: Subject) -> None:
+    puzzles = subject.split("train")
+    items, ks = subject.variants_of(puzzles)
+    augmentation = subject.augmentation(puzzles)
+    whole = augmentation.variants(5, items, ks).apply(puzzles.inputs[items])
+    order = np.arange(len(items))[::-1]
+    turned = augmentation.variants(5, items[order], ks[order]).apply(puzzles.inputs[items[order]])
+    if not np.array_equal(whole[order], turned):
+        raise Wrong("a variant depends on what it is asked for with: it must be a function of (seed, i, k)")
+
+
+def _inverts(subject: Subject) -> None:
+    puzzles = subject.split("train")
+    items, ks = subject.variants_of(puzzles)
+    variants = subject.augmentation(puzzles).variants(1, items, ks)
+    for what in ("inputs", "targets"):
+        tokens = getattr(puzzles, what)[items]
+        back = variants.invert(variants.apply(tokens))
+        if not np.array_equal(back, tokens):
+            wrong = int(np.argmax((back != tokens).any(axis=1)))
+            raise Wrong(
+                f"invert(apply(x)) is not x for the {what} of puzzle {puzzles.ids[items[wrong]]!r}, "
+                f"variant {ks[wrong]}",
+                "`invert` of the variants",
+            )
+
+
+def _augmented_targets(subject: Subject) -> str | None:
+    """The answer to a variant is the variant of the answer."""
+    if subject.data.identities is not None:
+        return "answers of a task with identities are scored after the variant is undone"
+    puzzles = subject.split("train")
+    items, ks = subject.variants_of(puzzles)
+    variants = subject.augmentation(puzzles).variants(2, items, ks)
+    names = np.array([f"{item}, variant {k}" for item, k in zip(puzzles.ids[items], ks, strict=True)])
+    made = PuzzleSet(
+        variants.apply(puzzles.inputs[items]),
+        variants.apply(puzzles.targets[items]),
+        names,
+        names,
+        puzzles.identifiers[items],
+    )
+    _accepted(subject, made, "the augmented target of")
+    return None
+
+
+def _targets(subject: Subject) -> str:
+    for name in SPLITS:
+        _accepted(subject, subject.split(name), f"the own target of {name} puzzle")
+    return f"by {', '.join(evaluator.name for evaluator in subject.evaluators)}"
+
+
+def _spoilt(subject: Subject) -> str | None:
+    puzzles, vocabulary = subject.split("test"), subject.data.info.vocab_size
+    if vocabulary < 3:
+        return "one token besides padding leaves nothing to be wrong about"
+    spoilt = puzzles.targets.copy()
+    for row, target in enumerate(puzzles.targets):
+        cell = int(np.flatnonzero(target != PAD)[0])
+        spoilt[row, cell] = 1 + target[cell] % (vocabulary - 1)
+    scores = _scores(subject, puzzles, spoilt)[subject.spec.primary]
+    if (scores == 1).mean() > MOST_LUCKY:
+        raise Wrong(f"one cell of each target was changed, and {(scores == 1).mean():.0%} are still right")
+    return None
+
+
+def _question(subject: Subject) -> str | None:
+    puzzles = subject.split("test")
+    scores = _scores(subject, puzzles, puzzles.inputs)[subject.spec.primary]
+    if (scores == 1).all():
+        raise Wrong("every question is its own answer")
+    return f"copying it solves {(scores == 1).mean():.0%}"
+
+
+CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
+    (Check("tokens and shapes are what TaskInfo says", _BUILD, essential=True), _tokens),
+    (Check("the same request gives the same puzzles", _BUILD), _again),
+    (Check("another seed gives other puzzles", _BUILD), _other_seed),
+    (Check("ids are unique over all splits", _BUILD), _ids),
+    (Check("no test puzzle is a training puzzle up to symmetry", _BUILD), _overlap),
+    (Check("variant 0 is the puzzle itself", _AUGMENTATION), _itself),
+    (Check("a variant is a function of (seed, puzzle, k) alone", _AUGMENTATION), _pure),
+    (Check("variants can be undone", _AUGMENTATION), _inverts),
+    (Check("the variant of an answer answers the variant", _AUGMENTATION), _augmented_targets),
+    (Check("every target is accepted by the task's own evaluators", "`build` and the evaluator"), _targets),
+    (Check("a spoilt target is refused", "the evaluator"), _spoilt),
+    (Check("the question is no answer", _BUILD), _question),
+]
