@@ -137,7 +137,7 @@ def _scores(subject: Subject) -> None:
     text = subject.spec.render(report)
     for row in table.rows:
         share = row.means[table.primary]
-        shown = (f"{100 * share:.1f}", f"{share:.3f}", f"{share:.4g}", f"{share:.6g}")
+        shown = (f"{100 * share:.1f}", f"{share:.3f}", repr(share)[:6])
         if not any(one in text for one in shown):
             raise Wrong(f"the score of {row.model}, {100 * share:.1f} %, is nowhere")
 
