@@ -11,7 +11,6 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -53,15 +52,16 @@ def run_cli() -> RunCli:
 
 
 @pytest.fixture
-def tiny_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def tiny_task(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a small task, known to `run_cli` for as long as the test lasts."""
     from trm_bench.harness.host import host
     from trm_bench.harness.plugin_files import VARIABLE
-    from trm_bench.testing import tiny
+    from trm_bench.testing.tiny import NAME
 
+    file = tmp_path_factory.mktemp("plugin") / "tiny_grid.py"  # cells' processes must find it too
+    file.write_text("from trm_bench.testing.tiny import trm_bench_register_tasks\n")
     known = os.environ.get(VARIABLE, "")
-    file = str(Path(tiny.__file__).resolve())
-    monkeypatch.setenv(VARIABLE, os.pathsep.join(part for part in (known, file) if part))
+    monkeypatch.setenv(VARIABLE, os.pathsep.join(part for part in (known, str(file)) if part))
     host.cache_clear()
-    yield tiny.NAME
+    yield NAME
     host.cache_clear()

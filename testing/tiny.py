@@ -79,5 +79,5 @@ TINY_TASK = TaskSpec(
 
 @hookimpl
 def trm_bench_register_tasks() -> list[TaskSpec]:
-    """The task, for whoever names this file as a plugin."""
+    """The task, for a plugin that wants it."""
     return [TINY_TASK]

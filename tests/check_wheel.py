@@ -7,14 +7,14 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("harness", "plugins", "trm", "hrm_baseline")
+FOLDERS = ("harness", "plugins", "testing", "trm", "hrm_baseline")
 
 
 def expected() -> set[str]:
     """Every file that the installed package needs, as it is named in the wheel."""
     files = [ROOT / name for name in ("__init__.py", "__main__.py", "py.typed")]
     for folder in FOLDERS:
-        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in (".html", ".py", ".yaml")]
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in (".html", ".j2", ".py", ".yaml")]
     return {f"trm_bench/{path.relative_to(ROOT).as_posix()}" for path in files}
 
 

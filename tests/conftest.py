@@ -1,16 +1,18 @@
-"""Shared fixtures: the optional real data, a cache of its own, a tiny plugin, and the command line."""
+"""Shared fixtures: the optional real data, a cache of its own, a tiny plugin.
+
+`run_cli` comes from our own pytest plugin, as for everybody.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trm_bench.testing.pytest_plugin import Ended as Ended
+from trm_bench.testing.pytest_plugin import RunCli as RunCli
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TRM_BENCH_DATA_DIR", ROOT.parent / "shared" / "data"))
@@ -61,36 +63,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-RunCli = Callable[..., Ended]
-
-
-@pytest.fixture(scope="session")
-def run_cli() -> RunCli:
-    """Call the command line in this process; cells still get processes of their own."""
-    from trm_bench.harness.cli import main
-
-    def run(*arguments: object) -> Ended:
-        out, err = io.StringIO(), io.StringIO()
-        words: Sequence[str] = [str(argument) for argument in arguments]
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main(words)
-            except SystemExit as ended:
-                code = ended.code if isinstance(ended.code, int) else 1
-        return Ended(code, out.getvalue(), err.getvalue())
-
-    return run
 
 
 from fake_plugins import install  # noqa: E402, F401  a fixture, and its module needs `write_distribution`

@@ -1,0 +1,44 @@
+"""``trm-bench new-plugin``: a small project to begin from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..scaffold import KINDS, Project, write_project
+
+
+@click.command("new-plugin")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), default="model", show_default=True, help="What it adds.")
+@click.option("--output", type=click.Path(path_type=Path), help="The folder to make; by default ./NAME.")
+@click.option("--json", "as_json", is_flag=True, help="Print the files as JSON.")
+def command(name: str, kind: str, output: Path | None, as_json: bool) -> None:
+    """Write a small installable project that adds a model, task, evaluator or reporter.
+
+    It works as written: install it, and it has its row. NAME is what the distribution and the model are
+    called. Example:
+
+        trm-bench new-plugin my-model
+    """
+    from ... import __version__
+
+    folder = output or Path(name)
+    written = write_project(Project(name, kind, __version__), folder)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "files": [str(path) for path in written]}, indent=1))
+        return
+    for path in written:
+        click.echo(str(path))
+    click.echo(f"\nnext:\n  pip install -e {folder}\n  trm-bench check {name}\n  {_first_use(name, kind)}")
+
+
+def _first_use(name: str, kind: str) -> str:
+    return {
+        "model": f"trm-bench run --models {name},transformer --task maze-hard",
+        "task": f"trm-bench run --models trm,transformer --task {name}",
+        "evaluator": f"trm-bench run --models trm --task maze-hard --evaluators {name}",
+        "reporter": f"trm-bench report results/maze-hard-mini --format {name}",
+    }[kind]
