@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: bench test lint type format results clean
+.PHONY: bench test lint type format results docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,9 @@ type: $(STAMP)  ## types
 
 results: $(STAMP)  ## write results/README.md from the records beside it
 	$(BIN)/python results/generate.py
+
+docs: $(STAMP)  ## the documentation as a site, in build/docs
+	$(BIN)/sphinx-build -W docs build/docs
 
 format: $(STAMP)  ## rewrite what ruff can put right
 	$(BIN)/ruff check --fix .
