@@ -34,7 +34,7 @@ from .records import Answer, Answers, CellIdentity, Manifest, Record, Status
 from .settings import TrainingConfig
 from .specs import AugmentationRequest, EvaluatorSpec
 from .store import ANSWERS, Cell
-from .study import CellPlan
+from .study import CellPlan, from_files
 from .training import Metrics, Spent, Trainer, Watcher
 
 
@@ -114,12 +114,7 @@ def first_manifest(job: CellJob, plan: CellPlan) -> Manifest:
 
 
 def _not_citable(job: CellJob, plan: CellPlan) -> list[str]:
-    files = [
-        f"{part.kind} {part.name} comes from the file {part.file}, not from an installed distribution"
-        for part in plan.identity.parts
-        if part.file
-    ]
-    return [*job.not_citable_because, *files]
+    return [*job.not_citable_because, *from_files(plan.identity)]
 
 
 @dataclass(frozen=True)
@@ -187,6 +182,7 @@ class CellRun:
         identity = self.identity = job.plan.identity
         self.device = torch.device(identity.device)
         _fix_randomness(identity)
+        _refuse_edited(host, identity)
         self.task = host.tasks.get(_full_name(identity, "task"))
         self.spec = host.models.get(_full_name(identity, "model")).spec
         self.training = TrainingConfig(**identity.training)
@@ -451,6 +447,14 @@ def _made_by() -> str:
 def _full_name(identity: CellIdentity, kind: str) -> str:
     part = next(part for part in identity.parts if part.kind == kind)
     return f"{part.distribution}:{part.name}"
+
+
+def _refuse_edited(host: Host, identity: CellIdentity) -> None:
+    """A plugin that is a file may have been edited while its cells waited."""
+    now_there = {(plugin.distribution, plugin.version) for plugin in host.plugins.values()}
+    for part in identity.parts:
+        if part.file and (part.distribution, part.version) not in now_there:
+            raise TrmBenchError(f"{part.file} was edited after this cell was planned; run it again")
 
 
 def _fix_randomness(identity: CellIdentity) -> None:

@@ -147,6 +147,7 @@ def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
     identity = (
         part.full_name,
         part.spec.version,
+        *([part.plugin.version] if part.plugin.file else []),
         request.scale,
         request.seed,
         request.source,

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from .records import Status
 from .specs import Progress as Report
 
 PLAIN_SECONDS = 15.0
 """Seconds between plain lines."""
+WIDE = 80
+"""Columns from which there is room for everything beside the name of a cell."""
 
 
 def console() -> Console:
-    """The console for everything that is not a result."""
-    return Console(stderr=True, highlight=False)
+    """The console for everything that is not a result.
+
+    A terminal that cannot move its cursor, or whose owner wants no escape codes, is written to line by line.
+    """
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in ("dumb", "unknown")
+    return Console(stderr=True, highlight=False, force_terminal=False if plain else None)
 
 
 def _bars(out: Console) -> Progress:
+    # In a narrow terminal a bar and a clock would be cut down to a stroke and a digit.
+    wide = out.width >= WIDE
     columns = (
-        SpinnerColumn(),
+        SpinnerColumn("dots" if out.encoding.startswith("utf") else "line"),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
+        *((BarColumn(bar_width=24),) if wide else ()),
+        TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True, min_width=5)),
+        *((TimeElapsedColumn(),) if wide else ()),
         TextColumn("{task.fields[note]}"),
     )
     return Progress(*columns, console=out, transient=True)

@@ -114,6 +114,11 @@ class Study:
     cells: tuple[CellPlan, ...]
     not_citable_because: tuple[str, ...]
 
+    def reasons(self) -> list[str]:
+        """Why cells must not be cited: what holds for all, and what for those of some model."""
+        own = [reason for cell in self.cells for reason in from_files(cell.identity)]
+        return list(dict.fromkeys([*self.not_citable_because, *own]))
+
     def prepared_for(self, augmentations: int) -> Prepared:
         """The puzzles as a model with its own A sees them."""
         if augmentations == self.budget.augmentations:
@@ -494,6 +499,15 @@ def named_cell(identity: CellIdentity, asked: str, notes: tuple[str, ...] = ()) 
     """The cell of an identity, in a folder that says model and seed and holds a hash of the rest."""
     name = f"{_folder_name(identity.model)}-s{identity.seed}-{identity_hash(identity)}"
     return CellPlan(name, asked, identity, notes)
+
+
+def from_files(identity: CellIdentity) -> list[str]:
+    """Why a cell must not be cited some part of which no distribution installed."""
+    return [
+        f"{part.kind} {part.name} comes from the file {part.file}, not from an installed distribution"
+        for part in identity.parts
+        if part.file
+    ]
 
 
 def identity_hash(identity: CellIdentity) -> str:

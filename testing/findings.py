@@ -71,7 +71,7 @@ def run_checks(
             found.append(Finding(check.words, True, function(subject) or "", check.where))
         except Wrong as wrong:
             found.append(Finding(check.words, False, wrong.words, wrong.where or check.where))
-        except Exception as error:  # the plugin's own code, which may fail in any way
+        except (Exception, SystemExit) as error:  # the plugin's own code, which may fail in any way
             found.append(Finding(check.words, False, said(error), check.where))
         if check.essential and not found[-1].ok:
             break

@@ -86,15 +86,31 @@ def _puzzles(subject: Subject, seed: int = 1, batch: int = BATCH) -> tuple[Tenso
     return inputs, torch.randint(0, subject.info.identifiers, (batch,), generator=draw)
 
 
-def _call(model: Reasoner, inputs: Tensor, ids: Tensor, steps: int = 2) -> tuple[State, Output]:
-    """A few supervision steps from a fresh state, with the same numbers for whoever draws some."""
+def _calls(model: Reasoner, inputs: Tensor, ids: Tensor) -> list[tuple[State, Output]]:
+    """Two supervision steps from a fresh state, with the same numbers for whoever draws some."""
     import torch
 
     torch.manual_seed(7)
-    state = model.initial_state(len(inputs))
-    for _ in range(max(1, min(steps, model.supervision_steps))):
+    state, found = model.initial_state(len(inputs)), []
+    for _ in range(min(2, model.supervision_steps)):
         state, output = model(state, inputs, ids)
-    return state, output
+        found.append((state, output))
+    return found
+
+
+def _call(model: Reasoner, inputs: Tensor, ids: Tensor) -> tuple[State, Output]:
+    """The last of `_calls`."""
+    return _calls(model, inputs, ids)[-1]
+
+
+def _stirred(model: Reasoner) -> Reasoner:
+    """The model with noise on its weights, so that none is zero."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.1)
+    return model
 
 
 def _losses(subject: Subject, steps: int = 3) -> list[float]:
@@ -125,7 +141,7 @@ def _losses(subject: Subject, steps: int = 3) -> list[float]:
 def _same(a: Tensor, b: Tensor) -> bool:
     import torch
 
-    return torch.allclose(a.float(), b.float(), atol=TOLERANCE, rtol=TOLERANCE)
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), atol=TOLERANCE, rtol=TOLERANCE)
 
 
 # --- the checks ------------------------------------------------------------------------------------
@@ -184,12 +200,17 @@ def _loss_is_finite(subject: Subject) -> str | None:
 def _gradients(subject: Subject) -> str | None:
     if not subject.trained:
         return "nothing is trained"
-    from ..harness.nn.loss import step_loss
+    import torch
 
-    model = subject.build().train()
-    inputs, ids = _puzzles(subject)
-    _, output = _call(model, inputs, ids)
-    step_loss(output, _puzzles(subject, seed=2)[0]).total.backward()  # type: ignore[no-untyped-call]
+    from ..harness.nn.loss import step_loss
+    from ..harness.supervision import Slots, continue_target
+
+    model = _stirred(subject.build().train())  # a head that begins at zero would hide what is behind it
+    slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
+    slots.inputs, slots.puzzle_ids = _puzzles(subject)
+    state, output = _call(model, slots.inputs, slots.puzzle_ids)
+    loss = step_loss(output, _puzzles(subject, seed=2)[0], continue_target(slots, state))
+    loss.total.backward()  # type: ignore[no-untyped-call]
     unreached = [
         name
         for name, parameter in model.named_parameters()
@@ -205,10 +226,14 @@ def _rows(subject: Subject) -> None:
         model = subject.build().train(mode)
         inputs, ids = _puzzles(subject)
         others = _puzzles(subject, seed=3)[0]
-        others[0] = inputs[0]
-        (state, first), (changed, second) = (_call(model, one, ids) for one in (inputs, others))
-        if not _same(first.logits[0], second.logits[0]) or not all(
-            _same(a[0], b[0]) for a, b in zip(state, changed, strict=True)
+        place = 0 if mode else BATCH - 1  # dropout, in training, may differ from row to row
+        others[place] = inputs[0]
+        moved = ids.clone()
+        moved[place] = ids[0]
+        state, first = _call(model, inputs, ids)
+        changed, second = _call(model, others, moved)
+        if not _same(first.logits[0], second.logits[place]) or not all(
+            _same(a[0], b[place]) for a, b in zip(state, changed, strict=True)
         ):
             when = "in training" if mode else "at evaluation"
             raise Wrong(f"{when}, the answer to a puzzle changes with the other puzzles of its batch")
@@ -226,10 +251,7 @@ def _same_seed(subject: Subject) -> str | None:
 def _saves(subject: Subject) -> None:
     import torch
 
-    model = subject.build().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape) * 0.1)
+    model = _stirred(subject.build().eval())
     other = subject.build(seed=1).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pt"
@@ -246,6 +268,10 @@ def _batch_of_one(subject: Subject) -> None:
     whole, alone = _call(model, inputs, ids)[1], _call(model, inputs[:1], ids[:1])[1]
     if not _same(whole.logits[:1], alone.logits):
         raise Wrong("a puzzle alone is answered otherwise than in a batch")
+    for name in ("q_halt", "q_continue"):
+        many, one = getattr(whole, name), getattr(alone, name)
+        if many is not None and not _same(many[:1], one):
+            raise Wrong(f"Output.{name} of a puzzle alone differs from that in a batch: {one.tolist()}")
 
 
 def _halting(subject: Subject) -> str | None:
@@ -289,13 +315,22 @@ def _check_q(policy: object, output: Output) -> None:
             )
 
 
+def _logits(model: Reasoner, inputs: Tensor, ids: Tensor) -> list[Tensor]:
+    return [output.logits.detach() for _, output in _calls(model, inputs, ids)]
+
+
 def _no_memory(subject: Subject) -> None:
+    import torch
+
     for mode in (True, False):
         model = subject.build().train(mode)
         inputs, ids = _puzzles(subject)
-        first = _call(model, inputs, ids)[1].logits.detach()
-        _call(model, *_puzzles(subject, seed=4))
-        if not _same(first, _call(model, inputs, ids)[1].logits):
+        kept = inputs.clone()
+        first = _logits(model, inputs, ids)
+        if not torch.equal(kept, inputs):
+            raise Wrong("forward changes its inputs in place")
+        _calls(model, *_puzzles(subject, seed=4))
+        if not all(_same(a, b) for a, b in zip(first, _logits(model, inputs, ids), strict=True)):
             when = "in training" if mode else "at evaluation"
             raise Wrong(
                 f"{when}, an answer changes with the batches before it: only the state may carry over"

@@ -88,11 +88,13 @@ def find_in_task(
     def built(_: None) -> str:
         data = spec.build(asked)
         subject.append(Subject(spec, asked, data, _evaluators(plugins, part, evaluators)))
+        if spec.primary not in spec.evaluators:
+            raise Wrong(f"primary={spec.primary!r} is none of its evaluators {spec.evaluators}")
         counts = ", ".join(f"{len(getattr(data, name))} {name}" for name in SPLITS)
         return f"{counts}; {data.info.height}×{data.info.width}, {data.info.vocab_size} tokens"
 
     first = run_checks([(Check("it builds its puzzles", _BUILD, essential=True), built)], None)
-    return (*first, *run_checks(CHECKS, subject[0])) if subject else first
+    return (*first, *run_checks(CHECKS, subject[0])) if first[0].ok else first
 
 
 def _evaluators(
@@ -137,7 +139,7 @@ def _accepted(subject: Subject, puzzles: PuzzleSet, what: str) -> None:
     for name, scores in _scores(subject, puzzles, puzzles.targets).items():
         if (scores < 1).any():
             wrong = int(np.argmin(scores))
-            raise Wrong(f"evaluator {name} gives {what} {puzzles.ids[wrong]!r} {scores[wrong]:g}, not 1")
+            raise Wrong(f"evaluator {name} gives {what} {str(puzzles.ids[wrong])!r} {scores[wrong]:g}, not 1")
 
 
 # --- the checks ------------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ def _ids(subject: Subject) -> None:
     ids = np.concatenate([getattr(subject.data, name).ids for name in SPLITS])
     names, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
-        raise Wrong(f"item {names[counts > 1][0]!r} is in two splits, or twice in one")
+        raise Wrong(f"item {str(names[counts > 1][0])!r} is in two splits, or twice in one")
 
 
 def _tokens(subject: Subject) -> None:
@@ -179,12 +181,14 @@ def _tokens(subject: Subject) -> None:
                     f"{name}.{what} is {tokens.dtype} {tokens.shape} with tokens up to {tokens.max()}; "
                     f"expected uint8 (N, {info.cells}) below vocab_size={info.vocab_size}"
                 )
+        if not 0 <= puzzles.identifiers.min() <= puzzles.identifiers.max() < info.identifiers:
+            raise Wrong(f"{name}.identifiers must be from 0 to {info.identifiers - 1}")
         if (puzzles.targets == PAD).all(axis=1).any():
             raise Wrong(f"a {name} puzzle has no labelled cell: its target is all padding (token {PAD})")
 
 
 def _overlap(subject: Subject) -> str:
-    train, test = subject.split("train"), subject.split("test")
+    train, test = subject.data.train, subject.split("test")
     items, ks = subject.variants_of(test, training=False)
     augmentation = subject.augmentation(replace(test, targets=np.zeros_like(test.targets)), training=False)
     made = augmentation.variants(0, items, ks).apply(test.inputs[items])
@@ -192,7 +196,7 @@ def _overlap(subject: Subject) -> str:
     for item, row in zip(items.tolist(), made, strict=True):
         if row.tobytes() in known and subject.data.identities is None:
             raise Wrong(
-                f"test puzzle {test.ids[item]!r} is, but for a symmetry, training puzzle "
+                f"test puzzle {str(test.ids[item])!r} is, but for a symmetry, training puzzle "
                 f"{known[row.tobytes()]!r}"
             )
     return f"{len(made):,} variants of {len(test)} test puzzles against {len(train)} training puzzles"
@@ -228,7 +232,7 @@ def _inverts(subject: Subject) -> None:
         if not np.array_equal(back, tokens):
             wrong = int(np.argmax((back != tokens).any(axis=1)))
             raise Wrong(
-                f"invert(apply(x)) is not x for the {what} of puzzle {puzzles.ids[items[wrong]]!r}, "
+                f"invert(apply(x)) is not x for the {what} of puzzle {str(puzzles.ids[items[wrong]])!r}, "
                 f"variant {ks[wrong]}",
                 "`invert` of the variants",
             )

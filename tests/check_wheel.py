@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SUFFIXES = (".html", ".j2", ".py", ".yaml")
 FOLDERS = ("harness", "plugins", "testing", "trm", "hrm_baseline")
 
 
@@ -14,7 +15,7 @@ def expected() -> set[str]:
     """Every file that the installed package needs, as it is named in the wheel."""
     files = [ROOT / name for name in ("__init__.py", "__main__.py", "py.typed")]
     for folder in FOLDERS:
-        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in (".html", ".j2", ".py", ".yaml")]
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     return {f"trm_bench/{path.relative_to(ROOT).as_posix()}" for path in files}
 
 

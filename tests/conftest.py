@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trm_bench.harness.host import host
 from trm_bench.testing.pytest_plugin import Ended as Ended
 from trm_bench.testing.pytest_plugin import RunCli as RunCli
 
@@ -44,6 +45,7 @@ def tiny_distribution(tmp_path_factory: pytest.TempPathFactory) -> None:
     paths = [str(folder), str(PLUGINS)]
     sys.path[:0] = paths
     os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
+    host.cache_clear()  # tests that are being collected may have asked for it already
 
 
 @pytest.fixture

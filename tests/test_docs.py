@@ -1,31 +1,91 @@
-"""The documents stay true: hooks, options and exit codes are in them, and their examples run."""
+"""The documents stay true: what there is stands in them, links resolve, and commands are understood."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
-from conftest import ROOT, RunCli
-from trm_bench.harness import hookspecs
+import trm_bench
+import yaml
+from conftest import ROOT
+from fake_plugins import HOOKS, example
+from trm_bench import ModelSpec
+from trm_bench.harness import errors, hookspecs
 from trm_bench.harness.cli import VERBS, cli
+from trm_bench.harness.definition import Contrast, Grid, StudyDefinition, checked
+from trm_bench.harness.host import host
+from trm_bench.harness.plugin_files import VARIABLE as PLUGIN_FILES
+from trm_bench.harness.plugin_files import take_plugin_options
 from trm_bench.harness.settings import TrainingConfig
-from trm_bench.harness.study import BUDGET_KEYS, OPERATION_KEYS, STUDY_KEYS
+from trm_bench.harness.study import BUDGET_KEYS, EVALUATION_KEYS, OPERATION_KEYS, STUDY_KEYS
+from trm_bench.harness.variants import COMMON_OPTIONS
+from trm_bench.testing import evaluators, models, reporters, tasks
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "results").glob("*.md")])
-HOOKS = [name for name, value in vars(hookspecs).items() if name.startswith("trm_bench_") and callable(value)]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *PAGES, *(ROOT / "results").glob("*.md")])
+RESULTS = sorted((ROOT / "results" / "studies").glob("*.md"))
 
 
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
 def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a document; ``language`` as it stands behind the fence."""
+
+    document: str
+    line: int
+    language: str
+    code: str
+
+
+def fenced(name: str) -> list[Block]:
+    """The fenced blocks of a document, in order."""
+    found = []
+    for match in re.finditer(r"^```(.*)\n((?:.*\n)*?)```$", text(name), flags=re.MULTILINE):
+        line = text(name).count("\n", 0, match.start()) + 1
+        found.append(Block(name, line, match[1].strip(), match[2]))
+    return found
+
+
+def prose(name: str) -> str:
+    """A document without its fenced blocks, the number of lines unchanged."""
+    return re.sub(
+        r"^```.*\n(?:.*\n)*?```$", lambda match: "\n" * match[0].count("\n"), text(name), flags=re.M
+    )
+
+
+# --- what there is, is documented ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_documented_with_its_arguments(hook: str) -> None:
     arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
-    assert f"`{hook}({arguments})`" in text("docs/plugins.md")
+    page = text("docs/hooks.md")
+    assert f"| `{hook}({arguments})` |" in page
+    assert f"\n### `{hook}({arguments})`\n" in page
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_example_of_a_hook_is_the_one_that_is_tested(hook: str) -> None:
+    section = text("docs/hooks.md").partition(f"\n### `{hook}(")[2].partition("\n#")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert ast.dump(ast.parse(code)) == ast.dump(ast.parse(example(hook)))
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
@@ -39,51 +99,235 @@ def test_every_verb_and_option_is_documented(verb: str) -> None:
             assert f"`{parameter.opts[-1]}" in page, f"{verb} {parameter.opts[-1]}"
 
 
-@pytest.mark.parametrize("key", [*BUDGET_KEYS, *STUDY_KEYS, *OPERATION_KEYS, *TrainingConfig.model_fields])
+def test_every_option_of_all_verbs_is_documented() -> None:
+    options = [name for option in cli.params for name in option.opts if isinstance(option, click.Option)]
+    assert {"--no-plugins", "--plugin"} <= set(options)
+    for option in options:
+        assert re.search(rf"`(trm-bench )?{option}\b", text("docs/cli.md")), option
+
+
+SETTINGS = [
+    *(*BUDGET_KEYS, *STUDY_KEYS, *EVALUATION_KEYS, *OPERATION_KEYS, *TrainingConfig.model_fields),
+    *{
+        key
+        for part in host().tasks.parts
+        if part.plugin.distribution == "trm-bench"
+        for key in part.spec.options
+    },
+]
+
+
+@pytest.mark.parametrize("key", sorted(SETTINGS))
 def test_every_key_of_set_is_documented(key: str) -> None:
-    assert f"`{key}`" in text("docs/cli.md")
+    assert f"`{key}`" in text("docs/cli.md").partition("## evaluate")[0]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+OWN_MODELS = [part.spec for part in host().models.parts if part.plugin.distribution == "trm-bench"]
+
+
+@pytest.mark.parametrize("model", OWN_MODELS, ids=lambda spec: spec.name)
+def test_every_option_of_a_model_is_documented(model: ModelSpec) -> None:
+    own = [] if model.config is None else [*model.config.model_fields, *model.aliases]
+    for option in [*own, *COMMON_OPTIONS]:
+        assert re.search(rf"`{option}[`=]", text("docs/models.md")), option
+
+
+@pytest.mark.parametrize("key", [*StudyDefinition.model_fields, *Grid.model_fields, *Contrast.model_fields])
+def test_every_key_of_a_study_is_documented(key: str) -> None:
+    (example,) = [block for block in fenced("docs/studies.md") if block.language == "yaml"]
+    checked(yaml.safe_load(example.code), "docs/studies.md")
+    assert re.search(rf"\b{key}:|`{key}`", example.code + prose("docs/studies.md"))
+
+
+def test_every_variable_of_the_environment_is_documented() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "harness").rglob("*.py"))
+    variables = set(re.findall(r'"(TRM_BENCH_[A-Z_]+[A-Z])"', sources))
+    assert "TRM_BENCH_CACHE" in variables
+    for variable in variables - {PLUGIN_FILES}:  # which --plugin sets for the processes of cells
+        assert f"\n| `{variable}` | " in text("docs/cli.md")
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = {kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")}
+    table = text("docs/cli.md").partition("## Exit codes")[2]
+    assert codes == {1, 2, 3, 4}
+    for code in (0, 130, *codes):
+        assert f"\n| {code} | " in table
+
+
+def test_every_name_that_the_package_brings_is_in_the_readme_or_its_page() -> None:
+    pages = text("README.md") + text("docs/models.md") + text("docs/studies.md")
+    for registry in (host().tasks, host().models, host().studies):
+        for part in registry.parts:
+            if part.plugin.distribution == "trm-bench":
+                assert f"`{part.spec.name}`" in pages, part.spec.name
+
+
+def test_every_check_of_a_plugin_is_documented() -> None:
+    page = text("docs/testing.md")
+    kinds = (models.CHECKS, tasks.CHECKS, evaluators.CHECKS, reporters.CHECKS)
+    words = [check.words for checks in kinds for check, _ in checks]
+    assert len(words) > 30
+    for check in words:
+        assert f"\n| {check} |" in page
+
+
+def test_what_is_stable_names_the_version_of_the_interface() -> None:
+    stable = text("docs/hooks.md").partition("## What is stable")[2]
+    assert f'at present `"{trm_bench.API_VERSION}"`' in stable
+
+
+# --- the picture of the layers ---------------------------------------------------------------------
+
+
+def layers() -> dict[str, int]:
+    """The modules of `harness/` by the layer in which docs/layers.svg shows them, 1 the lowest."""
+    svg = "{http://www.w3.org/2000/svg}"
+    found: dict[str, int] = {}
+    for group in ElementTree.parse(ROOT / "docs" / "layers.svg").iter(f"{svg}g"):
+        name = group.get("id", "")
+        for words in group.iter(f"{svg}text"):
+            if name.startswith("layer-") and words.get("class") == "modules":
+                for module in (words.text or "").split():
+                    assert module not in found, f"{module} is shown twice"
+                    found[module] = int(name.removeprefix("layer-"))
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The parts of `harness/` that a module imports when it is imported itself."""
+    package = path.relative_to(ROOT).parent.parts
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) or (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        ):
+            skipped.update(ast.walk(node))
+        if isinstance(node, ast.ImportFrom) and node.level and node not in skipped:
+            base = package[: len(package) - node.level + 1]
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            for module in modules:
+                target = (*base, *module.split("."))
+                if target[0] == "harness" and len(target) > 1:
+                    yield target[1]
+
+
+def test_imports_go_down_the_layers_of_the_picture() -> None:
+    shown = {name.rstrip("/"): layer for name, layer in layers().items()}
+    parts = {path.stem for path in (ROOT / "harness").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert set(shown) == parts - {"__init__", "__pycache__"}
+    for path in (ROOT / "harness").rglob("*.py"):
+        own = path.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
+        if own != "__init__":
+            for target in imports(path):
+                assert shown[target] <= shown[own], f"{named(path)} imports {target}, which lies above"
+
+
+def test_the_picture_shows_every_plugin_of_ours() -> None:
+    picture = text("docs/layers.svg")
+    for path in sorted((ROOT / "plugins").iterdir()):
+        if path.is_dir() and path.name != "__pycache__":
+            assert f">plugins/{path.name}<" in picture
+
+
+# --- links -----------------------------------------------------------------------------------------
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(named(path)), flags=re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found[slug] = found.get(slug, -1) + 1
+    return {
+        slug if not number else f"{slug}-{number}"
+        for slug, last in found.items()
+        for number in range(last + 1)
+    }
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *RESULTS], ids=named)
 def test_links_within_the_repository_resolve(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|mailto:)([^)#]+)", document.read_text(encoding="utf-8")):
-        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)", prose(named(document))):
+        file, _, anchor = target.partition("#")
+        there = document.parent / file if file else document
+        assert there.exists(), f"{named(document)} links to {target}"
+        if anchor:
+            assert anchor in anchors(there), f"{named(document)} links to {target}"
+
+
+def test_anchors_are_githubs() -> None:
+    assert {"where-and-when", "trm_bench_run_startedstudy", "what-is-stable"} <= anchors(
+        ROOT / "docs/hooks.md"
+    )
+    assert "1-a-project-that-works" in anchors(ROOT / "docs/write-a-model.md")
+    assert "write-a-model-in-ten-minutes" in anchors(ROOT / "docs/write-a-model.md")
+
+
+def test_the_index_names_every_page() -> None:
+    listed = set(re.findall(r"\]\(([^)#]+\.md)\)", prose("docs/index.md")))
+    assert listed == {path.relative_to(ROOT / "docs").as_posix() for path in PAGES} - {"index.md"}
+
+
+# --- commands --------------------------------------------------------------------------------------
+
+
+def commands(document: Path) -> list[str]:
+    """Every line of a document's blocks that calls trm-bench, as far as a pipe or a redirection."""
+    blocks = [
+        line
+        for block in fenced(named(document))
+        if block.language != "text"
+        for line in block.code.splitlines()
+    ]
+    blocks += re.findall(r"^    +(trm-bench .*)$", prose(named(document)), flags=re.MULTILINE)
+    whole = "\n".join(blocks).replace("\\\n", " ")
+    calls = re.findall(r"(?:^|[|(] *)(trm-bench [^|>\n]*)", whole, flags=re.MULTILINE)
+    return [call.rstrip(" )") for call in calls]
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *RESULTS], ids=named)
+def test_every_command_is_one_that_the_command_line_understands(document: Path) -> None:
+    for line in commands(document):
+        words, _ = take_plugin_options(shlex.split(line, comments=True)[1:])
+        verb, *rest = [word for word in words if word != "--no-plugins"]
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None, f"{named(document)}: {line}"
+        try:
+            command.make_context(verb, rest)
+        except click.exceptions.Exit:  # of --help
+            pass
+        except click.ClickException as error:
+            raise AssertionError(f"{named(document)}: {line}: {error.format_message()}") from error
+
+
+def test_commands_are_found_in_the_documents() -> None:
+    assert len(commands(ROOT / "README.md")) > 10
+    assert "trm-bench resume results/first" in commands(ROOT / "docs" / "tutorial.md")
+    assert "trm-bench list studies" in commands(ROOT / "docs" / "studies.md")
+
+
+@pytest.mark.parametrize("document", [*PAGES, ROOT / "README.md"], ids=named)
+def test_python_in_the_documents_is_python(document: Path) -> None:
+    for block in fenced(named(document)):
+        if block.language == "python":
+            ast.parse(block.code)
+
+
+# --- the rest --------------------------------------------------------------------------------------
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
-    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", text("README.md"), flags=re.DOTALL)
-    assert [line.split("#")[0].strip() for line in blocks[0].strip().splitlines()] == [
+    first = fenced("README.md")[0]
+    assert [line.split("#")[0].strip() for line in first.code.strip().splitlines()] == [
         "make bench",
         "make test",
     ]
     assert "trm-bench run --models trm,hrm,transformer --task maze-hard" in text("Makefile")
 
 
-def test_the_model_example_trains_and_gets_its_row(
-    tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The code of docs/plugins.md, installed as a distribution of its own."""
-    import os
-    import subprocess
-    import sys
-
-    from conftest import write_distribution
-
-    example = re.search(r"```python\n(.*?)```", text("docs/plugins.md"), flags=re.DOTALL)
-    assert example is not None
-    write_distribution(tmp_path, "my-package", "my-model = my_module")
-    (tmp_path / "my_module.py").write_text(example[1])
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
-    command = [sys.executable, "-m", "trm_bench", "run", "--models", "recurrent", "--task", "tiny"]
-    command += ["--seeds", "0", "--output", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^recurrent +\d", done.stdout, flags=re.MULTILINE)
-
-
 def test_the_license_and_citation_files_are_whole() -> None:
-    import yaml
-
     assert "Apache License" in text("LICENSE")
     citation = yaml.safe_load(text("CITATION.cff"))
     assert {"cff-version", "message", "title", "authors", "version"} <= set(citation)
@@ -91,9 +335,10 @@ def test_the_license_and_citation_files_are_whole() -> None:
 
 
 def test_no_file_is_two_rooms_in_one() -> None:
+    folders = ("harness", "plugins", "trm", "hrm_baseline", "testing", "tests", "benchmarks", "docs")
     long = [
-        path.relative_to(ROOT).as_posix()
-        for folder in ("harness", "plugins", "trm", "hrm_baseline", "tests", "benchmarks")
+        named(path)
+        for folder in folders
         for path in (ROOT / folder).rglob("*.py")
         if len(path.read_text(encoding="utf-8").splitlines()) > 600
     ]

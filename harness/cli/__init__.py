@@ -7,13 +7,18 @@ inside its function.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import TrmBenchError, UnavailableError
 from ..host import DISABLE_VARIABLE, host
+from ..plugin_files import announce_plugin_files, take_plugin_options
+from . import terminal
 
 VERBS = {
     "run": "train and evaluate models, and print their table",
@@ -30,18 +35,28 @@ VERBS = {
     "score": "score a file of answers, whoever wrote it",
     "show": "print the manifest of a cell",
     "list": "name the tasks, models, evaluators, reporters and studies there are",
+    "new-plugin": "write a small project that adds a model, task, evaluator or reporter",
+    "check": "check that a plugin's part does what every one must do",
     "plugins": "name the plugins and what is wrong with them",
+    "env": "print what a bug report needs",
+    "completion": "print the script that lets a shell complete all this",
 }
 INTERRUPTED = 130
+COMPLETE_VARIABLE = "_TRM_BENCH_COMPLETE"
+"""Set by the script of `trm-bench completion` when a shell asks what may stand at the cursor."""
 
 
 class Verbs(click.Group):
     """Our verbs, then whatever commands the plugins add."""
 
+    context_class = terminal.Context
+
     def _load_plugin_commands(self) -> None:
-        if not getattr(self, "_loaded", False):
-            self._loaded = True
-            host().add_commands(self, taken=VERBS)
+        plugins = host()
+        if getattr(self, "_loaded_from", None) is not plugins:
+            self._loaded_from = plugins
+            self.commands.clear()  # ours are imported when they are called
+            plugins.add_commands(self, taken=VERBS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our verbs in their order, the plugins' after them."""
@@ -52,9 +67,10 @@ class Verbs(click.Group):
         """Import the module of one of our verbs; ask the plugins for any other name."""
         if cmd_name in VERBS:
             # A submodule called `list` would take the builtin's place in this one.
-            name = "listing" if cmd_name == "list" else cmd_name
+            name = "listing" if cmd_name == "list" else cmd_name.replace("-", "_")
             module = importlib.import_module(f".{name}", __package__)
             command: click.Command = module.command
+            command.context_class = terminal.Context
             return command
         self._load_plugin_commands()
         return self.commands.get(cmd_name)
@@ -66,6 +82,19 @@ class Verbs(click.Group):
         rows += [(name, command.get_short_help_str()) for name, command in sorted(self.commands.items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The verbs that start so, without importing their modules; and the options."""
+        found = [CompletionItem(name, help=words) for name, words in VERBS.items()]
+        with suppress(TrmBenchError):  # strict mode, and a plugin that it refuses
+            self._load_plugin_commands()
+            found += [
+                CompletionItem(name, help=one.get_short_help_str()) for name, one in self.commands.items()
+            ]
+        return [
+            *(item for item in found if item.value.startswith(incomplete)),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -81,35 +110,53 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version."
 )
 @click.option("--no-plugins", is_flag=True, help="Use only what comes with trm-bench itself.")
-def cli(no_plugins: bool) -> None:
+@click.option(
+    "--plugin", multiple=True, metavar="FILE", help="Also use a Python file as a plugin; not citable."
+)
+def cli(no_plugins: bool, plugin: tuple[str, ...]) -> None:
     """Benchmark recursive reasoners: same puzzles, same budget, one honest table."""
-    del no_plugins  # read by `main`, before any plugin could be loaded
+    del no_plugins, plugin  # read by `main`, before any plugin could be loaded
+
+
+def _say(words: str) -> None:
+    """Tell whoever listens; where nobody does any more, the exit code says it."""
+    with suppress(BrokenPipeError):
+        click.echo(words, err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; ends the process with the exit codes of `docs/cli.md`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if "--no-plugins" in arguments:
-        import os
+    terminal.prepare()
+    if os.environ.get(COMPLETE_VARIABLE):
+        from .completion import register
 
+        register()
+    if "--no-plugins" in arguments:
         # Cells run in processes of their own, which must see it too.
         os.environ[DISABLE_VARIABLE] = "all"
+        host.cache_clear()
     try:
+        arguments, files = take_plugin_options(arguments)
+        if files:
+            announce_plugin_files(files)
+            host.cache_clear()
         code = cli.main(args=arguments, prog_name="trm-bench", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(BrokenPipeError):
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on with what is missing", err=True)
+        _say("interrupted; the same command goes on with what is missing")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:  # a full disk, a folder without rights, a file that vanished
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}; nothing that was finished is lost", err=True)
+        _say(f"error: {where}{error.strerror or error}; nothing that was finished is lost")
         sys.exit(UnavailableError.exit_code)
     except TrmBenchError as error:
-        click.echo(f"error: {error}", err=True)
+        _say(f"error: {error}")
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+
+from .terminal import echo_json
 
 if TYPE_CHECKING:
     from ..calibration import Design, Rates
@@ -35,7 +36,7 @@ def command(studies: int, quick: bool, gain: float, jobs: int | None, as_json: b
     with counted(console()) as progress:
         rates = _all_rates(wanted, studies, gain / 100, jobs, progress)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in rates], indent=1))
+        echo_json([asdict(one) for one in rates])
         return
     click.echo(table(rates, gain))
 

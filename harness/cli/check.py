@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,17 +10,22 @@ import click
 
 from ..errors import UsageError, nearest
 from ..host import Host, host
+from . import complete
+from .terminal import echo_json
 
 if TYPE_CHECKING:
     from ...testing import Finding
 
 KINDS = ("model", "task", "evaluator", "reporter")
+_A = {"model": "a model", "task": "a task", "evaluator": "an evaluator", "reporter": "a reporter"}
 
 
 @click.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.part)
 @click.option("--kind", type=click.Choice(KINDS), help="Where a name means several things.")
-@click.option("--task", help="Of an evaluator: the task whose puzzles it is tried on.")
+@click.option(
+    "--task", shell_complete=complete.task, help="Of an evaluator: the task whose puzzles it is tried on."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int:
     """Check a model, task, evaluator or reporter, and say in words what is wrong and where to look.
@@ -36,7 +40,7 @@ def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int
     failed = sum(not finding.ok for finding in findings)
     if as_json:
         content = {"kind": kind, "name": name, "findings": [asdict(finding) for finding in findings]}
-        click.echo(json.dumps(content, indent=1))
+        echo_json(content)
     else:
         for finding in findings:
             click.echo(str(finding))
@@ -64,9 +68,13 @@ def kind_of(plugins: Host, name: str) -> str:
     kinds = [kind for kind, names in known.items() if plain in names]
     if not kinds:
         every = [text for names in known.values() for text in names if ":" not in text]
-        raise UsageError(f"nothing is called {plain!r}; {nearest(plain, every)}")
+        broken = [plugin.label for plugin in plugins.plugins.values() if plugin.error]
+        also = f"; {', '.join(broken)} could not be loaded, see trm-bench plugins" if broken else ""
+        raise UsageError(f"nothing is called {plain!r}; {nearest(plain, every)}{also}")
     if len(kinds) > 1:
-        raise UsageError(f"{plain!r} is a {' and a '.join(kinds)}; say which with --kind")
+        raise UsageError(
+            f"{plain!r} is the name of {' and of '.join(_A[kind] for kind in kinds)}; say which with --kind"
+        )
     return kinds[0]
 
 

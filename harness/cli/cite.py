@@ -11,17 +11,30 @@ import click
 from ..errors import UsageError
 from ..host import Host, Registry, host
 from ..records import PartRecord
+from . import complete
+from .terminal import echo_json
 
 
 @click.command("cite")
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
-def command(folders: tuple[Path, ...]) -> None:
+@click.argument(
+    "folders",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    shell_complete=complete.outputs,
+    metavar="[DIR]...",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the entries, and what each is of, as JSON.")
+def command(folders: tuple[Path, ...], as_json: bool) -> None:
     """Print BibTeX entries: the harness, and what the tables of the output folders DIR stand on.
 
     Example:
         trm-bench cite results/maze-hard-mini
     """
-    click.echo("\n\n".join([harness_entry(), *_entries(host(), folders)]))
+    entries = {harness_entry(): ["trm-bench"], **_entries(host(), folders)}
+    if as_json:
+        echo_json([{"of": names, "bibtex": entry} for entry, names in entries.items()])
+    else:
+        click.echo("\n\n".join(entries))
 
 
 def harness_entry() -> str:
@@ -40,11 +53,11 @@ def harness_entry() -> str:
     )
 
 
-def _entries(plugins: Host, folders: Sequence[Path]) -> Iterable[str]:
-    """Every citation of the tasks and models in some folders, each once, tasks first."""
+def _entries(plugins: Host, folders: Sequence[Path]) -> dict[str, list[str]]:
+    """Every citation of the tasks and models in some folders, tasks first, and what it is of."""
     named = [(part.kind, f"{part.distribution}:{part.name}") for part in _parts(folders)]
     registries: dict[str, Registry[Any]] = {"task": plugins.tasks, "model": plugins.models}
-    found: dict[str, None] = {}
+    found: dict[str, list[str]] = {}
     for kind, registry in registries.items():
         for name in dict.fromkeys(name for of, name in named if of == kind):
             try:
@@ -53,7 +66,7 @@ def _entries(plugins: Host, folders: Sequence[Path]) -> Iterable[str]:
                 click.echo(f"{kind} {name}: its plugin is not installed; ask its authors", err=True)
                 continue
             if citation:
-                found[citation.strip()] = None
+                found.setdefault(citation.strip(), []).append(f"{kind} {name}")
             else:
                 click.echo(f"{kind} {name}: names no citation", err=True)
     return found

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from ..errors import UsageError
+from . import complete
+from .terminal import echo_json
 
 
 @click.command("compare")
-@click.argument("a")
-@click.argument("b")
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
+@click.argument("a", shell_complete=complete.side)
+@click.argument("b", shell_complete=complete.side)
+@click.argument(
+    "folders",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    shell_complete=complete.outputs,
+    metavar="[DIR]...",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON, scores 0 to 1.")
 def command(a: str, b: str, folders: tuple[Path, ...], as_json: bool) -> None:
     """Say what is known of A against B.
@@ -38,7 +45,6 @@ def command(a: str, b: str, folders: tuple[Path, ...], as_json: bool) -> None:
     for problem in problems:
         click.echo(f"not read: {problem}", err=True)
     if as_json:
-        content = [{**asdict(one), "sentences": sentences(one)} for one in found]
-        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        echo_json([{**asdict(one), "sentences": sentences(one)} for one in found])
         return
     click.echo("\n\n".join("\n".join(sentences(one)) for one in found))

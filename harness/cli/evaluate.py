@@ -10,8 +10,9 @@ import click
 
 from ..errors import UsageError
 from ..host import host
+from . import complete
 from .execute import command_line, cores, execute_evaluation, print_report
-from .options import all_settings, data_options
+from .options import all_settings, data_options, device_option
 
 if TYPE_CHECKING:
     from ..evaluation import EvaluationRequest
@@ -45,10 +46,13 @@ class Options:
     multiple=True,
     required=True,
     type=click.Path(path_type=Path),
+    shell_complete=complete.weights,
     help="A file, a cell or an output folder; may be repeated, each file is a seed.",
 )
 @click.option(
-    "--model", help="Of weights from elsewhere: which model, with the options the file cannot tell."
+    "--model",
+    shell_complete=complete.model,
+    help="Of weights from elsewhere: which model, with the options the file cannot tell.",
 )
 @data_options
 @click.option("--steps", help="Supervision steps by comma, e.g. 1,2,4,8,16; by default the trained number.")
@@ -60,8 +64,13 @@ class Options:
     help="threshold: also let each puzzle stop, and leave the batch, when the model's own rule says so.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test items; not citable.")
-@click.option("--evaluators", default="", help="Further evaluators, for weights from elsewhere.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option(
+    "--evaluators",
+    default="",
+    shell_complete=complete.evaluators,
+    help="Further evaluators, for weights from elsewhere.",
+)
+@device_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Passes side by side; one per core on a CPU.")
 @click.option("--output", type=click.Path(path_type=Path), help="By default results/TASK-SCALE-evaluated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -6,13 +6,15 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..budget import Match
 from ..host import OWN_DISTRIBUTION, Host
+from .terminal import echo_report, plugins_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +54,7 @@ def announce(out: Console, study: Study, folder: Path) -> None:
     lines += [f"{text} is the same as {kept} here" for text, kept in _merged(study)]
     lines += [note for model in study.models for note in model.notes]
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in study.prepared.source.files]
-    lines += [f"not citable: {reason}" for reason in study.not_citable_because]
+    lines += [f"not citable: {reason}" for reason in study.reasons()]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
 
@@ -87,10 +89,12 @@ def _say_what_is_there(
 ) -> None:
     reused = len(cells) - len(todo)
     if reused:
-        out.print(f"{reused} of {len(cells)} cells are finished already and reused (--force repeats them)")
+        words = f"{reused} of {len(cells)} cells are finished already and reused (--force repeats them)"
+        out.print(words, soft_wrap=True)
     begun = sum(results.cell(cell.name).checkpoint.is_file() for cell in todo)
     if begun and not force:
-        out.print(f"{begun} of {len(cells)} cells go on from a checkpoint (--force starts them anew)")
+        words = f"{begun} of {len(cells)} cells go on from a checkpoint (--force starts them anew)"
+        out.print(words, soft_wrap=True)
 
 
 def run_jobs(
@@ -115,19 +119,21 @@ def run_jobs(
     def found(name: str, otherwise: Status) -> Status:
         return Status.DONE if Output(folder).cell(name).is_done() else otherwise
 
-    plugins.notify("trm_bench_run_started", study=identity)
+    with plugins_aside():
+        plugins.notify("trm_bench_run_started", study=identity)
     ended: dict[str, Status] = {}
     model_of = {job.plan.name: job.plan.identity.model for job in jobs}
     try:
         if jobs:
             of_job = {name: work[model] for name, model in model_of.items()}
-            with RunWatch(out, of_job, model_of, workers) as watch:
+            with plugins_aside(), RunWatch(out, of_job, model_of, workers) as watch:
                 ended = run_cells(jobs, plugins, watch, workers)
     finally:
         # An interruption keeps the statuses to itself; what is done is on disk.
         statuses = {cell.name: found(cell.name, ended.get(cell.name, Status.INTERRUPTED)) for cell in cells}
         words = {name: status.value for name, status in statuses.items()}
-        plugins.notify("trm_bench_run_finished", study=identity, cells=words)
+        with plugins_aside():
+            plugins.notify("trm_bench_run_finished", study=identity, cells=words)
     return statuses
 
 
@@ -223,27 +229,83 @@ def _training_flops(study: Study, model: ResolvedModel) -> float:
     return study.budget.amount * study.budget.batch_size * per_step
 
 
+@dataclass(frozen=True)
+class ModelCost:
+    """A row of ``--dry-run``.
+
+    Attributes:
+        model: with its options.
+        trunk_parameters, outer_parameters, embedding_parameters: as in a ledger.
+        training_flops: of one cell.
+        finished, to_run: cells.
+    """
+
+    model: str
+    trunk_parameters: int
+    outer_parameters: int
+    embedding_parameters: int
+    training_flops: float
+    finished: int
+    to_run: int
+
+
+def grid_costs(study: Study, folder: Path) -> list[ModelCost]:
+    """What the cells of a study cost, model by model."""
+    from ..cell import count_parameters
+    from ..store import Output
+
+    results, rows = Output(folder), []
+    for model in study.models:
+        assert model.part.spec.build is not None  # `resolve_model` has made sure
+        info = study.prepared_for(model.augmentations or study.budget.augmentations).info
+        parameters = count_parameters(model.part.spec.build(model.config, info))
+        cells = [cell for cell in study.cells if cell.identity.model == model.name]
+        todo = sum(not results.cell(cell.name).is_done() for cell in cells)
+        rows.append(
+            ModelCost(model.name, *parameters, _training_flops(study, model), len(cells) - todo, todo)
+        )
+    return rows
+
+
+def grid_as_json(study: Study, folder: Path, workers: int) -> dict[str, Any]:
+    """What ``--dry-run --json`` says of a grid."""
+    rows = grid_costs(study, folder)
+    total = sum(row.training_flops * row.to_run for row in rows)
+    speed = _matrix_speed(study) * workers
+    return {
+        "task": study.task.spec.name,
+        "scale": study.request.scale,
+        "device": study.request.device,
+        "folder": str(folder),
+        "seeds": list(study.request.seeds),
+        "budget": study.budget.model_dump(mode="json"),
+        "not_citable_because": study.reasons(),
+        "models": [asdict(row) for row in rows],
+        "flops_to_do": total,
+        "workers": workers,
+        "flops_per_second": speed,
+        "seconds_at_least": total / speed,
+    }
+
+
 def show_grid(study: Study, folder: Path, workers: int) -> None:
     """The table of ``--dry-run``."""
     from tabulate import tabulate
 
-    from ..cell import count_parameters
     from ..progress import spoken
-    from ..store import Output
 
-    results = Output(folder)
-    rows, total = [], 0.0
-    for model in study.models:
-        assert model.part.spec.build is not None  # `resolve_model` has made sure
-        info = study.prepared_for(model.augmentations or study.budget.augmentations).info
-        trunk, outer, table = count_parameters(model.part.spec.build(model.config, info))
-        flops = _training_flops(study, model)
-        cells = [cell for cell in study.cells if cell.identity.model == model.name]
-        todo = sum(not results.cell(cell.name).is_done() for cell in cells)
-        total += flops * todo
-        rows.append(
-            [model.name, f"{trunk:,}", f"{outer:,}", f"{table:,}", f"{flops:.2e}", len(cells) - todo, todo]
-        )
+    costs = grid_costs(study, folder)
+    total = sum(row.training_flops * row.to_run for row in costs)
+    rows = [
+        [
+            row.model,
+            *(f"{one:,}" for one in (row.trunk_parameters, row.outer_parameters, row.embedding_parameters)),
+            f"{row.training_flops:.2e}",
+            row.finished,
+            row.to_run,
+        ]
+        for row in costs
+    ]
     headers = ["model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs a cell", "finished", "to run"]
     click.echo(tabulate(rows, headers=headers))
     speed = _matrix_speed(study) * workers
@@ -280,6 +342,7 @@ def print_report(plugins: Host, folders: Sequence[Path], as_json: bool, failed: 
             raise
         out.print(f"error: {error}", markup=False, soft_wrap=True)
         return
-    plugins.notify("trm_bench_report_ready", report=report)
+    with plugins_aside():
+        plugins.notify("trm_bench_report_ready", report=report)
     reporter = plugins.reporters.get("json" if as_json else "text", prefer=(OWN_DISTRIBUTION,))
-    click.echo(reporter.spec.render(report))
+    echo_report(reporter.spec.render(report), reporter.spec.name)

@@ -8,17 +8,20 @@ import click
 
 from ..errors import NothingToReport, UsageError
 from ..host import host
+from . import complete
+from .terminal import echo_json
 
 
 @click.command("export")
-@click.argument("cell", type=click.Path(path_type=Path))
+@click.argument("cell", type=click.Path(path_type=Path), shell_complete=complete.cell)
 @click.option(
     "--output", required=True, type=click.Path(path_type=Path), help="A .safetensors or .pt file to write."
 )
 @click.option(
     "--compiled", is_flag=True, help="Put _orig_mod. before every name, as compiled models have it."
 )
-def command(cell: Path, output: Path, compiled: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(cell: Path, output: Path, compiled: bool, as_json: bool) -> None:
     """Write the weights of CELL as the reference implementation would, with its configuration beside them.
 
     Example:
@@ -40,4 +43,8 @@ def command(cell: Path, output: Path, compiled: bool) -> None:
     assert spec.config is not None
     config = spec.config(**options)
     side = export_weights(read_weights(found[0].file), spec, config, output, compiled=compiled)
-    click.echo(f"{output}\n{side}")
+    if as_json:
+        model = origin.identity.model
+        echo_json({"cell": str(cell), "model": model, "weights": str(output), "configuration": str(side)})
+    else:
+        click.echo(f"{output}\n{side}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from ..errors import TrmBenchError
 from ..host import Host, Part, host
+from .terminal import echo_json
 
 KINDS = ("tasks", "models", "evaluators", "reporters", "studies")
 
@@ -21,7 +21,7 @@ def command(kind: str, as_json: bool) -> None:
     kinds = KINDS if kind == "all" else (kind,)
     content = {name: _entries(host(), name) for name in kinds}
     if as_json:
-        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        echo_json(content)
         return
     width = max((len(entry["name"]) for entries in content.values() for entry in entries), default=0)
     for name, entries in content.items():

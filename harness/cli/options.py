@@ -11,6 +11,7 @@ import yaml
 
 from ..errors import UnavailableError, UsageError, nearest
 from ..values import parse_seeds as parse_seeds
+from . import complete
 
 F = TypeVar("F", bound=Callable[..., Any])
 CONFIG_SETTINGS = "trm_bench.config_settings"
@@ -84,10 +85,16 @@ def data_options(function: F) -> F:
     """The options that say which puzzles are meant."""
     for option in reversed(
         (
-            click.option("--task", help="Name of the task."),
-            click.option("--scale", help="mini, lite or paper; see `trm-bench list tasks`."),
+            click.option("--task", shell_complete=complete.task, help="Name of the task."),
             click.option(
-                "--source", help="generated, official or hub; by default generated, or official with --data."
+                "--scale",
+                shell_complete=complete.scale,
+                help="mini, lite or paper; see `trm-bench list tasks`.",
+            ),
+            click.option(
+                "--source",
+                shell_complete=complete.source,
+                help="generated, official or hub; by default generated, or official with --data.",
             ),
             click.option("--data", type=click.Path(path_type=Path), help="Folder with the official files."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting."),
@@ -95,6 +102,15 @@ def data_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    shell_complete=complete.device,
+    help="auto, cpu, cuda or mps.",
+)
 
 
 def required(value: str | None, option: str) -> str:

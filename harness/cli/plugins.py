@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
 from ..host import host
 from . import VERBS
+from .terminal import echo_json
 
 
 @click.command("plugins")
@@ -21,7 +21,7 @@ def command(as_json: bool, check: bool) -> int:
     problems = plugins.problems()
     if as_json:
         content = {"plugins": [asdict(plugin) for plugin in plugins.plugins.values()], "problems": problems}
-        click.echo(json.dumps(content, indent=1))
+        echo_json(content)
     else:
         for plugin in plugins.plugins.values():
             hooks = ", ".join(hook.removeprefix("trm_bench_") for hook in plugin.hooks) or "no hooks"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from ..host import host
 from .options import all_settings, data_options, required
+from .terminal import echo_json
 
 
 @click.command("prepare")
@@ -35,12 +35,15 @@ def command(
         prepared = prepare(part, build_request(part.spec, request, progress))
     if as_json:
         content = {
+            "task": part.spec.name,
+            "scale": request.scale,
             "folder": str(prepared.folder),
             "source": prepared.source.summary,
             "counts": prepared.counts,
             "fingerprints": prepared.fingerprints,
+            "notes": [*prepared.source.notes, *prepared.source.caveats],
         }
-        click.echo(json.dumps(content, indent=1))
+        echo_json(content)
         return
     click.echo(f"{part.spec.name} at scale {request.scale}: {prepared.source.summary}")
     for split, count in prepared.counts.items():

@@ -9,15 +9,29 @@ from typing import TYPE_CHECKING
 import click
 
 from ..host import OWN_DISTRIBUTION, Host, host
+from . import complete
+from .terminal import echo_report, plugins_aside
 
 if TYPE_CHECKING:
     from ..report.table import Report
 
 
 @click.command("report")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.argument(
+    "folders",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    shell_complete=complete.outputs,
+    metavar="DIR...",
+)
 @click.option(
-    "--format", "reporter", default="text", show_default=True, help="Name of a reporter; see `list`."
+    "--format",
+    "reporter",
+    default="text",
+    show_default=True,
+    shell_complete=complete.reporter,
+    help="Name of a reporter; see `list`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -44,12 +58,13 @@ def command(
     report = build_report(folders)
     if published:
         report = with_published(report, plugins)
-    plugins.notify("trm_bench_report_ready", report=report)
+    with plugins_aside():
+        plugins.notify("trm_bench_report_ready", report=report)
     if figures is not None:
         from ..report.figures import save
 
         click.echo(f"{len(save(report, figures))} files of figures in {figures}", err=True)
-    click.echo(spec.render(report))
+    echo_report(spec.render(report), spec.name)
     for problem in report.problems:
         click.echo(f"not read: {problem}", err=True)
     complete = all(row.complete for table in report.tables for row in table.rows)

@@ -8,11 +8,12 @@ import click
 
 from ..errors import NothingToReport, UsageError
 from ..host import host
+from . import complete
 from .execute import announce, cores, execute, print_report
 
 
 @click.command("resume")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=click.Path(path_type=Path), shell_complete=complete.outputs, metavar="DIR")
 @click.option("--jobs", type=click.IntRange(min=1), help="Cells side by side; one per core on a CPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(folder: Path, jobs: int | None, as_json: bool) -> int:

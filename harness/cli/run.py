@@ -11,8 +11,10 @@ import click
 from ..budget import Match
 from ..errors import UsageError
 from ..host import Host, host
-from .execute import announce, cores, execute, print_report, show_grid
-from .options import all_settings, data_options, parse_seeds, read_config, required
+from . import complete
+from .execute import announce, cores, execute, grid_as_json, print_report, show_grid
+from .options import all_settings, data_options, device_option, parse_seeds, read_config, required
+from .terminal import echo_json
 
 if TYPE_CHECKING:
     from ..study import RunRequest
@@ -45,8 +47,16 @@ class Options:
 
 
 @click.command("run")
-@click.option("--models", help="Names by comma; options in brackets, e.g. trm[cycles=2].")
-@click.option("--study", help="Run a study instead: its name (see `list studies`) or a YAML file.")
+@click.option(
+    "--models",
+    shell_complete=complete.models,
+    help="Names by comma; options in brackets, e.g. trm[cycles=2].",
+)
+@click.option(
+    "--study",
+    shell_complete=complete.study,
+    help="Run a study instead: its name (see `list studies`) or a YAML file.",
+)
 @data_options
 @click.option("--seeds", help="Training seeds: 0-4, 0,1,2 or 3; by default 0-4, or the study's.")
 @click.option("--augmentations", type=click.IntRange(min=1), help="Variants per puzzle, itself included.")
@@ -56,15 +66,20 @@ class Options:
     help="What is made equal between models; by default steps.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test items; not citable.")
-@click.option("--evaluators", default="", help="Further evaluators, beside the task's own.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option(
+    "--evaluators",
+    default="",
+    shell_complete=complete.evaluators,
+    help="Further evaluators, beside the task's own.",
+)
+@device_option
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Cells side by side; by default one per core on a CPU."
 )
 @click.option("--output", type=click.Path(path_type=Path), help="By default results/TASK-SCALE.")
 @click.option("--force", is_flag=True, help="Run finished cells again.")
 @click.option("--dry-run", is_flag=True, help="Show the cells and what they cost; run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report, or the dry run, as JSON.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -104,7 +119,10 @@ def _run_models(plugins: Host, options: Options) -> int:
     announce(out, study, folder)
     workers = options.jobs or (cores() if request.device == "cpu" else 1)
     if options.dry_run:
-        show_grid(study, folder, workers)
+        if options.as_json:
+            echo_json({"study": None, "grids": [{"grid": None, **grid_as_json(study, folder, workers)}]})
+        else:
+            show_grid(study, folder, workers)
         return 0
     done = execute(out, plugins, study, folder, workers, options.force)
     print_report(plugins, [folder], options.as_json, not done, out)

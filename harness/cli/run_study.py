@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..definition import (
     FILE,
@@ -19,8 +19,18 @@ from ..definition import (
 from ..errors import UsageError, nearest
 from ..host import Host
 from ..how import How
-from .execute import announce, command_line, cores, execute, execute_evaluation, print_report, show_grid
+from .execute import (
+    announce,
+    command_line,
+    cores,
+    execute,
+    execute_evaluation,
+    grid_as_json,
+    print_report,
+    show_grid,
+)
 from .options import all_settings, parse_seeds
+from .terminal import echo_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,11 +71,15 @@ def run_study(plugins: Host, options: Options) -> int:
             grids[name] = plan(plugins, _request(study, grid, size.steps, options, scale, device), progress)
         fewest = min(cell.identity.budget.augmentations for cell in grids[name].cells if cell.identity.budget)
         check_ways(study.task, size, grids[name].prepared, fewest, hows)
+    costs: list[dict[str, Any]] = []
     for name, planned in grids.items():
-        out.print(f"study {study.name}, grid {name}", markup=False)
+        out.print(f"study {study.name}, grid {name}", markup=False, soft_wrap=True)
         announce(out, planned, grid_folder(folder, name))
-        if options.dry_run:
+        if options.dry_run and options.as_json:
+            costs.append({"grid": name, **grid_as_json(planned, grid_folder(folder, name), workers)})
+        elif options.dry_run:
             show_grid(planned, grid_folder(folder, name), workers)
+        if options.dry_run:
             continue
         stands_for = {str(parse_variant(text)): kept for text, kept in planned.stands_for.items()}
         _claim(folder, Declared(study=study, scale=scale, stands_for={name: stands_for}))
@@ -75,6 +89,8 @@ def run_study(plugins: Host, options: Options) -> int:
             cells = [trained / cell.name for cell in planned.cells]
             done &= _evaluate(out, plugins, hows, cells, again, options, workers)
     if options.dry_run:
+        if options.as_json:
+            echo_json({"study": study.name, "grids": costs})
         return 0
     print_report(plugins, [folder], options.as_json, not done, out)
     return 0 if done else 1
@@ -176,7 +192,7 @@ def _evaluate(
 
     weights = tuple(cell for cell in cells if _has_weights(cell))
     if not weights:
-        out.print("nothing to evaluate: no cell with weights is finished")
+        out.print("nothing to evaluate: no cell with weights is finished", soft_wrap=True)
         return False
     request = EvaluationRequest(
         weights=weights,

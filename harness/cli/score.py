@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from ..errors import UsageError
 from ..host import host
+from . import complete
 from .options import parse_settings, required
+from .terminal import echo_json
 
 
 @click.command("score")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--task", help="Name of the task that the answers are for.")
+@click.option("--task", shell_complete=complete.task, help="Name of the task that the answers are for.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the task.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON, 0 to 1.")
 def command(file: Path, task: str | None, settings: tuple[str, ...], as_json: bool) -> None:
@@ -31,7 +32,7 @@ def command(file: Path, task: str | None, settings: tuple[str, ...], as_json: bo
     scored = spec.rescore(file, parse_settings(settings))
     if as_json:
         content = {"task": spec.name, "file": str(file), "summary": scored.summary, "scores": scored.scores}
-        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        echo_json(content)
         return
     click.echo(scored.summary)
     width = max(map(len, scored.scores))

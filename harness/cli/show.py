@@ -8,10 +8,12 @@ import click
 import yaml
 
 from ..errors import NothingToReport
+from . import complete
+from .terminal import echo_json_text
 
 
 @click.command("show")
-@click.argument("cell", type=click.Path(path_type=Path))
+@click.argument("cell", type=click.Path(path_type=Path), shell_complete=complete.cell)
 @click.option("--json", "as_json", is_flag=True, help="Print it as it is stored.")
 def command(cell: Path, as_json: bool) -> None:
     """Print the manifest of CELL, a folder beneath an output folder."""
@@ -21,7 +23,7 @@ def command(cell: Path, as_json: bool) -> None:
         raise NothingToReport(f"{cell}: no {MANIFEST} in it; name the folder of one cell")
     manifest = Cell(cell).manifest()
     if as_json:
-        click.echo(manifest.model_dump_json(indent=1))
+        echo_json_text(manifest.model_dump_json(indent=1))
     else:
         content = manifest.model_dump(mode="json")
         click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), nl=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,9 @@ import click
 
 from ..errors import UsageError
 from ..host import host
-from .options import parse_settings
+from . import complete
+from .options import device_option, parse_settings
+from .terminal import echo_json, spelled
 
 if TYPE_CHECKING:
     from ..evaluation import Opened
@@ -23,23 +25,34 @@ if TYPE_CHECKING:
     from ..specs import Question, TaskSpec
 
 STDIN = "-"
-_PLAIN = str.maketrans({"×": "x", "·": ",", "–": "-"})
 
 
 @click.command("solve")
 @click.argument("puzzle", required=False)
 @click.option(
-    "--weights", type=click.Path(path_type=Path), required=True, help="Weights, or a cell's folder."
+    "--weights",
+    type=click.Path(path_type=Path),
+    required=True,
+    shell_complete=complete.weights,
+    help="Weights, or a cell's folder.",
 )
-@click.option("--model", help="Name of the model, where the weights do not say it.")
-@click.option("--task", help="Name of the task, where the weights do not say it.")
-@click.option("--scale", help="mini, lite or paper, where the weights do not say it.")
+@click.option(
+    "--model", shell_complete=complete.model, help="Name of the model, where the weights do not say it."
+)
+@click.option(
+    "--task", shell_complete=complete.task, help="Name of the task, where the weights do not say it."
+)
+@click.option(
+    "--scale",
+    shell_complete=complete.scale,
+    help="mini, lite or paper, where the weights do not say it.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the official files.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
 @click.option("--steps", type=click.IntRange(min=1), help="Supervision steps; by default the model's own.")
 @click.option("--identity", help="Name of the puzzle, where each has a vector (ARC); default: the file's.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Write a strip (.png, .svg) or a .gif.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print steps and verdict as JSON.")
 def command(puzzle: str | None, figure: Path | None, as_json: bool, **options: Any) -> None:
     """Answer one puzzle and show the answer after every supervision step.
@@ -65,7 +78,7 @@ def command(puzzle: str | None, figure: Path | None, as_json: bool, **options: A
     questions = _questions(opened.task.spec, text, opened.prepared.info, puzzle)
     solved = [_solve(opened, question, identity, name, steps) for question in questions]
     if as_json:
-        click.echo(json.dumps(_as_json(opened, solved), allow_nan=False))
+        echo_json(_as_json(opened, solved), indent=None)
     else:
         _print(opened, solved)
     if figure is not None:
@@ -127,13 +140,15 @@ def _solve(
 
 
 def _print(opened: Opened, solved: Sequence[Solved]) -> None:
-    from rich.console import Console
+    from rich.console import Console, ConsoleDimensions
     from rich.text import Text
 
     from ..report.boards import Look, boards, legend
     from ..solving import BLANK_IDENTITY, verdict
 
     out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    if out.is_dumb_terminal:  # which rich takes for one of 80 columns, whatever it has
+        out.size = ConsoleDimensions(*shutil.get_terminal_size())
     look = Look.of(out)
     info, symbols = opened.prepared.info, opened.task.spec.symbols
     for place, one in enumerate(solved):
@@ -146,19 +161,12 @@ def _print(opened: Opened, solved: Sequence[Solved]) -> None:
             if look.coloured:
                 out.print(line, soft_wrap=True)
             else:
-                click.echo(_printable(line.plain, out.encoding))
+                click.echo(spelled(line.plain, out.encoding))
 
 
 def _title(opened: Opened, one: Solved) -> str:
     named = f" ({one.row.identity})" if one.row.identity else ""
     return f"{one.question.title}{named} · {opened.model}"
-
-
-def _printable(line: str, encoding: str) -> str:
-    """The line as far as the output's encoding can write it."""
-    if encoding.startswith("utf"):
-        return line
-    return line.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
 
 
 def _as_json(opened: Opened, solved: Sequence[Solved]) -> dict[str, Any]:

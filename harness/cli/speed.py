@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..host import host
-from .options import all_settings, data_options, read_config, required
+from . import complete
+from .options import all_settings, data_options, device_option, read_config, required
+from .terminal import echo_json
 
 if TYPE_CHECKING:
     from ..speed import Measured, Speed
 
 
 @click.command("speed")
-@click.option("--models", help="Names by comma; options in brackets, e.g. trm[cycles=2].")
+@click.option(
+    "--models",
+    shell_complete=complete.models,
+    help="Names by comma; options in brackets, e.g. trm[cycles=2].",
+)
 @data_options
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@device_option
 @click.option(
     "--ways", help="plain, compiled, graph, compiled+graph, by comma; by default those that fit the device."
 )
@@ -65,7 +70,10 @@ def command(**given: Any) -> None:
     speed = measure_speed(
         study, ways, 60 * given["minutes"], lambda line: out.print(line, markup=False, soft_wrap=True)
     )
-    click.echo(json.dumps(asdict(speed), indent=1) if given["as_json"] else render(speed))
+    if given["as_json"]:
+        echo_json(asdict(speed))
+    else:
+        click.echo(render(speed))
 
 
 def render(speed: Speed) -> str:

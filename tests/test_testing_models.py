@@ -1,0 +1,534 @@
+"""What `trm_bench.testing` says of models: sound ones pass, each kind of broken one is caught in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+from torch.nn import functional
+from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
+from trm_bench.harness.errors import UsageError
+from trm_bench.testing import TINY_INFO, Finding, NotConforming, check_model
+from trm_bench.testing.models import CHECKS, find_in_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+HIDDEN = 8
+BUILD, ANSWERS, STATE, FINITE = "it is built", "right shape and are finite", "its state", "losses are finite"
+GRADIENT, ROWS, SEED, SAVED = "gradient reaches", "rows of a batch", "the same seed", "saved weights"
+ONE, HALTS, MEMORY, FLOPS = "batch of one", "halting policy", "remembered from batch", "FLOPs can be counted"
+
+
+class Config(BaseModel):
+    pass
+
+
+class Sound(Reasoner):
+    """A small recurrent model with which nothing is wrong; the others each change a line of it."""
+
+    supervision_steps = 3
+    halting = Halting.HALT_LOGIT
+
+    def __init__(self, task: TaskInfo):
+        super().__init__()
+        self.cells = task.cells
+        self.embed = nn.Embedding(task.vocab_size, HIDDEN)
+        self.mix = nn.Linear(task.cells, task.cells)
+        self.answer = nn.Linear(HIDDEN, task.vocab_size)
+        self.halt = nn.Linear(HIDDEN, 1)
+
+    def initial_state(self, batch: int) -> Any:
+        return (torch.zeros(batch, self.cells, HIDDEN, device=self.halt.weight.device),)
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return torch.tanh(self.mix((before + self.embed(inputs)).transpose(1, 2)).transpose(1, 2))
+
+    def q(self, y: Tensor) -> Tensor:
+        return self.halt(y.mean(1)).squeeze(1)
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        y = self.mixed(state[0], inputs)
+        return (y.detach(),), Output(self.answer(y), q_halt=self.q(y))
+
+
+def spec(kind: Callable[[TaskInfo], Any], **fields: Any) -> ModelSpec:
+    """Of a class of models."""
+    return ModelSpec(
+        "tried", "a model", **{"config": Config, "build": lambda config, task: kind(task), **fields}
+    )
+
+
+def failed(findings: tuple[Finding, ...]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in findings if not finding.ok}
+
+
+def caught(kind: Callable[[TaskInfo], Any]) -> dict[str, Finding]:
+    return failed(find_in_model(spec(kind)))
+
+
+# --- sound models ----------------------------------------------------------------------------------
+
+
+class OnePass(Sound):
+    supervision_steps = 1
+    halting = Halting.NONE
+
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        del self.halt
+
+    def initial_state(self, batch: int) -> Any:
+        return ()
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        before = torch.zeros(len(inputs), self.cells, HIDDEN, device=inputs.device)
+        return state, Output(self.answer(self.mixed(before, inputs)))
+
+
+class TwoLogits(Sound):
+    """Both logits come from one map, and the second is trained by a second pass."""
+
+    halting = Halting.Q_LEARNING
+
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.halt = nn.Linear(HIDDEN, 2)
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        y = self.mixed(state[0], inputs)
+        q_halt, q_continue = self.halt(y.mean(1)).unbind(1)
+        return (y.detach(),), Output(self.answer(y), q_halt=q_halt, q_continue=q_continue)
+
+
+class Compared(TwoLogits):
+    """The second is left untrained."""
+
+    halting = Halting.Q_COMPARE
+
+
+class Dropped(Sound):
+    """Draws numbers in training, and only there."""
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return functional.dropout(super().mixed(before, inputs), 0.3, self.training)
+
+
+class Tabled(Sound):
+    """Keeps random numbers, as a buffer."""
+
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.register_buffer("table", torch.randn(HIDDEN))
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return super().mixed(before + self.table, inputs)
+
+
+class Known(Sound):
+    """Knows which puzzle it sees."""
+
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.who = nn.Embedding(task.identifiers, HIDDEN)
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        return super().forward((state[0] + self.who(puzzle_ids)[:, None],), inputs, puzzle_ids)
+
+
+@pytest.mark.parametrize("kind", [Sound, OnePass, TwoLogits, Compared, Dropped, Tabled, Known])
+def test_a_sound_model_passes_every_check(kind: type[Sound]) -> None:
+    findings = check_model(spec(kind))
+    assert len(findings) == len(CHECKS)
+    assert all(finding.ok for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("trm", "trm-att", "trm-mlp", "hrm", "transformer", "transformer-looped", "copy"),
+        *("trm[mixer=attention]", "trm[latents=1]", "hrm[halting=none]", "trm[networks=2,halting=two-pass]"),
+    ],
+)
+def test_the_built_in_models_pass(name: str) -> None:
+    assert len(check_model(name)) == len(CHECKS)
+
+
+def test_a_model_is_checked_at_the_shape_that_is_asked_for() -> None:
+    info = TaskInfo("wide", "mini", height=2, width=5, vocab_size=9, identifiers=3)
+    assert all(finding.ok for finding in find_in_model(spec(Known), info))
+    assert all(finding.ok for finding in find_in_model("transformer", info))
+
+    class Square(Sound):
+        def __init__(self, task: TaskInfo):
+            super().__init__(replace(task, height=4, width=4))
+
+    assert not caught(Square)
+    assert failed(find_in_model(spec(Square), info))
+
+
+def test_what_is_not_trained_needs_no_gradient() -> None:
+    class Guess(Reasoner):
+        def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+            return state, Output(functional.one_hot(inputs, TINY_INFO.vocab_size).float())
+
+    findings = check_model(spec(lambda task: Guess(), trained=False))
+    assert sum(finding.words == "nothing is trained" for finding in findings) == 3
+
+
+# --- broken models ---------------------------------------------------------------------------------
+
+
+class Narrow(Sound):
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        after, output = super().forward(state, inputs, puzzle_ids)
+        return after, replace(output, logits=output.logits[..., 1:])
+
+
+class NotANumber(Sound):
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        after, output = super().forward(state, inputs, puzzle_ids)
+        return after, replace(output, logits=(output.logits - 1e9).log())
+
+
+class Growing(Sound):
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        after, output = super().forward((state[0][:, : self.cells],), inputs, puzzle_ids)
+        return (torch.cat([state[0], after[0]], 1),), output
+
+
+class Attached(Sound):
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        y = self.mixed(state[0], inputs)
+        return (y,), Output(self.answer(y), q_halt=self.q(y))
+
+
+class Endless(Sound):
+    """Its gradient is finite, its loss is not."""
+
+    def q(self, y: Tensor) -> Tensor:
+        return super().q(y) + float("inf")
+
+
+class Unused(Sound):
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.gate = nn.Parameter(torch.ones(HIDDEN))
+
+
+class Cut(Sound):
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return super().mixed(before + self.embed(inputs).detach() - self.embed(inputs), inputs)
+
+
+class BatchNorm(Sound):
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.norm = nn.BatchNorm1d(HIDDEN)
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return self.norm(super().mixed(before, inputs).transpose(1, 2)).transpose(1, 2)
+
+
+class Centred(Sound):
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        y = super().mixed(before, inputs)
+        return y - y.mean(0)
+
+
+class Unseeded(Sound):
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        drawn = np.random.default_rng().normal(size=(task.cells, task.cells))
+        self.mix.weight.data.copy_(torch.from_numpy(drawn))
+
+
+class Reseeded(Sound):
+    def __init__(self, task: TaskInfo):
+        torch.seed()
+        super().__init__(task)
+
+
+class OutsideBuffers(Sound):
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.scale = float(torch.rand(()))
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return super().mixed(before + self.scale, inputs)
+
+
+class TensorOutsideBuffers(Sound):
+    """A plain tensor does not follow the model to another device either."""
+
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.table = torch.randn(HIDDEN)
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return super().mixed(before + self.table, inputs)
+
+
+class Squeezed(Sound):
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return super().mixed(before, inputs).squeeze()
+
+
+class NoLogit(TwoLogits):
+    halting = Halting.Q_COMPARE
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        after, output = super().forward(state, inputs, puzzle_ids)
+        return after, replace(output, q_continue=None)
+
+
+class Half(Sound):
+    def q(self, y: Tensor) -> Tensor:
+        return super().q(y).bfloat16()
+
+
+class Unsqueezed(Sound):
+    def q(self, y: Tensor) -> Tensor:
+        return super().q(y)[:, None]
+
+
+class Mindful(OnePass):
+    """Remembers the batch before the last one."""
+
+    def __init__(self, task: TaskInfo):
+        super().__init__(task)
+        self.batches: list[Tensor] = []
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        _, output = super().forward(state, inputs, puzzle_ids)
+        self.batches.append(output.logits.detach())
+        old = self.batches[-3] if len(self.batches) > 2 else 0
+        return state, replace(output, logits=output.logits + old)
+
+
+class Carried(Sound):
+    """Carries its state itself."""
+
+    supervision_steps = 1
+    before: Tensor | None = None
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        y = self.mixed(state[0] if self.before is None else self.before[: len(inputs)], inputs)
+        self.before = y.detach()
+        return state, Output(self.answer(y), q_halt=self.q(y))
+
+
+class OnTheHost(Sound):
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        return super().mixed(before + torch.zeros(len(inputs), self.cells, HIDDEN), inputs)
+
+
+class Asking(Sound):
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        y = super().mixed(before, inputs)
+        return y * 2 if y.sum().item() > 1e9 else y
+
+
+class Nowhere(Sound):
+    supervision_steps = 0
+
+
+def raising(task: TaskInfo) -> Reasoner:
+    raise OSError(f"no table for {task.height}×{task.width}")
+
+
+CASES: dict[str, tuple[Callable[[TaskInfo], Any], set[str], str]] = {
+    "build raises": (raising, {BUILD}, r"OSError: no table for 4×4"),
+    "no reasoner": (lambda task: nn.Linear(2, 2), {BUILD}, r"Linear.*no trm_bench\.Reasoner"),
+    "no step": (Nowhere, {BUILD}, r"supervision_steps is 0"),
+    "wrong shape": (Narrow, {ANSWERS}, r"Output\.logits has shape \(6, 16, 4\), not .*\(6, 16, 5\)"),
+    "not a number": (NotANumber, {ANSWERS}, r"Output\.logits is not finite"),
+    "state grows": (Growing, {STATE}, r"\(6, 16, 8\).*\(6, 32, 8\)"),
+    "state with a gradient": (Attached, {STATE}, r"carries a gradient: detach"),
+    "endless loss": (Endless, {FINITE}, r"\[inf, inf, inf\]"),
+    "unused parameter": (Unused, {GRADIENT}, r"reaches gate:"),
+    "cut off": (Cut, {GRADIENT}, r"reaches embed\.weight:"),
+    "batch norm": (BatchNorm, {ROWS}, r"in training, .*other puzzles of its batch"),
+    "mean over the batch": (Centred, {ROWS, ONE}, r"in training, .*other puzzles of its batch"),
+    "numpy without a seed": (Unseeded, {SEED}, r"the same seed gave losses \[.*\] and \["),
+    "torch with a seed of its own": (Reseeded, {SEED}, r"the same seed gave losses \[.*\] and \["),
+    "number outside buffers": (OutsideBuffers, {SAVED}, r"outside of parameters and buffers"),
+    "tensor outside buffers": (TensorOutsideBuffers, {SAVED, FLOPS}, r"outside of parameters and buffers"),
+    "squeezed": (Squeezed, {ONE}, r"\S"),
+    "half a logit": (Half, {HALTS}, r"Output\.q_halt must be .*float32, not .*bfloat16"),
+    "memory": (Mindful, {MEMORY}, r"in training, .*batches before it"),
+    "tensor on the CPU": (OnTheHost, {FLOPS}, r"cpu.*meta|meta.*cpu"),
+    "asks the host": (Asking, {FLOPS}, r"item\(\).*meta"),
+}
+
+
+@pytest.mark.parametrize(("kind", "checks", "words"), CASES.values(), ids=CASES.keys())
+def test_a_broken_model_is_caught_by_the_check_that_is_meant_for_it(
+    kind: Callable[[TaskInfo], Any], checks: set[str], words: str
+) -> None:
+    found = caught(kind)
+    assert {fragment for fragment in checks if any(fragment in check for check in found)} == checks
+    assert len(found) == len(checks)
+    assert any(re.search(words, finding.words) for finding in found.values())
+    assert all(finding.where for finding in found.values())
+
+
+def test_every_check_has_a_model_that_only_it_catches() -> None:
+    alone = {next(iter(checks)) for _, checks, _ in CASES.values() if len(checks) == 1}
+    unbroken = [check.words for check, _ in CHECKS if not any(fragment in check.words for fragment in alone)]
+    assert unbroken == []
+
+
+def test_a_halting_policy_without_its_logit_is_named_with_the_field() -> None:
+    found = next(finding for check, finding in caught(NoLogit).items() if HALTS in check)
+    assert "Q_COMPARE" in found.words
+    assert "Output.q_continue is None" in found.words
+
+
+def test_a_halt_logit_of_the_wrong_shape_is_named_with_the_one_it_should_have() -> None:
+    found = next(finding for check, finding in caught(Unsqueezed).items() if HALTS in check)
+    assert "Output.q_halt must be (6,) in float32, not (6, 1)" in found.words
+
+
+def test_a_model_that_carries_its_state_itself_is_caught() -> None:
+    assert any(MEMORY in check for check in caught(Carried))
+
+
+def test_what_means_nothing_after_a_failure_is_not_checked() -> None:
+    assert len(find_in_model(spec(raising))) == 1
+    assert len(find_in_model(spec(Narrow))) == 2
+    assert len(find_in_model(spec(Growing))) == 3
+    assert len(find_in_model(spec(Unused))) == len(CHECKS)
+
+
+def test_the_error_has_a_line_for_every_check_that_failed_and_says_where_to_look() -> None:
+    with pytest.raises(NotConforming) as raised:
+        check_model(spec(Centred))
+    first, *lines = str(raised.value).splitlines()
+    assert first == f"model tried: 2 of {len(CHECKS)} checks failed"
+    assert len(lines) == 2
+    assert all(line.strip().startswith("NO ") and "[look at " in line for line in lines)
+    assert issubclass(NotConforming, AssertionError)  # for pytest a failed test, not a broken one
+
+
+# --- what is asked of it ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("trm-mpl", r"unknown model 'trm-mpl'; did you mean 'trm-mlp'"),
+        ("trm[cycels=2]", r"no option 'cycels'; did you mean 'cycles'"),
+        ("trm[cycles=0]", r"cycles"),
+        ("trm[cycles", r"cannot read model"),
+    ],
+)
+def test_a_name_that_cannot_be_meant_is_the_users_error(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        check_model(name)
+
+
+def test_a_spec_is_checked_itself_whoever_has_its_name() -> None:
+    assert any(GRADIENT in check for check in failed(find_in_model(replace(spec(Unused), name="copy"))))
+
+
+def test_a_spec_without_build_is_the_users_error() -> None:
+    with pytest.raises(UsageError, match="neither config and build nor advise"):
+        check_model(ModelSpec("empty", "nothing"))
+
+
+def test_a_required_option_is_named() -> None:
+    class Sized(BaseModel):
+        width: int
+
+    with pytest.raises(UsageError, match="width"):
+        check_model(spec(Sound, config=Sized))
+
+
+# --- what must be caught, and what must not --------------------------------------------------------
+
+
+class FlatAnswer(Sound):
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        after, output = super().forward(state, inputs, puzzle_ids)
+        return after, replace(output, logits=output.logits.squeeze(0))
+
+
+class FlatLogit(Sound):
+    def q(self, y: Tensor) -> Tensor:
+        return super().q(y).squeeze()
+
+
+@pytest.mark.parametrize("kind", [FlatAnswer, FlatLogit])
+def test_a_batch_of_one_that_loses_its_dimension_is_caught(kind: type[Sound]) -> None:
+    assert any(ONE in check for check in caught(kind))
+
+
+def test_what_the_step_before_left_behind_is_caught_with_several_steps_too() -> None:
+    class Last(Sound):
+        last: Tensor | None = None
+
+        def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+            y = self.mixed(state[0], inputs)
+            logits = self.answer(y)
+            given = logits if self.last is None or len(self.last) != len(logits) else logits + self.last
+            self.last = logits.detach()
+            return state, Output(given, q_halt=self.q(y))
+
+    assert any(MEMORY in check for check in caught(Last))
+
+
+def test_a_fresh_state_that_knows_its_place_in_the_batch_is_caught() -> None:
+    class Placed(Sound):
+        def initial_state(self, batch: int) -> Any:
+            places = torch.arange(batch, device=self.halt.weight.device, dtype=torch.float32)
+            return (places.view(-1, 1, 1).expand(batch, self.cells, HIDDEN).clone(),)
+
+    assert caught(Placed)  # `Reasoner.initial_state`: rows must not differ
+
+
+def test_a_continue_logit_with_a_map_of_its_own_is_no_fault() -> None:
+    class Apart(Sound):
+        halting = Halting.Q_LEARNING
+
+        def __init__(self, task: TaskInfo):
+            super().__init__(task)
+            self.more = nn.Linear(HIDDEN, 1)
+
+        def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+            y = self.mixed(state[0], inputs)
+            more = self.more(y.mean(1)).squeeze(1)
+            return (y.detach(),), Output(self.answer(y), q_halt=self.q(y), q_continue=more)
+
+    assert not caught(Apart)  # the second pass trains it
+
+
+def test_an_output_that_begins_at_zero_is_no_fault() -> None:
+    class FromZero(Sound):
+        def __init__(self, task: TaskInfo):
+            super().__init__(task)
+            nn.init.zeros_(self.answer.weight)
+            nn.init.zeros_(self.halt.weight)
+
+    assert not caught(FromZero)
+
+
+def test_puzzles_that_are_changed_in_place_are_caught() -> None:
+    class Overwriting(Sound):
+        def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+            return super().mixed(before, inputs.clamp_(max=2))
+
+    assert caught(Overwriting)  # they are the slots' own, and stay for the next step
+
+
+def test_a_build_that_exits_is_a_finding() -> None:
+    def leaving(task: TaskInfo) -> Reasoner:
+        raise SystemExit("my_package is not licensed here")
+
+    assert "not licensed" in next(iter(caught(leaving).values())).words
