@@ -1,7 +1,7 @@
 """trm-bench: a benchmark harness for recursive reasoners. This module is its public face.
 
-Everything a plugin needs is importable from here; nothing else is promised to stay. Importing
-it does not import torch: `Reasoner`, `Output` and `Halting` are loaded when they are first used.
+Everything a plugin needs is importable from here or from `trm_bench.testing`; nothing else is promised to
+stay. Importing it does not import torch: a model's parts and a report's are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from .harness.augment import Augmentation, CellTokenVariants, NoAugmentation, Variants
-from .harness.errors import DataError, TrmBenchError
+from .harness.augment import Augmentation, CellTokenVariants, Ints, NoAugmentation, Variants
+from .harness.errors import DataError, TrmBenchError, UsageError
 from .harness.hookspecs import hookimpl
 from .harness.predictions import Predictions
-from .harness.puzzles import Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from .harness.puzzles import PAD, Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo, Tokens
+from .harness.randomness import hashed, named_seed, permutations
 from .harness.specs import (
     API_VERSION,
     AugmentationRequest,
@@ -35,21 +36,27 @@ from .harness.voting import Ballots
 
 if TYPE_CHECKING:
     from .harness.reasoner import Halting, Output, Reasoner, State
+    from .harness.report.table import Report, Row, SeedResult, Table
 
 try:
     __version__ = version("trm-bench")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-_NEEDS_TORCH = {
+_HEAVY = {
     "Halting": ".harness.reasoner",
     "Output": ".harness.reasoner",
     "Reasoner": ".harness.reasoner",
+    "Report": ".harness.report.table",
+    "Row": ".harness.report.table",
+    "SeedResult": ".harness.report.table",
     "State": ".harness.reasoner",
+    "Table": ".harness.report.table",
 }
 
 __all__ = [
     "API_VERSION",
+    "PAD",
     "Augmentation",
     "AugmentationRequest",
     "Ballots",
@@ -59,6 +66,7 @@ __all__ = [
     "EvaluatorSpec",
     "Halting",
     "Identities",
+    "Ints",
     "ModelSpec",
     "NoAugmentation",
     "Obeys",
@@ -68,25 +76,34 @@ __all__ = [
     "PuzzleSet",
     "Question",
     "Reasoner",
+    "Report",
     "ReporterSpec",
     "Rescored",
+    "Row",
     "Sample",
     "Scale",
+    "SeedResult",
     "Source",
     "SourceFile",
     "State",
     "StudySpec",
+    "Table",
     "TaskData",
     "TaskInfo",
     "TaskSpec",
+    "Tokens",
     "TrmBenchError",
+    "UsageError",
     "Variants",
     "__version__",
+    "hashed",
     "hookimpl",
+    "named_seed",
+    "permutations",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TORCH:
-        return getattr(importlib.import_module(_NEEDS_TORCH[name], __name__), name)
+    if name in _HEAVY:
+        return getattr(importlib.import_module(_HEAVY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -120,7 +120,8 @@ def run_jobs(
         return Status.DONE if Output(folder).cell(name).is_done() else otherwise
 
     with plugins_aside():
-        plugins.notify("trm_bench_run_started", study=identity)
+        known = plugins.problems()
+    plugins.notify("trm_bench_run_started", study=identity)
     ended: dict[str, Status] = {}
     model_of = {job.plan.name: job.plan.identity.model for job in jobs}
     try:
@@ -134,6 +135,9 @@ def run_jobs(
         words = {name: status.value for name, status in statuses.items()}
         with plugins_aside():
             plugins.notify("trm_bench_run_finished", study=identity, cells=words)
+        for problem in plugins.problems():
+            if problem not in known:  # a notification that failed, in time to be seen
+                out.print(f"plugin failed in a hook: {problem}", markup=False, soft_wrap=True)
     return statuses
 
 

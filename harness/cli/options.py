@@ -10,6 +10,7 @@ import click
 import yaml
 
 from ..errors import UnavailableError, UsageError, nearest
+from ..host import Host
 from ..values import parse_seeds as parse_seeds
 from . import complete
 
@@ -111,6 +112,17 @@ device_option = click.option(
     shell_complete=complete.device,
     help="auto, cpu, cuda or mps.",
 )
+
+
+def usual_scale(plugins: Host, task: str, device: str) -> str:
+    """The scale where none is asked for: paper on CUDA and mini elsewhere, else the task's first.
+
+    Raises:
+        UsageError: the task is not known.
+    """
+    scales = list(plugins.tasks.get(task).spec.scales)
+    wanted = "paper" if device == "cuda" else "mini"
+    return wanted if wanted in scales else scales[0]
 
 
 def required(value: str | None, option: str) -> str:

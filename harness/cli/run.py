@@ -13,7 +13,15 @@ from ..errors import UsageError
 from ..host import Host, host
 from . import complete
 from .execute import announce, cores, execute, grid_as_json, print_report, show_grid
-from .options import all_settings, data_options, device_option, parse_seeds, read_config, required
+from .options import (
+    all_settings,
+    data_options,
+    device_option,
+    parse_seeds,
+    read_config,
+    required,
+    usual_scale,
+)
 from .terminal import echo_json
 
 if TYPE_CHECKING:
@@ -144,7 +152,7 @@ def _request(options: Options) -> RunRequest:
     return RunRequest(
         models=tuple(names),
         task=task,
-        scale=options.scale or ("paper" if kind == "cuda" else "mini"),
+        scale=options.scale or usual_scale(host(), task, kind),
         seeds=seeds,
         source=options.source,
         data=options.data,

@@ -9,7 +9,7 @@ import click
 
 from ..host import host
 from . import complete
-from .options import all_settings, data_options, device_option, read_config, required
+from .options import all_settings, data_options, device_option, read_config, required, usual_scale
 from .terminal import echo_json
 
 if TYPE_CHECKING:
@@ -54,10 +54,11 @@ def command(**given: Any) -> None:
 
     kind = resolve_device(given["device"]).type
     ways = parse_ways(given["ways"], kind)
+    models, task = required(given["models"], "--models"), required(given["task"], "--task")
     request = RunRequest(
-        models=tuple(split_models(required(given["models"], "--models"))),
-        task=required(given["task"], "--task"),
-        scale=given["scale"] or ("paper" if kind == "cuda" else "mini"),
+        models=tuple(split_models(models)),
+        task=task,
+        scale=given["scale"] or usual_scale(host(), task, kind),
         seeds=(0,),
         source=given["source"],
         data=given["data"],
