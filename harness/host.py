@@ -87,12 +87,16 @@ class Found:
 
 @dataclass
 class Plugin:
-    """A plugin and how it fared; ``file`` is the path of one that no distribution installed."""
+    """A plugin and how it fared; ``file`` is the path of one that no distribution installed.
+
+    ``module`` is the name of its module, once that is loaded.
+    """
 
     label: str
     distribution: str
     version: str
     file: str | None = None
+    module: str = ""
     hooks: tuple[str, ...] = ()
     error: str | None = None
     trace: str | None = None
@@ -199,6 +203,7 @@ class Host:
         self.plugins[found.label] = plugin
         try:
             module = found.entry.load()
+            plugin.module = getattr(module, "__name__", "")
             self.manager.register(module, name=found.label)
             self.manager.check_pending()
             plugin.hooks = tuple(sorted(call.name for call in self.manager.get_hookcallers(module) or ()))

@@ -6,6 +6,8 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,12 +21,33 @@ _LIBRARIES = ("torch", "numpy", "scipy", "statsmodels", "numba", "pydantic", "pl
 @cache
 def code_fingerprint() -> str:
     """SHA-256 over every source and recipe file of the package, in hexadecimal."""
+    return _fingerprint(PACKAGE, [path for folder in _SOURCE_FOLDERS for path in _sources(PACKAGE / folder)])
+
+
+@cache
+def plugin_fingerprint(module: str) -> str | None:
+    """The same of the package that a loaded plugin's module belongs to; None where it has no files.
+
+    A plugin that is installed to be edited keeps its version while its code changes.
+    """
+    top = sys.modules.get(module.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is None:
+        return None
+    path = Path(file)
+    files = _sources(path.parent) if path.name == "__init__.py" else [path]
+    return _fingerprint(path.parent, files)
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
+
+
+def _fingerprint(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for folder in _SOURCE_FOLDERS:
-        for path in sorted((PACKAGE / folder).rglob("*")):
-            if path.suffix in (".py", ".yaml"):
-                digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
-                digest.update(path.read_bytes())
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -50,6 +50,9 @@ class PartRecord(_Frozen):
     version: str
     api_version: str | None = Field(None, description="None in results older than the field")
     file: str | None = Field(None, description="name of the file, for a part that no distribution installed")
+    code: str | None = Field(
+        None, description="SHA-256 of its package's sources; None for parts of trm-bench"
+    )
 
 
 class CellIdentity(_Frozen):

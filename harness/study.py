@@ -450,7 +450,7 @@ def data_record(prepared: Prepared, built: BuildRequest, limit: int | None, clus
 
 def part_record(kind: str, part: Part[Any]) -> PartRecord:
     """A plugin's part, as a cell's identity holds it."""
-    plugin = part.plugin
+    plugin, own = part.plugin, part.plugin.distribution == OWN_DISTRIBUTION
     return PartRecord(
         kind=kind,
         name=part.spec.name,
@@ -458,6 +458,7 @@ def part_record(kind: str, part: Part[Any]) -> PartRecord:
         version=plugin.version,
         api_version=part.spec.api_version,
         file=Path(plugin.file).name if plugin.file else None,
+        code=None if own or plugin.file else provenance.plugin_fingerprint(plugin.module),
     )
 
 
@@ -514,8 +515,9 @@ def identity_hash(identity: CellIdentity) -> str:
     """Eight hexadecimal digits for everything that was asked for.
 
     The versions of the distributions are in ``parts``, the data is in ``fingerprints``; names of
-    files are left out, so that the same data under another name is the same data. Code that
-    changed without a new version is not seen here; a table that mixes such cells says so.
+    files are left out, so that the same data under another name is the same data. Code of ours that
+    changed without a new version is not seen here, that of a plugin is; a table that mixes cells of
+    two states of our code says so.
     """
     content = identity.model_dump(mode="json")
     content["data"].pop("files")
@@ -526,6 +528,8 @@ def identity_hash(identity: CellIdentity) -> str:
     for part in content["parts"]:
         part.pop("api_version")
         part.pop("file")  # its content is in the version
+        if part["code"] is None:
+            part.pop("code")
     newer = {"votes": None, "puzzle_ids": PuzzleIds.OWN, "steps": None, "halting": False, "weights": None}
     for key, usual in newer.items():  # than the first results, whose names stay as they are
         if content[key] == usual:

@@ -87,6 +87,12 @@ def _right(subject: Subject) -> None:
         raise Wrong(f"the task's own targets score {min(scores):g} to {max(scores):g}; expected 1")
 
 
+def _refuses(subject: Subject) -> None:
+    mixed, right = (sum(s.score for s in subject.samples(answers)) for answers in ("mixed", "targets"))
+    if right and mixed >= right:
+        raise Wrong("with half of the answers replaced by the question, the scores are no lower")
+
+
 def _alone(subject: Subject) -> None:
     count = min(len(subject.data.test), ITEMS)
     order = list(range(count))[::-1]
@@ -112,6 +118,7 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("it gives one sample per test item, in their order", _EVALUATE, essential=True), _one_each),
     (Check("scores are from 0 to 1", _EVALUATE), _bounded),
     (Check("the right answer scores 1", _EVALUATE), _right),
+    (Check("wrong answers score less", _EVALUATE), _refuses),
     (Check("items are scored each for itself", _EVALUATE), _alone),
     (Check("the same answers get the same scores", _EVALUATE), _again),
     (Check("extras are finite numbers", _EVALUATE), _numbers),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..harness.errors import TrmBenchError
@@ -73,7 +73,10 @@ def run_checks(
             found.append(Finding(check.words, False, wrong.words, wrong.where or check.where))
         except (Exception, SystemExit) as error:  # the plugin's own code, which may fail in any way
             found.append(Finding(check.words, False, said(error), check.where))
-        if check.essential and not found[-1].ok:
+        left = len(checks) - len(found)
+        if check.essential and not found[-1].ok and left:
+            words = f"{found[-1].words} (until that is mended, {left} further checks are not tried)"
+            found[-1] = replace(found[-1], words=words)
             break
     return tuple(found)
 

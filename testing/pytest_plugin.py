@@ -36,16 +36,17 @@ def run_cli() -> RunCli:
     def run(*arguments: object) -> Ended:
         out, err = io.StringIO(), io.StringIO()
         before = dict(os.environ)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 main([str(argument) for argument in arguments])
-                code = 0
-            except SystemExit as ended:
-                code = ended.code if isinstance(ended.code, int) else 1
-        if before != dict(os.environ):  # a plugin of this one call, as --plugin or --no-plugins ask for
-            os.environ.clear()
-            os.environ.update(before)
-            host.cache_clear()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        finally:
+            if before != dict(os.environ):  # a plugin of this one call, as --plugin or --no-plugins ask for
+                os.environ.clear()
+                os.environ.update(before)
+                host.cache_clear()
         return Ended(code, out.getvalue(), err.getvalue())
 
     return run

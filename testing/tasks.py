@@ -9,6 +9,7 @@ import numpy as np
 
 from ..harness.augment import Augmentation, Ints
 from ..harness.data import SPLITS, scale_of
+from ..harness.errors import UsageError
 from ..harness.host import Host, Part, Plugin, host
 from ..harness.predictions import Predictions
 from ..harness.puzzles import PAD, PuzzleSet, TaskData, Tokens
@@ -66,7 +67,7 @@ def check_task(
         evaluators: of its evaluators those that are not registered.
 
     Raises:
-        UsageError: the name is not known.
+        UsageError: the name is not known, or the task has neither a scale nor a source.
         NotConforming: a check failed; names each of them.
     """
     name = task if isinstance(task, str) else task.name
@@ -80,6 +81,8 @@ def find_in_task(
     plugins = host()
     part = plugins.tasks.get(task) if isinstance(task, str) else Part(task, Plugin("here:here", "here", "0"))
     spec = part.spec
+    if not spec.scales or not spec.sources:
+        raise UsageError(f"task {spec.name!r} needs a scale and a source at least")
     scale = "mini" if "mini" in spec.scales else next(iter(spec.scales))
     asked = request or BuildRequest(scale, 0, spec.sources[0])
     scale_of(spec, asked.scale)
@@ -188,13 +191,15 @@ def _tokens(subject: Subject) -> None:
 
 
 def _overlap(subject: Subject) -> str:
+    if subject.data.identities is not None:
+        return "not looked for: puzzles of one identity belong together, and the task itself refuses leaks"
     train, test = subject.data.train, subject.split("test")
     items, ks = subject.variants_of(test, training=False)
     augmentation = subject.augmentation(replace(test, targets=np.zeros_like(test.targets)), training=False)
     made = augmentation.variants(0, items, ks).apply(test.inputs[items])
     known = {row.tobytes(): str(name) for row, name in zip(train.inputs, train.ids, strict=True)}
     for item, row in zip(items.tolist(), made, strict=True):
-        if row.tobytes() in known and subject.data.identities is None:
+        if row.tobytes() in known:
             raise Wrong(
                 f"test puzzle {str(test.ids[item])!r} is, but for a symmetry, training puzzle "
                 f"{known[row.tobytes()]!r}"

@@ -59,7 +59,9 @@ def test_all_of_them_are_seen_in_a_run(fresh: Python) -> None:
     parts = [part for manifest in manifests for part in manifest["identity"]["parts"]]
     for kind in SEEN:
         (own,) = {tuple(sorted(part.items())) for part in parts if part["name"] == f"my-{kind}"}
-        assert dict(own) == {
+        said = dict(own)
+        assert re.fullmatch(r"[0-9a-f]{64}", said.pop("code"))
+        assert said == {
             "kind": kind,
             "name": f"my-{kind}",
             "distribution": f"my-{kind}",
@@ -109,6 +111,39 @@ def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None
     with pytest.raises(UsageError, match="small letters, digits and single hyphens"):
         write_project(Project(name, "model", "0.1.0"), tmp_path / "project")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("kind", "name"), [("model", "trm"), ("task", "maze-hard"), ("reporter", "text")])
+def test_a_name_that_is_taken_is_refused(run_cli: RunCli, tmp_path: Path, kind: str, name: str) -> None:
+    ended = run_cli("new-plugin", name, "--kind", kind, "--output", tmp_path / "project")
+    assert ended.code == 2
+    assert f"there is a {kind} {name!r} already" in ended.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_edited_package_is_run_anew(fresh: Python) -> None:
+    """Its version stays the same, as of one that is installed to be edited."""
+    folder, (module,) = folder_of(fresh), fresh.folder.rglob("site-packages/my_model/__init__.py")
+    asked = [
+        "run",
+        "--models",
+        "my-model",
+        "--task",
+        "my-task",
+        "--seeds",
+        "0",
+        "--set",
+        "steps=2",
+        "--output",
+        "edited",
+    ]
+    first = fresh.run("-m", "trm_bench", *asked, folder=folder)
+    again = fresh.run("-m", "trm_bench", *asked, folder=folder)
+    module.write_text(module.read_text() + "\n# another state of it\n")
+    edited = fresh.run("-m", "trm_bench", *asked, folder=folder)
+    reused = ["are finished already" in ended.stderr for ended in (first, again, edited)]
+    assert reused == [False, True, False]
+    assert len(list((folder / "edited").glob("my-model-*"))) == 2
 
 
 def test_nothing_is_overwritten(run_cli: RunCli, tmp_path: Path) -> None:

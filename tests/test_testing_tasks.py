@@ -439,6 +439,7 @@ EVALUATORS: dict[str, tuple[EvaluatorSpec, set[str], str]] = {
         {ALONE, SAME},
         r"scored in two ways",
     ),
+    "never refuses": (evaluator(lambda puzzles, _: np.ones(len(puzzles))), {"score less"}, r"no lower"),
     "endless extra": (
         evaluator(share, lambda puzzles: [{"length": float("inf")}] * len(puzzles)),
         {EXTRAS},

@@ -136,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Cells run in processes of their own, which must see it too.
         os.environ[DISABLE_VARIABLE] = "all"
         host.cache_clear()
+        arguments = [word for word in arguments if word != "--no-plugins"]  # after a verb it means the same
     try:
         arguments, files = take_plugin_options(arguments)
         if files:

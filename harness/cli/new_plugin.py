@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import UsageError
+from ..host import host
 from ..scaffold import KINDS, Project, write_project
 
 
@@ -25,6 +27,8 @@ def command(name: str, kind: str, output: Path | None, as_json: bool) -> None:
     """
     from ... import __version__
 
+    if name in getattr(host(), f"{kind}s").names():
+        raise UsageError(f"there is a {kind} {name!r} already (see trm-bench list); choose another name")
     folder = output or Path(name)
     written = write_project(Project(name, kind, __version__), folder)
     if as_json:
