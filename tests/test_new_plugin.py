@@ -124,19 +124,8 @@ def test_a_name_that_is_taken_is_refused(run_cli: RunCli, tmp_path: Path, kind: 
 def test_an_edited_package_is_run_anew(fresh: Python) -> None:
     """Its version stays the same, as of one that is installed to be edited."""
     folder, (module,) = folder_of(fresh), fresh.folder.rglob("site-packages/my_model/__init__.py")
-    asked = [
-        "run",
-        "--models",
-        "my-model",
-        "--task",
-        "my-task",
-        "--seeds",
-        "0",
-        "--set",
-        "steps=2",
-        "--output",
-        "edited",
-    ]
+    command = "run --models my-model --task my-task --seeds 0 --set steps=2 --output edited"
+    asked = command.split()
     first = fresh.run("-m", "trm_bench", *asked, folder=folder)
     again = fresh.run("-m", "trm_bench", *asked, folder=folder)
     module.write_text(module.read_text() + "\n# another state of it\n")

@@ -37,6 +37,12 @@ def command(folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo("\n\n".join(entries))
 
 
+def _same_key(entries: Iterable[str], entry: str) -> str | None:
+    """The entry that has this one's key already: BibTeX takes a key once only."""
+    key = entry.partition("{")[2].partition(",")[0].strip()
+    return next((one for one in entries if one.partition("{")[2].partition(",")[0].strip() == key), None)
+
+
 def harness_entry() -> str:
     """The harness itself, in the version that is running."""
     from ... import __version__
@@ -66,7 +72,8 @@ def _entries(plugins: Host, folders: Sequence[Path]) -> dict[str, list[str]]:
                 click.echo(f"{kind} {name}: its plugin is not installed; ask its authors", err=True)
                 continue
             if citation:
-                found.setdefault(citation.strip(), []).append(f"{kind} {name}")
+                entry = _same_key(found, citation.strip()) or citation.strip()
+                found.setdefault(entry, []).append(f"{kind} {name}")
             else:
                 click.echo(f"{kind} {name}: names no citation", err=True)
     return found
