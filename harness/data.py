@@ -19,7 +19,8 @@ import platformdirs
 
 from .embedding_rows import EmbeddingRows
 from .errors import DataError, UnavailableError, UsageError, nearest
-from .host import Part
+from .host import OWN_DISTRIBUTION, Part, Plugin
+from .provenance import plugin_fingerprint
 from .puzzles import Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from .specs import BuildRequest, Scale, TaskSpec
 
@@ -147,7 +148,7 @@ def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
     identity = (
         part.full_name,
         part.spec.version,
-        *([part.plugin.version] if part.plugin.file else []),
+        *_sources_of(part.plugin),
         request.scale,
         request.seed,
         request.source,
@@ -162,6 +163,13 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sources_of(plugin: Plugin) -> list[str]:
+    """What stands for the code of a task that is not ours: it may be edited without a new version."""
+    if plugin.distribution == OWN_DISTRIBUTION:
+        return []
+    return [plugin.version if plugin.file else plugin_fingerprint(plugin.module) or ""]
 
 
 def _write(folder: Path, data: TaskData) -> None:
