@@ -88,8 +88,8 @@ def _right(subject: Subject) -> None:
 
 
 def _refuses(subject: Subject) -> None:
-    mixed, right = (sum(s.score for s in subject.samples(answers)) for answers in ("mixed", "targets"))
-    if right and mixed >= right:
+    right, mixed = ([s.score for s in subject.samples(answers)] for answers in ("targets", "mixed"))
+    if min(right) == 1 and min(mixed) >= 1:  # of right answers that are not, another check speaks
         raise Wrong("with half of the answers replaced by the question, the scores are no lower")
 
 

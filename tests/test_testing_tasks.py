@@ -483,7 +483,7 @@ def test_the_built_in_evaluators_pass(name: str) -> None:
 
 
 def test_the_error_of_an_evaluator_names_it() -> None:
-    with pytest.raises(NotConforming, match=r"^evaluator tried: 1 of 6 checks failed"):
+    with pytest.raises(NotConforming, match=r"^evaluator tried: 1 of 7 checks failed"):
         check_evaluator(EVALUATORS["percent"][0])
     with pytest.raises(UsageError, match=r"unknown evaluator 'exakt'; did you mean 'exact'"):
         check_evaluator("exakt")
