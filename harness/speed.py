@@ -195,7 +195,7 @@ def _measured(
     assert identity.budget is not None  # of a cell that is to be trained
     identity = identity.model_copy(update={"training": {**identity.training, **WAYS[way]}})
     plan = CellPlan(plan.name, plan.asked, identity, plan.notes)
-    prepared = study.prepared_for(identity.budget.augmentations) if identity.budget else study.prepared
+    prepared = study.prepared_for(identity.budget.augmentations)
     cell = CellJob(plan, Path(tempfile.gettempdir()), prepared, (), ())
     job = SpeedJob(cell, way, answering, machine, max(share - START_SECONDS, share / 2))
     try:
@@ -326,5 +326,7 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
 def _send_result(pipe: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     try:
         pipe.send((True, work(*arguments)))
-    except Exception as error:  # said in the parent's words, in the row of this measurement
+    except TrmBenchError as error:  # its words are for the user
+        pipe.send((False, str(error)))
+    except Exception as error:  # whatever it is, it belongs in the row of this measurement
         pipe.send((False, f"{type(error).__name__}: {error}".splitlines()[0]))

@@ -76,13 +76,7 @@ class Trainer:
         cells: int,
         device: torch.device,
     ):
-        self.model, self.examples, self.config, self.budget, self.flops = (
-            model,
-            examples,
-            config,
-            budget,
-            flops,
-        )
+        self.model, self.config, self.budget, self.flops = model, config, budget, flops
         self.device = device
         self.precision = default_precision(device) if config.precision == "auto" else config.precision
         if config.compile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -159,5 +159,3 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("one seed, without tests between models, can be shown too", _RENDER), _single),
     (Check("the same report gives the same text", _RENDER), _same),
 ]
-
-__all__: Sequence[str] = ["MODELS", "check_reporter", "find_in_reporter", "sample_report"]
