@@ -23,10 +23,10 @@ lint: $(STAMP)  ## style and format
 	$(BIN)/ruff format --check .
 
 # mypy finds a module by its path, so the package's folders are shown to it under the package's name.
-PACKAGE := __init__.py __main__.py harness plugins testing trm hrm_baseline
+PACKAGE := harness plugins testing trm hrm_baseline
 type: $(STAMP)  ## types
 	mkdir -p build/typing/trm_bench
-	ln -sfn $(addprefix $(CURDIR)/,$(PACKAGE)) build/typing/trm_bench/
+	ln -sfn $(addprefix $(CURDIR)/,$(PACKAGE)) $(CURDIR)/trm_bench/*.py build/typing/trm_bench/
 	cd build/typing && MYPYPATH=. $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p trm_bench
 
 results: $(STAMP)  ## write results/README.md from the records beside it

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from trm_bench.harness.draws import DrawStream
-from trm_bench.harness.embedding_rows import EmbeddingRows
-from trm_bench.harness.examples import ExampleStream, Exploration
-from trm_bench.harness.host import host
-from trm_bench.harness.specs import AugmentationRequest, BuildRequest
+from trm_bench.harness.api.embedding_rows import EmbeddingRows
+from trm_bench.harness.api.specs import AugmentationRequest, BuildRequest
+from trm_bench.harness.data.draws import DrawStream
+from trm_bench.harness.data.examples import ExampleStream, Exploration
+from trm_bench.harness.host.host import host
 
 VARIANTS, BATCH, BLOCKS = 1000, 768, 20
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import time
 
-from trm_bench.harness.examples import ExampleStream, Exploration
-from trm_bench.harness.host import host
-from trm_bench.harness.specs import AugmentationRequest
-from trm_bench.harness.speed import AT_MOST
-from trm_bench.harness.study import RunRequest, plan
+from trm_bench.harness.api.specs import AugmentationRequest
+from trm_bench.harness.data.examples import ExampleStream, Exploration
+from trm_bench.harness.host.host import host
+from trm_bench.harness.planning.grid import RunRequest, plan
+from trm_bench.harness.running.speed import AT_MOST
 
 BLOCK, BLOCKS = 1024, 20
 

@@ -1,55 +1,129 @@
-"""Which form of the mixer, and which attention kernel, on this GPU (bf16, batch 768)."""
-import json, sys, time, statistics, torch, torch.nn.functional as F
-from torch import nn
-torch.manual_seed(0)
-dev="cuda"; B,S,D,FI,H=768,97,512,512,8
-def rms(x,dim=-1,n=None):
-    v=x.float(); s=v.square().sum(dim,keepdim=True)/(n or x.shape[dim])
-    return (v*torch.rsqrt(s+1e-5)).to(x.dtype)
-def p(*s): return nn.Parameter(torch.randn(*s,device=dev,dtype=torch.bfloat16)/s[-1]**.5)
+"""Parts of a training step alone on a CUDA device: forms of TRM-MLP's mixer, and attention kernels.
+
+bf16 at the papers' size: batch 768, 97 positions, width 512. Median of ten calls after three, by CUDA events.
+
+    python benchmarks/gpu_kernels.py FILE.json
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+BATCH, POSITIONS, HIDDEN, INNER, MLP_INNER = 768, 97, 512, 512, 1536
+
+
 class Block(nn.Module):
-    def __init__(s, kind, P):
-        super().__init__(); s.kind,s.P=kind,P
-        s.W,s.V=p(2*FI,S),p(S,FI); s.G,s.O=p(2*1536,D),p(D,1536)
-    def forward(s,x):
-        if s.kind=="transposed":
-            t=x.transpose(1,2); g,u=F.linear(t,s.W).chunk(2,-1)
-            x=F.rms_norm(t+F.linear(F.silu(g)*u,s.V),(S,),eps=1e-5).transpose(1,2)
-        else:
-            W=F.pad(s.W,(0,s.P-S)); V=F.pad(s.V,(0,0,0,s.P-S))
-            g,u=torch.matmul(W,x).chunk(2,1)
-            x=rms(x+torch.matmul(V,F.silu(g)*u),1,S)
-        g,u=F.linear(x,s.G).chunk(2,-1)
-        return F.rms_norm(x+F.linear(F.silu(g)*u,s.O),(D,),eps=1e-5)
-def bench(f,n=10,w=3):
-    for _ in range(w): f()
-    torch.cuda.synchronize(); ts=[]
-    for _ in range(n):
-        a,b=torch.cuda.Event(enable_timing=True),torch.cuda.Event(enable_timing=True)
-        a.record(); f(); b.record(); torch.cuda.synchronize(); ts.append(a.elapsed_time(b))
-    return statistics.median(ts)
-out={}
-for kind,P in (("transposed",97),("left",97),("left",104)):
-    for comp in (False,True):
-        net=nn.Sequential(Block(kind,P),Block(kind,P)).to(dev)
-        if comp: net.compile()
-        x=torch.randn(B,P,D,device=dev,dtype=torch.bfloat16)
-        def fwd():
-            with torch.no_grad(): net(x)
-        xg=x.clone().requires_grad_()
-        def both():
-            y=net(xg); y.backward(x,)
-        t=time.time(); fwd(); both(); torch.cuda.synchronize(); first=time.time()-t
-        out[f"{kind} {P} {'compiled' if comp else 'eager'}"]=dict(forward_ms=bench(fwd),both_ms=bench(both),first_s=first)
-from torch.nn.attention import sdpa_kernel, SDPBackend
-for L in (97,916):
-    b=768 if L==97 else 64
-    for name in ("FLASH_ATTENTION","EFFICIENT_ATTENTION","CUDNN_ATTENTION","MATH"):
-        try:
-            q,k,v=(torch.randn(b,8,L,64,device=dev,dtype=torch.bfloat16,requires_grad=True) for _ in range(3))
-            def f():
-                with sdpa_kernel([getattr(SDPBackend,name)]):
-                    o=F.scaled_dot_product_attention(q,k,v); o.backward(v)
-            out[f"sdpa {L} {name}"]=bench(f)
-        except Exception as e: out[f"sdpa {L} {name}"]=str(e)[:80]
-print(json.dumps(out,indent=1)); json.dump(out,open(sys.argv[1],"w"),indent=1)
+    """A mixer and a SwiGLU; the mixer works on a transposed view, or multiplies its weights from the left.
+
+    ``padded`` is the number of positions of the input, of which those beyond 97 are zero and stay so.
+    """
+
+    def __init__(self, transposed: bool, padded: int):
+        super().__init__()
+        self.transposed, self.padded = transposed, padded
+        self.mixer_in, self.mixer_out = weight(2 * INNER, POSITIONS), weight(POSITIONS, INNER)
+        self.mlp_in, self.mlp_out = weight(2 * MLP_INNER, HIDDEN), weight(HIDDEN, MLP_INNER)
+
+    def forward(self, x_BSD: Tensor) -> Tensor:
+        """(B, S, D) to (B, S, D)."""
+        mixed = self.mix_transposed(x_BSD) if self.transposed else self.mix_left(x_BSD)
+        gate, up = functional.linear(mixed, self.mlp_in).chunk(2, -1)
+        fed = mixed + functional.linear(functional.silu(gate) * up, self.mlp_out)
+        return functional.rms_norm(fed, (HIDDEN,), eps=1e-5)
+
+    def mix_transposed(self, x_BSD: Tensor) -> Tensor:
+        """As linear layers over the last axis of (B, D, S)."""
+        x_BDS = x_BSD.transpose(1, 2)
+        gate, up = functional.linear(x_BDS, self.mixer_in).chunk(2, -1)
+        mixed = x_BDS + functional.linear(functional.silu(gate) * up, self.mixer_out)
+        return functional.rms_norm(mixed, (POSITIONS,), eps=1e-5).transpose(1, 2)
+
+    def mix_left(self, x_BSD: Tensor) -> Tensor:
+        """As products from the left, without a copy of x."""
+        extra = self.padded - POSITIONS
+        into, out = (
+            functional.pad(self.mixer_in, (0, extra)),
+            functional.pad(self.mixer_out, (0, 0, 0, extra)),
+        )
+        gate, up = torch.matmul(into, x_BSD).chunk(2, 1)
+        wide = (x_BSD + torch.matmul(out, functional.silu(gate) * up)).float()
+        scale = torch.rsqrt(wide.square().sum(1, keepdim=True) / POSITIONS + 1e-5)
+        return (wide * scale).to(x_BSD.dtype)
+
+
+def weight(*shape: int) -> nn.Parameter:
+    """A random matrix of about unit gain."""
+    return nn.Parameter(torch.randn(*shape, device="cuda", dtype=torch.bfloat16) / shape[-1] ** 0.5)
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """Median of ten calls after three."""
+    times = []
+    for call in range(13):
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        before.record()
+        work()
+        after.record()
+        torch.cuda.synchronize()
+        times += [before.elapsed_time(after)] * (call > 2)
+    return statistics.median(times)
+
+
+def mixer(transposed: bool, padded: int, compiled: bool) -> dict[str, float]:
+    """Two blocks, forward without gradient, and forward and backward."""
+    net = nn.Sequential(Block(transposed, padded), Block(transposed, padded))
+    if compiled:
+        net.compile()
+    x_BSD = torch.randn(BATCH, padded, HIDDEN, device="cuda", dtype=torch.bfloat16)
+    tracked = x_BSD.clone().requires_grad_()
+
+    def forward() -> None:
+        with torch.no_grad():
+            net(x_BSD)
+
+    return {
+        "forward_ms": milliseconds(forward),
+        "both_ms": milliseconds(lambda: net(tracked).backward(x_BSD)),
+    }
+
+
+def attention(batch: int, positions: int, backend: SDPBackend) -> float:
+    """Forward and backward of 8 heads of 64."""
+    q, k, v = (
+        torch.randn(batch, 8, positions, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+        for _ in range(3)
+    )
+    with sdpa_kernel([backend]):
+        return milliseconds(
+            lambda: functional.scaled_dot_product_attention(q, k, v).backward(v.detach())  # type: ignore[no-untyped-call]
+        )
+
+
+def main(file: Path) -> None:
+    """Measure everything and write it down."""
+    cases: dict[str, Callable[[], object]] = {}
+    for name, transposed, padded in (("transposed", True, 97), ("left", False, 97), ("left", False, 104)):
+        for compiled in (False, True):
+            way = "compiled" if compiled else "eager"
+            cases[f"{name} {padded} {way}"] = partial(mixer, transposed, padded, compiled)
+    for batch, positions in ((768, 97), (64, 916)):
+        for kernel in ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION"):
+            cases[f"sdpa {positions} {kernel}"] = partial(
+                attention, batch, positions, getattr(SDPBackend, kernel)
+            )
+    found = {name: measure() for name, measure in cases.items()}
+    file.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from trm_bench.harness.budget import Budget, Ledger
-from trm_bench.harness.records import CellIdentity, DataRecord, Manifest, Status
+from trm_bench.harness.api.budget import Budget, Ledger
+from trm_bench.harness.store.records import CellIdentity, DataRecord, Manifest, Status
 
 OFFICIAL_ITEMS, SEEDS = 422_786, 5
 MODELS = {"trm-mlp": 0.87, "trm-att": 0.75, "hrm": 0.55, "transformer": 0.01}

@@ -1,10 +1,10 @@
 """What a training step must do at least: operations over the peak, bytes over the bandwidth.
 
-    python benchmarks/step_floor.py [--batch N] [--peak FLOP/s] [--bandwidth B/s]
+python benchmarks/step_floor.py [--batch N] [--peak FLOP/s] [--bandwidth B/s]
 
 Counted with shapes alone, at the paper's sizes: nothing is computed, so any batch fits any machine. Three
-counts: operations of the matrix products (`harness.flops`); bytes that those products read and write; bytes
-that all the other operations of PyTorch's eager mode read and write, each as a kernel of its own. From them
+counts: operations of the matrix products (`harness.training.costs`); bytes that those products read and
+write; bytes that all the other operations of PyTorch's eager mode read and write, each as a kernel of its own. From them
 two times: the floor, if everything between the products were fused into them, and what eager mode comes to if
 products and the rest take turns. The default peak and bandwidth are the data sheet's of an NVIDIA H200 (SXM:
 989 TFLOP/s of dense bf16, 4.8 TB/s); give those that `trm-bench speed` measured on yours.
@@ -22,14 +22,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from trm_bench.harness.device import autocast
-from trm_bench.harness.flops import count_flops
-from trm_bench.harness.host import host
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.reasoner import Reasoner
+from trm_bench.harness.host.host import host
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.reasoner import Reasoner
-from trm_bench.harness.supervision import Slots, continue_target
-from trm_bench.harness.variants import resolve_model
+from trm_bench.harness.planning.models import resolve_model
+from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.device import autocast
+from trm_bench.harness.training.supervision import Slots, continue_target
 
 CPU = torch.device("cpu")
 SUDOKU = TaskInfo("sudoku-extreme", "paper", 9, 9, 11)

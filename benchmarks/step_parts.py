@@ -17,16 +17,16 @@ from pathlib import Path
 
 import torch
 from tabulate import tabulate
-from trm_bench.harness.cell import CellJob, CellRun
-from trm_bench.harness.device import autocast, synchronize
-from trm_bench.harness.host import host
+from trm_bench.harness.host.host import host
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.speed import AT_MOST
-from trm_bench.harness.store import Cell
-from trm_bench.harness.study import RunRequest, plan
-from trm_bench.harness.supervision import continue_target
-from trm_bench.harness.training import Trainer
-from trm_bench.harness.variants import split_models
+from trm_bench.harness.planning.grid import RunRequest, plan
+from trm_bench.harness.planning.models import split_models
+from trm_bench.harness.running.run import CellJob, CellRun
+from trm_bench.harness.running.speed import AT_MOST
+from trm_bench.harness.store.folders import Cell
+from trm_bench.harness.training.device import autocast, synchronize
+from trm_bench.harness.training.supervision import continue_target
+from trm_bench.harness.training.trainer import Trainer
 
 WARM_UP, SECONDS, LEAST = 3, 20.0, 3
 

@@ -18,18 +18,18 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from trm_bench.harness.examples import ExampleStream, Exploration
-from trm_bench.harness.flops import count_flops
-from trm_bench.harness.host import host
-from trm_bench.harness.inference import Answering, Pass, Views, answer, predict
-from trm_bench.harness.predictions import Predictions
-from trm_bench.harness.puzzles import PuzzleSet
-from trm_bench.harness.randomness import named_seed
-from trm_bench.harness.reasoner import Reasoner
-from trm_bench.harness.specs import AugmentationRequest
-from trm_bench.harness.stats import cluster_means
-from trm_bench.harness.study import RunRequest, Study, plan
-from trm_bench.harness.training import Trainer, Watcher
+from trm_bench.harness.api.predictions import Predictions
+from trm_bench.harness.api.puzzles import PuzzleSet
+from trm_bench.harness.api.randomness import named_seed
+from trm_bench.harness.api.reasoner import Reasoner
+from trm_bench.harness.api.specs import AugmentationRequest
+from trm_bench.harness.data.examples import ExampleStream, Exploration
+from trm_bench.harness.host.host import host
+from trm_bench.harness.inference.inference import Answering, Pass, Views, answer, predict
+from trm_bench.harness.planning.grid import RunRequest, Study, plan
+from trm_bench.harness.stats.stats import cluster_means
+from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.trainer import Trainer, Watcher
 
 MODELS = "trm-mlp,trm-att,hrm,transformer,transformer-looped"
 GRID = ("lr=1e-3,2e-3,4e-3,8e-3", "weight_decay=0.1,1.0")

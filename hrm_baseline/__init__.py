@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..harness.hookspecs import hookimpl
-from ..harness.puzzles import TaskInfo
-from ..harness.specs import ModelSpec
+from ..harness.api.hookspecs import hookimpl
+from ..harness.api.puzzles import TaskInfo
+from ..harness.api.specs import ModelSpec
 from .config import ALIASES, HRMConfig
 from .stored import REFERENCE, infer
 
 if TYPE_CHECKING:
-    from ..harness.reasoner import Reasoner
+    from ..harness.api.reasoner import Reasoner
 
 CITATION = """\
 @misc{wang2025hierarchical,

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ..harness.api.puzzles import TaskInfo
+from ..harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
 from ..harness.nn.blocks import Stack, stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
-from ..harness.puzzles import TaskInfo
-from ..harness.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
 from .config import HRMConfig
 
 

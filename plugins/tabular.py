@@ -22,10 +22,10 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..harness.errors import DataError, UnavailableError, UsageError
-from ..harness.puzzles import PuzzleSet, SourceFile, Tokens
-from ..harness.randomness import hashed, named_seed
-from ..harness.specs import BuildRequest
+from ..harness.api.errors import DataError, UnavailableError, UsageError
+from ..harness.api.puzzles import PuzzleSet, SourceFile, Tokens
+from ..harness.api.randomness import hashed, named_seed
+from ..harness.api.specs import BuildRequest
 
 SUFFIXES = (".csv", ".csv.gz")
 COLUMNS = ("source", "question", "answer", "rating")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trm_bench.harness.host import OWN_DISTRIBUTION, host
+from trm_bench.harness.host.host import OWN_DISTRIBUTION, host
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import Report
 from trm_bench.plugins.reporters.tables import study_lines

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..harness.errors import UsageError
-from ..harness.host import host
-from ..harness.puzzles import TaskData
-from ..harness.specs import BuildRequest, EvaluatorSpec, Sample
+from ..harness.api.errors import UsageError
+from ..harness.api.puzzles import TaskData
+from ..harness.api.specs import BuildRequest, EvaluatorSpec, Sample
+from ..harness.host.host import host
 from .findings import Check, Finding, Wrong, require, run_checks
 from .tasks import ITEMS, answered
 from .tiny import TINY_TASK

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..harness.errors import TrmBenchError
+from ..harness.api.errors import TrmBenchError
 
 Subject = TypeVar("Subject")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..harness.host import Host, Part, Plugin, Registry, host
-from ..harness.puzzles import TaskInfo
-from ..harness.specs import ModelSpec
+from ..harness.api.puzzles import TaskInfo
+from ..harness.api.specs import ModelSpec
+from ..harness.host.host import Host, Part, Plugin, Registry, host
 from .findings import Check, Finding, Wrong, require, run_checks
 from .tiny import TINY_INFO
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ..harness.reasoner import Output, Reasoner, State
+    from ..harness.api.reasoner import Output, Reasoner, State
 
 BATCH = 6
 TOLERANCE = 1e-4
@@ -52,7 +52,7 @@ def check_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[Fin
 
 def find_in_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[Finding, ...]:
     """As `check_model`, but failures are findings too."""
-    from ..harness.variants import resolve_model
+    from ..harness.planning.models import resolve_model
 
     plugins, name = (host(), model) if isinstance(model, str) else (_alone(model), model.name)
     resolved = resolve_model(plugins, name, info, {}, (1, 1))
@@ -118,7 +118,7 @@ def _losses(subject: Subject, steps: int = 3) -> list[float]:
 
     from ..harness.nn.loss import step_loss
     from ..harness.nn.optim import AdamATan2
-    from ..harness.supervision import Slots, continue_target
+    from ..harness.training.supervision import Slots, continue_target
 
     model = subject.build().train()
     torch.manual_seed(7)
@@ -148,7 +148,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _builds(subject: Subject) -> str:
-    from ..harness.reasoner import Reasoner
+    from ..harness.api.reasoner import Reasoner
 
     model = subject.build()
     if not isinstance(model, Reasoner):
@@ -203,7 +203,7 @@ def _gradients(subject: Subject) -> str | None:
     import torch
 
     from ..harness.nn.loss import step_loss
-    from ..harness.supervision import Slots, continue_target
+    from ..harness.training.supervision import Slots, continue_target
 
     model = _stirred(subject.build().train())  # a head that begins at zero would hide what is behind it
     slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
@@ -277,8 +277,8 @@ def _batch_of_one(subject: Subject) -> None:
 def _halting(subject: Subject) -> str | None:
     import torch
 
-    from ..harness.reasoner import Halting, halt_decision
-    from ..harness.supervision import Slots
+    from ..harness.api.reasoner import Halting, halt_decision
+    from ..harness.training.supervision import Slots
 
     model = subject.build().train()
     inputs, ids = _puzzles(subject)
@@ -298,7 +298,7 @@ def _halting(subject: Subject) -> str | None:
 def _check_q(policy: object, output: Output) -> None:
     import torch
 
-    from ..harness.reasoner import Halting
+    from ..harness.api.reasoner import Halting
 
     needs = {
         Halting.HALT_LOGIT: ("q_halt",),
@@ -338,7 +338,7 @@ def _no_memory(subject: Subject) -> None:
 
 
 def _counts(subject: Subject) -> str:
-    from ..harness.flops import count_flops
+    from ..harness.training.costs import count_flops
 
     flops = count_flops(subject.build(), subject.info.cells)
     return f"{flops.training_step:.3g} FLOPs a supervision step in training"

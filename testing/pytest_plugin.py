@@ -30,8 +30,8 @@ RunCli = Callable[..., Ended]
 @pytest.fixture(scope="session")
 def run_cli() -> RunCli:
     """Call ``trm-bench`` with these arguments in this process; cells still get processes of their own."""
-    from trm_bench.harness.cli import main
-    from trm_bench.harness.host import host
+    from ..harness.cli import main
+    from ..harness.host.host import host
 
     def run(*arguments: object) -> Ended:
         out, err = io.StringIO(), io.StringIO()
@@ -55,9 +55,9 @@ def run_cli() -> RunCli:
 @pytest.fixture
 def tiny_task(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a small task, known to `run_cli` for as long as the test lasts."""
-    from trm_bench.harness.host import host
-    from trm_bench.harness.plugin_files import VARIABLE
-    from trm_bench.testing.tiny import NAME
+    from ..harness.host.host import host
+    from ..harness.host.plugin_files import VARIABLE
+    from .tiny import NAME
 
     file = tmp_path_factory.mktemp("plugin") / "tiny_grid.py"  # cells' processes must find it too
     file.write_text("from trm_bench.testing.tiny import trm_bench_register_tasks\n")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..harness.host import host
-from ..harness.specs import ReporterSpec
+from ..harness.api.specs import ReporterSpec
+from ..harness.host.host import host
 from .findings import Check, Finding, Wrong, require, run_checks
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def sample_report(seeds: int = 3) -> Report:
 
 
 def _write_cell(folder: Path, model: str, seed: int, share: float) -> None:
-    from ..harness.budget import Budget, Ledger
-    from ..harness.cell import now
-    from ..harness.records import CellIdentity, DataRecord, Manifest, Record, Status
-    from ..harness.store import Cell
+    from ..harness.api.budget import Budget, Ledger
+    from ..harness.running.run import now
+    from ..harness.store.folders import Cell
+    from ..harness.store.records import CellIdentity, DataRecord, Manifest, Record, Status
 
     draw = np.random.default_rng([seed, len(model)])
     scores = (draw.random(30) < share).astype(float)

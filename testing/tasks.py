@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..harness.augment import Augmentation, Ints
-from ..harness.data import SPLITS, scale_of
-from ..harness.errors import UsageError
-from ..harness.host import Host, Part, Plugin, host
-from ..harness.predictions import Predictions
-from ..harness.puzzles import PAD, PuzzleSet, TaskData, Tokens
-from ..harness.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, TaskSpec
-from ..harness.voting import BallotBox
+from ..harness.api.augment import Augmentation, Ints
+from ..harness.api.errors import UsageError
+from ..harness.api.predictions import Predictions
+from ..harness.api.puzzles import PAD, PuzzleSet, TaskData, Tokens
+from ..harness.api.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, TaskSpec
+from ..harness.api.voting import BallotBox
+from ..harness.data.prepare import SPLITS, scale_of
+from ..harness.host.host import Host, Part, Plugin, host
 from .findings import Check, Finding, Wrong, require, run_checks
 
 ITEMS = 200
@@ -103,7 +103,7 @@ def find_in_task(
 def _evaluators(
     plugins: Host, part: Part[TaskSpec], given: tuple[EvaluatorSpec, ...]
 ) -> tuple[EvaluatorSpec, ...]:
-    from ..harness.study import evaluators_of
+    from ..harness.planning.grid import evaluators_of
 
     own = {evaluator.name: evaluator for evaluator in given}
     registered = replace(
@@ -130,7 +130,7 @@ Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 def _scores(subject: Subject, puzzles: PuzzleSet, answers: Tokens) -> dict[str, Scores]:
     """What each of the task's evaluators gives these answers."""
-    from ..harness.cell import score
+    from ..harness.running.run import score
 
     votes = subject.spec.scales[subject.request.scale].votes is not None
     records = score(subject.evaluators, subject.data.info, puzzles, answered(puzzles, answers, votes))

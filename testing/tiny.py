@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..harness.augment import CellTokenVariants, Ints
-from ..harness.hookspecs import hookimpl
-from ..harness.puzzles import PuzzleSet, Source, TaskData, TaskInfo
-from ..harness.randomness import hashed, permutations
-from ..harness.specs import AugmentationRequest, BuildRequest, Scale, TaskSpec
+from ..harness.api.augment import CellTokenVariants, Ints
+from ..harness.api.hookspecs import hookimpl
+from ..harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo
+from ..harness.api.randomness import hashed, permutations
+from ..harness.api.specs import AugmentationRequest, BuildRequest, Scale, TaskSpec
 
 NAME = "tiny-grid"
 SIDE, COLOURS = 4, 4
@@ -51,7 +51,7 @@ class Recolour:
     max_variants: int | None = None
 
     def variants(self, seed: int, items: Ints, ks: Ints) -> CellTokenVariants:
-        """See `harness.augment.Augmentation.variants`."""
+        """See `harness.api.augment.Augmentation.variants`."""
         bits = hashed(seed, items[:, None], ks[:, None], np.arange(COLOURS))
         names = np.tile(np.arange(1 + COLOURS), (len(items), 1))
         names[:, 1:] = np.where((ks == 0)[:, None], names[:, 1:], 1 + permutations(bits))

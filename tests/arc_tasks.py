@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from trm_bench import PuzzleSet, TaskInfo
-from trm_bench.harness.puzzles import Identities
-from trm_bench.harness.specs import AugmentationRequest
+from trm_bench.harness.api.puzzles import Identities
+from trm_bench.harness.api.specs import AugmentationRequest
 from trm_bench.plugins.arc.augment import ArcSymmetries
 from trm_bench.plugins.arc.grids import VOCAB_SIZE, Grid, to_canvases
 from trm_bench.plugins.arc.symmetry import orbit_of
 from trm_bench.plugins.arc.tasks import ArcTask, Pair
+
+from trm_bench import PuzzleSet, TaskInfo
 
 Rows = Sequence[Sequence[int]]
 

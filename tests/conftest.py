@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from trm_bench.harness.host import host
+from trm_bench.harness.host.host import host
 from trm_bench.testing.pytest_plugin import Ended as Ended
 from trm_bench.testing.pytest_plugin import RunCli as RunCli
 

@@ -12,8 +12,8 @@ from textwrap import dedent
 
 import pytest
 from conftest import write_distribution
-from trm_bench.harness import hookspecs
-from trm_bench.harness.host import Host, find_entry_points
+from trm_bench.harness.api import hookspecs
+from trm_bench.harness.host.host import Host, find_entry_points
 from trm_bench.harness.report.table import Report
 
 BUILT_IN_TASKS = {"arc-agi-1", "arc-agi-2", "maze-hard", "sudoku-extreme"}

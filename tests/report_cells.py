@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from test_store import IDENTITY, manifest
-from trm_bench.harness.host import OWN_DISTRIBUTION, Host, find_entry_points
-from trm_bench.harness.records import CellIdentity, Record, Status
+from trm_bench.harness.host.host import OWN_DISTRIBUTION, Host, find_entry_points
 from trm_bench.harness.report.read import Requested, write_requests
 from trm_bench.harness.report.table import Pair, Report, Row, Table
-from trm_bench.harness.store import Cell
+from trm_bench.harness.store.folders import Cell
+from trm_bench.harness.store.records import CellIdentity, Record, Status
 
 GOLDEN = Path(__file__).parent / "golden"
 REPORTERS = Host([found for found in find_entry_points() if found.distribution == OWN_DISTRIBUTION]).reporters

@@ -35,7 +35,7 @@ def printed(encoding: str, *words: object) -> tuple[int, bytes, bytes]:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         # A dry run would measure this machine for seconds.
-        patch.setattr("trm_bench.harness.cli.execute._matrix_speed", lambda study: 1e9)
+        patch.setattr("trm_bench.harness.running.runner._matrix_speed", lambda study: 1e9)
         try:
             main([str(word) for word in words])
         except SystemExit as ended:

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from trm_bench.harness.api.embedding_rows import EmbeddingRows
+from trm_bench.harness.api.errors import TrmBenchError
+from trm_bench.harness.api.puzzles import Identities, Source, TaskInfo, Tokens
+from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.cli.solve import command
-from trm_bench.harness.data import Prepared
-from trm_bench.harness.embedding_rows import EmbeddingRows
-from trm_bench.harness.errors import TrmBenchError
-from trm_bench.harness.host import host
-from trm_bench.harness.inference import Answering
-from trm_bench.harness.puzzles import Identities, Source, TaskInfo, Tokens
-from trm_bench.harness.reasoner import Halting, Output, Reasoner, State
+from trm_bench.harness.data.prepare import Prepared
+from trm_bench.harness.host.host import host
+from trm_bench.harness.inference.inference import Answering
 
 SUDOKU = TaskInfo("sudoku-extreme", "mini", 6, 6, 8)
 SUDOKU_9 = TaskInfo("sudoku-extreme", "lite", 9, 9, 11)
@@ -70,7 +70,7 @@ def opened(reasoner: Reasoner, info: TaskInfo, names: Sequence[str] = ()) -> Sim
 def solve(monkeypatch: pytest.MonkeyPatch, there: SimpleNamespace, *words: object, **call: Any) -> Result:
     """`trm-bench solve` with weights that are already open; errors end it as `main` would."""
     module = SimpleNamespace(open_weights=lambda *_, **__: there)
-    monkeypatch.setitem(sys.modules, "trm_bench.harness.evaluation", module)
+    monkeypatch.setitem(sys.modules, "trm_bench.harness.planning.evaluation", module)
     arguments = [str(word) for word in (*words, "--weights", "model.safetensors")]
 
     @click.command(

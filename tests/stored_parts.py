@@ -15,15 +15,15 @@ from conftest import Ended
 from pydantic import BaseModel
 from test_training import INFO, SMALL
 from test_variants import BUILT_IN
-from trm_bench.harness.cell import CellJob, run_cell
-from trm_bench.harness.host import Host
-from trm_bench.harness.launch import Watch
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.reasoner import Reasoner
-from trm_bench.harness.records import Manifest, Status
-from trm_bench.harness.specs import ModelSpec, ReferenceNames
-from trm_bench.harness.store import Cell, Output
-from trm_bench.harness.weights import export_weights
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.reasoner import Reasoner
+from trm_bench.harness.api.specs import ModelSpec, ReferenceNames
+from trm_bench.harness.host.host import Host
+from trm_bench.harness.running.processes import Watch
+from trm_bench.harness.running.run import CellJob, run_cell
+from trm_bench.harness.store.folders import Cell, Output
+from trm_bench.harness.store.records import Manifest, Status
+from trm_bench.harness.weights.files import export_weights
 
 TINY = TaskInfo("tiny", "mini", 1, 6, 5)
 """The task of `tiny_plugin`."""
@@ -124,7 +124,7 @@ def in_this_process() -> Iterator[None]:
     """Cells run here, and what they set of torch is put back."""
     threads, sure = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trm_bench.harness.launch.run_cells", run_here)
+        patch.setattr("trm_bench.harness.running.processes.run_cells", run_here)
         yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(sure)

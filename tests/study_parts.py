@@ -13,13 +13,13 @@ import pytest
 import torch
 import yaml
 from report_cells import Change, same, write_cell
-from trm_bench.harness.budget import Ledger
-from trm_bench.harness.cell import CellJob, run_cell
-from trm_bench.harness.definition import FILE, Declared, checked
-from trm_bench.harness.host import Host
-from trm_bench.harness.launch import Watch
-from trm_bench.harness.records import CellIdentity, Status
-from trm_bench.harness.stats import Difference, cluster_means, crossed_test, paired_test
+from trm_bench.harness.api.budget import Ledger
+from trm_bench.harness.host.host import Host
+from trm_bench.harness.planning.study import FILE, Declared, checked
+from trm_bench.harness.running.processes import Watch
+from trm_bench.harness.running.run import CellJob, run_cell
+from trm_bench.harness.stats.stats import Difference, cluster_means, crossed_test, paired_test
+from trm_bench.harness.store.records import CellIdentity, Status
 
 Content = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ def cells_in_this_process() -> Iterator[None]:
     """A process of its own takes seconds to start, and these cells are trained in less than one."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trm_bench.harness.launch.run_cells", _run_here)
+        patched.setattr("trm_bench.harness.running.processes.run_cells", _run_here)
         try:
             yield
         finally:

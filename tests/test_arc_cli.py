@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Ended, RunCli
-from trm_bench.harness.store import Cell
+from trm_bench.harness.store.folders import Cell
 
 SHORT = ("run", "--task", "arc-agi-1", "--seeds", "0", "--set", "steps=3", "--set", "votes=4")
 SHORT = (*SHORT, "--augmentations", "8")

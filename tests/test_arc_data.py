@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from arc_tasks import pair, task
-from trm_bench import BuildRequest, DataError, TaskData
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.host import host
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.host.host import host
 from trm_bench.plugins.arc.folder import find_sets
 from trm_bench.plugins.arc.grids import cropped
 from trm_bench.plugins.arc.packaged import REVISIONS, Revision, Sets, packaged
 from trm_bench.plugins.arc.tasks import ArcTask, content_key, find_leaks, read_task
+
+from trm_bench import BuildRequest, DataError, TaskData
 
 ARC1, ARC2 = "arc-agi-1", "arc-agi-2"
 
@@ -310,7 +311,7 @@ def test_a_small_set_of_ones_own_is_taken_as_it_is_at_mini(tmp_path: Path) -> No
 
 def test_a_file_that_moves_to_another_set_is_noticed_by_the_cache(tmp_path: Path) -> None:
     """The same files in the same order, one of them in another role: other puzzles."""
-    from trm_bench.harness.data import prepare
+    from trm_bench.harness.data.prepare import prepare
 
     folder = write_upstream(
         tmp_path, evaluation=[made("a", 1), made("b", 2)], training=[made("c", 3), made("d", 4)]

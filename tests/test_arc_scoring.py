@@ -14,14 +14,15 @@ import pytest
 from arc_tasks import Rows, grid
 from conftest import RunCli
 from report_cells import write_model
-from trm_bench import DataError, Predictions, PuzzleSet, Sample, TaskInfo
+from trm_bench.harness.api.voting import BallotBox
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import OtherMeans
-from trm_bench.harness.voting import BallotBox
 from trm_bench.plugins.arc.evaluate import EVALUATORS
 from trm_bench.plugins.arc.grids import VOCAB_SIZE, to_canvases
 from trm_bench.plugins.arc.packaged import REVISIONS, packaged
 from trm_bench.plugins.arc.submission import export, rescore
+
+from trm_bench import DataError, Predictions, PuzzleSet, Sample, TaskInfo
 
 SIDE = 4
 INFO = TaskInfo("arc-agi-1", "mini", SIDE, SIDE, VOCAB_SIZE)

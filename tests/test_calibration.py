@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 from conftest import RunCli
 from scipy.stats import binom
-from trm_bench.harness.calibration import CROSSED, METHODS, ONE_SEED, POOLED, Design, designs, judge, simulate
-from trm_bench.harness.stats import cluster_means
+from trm_bench.harness.stats.calibration import (
+    CROSSED,
+    METHODS,
+    ONE_SEED,
+    POOLED,
+    Design,
+    designs,
+    judge,
+    simulate,
+)
+from trm_bench.harness.stats.stats import cluster_means
 
 STUDIES = 400
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import RunCli, write_distribution
-from trm_bench.harness.host import host
+from trm_bench.harness.host.host import host
 from trm_bench.testing import TINY_TASK, evaluators, models, reporters, tasks
 
 PLUGIN = """

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from conftest import RunCli
 from report_cells import TRM, data, other, quick, request, solved, three_models, write_cell, write_model
-from trm_bench.harness.budget import Budget
-from trm_bench.harness.records import PartRecord, Status
+from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.report.compare import compare_folders, compare_models
 from trm_bench.harness.report.words import p_words, sentences
-from trm_bench.harness.stats import cluster_means, crossed_test
+from trm_bench.harness.stats.stats import cluster_means, crossed_test
+from trm_bench.harness.store.records import PartRecord, Status
 
 __all__ = ["quick"]
 

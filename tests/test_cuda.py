@@ -8,8 +8,8 @@ import pytest
 import torch
 from test_training import INFO, MODELS, puzzles, steps, trainer
 from torch.profiler import ProfilerActivity, profile
-from trm_bench.harness.inference import Answering, Pass, answer
-from trm_bench.harness.training import Trainer
+from trm_bench.harness.inference.inference import Answering, Pass, answer
+from trm_bench.harness.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 CUDA = torch.device("cuda")

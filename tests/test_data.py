@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trm_bench.harness.augment import NoAugmentation
-from trm_bench.harness.data import SPLITS, Prepared, Split, cache_root, prepare
-from trm_bench.harness.errors import DataError, UnavailableError, UsageError
-from trm_bench.harness.host import Part, Plugin
-from trm_bench.harness.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
-from trm_bench.harness.specs import BuildRequest, Scale, TaskSpec
+from trm_bench.harness.api.augment import NoAugmentation
+from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
+from trm_bench.harness.api.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from trm_bench.harness.api.specs import BuildRequest, Scale, TaskSpec
+from trm_bench.harness.data.prepare import SPLITS, Prepared, Split, cache_root, prepare
+from trm_bench.harness.host.host import Part, Plugin
 
 REQUEST = BuildRequest("mini", 0)
 Builder = Callable[[BuildRequest], TaskData]

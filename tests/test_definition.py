@@ -15,8 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_parts import ask, definition, write_yaml
 from test_variants import BUILT_IN
-from trm_bench.harness.budget import Match
-from trm_bench.harness.definition import (
+from trm_bench.harness.api.budget import Match
+from trm_bench.harness.api.embedding_rows import PuzzleIds
+from trm_bench.harness.api.errors import TrmBenchError, UnavailableError, UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.reasoner import HALTING_OPTIONS, Halting, Reasoner
+from trm_bench.harness.api.specs import Scale
+from trm_bench.harness.planning.evaluation import How
+from trm_bench.harness.planning.models import ResolvedModel, parse_variant, resolve_model
+from trm_bench.harness.planning.study import (
     TRAINED,
     Declared,
     StudyDefinition,
@@ -28,14 +35,7 @@ from trm_bench.harness.definition import (
     read_definition,
     subject,
 )
-from trm_bench.harness.embedding_rows import PuzzleIds
-from trm_bench.harness.errors import TrmBenchError, UnavailableError, UsageError
-from trm_bench.harness.evaluation import How
-from trm_bench.harness.flops import Flops, count_flops
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.reasoner import HALTING_OPTIONS, Halting, Reasoner
-from trm_bench.harness.specs import Scale
-from trm_bench.harness.variants import ResolvedModel, parse_variant, resolve_model
+from trm_bench.harness.training.costs import Flops, count_flops
 
 FILES = {part.spec.name: part.spec.file for part in BUILT_IN.studies.parts}
 STUDIES = {name: read_definition(path) for name, path in FILES.items()}

@@ -33,16 +33,16 @@ from stored_parts import (
 )
 from test_training import CPU, puzzles
 from torch import Tensor
-from trm_bench.harness.augment import NoAugmentation
-from trm_bench.harness.cell import score
-from trm_bench.harness.embedding_rows import PuzzleIds
-from trm_bench.harness.errors import TrmBenchError, UsageError
-from trm_bench.harness.evaluation import How
-from trm_bench.harness.inference import Answered, Answering, Pass, Views, answer, predict
-from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
-from trm_bench.harness.reasoner import Halting, Output, Reasoner, State
-from trm_bench.harness.records import Status
-from trm_bench.harness.store import Cell
+from trm_bench.harness.api.augment import NoAugmentation
+from trm_bench.harness.api.embedding_rows import PuzzleIds
+from trm_bench.harness.api.errors import TrmBenchError, UsageError
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
+from trm_bench.harness.inference.inference import Answered, Answering, Pass, Views, answer, predict
+from trm_bench.harness.planning.evaluation import How
+from trm_bench.harness.running.run import score
+from trm_bench.harness.store.folders import Cell
+from trm_bench.harness.store.records import Status
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -183,7 +183,7 @@ def test_votes_are_read_at_every_depth_and_do_not_change_the_puzzle_itself(halti
 def test_the_time_of_a_depth_is_that_of_every_batch_until_there(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
     clock = SimpleNamespace(perf_counter=lambda: next(ticks))
-    monkeypatch.setattr("trm_bench.harness.inference.time", clock)
+    monkeypatch.setattr("trm_bench.harness.inference.inference.time", clock)
     found = read([1, 9, 1, 9, 1], [1, 2, 4], 2, halting=True)
     assert [one.seconds for one in found] == [3, 6, 9]
 
@@ -373,7 +373,7 @@ def test_a_pass_that_fails_halfway_keeps_the_depths_that_are_finished(
         return score(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("trm_bench.harness.cell.score", failing)
+        patch.setattr("trm_bench.harness.running.run.score", failing)
         ended = evaluate(tmp_path / "out", cell.folder, more=("--steps", "1,2,4"))
     assert ended.code == 1
     assert [one.status for one in manifests(tmp_path / "out")] == [Status.DONE, Status.FAILED, Status.FAILED]

@@ -17,13 +17,13 @@ from test_training import MODELS, puzzles, steps, trainer
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
-from trm_bench.harness.budget import Match
-from trm_bench.harness.device import autocast
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.graph import repeated
-from trm_bench.harness.inference import Answering, predict
+from trm_bench.harness.api.budget import Match
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.inference.inference import Answering, predict
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
-from trm_bench.harness.training import Trainer
+from trm_bench.harness.training.cuda_graph import repeated
+from trm_bench.harness.training.device import autocast
+from trm_bench.harness.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 META = torch.device("meta")

@@ -14,21 +14,22 @@ from xml.etree import ElementTree
 
 import click
 import pytest
-import trm_bench
 import yaml
 from conftest import ROOT
 from fake_plugins import HOOKS, example
-from trm_bench import ModelSpec
-from trm_bench.harness import errors, hookspecs
+from trm_bench.harness.api import errors, hookspecs
 from trm_bench.harness.cli import VERBS, cli
-from trm_bench.harness.definition import Contrast, Grid, StudyDefinition, checked
-from trm_bench.harness.host import host
-from trm_bench.harness.plugin_files import VARIABLE as PLUGIN_FILES
-from trm_bench.harness.plugin_files import take_plugin_options
-from trm_bench.harness.settings import TrainingConfig
-from trm_bench.harness.study import BUDGET_KEYS, EVALUATION_KEYS, OPERATION_KEYS, STUDY_KEYS
-from trm_bench.harness.variants import COMMON_OPTIONS
+from trm_bench.harness.host.host import host
+from trm_bench.harness.host.plugin_files import VARIABLE as PLUGIN_FILES
+from trm_bench.harness.host.plugin_files import take_plugin_options
+from trm_bench.harness.planning.grid import BUDGET_KEYS, EVALUATION_KEYS, OPERATION_KEYS, STUDY_KEYS
+from trm_bench.harness.planning.models import COMMON_OPTIONS
+from trm_bench.harness.planning.study import Contrast, Grid, StudyDefinition, checked
+from trm_bench.harness.training.config import TrainingConfig
 from trm_bench.testing import evaluators, models, reporters, tasks
+
+import trm_bench
+from trm_bench import ModelSpec
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *PAGES, *(ROOT / "results").glob("*.md")])

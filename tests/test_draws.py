@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trm_bench.harness.augment import CellTokenVariants, NoAugmentation
-from trm_bench.harness.draws import DrawStream
-from trm_bench.harness.examples import ExampleStream, Exploration, Feed
-from trm_bench.harness.puzzles import PuzzleSet
-from trm_bench.harness.randomness import hashed, mix, named_seed, permutations
+from trm_bench.harness.api.augment import CellTokenVariants, NoAugmentation
+from trm_bench.harness.api.puzzles import PuzzleSet
+from trm_bench.harness.api.randomness import hashed, mix, named_seed, permutations
+from trm_bench.harness.data.draws import DrawStream
+from trm_bench.harness.data.examples import ExampleStream, Exploration, Feed
 
 SEEDS = st.integers(0, 2**63 - 1)
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trm_bench.harness.api.embedding_rows import BLANK, EmbeddingRows, PuzzleIds
+from trm_bench.harness.api.puzzles import Identities
+from trm_bench.harness.data.draws import DrawStream
+from trm_bench.harness.data.examples import ExampleStream, Exploration
+
 from trm_bench import NoAugmentation, PuzzleSet
-from trm_bench.harness.draws import DrawStream
-from trm_bench.harness.embedding_rows import BLANK, EmbeddingRows, PuzzleIds
-from trm_bench.harness.examples import ExampleStream, Exploration
-from trm_bench.harness.puzzles import Identities
 
 VARIANTS = [5, 1, 100, 3]
 

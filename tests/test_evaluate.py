@@ -31,14 +31,14 @@ from stored_parts import (
     write,
     written,
 )
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.evaluation import open_weights
-from trm_bench.harness.host import host
-from trm_bench.harness.inference import predict
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.records import Manifest
-from trm_bench.harness.store import WEIGHTS, Cell
-from trm_bench.harness.weights import read_weights
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.host.host import host
+from trm_bench.harness.inference.inference import predict
+from trm_bench.harness.planning.evaluation import open_weights
+from trm_bench.harness.store.folders import WEIGHTS, Cell
+from trm_bench.harness.store.records import Manifest
+from trm_bench.harness.weights.files import read_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from stored_parts import asked, cells, command, evaluate, evaluated, export, same_results
 from test_sudoku_official import good
-from trm_bench.harness.store import WEIGHTS, Cell
+from trm_bench.harness.store.folders import WEIGHTS, Cell
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -59,7 +59,7 @@ def test_a_cell_that_lies_alone_still_knows_that_it_needs_official_files(
     def generating(*arguments: object) -> None:
         raise AssertionError("generates puzzles for minutes, other ones than those that are meant")
 
-    monkeypatch.setattr("trm_bench.harness.evaluation.prepare", generating)
+    monkeypatch.setattr("trm_bench.harness.planning.evaluation.prepare", generating)
     ended = evaluate(tmp_path / "out", alone)
     assert ended.code == 2
     assert "--data" in ended.err

@@ -14,12 +14,12 @@ from conftest import RunCli
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from report_cells import TRM, other, quick, solved, three_models, write_cell, write_model
-from trm_bench.harness.budget import Ledger
-from trm_bench.harness.errors import UnavailableError
+from trm_bench.harness.api.budget import Ledger
+from trm_bench.harness.api.errors import UnavailableError
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.figures import KINDS, as_svg, figures
 from trm_bench.harness.report.table import Report
-from trm_bench.harness.store import Cell
+from trm_bench.harness.store.folders import Cell
 
 __all__ = ["quick"]
 
@@ -177,8 +177,8 @@ def test_a_cell_without_kept_answers_has_no_such_figure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1"])
 def test_every_token_of_our_tasks_has_a_symbol(task: str) -> None:
-    from trm_bench.harness.host import host
-    from trm_bench.harness.specs import BuildRequest
+    from trm_bench.harness.api.specs import BuildRequest
+    from trm_bench.harness.host.host import host
 
     spec = host().tasks.get(task).spec
     if task == "arc-agi-1":

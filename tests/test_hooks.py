@@ -10,14 +10,15 @@ from textwrap import dedent
 import click
 import numpy as np
 import pytest
-import trm_bench
 from click.testing import CliRunner
 from fake_plugins import EMPTY_REPORT, HOOKIMPL, HOOKS, Install, example, only
-from trm_bench import AugmentationRequest, BuildRequest, Predictions, PuzzleSet, TaskInfo
-from trm_bench.harness.budget import Budget
-from trm_bench.harness.embedding_rows import PuzzleIds
-from trm_bench.harness.host import Host
+from trm_bench.harness.api.budget import Budget
+from trm_bench.harness.api.embedding_rows import PuzzleIds
+from trm_bench.harness.host.host import Host
 from trm_bench.harness.report.table import Report, Table
+
+import trm_bench
+from trm_bench import AugmentationRequest, BuildRequest, Predictions, PuzzleSet, TaskInfo
 
 # --- notifications -------------------------------------------------------------------------------
 

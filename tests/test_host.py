@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, write_distribution
 from fake_plugins import BUILT_IN, HOOKIMPL, Install, everything, example, model_plugin, only, own_parts
-from trm_bench.harness import host as host_module
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.host import Found, Host, find_entry_points, selected
-from trm_bench.harness.study import RunRequest, plan
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.host import host as host_module
+from trm_bench.harness.host.host import Found, Host, find_entry_points, selected
+from trm_bench.harness.planning.grid import RunRequest, plan
 
 # --- what is built in ----------------------------------------------------------------------------
 

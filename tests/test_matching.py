@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_training import steps, trainer
 from test_variants import BUILT_IN, MAZE, SUDOKU, host_with, made, resolve
-from trm_bench.harness.cell import count_parameters
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.flops import count_flops
-from trm_bench.harness.matching import Quantity, Wanted, matched, measure
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.settings import TrainingConfig
-from trm_bench.harness.study import RunRequest, Study, plan
-from trm_bench.harness.variants import ResolvedModel, resolve_model
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.planning.grid import RunRequest, Study, plan
+from trm_bench.harness.planning.match_size import Quantity, Wanted, matched, measure
+from trm_bench.harness.planning.models import ResolvedModel, resolve_model
+from trm_bench.harness.running.run import count_parameters
+from trm_bench.harness.training.config import TrainingConfig
+from trm_bench.harness.training.costs import count_flops
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trm_bench.harness.predictions import Predictions
-from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.api.predictions import Predictions
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.plugins.maze import paths
 from trm_bench.plugins.maze.evaluate import evaluate_shortest, evaluate_valid
 from trm_bench.plugins.maze.grid import shortest_moves_all, solve, to_tokens

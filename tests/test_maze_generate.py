@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
-from trm_bench.harness.errors import DataError
-from trm_bench.harness.specs import BuildRequest
+from trm_bench.harness.api.errors import DataError
+from trm_bench.harness.api.specs import BuildRequest
 from trm_bench.plugins.maze import generate as generating
 from trm_bench.plugins.maze import grid, hard
 from trm_bench.plugins.maze.dice import below, new_dice, uniform

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
-from trm_bench.harness.specs import AugmentationRequest
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.api.specs import AugmentationRequest
 from trm_bench.plugins.maze import grid, paths
 from trm_bench.plugins.maze.augment import Dihedral, dihedral
 from trm_bench.plugins.maze.scales import GOAL, MINI, OPEN, PATH, START, VOCAB_SIZE, WALL

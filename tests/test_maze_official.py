@@ -9,8 +9,8 @@ import types
 
 import numpy as np
 import pytest
-from trm_bench.harness.errors import DataError, UnavailableError, UsageError
-from trm_bench.harness.specs import BuildRequest
+from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
+from trm_bench.harness.api.specs import BuildRequest
 from trm_bench.plugins.maze import grid
 from trm_bench.plugins.maze.official import REPOSITORY, load_mazes
 from trm_bench.plugins.maze.symmetry import dihedral_cells

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_model_options import FEW, INPUTS, D, alike, gradients, made, supervised
 from test_training import MODELS, steps, trainer
 from torch import Tensor
-from trm_bench.harness.reasoner import Reasoner
+from trm_bench.harness.api.reasoner import Reasoner
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.trm.model import TRM
 

@@ -17,16 +17,16 @@ from test_supervision import Counted, step
 from test_training import CPU, INFO, MODELS, SMALL, puzzles, steps, trainer
 from test_variants import resolve
 from torch import Tensor
-from trm_bench.harness.cell import _weights, count_parameters
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.flops import count_flops
-from trm_bench.harness.inference import Answering, predict
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
+from trm_bench.harness.inference.inference import Answering, predict
 from trm_bench.harness.nn.blocks import Attention, AttentionBlock, MixerBlock, Stack
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.reasoner import Halting, Output, Reasoner, State
-from trm_bench.harness.store import WEIGHTS, Cell
-from trm_bench.harness.supervision import Slots, continue_target
+from trm_bench.harness.running.run import _weights, count_parameters
+from trm_bench.harness.store.folders import WEIGHTS, Cell
+from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.supervision import Slots, continue_target
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from conftest import RunCli
 from fresh_environment import Python, fresh_environment
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.host.scaffold import KINDS, Project, write_project
+from trm_bench.harness.training.config import TrainingConfig
+
 from trm_bench import API_VERSION
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.scaffold import KINDS, Project, write_project
-from trm_bench.harness.settings import TrainingConfig
 
 SEEN = {
     "model": r"^my-model +\d",

@@ -9,15 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from trm_bench.harness.cell import count_parameters
-from trm_bench.harness.flops import count_flops
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.reasoner import Output, Reasoner
 from trm_bench.harness.nn.blocks import Attention, Rotary, SwiGLU, rms_norm
 from trm_bench.harness.nn.embedding import InputEmbedding, PuzzleEmbedding
 from trm_bench.harness.nn.init import truncated_normal_
 from trm_bench.harness.nn.loss import stablemax_cross_entropy, step_loss
 from trm_bench.harness.nn.optim import EMA, AdamATan2, SignSGD
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.reasoner import Output, Reasoner
+from trm_bench.harness.running.run import count_parameters
+from trm_bench.harness.training.costs import count_flops
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig

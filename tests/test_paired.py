@@ -28,14 +28,13 @@ from report_cells import (
 from report_cells import request as ask_for
 from scipy import stats as sps
 from study_parts import answered, crossed, paired
-from trm_bench.harness.records import Status
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.compare import compare_models
 from trm_bench.harness.report.pairs import PAIRED, same_weights
 from trm_bench.harness.report.read import Run, read_runs
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.report.words import sentences
-from trm_bench.harness.stats import (
+from trm_bench.harness.stats.stats import (
     Difference,
     Floats,
     Kind,
@@ -44,6 +43,7 @@ from trm_bench.harness.stats import (
     minimum_detectable,
     paired_test,
 )
+from trm_bench.harness.store.records import Status
 
 __all__ = ["quick"]
 

@@ -12,16 +12,16 @@ from conftest import PARITY
 from safetensors.torch import load_file
 from test_variants import BUILT_IN
 from torch import Tensor
-from trm_bench.harness.examples import Batch
+from trm_bench.harness.api.puzzles import PAD, TaskInfo
+from trm_bench.harness.api.reasoner import Reasoner
+from trm_bench.harness.api.specs import ModelSpec
+from trm_bench.harness.data.examples import Batch
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.nn.loss import step_loss
 from trm_bench.harness.nn.optim import AdamATan2, SignSGD
-from trm_bench.harness.nn.reference import our_name
-from trm_bench.harness.puzzles import PAD, TaskInfo
-from trm_bench.harness.reasoner import Reasoner
-from trm_bench.harness.specs import ModelSpec
-from trm_bench.harness.supervision import Slots, continue_target
-from trm_bench.harness.weights import load_weights, read_weights
+from trm_bench.harness.training.supervision import Slots, continue_target
+from trm_bench.harness.weights.files import load_weights, read_weights
+from trm_bench.harness.weights.reference_names import our_name
 
 CASES = sorted(path.stem for path in PARITY.glob("*.json"))
 TOLERANCE = 1e-4

@@ -15,14 +15,14 @@ import pytest
 from conftest import ROOT, RunCli
 from fake_plugins import BUILT_IN, HOOKIMPL, Install, everything, model_plugin, only, own_parts
 from study_parts import cells_in_this_process
-from trm_bench.harness.data import prepare
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.host import Host, host
-from trm_bench.harness.plugin_files import VARIABLE, plugin_files, take_plugin_options
-from trm_bench.harness.records import Manifest, PartRecord, Status
-from trm_bench.harness.specs import API_VERSION, BuildRequest
-from trm_bench.harness.store import Cell
-from trm_bench.harness.study import RunRequest, Study, identity_hash, named_cell, plan
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.specs import API_VERSION, BuildRequest
+from trm_bench.harness.data.prepare import prepare
+from trm_bench.harness.host.host import Host, host
+from trm_bench.harness.host.plugin_files import VARIABLE, plugin_files, take_plugin_options
+from trm_bench.harness.planning.grid import RunRequest, Study, identity_hash, named_cell, plan
+from trm_bench.harness.store.folders import Cell
+from trm_bench.harness.store.records import Manifest, PartRecord, Status
 
 SOURCE = """
 import numpy as np
@@ -472,7 +472,7 @@ def made_for(version: str, kinds: Sequence[str]) -> str:
     """The source of a plugin with a spec of each of these kinds, for a version of the interface."""
     lines = ["from pathlib import Path", "from pydantic import BaseModel", "from trm_bench import *"]
     lines += ["class Config(BaseModel): pass", "def build(*given): raise NotImplementedError"]
-    lines += ["from trm_bench.harness.specs import StudySpec"]
+    lines += ["from trm_bench.harness.api.specs import StudySpec"]
     for kind in kinds:
         lines += [
             "@hookimpl",

@@ -6,9 +6,9 @@ import io
 
 import pytest
 from rich.console import Console
-from trm_bench.harness import progress
-from trm_bench.harness.progress import RunWatch, counted, spoken
-from trm_bench.harness.records import Status
+from trm_bench.harness.running import progress
+from trm_bench.harness.running.progress import RunWatch, counted, spoken
+from trm_bench.harness.store.records import Status
 
 
 @pytest.fixture

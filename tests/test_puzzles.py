@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from trm_bench.harness.puzzles import PuzzleSet
+from trm_bench.harness.api.puzzles import PuzzleSet
 
 
 def some(count: int = 3) -> PuzzleSet:

@@ -35,12 +35,11 @@ from report_cells import (
     write_model,
 )
 from test_store import IDENTITY
-from trm_bench.harness.budget import Budget, Ledger, Match
-from trm_bench.harness.errors import NothingToReport
-from trm_bench.harness.records import CellIdentity, Status
+from trm_bench.harness.api.budget import Budget, Ledger, Match
+from trm_bench.harness.api.errors import NothingToReport
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.read import REQUESTS
-from trm_bench.harness.stats import (
+from trm_bench.harness.stats.stats import (
     SINGLE_RUN,
     Kind,
     Verdict,
@@ -51,7 +50,8 @@ from trm_bench.harness.stats import (
     mcnemar,
     minimum_detectable,
 )
-from trm_bench.harness.store import Cell
+from trm_bench.harness.store.folders import Cell
+from trm_bench.harness.store.records import CellIdentity, Status
 from trm_bench.plugins.reporters.tables import p_value
 
 # --- numbers -------------------------------------------------------------------------------------

@@ -35,11 +35,11 @@ from report_cells import (
     write_cell,
     write_model,
 )
-from trm_bench.harness.budget import Ledger
-from trm_bench.harness.records import Status
+from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import Report
-from trm_bench.harness.stats import Verdict
+from trm_bench.harness.stats.stats import Verdict
+from trm_bench.harness.store.records import Status
 from trm_bench.plugins.reporters.tables import count, p_value, percent
 
 # --- words beneath a table -----------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_published_numbers_stand_beside_ours_and_enter_no_test(tmp_path: Path, r
 
 @pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1", "arc-agi-2"])
 def test_every_published_number_has_a_source(task: str) -> None:
-    from trm_bench.harness.host import host
+    from trm_bench.harness.host.host import host
 
     numbers = host().tasks.get(task).spec.published
     assert len(numbers) >= 5

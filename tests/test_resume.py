@@ -16,11 +16,11 @@ from conftest import RunCli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_training import MODELS, quiet, steps, trainer
-from trm_bench.harness import checkpoint
-from trm_bench.harness.budget import Match
-from trm_bench.harness.checkpoint import Clock, Interval, Stopped, read_checkpoint, write_checkpoint
-from trm_bench.harness.store import Cell, Output
-from trm_bench.harness.training import Metrics, Watcher
+from trm_bench.harness.api.budget import Match
+from trm_bench.harness.store.folders import Cell, Output
+from trm_bench.harness.training import checkpoint
+from trm_bench.harness.training.checkpoint import Clock, Interval, Stopped, read_checkpoint, write_checkpoint
+from trm_bench.harness.training.trainer import Metrics, Watcher
 
 LENGTH = 10
 

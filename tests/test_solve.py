@@ -18,16 +18,17 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.console import Console
 from solving_parts import ARC, MAZE, SUDOKU, Scripted, opened, solve
-from trm_bench import Halting, Output, Question, Reasoner, TaskInfo
+from trm_bench.harness.api.errors import UnavailableError, UsageError
+from trm_bench.harness.api.puzzles import PuzzleSet, Tokens
 from trm_bench.harness.cli import solve as verb
-from trm_bench.harness.errors import UnavailableError, UsageError
-from trm_bench.harness.host import host
-from trm_bench.harness.inference import Answering, predict
-from trm_bench.harness.puzzles import PuzzleSet, Tokens
+from trm_bench.harness.host.host import host
+from trm_bench.harness.inference.inference import Answering, predict
+from trm_bench.harness.inference.one_puzzle import changed_cells, puzzle_row, trace, wrong_cells
 from trm_bench.harness.report import strips
 from trm_bench.harness.report.boards import Look, boards, legend, symbol_of
-from trm_bench.harness.solving import changed_cells, puzzle_row, trace, wrong_cells
 from trm_bench.plugins.arc.grids import to_canvases
+
+from trm_bench import Halting, Output, Question, Reasoner, TaskInfo
 
 
 def sudoku_tokens(text: str) -> Tokens:

@@ -18,15 +18,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from solving_parts import ARC, MAZE, SUDOKU, SUDOKU_9
-from trm_bench import Obeys, Question, TaskInfo
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.host import host
-from trm_bench.harness.puzzles import PuzzleSet, Tokens
-from trm_bench.harness.specs import BuildRequest
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import PuzzleSet, Tokens
+from trm_bench.harness.api.specs import BuildRequest
+from trm_bench.harness.host.host import host
 from trm_bench.plugins.arc.grids import to_canvases
 from trm_bench.plugins.maze.grid import to_text, to_tokens
 from trm_bench.plugins.sudoku.board import BLANK, Shape
 from trm_bench.plugins.sudoku.generate import RECIPES, generate
+
+from trm_bench import Obeys, Question, TaskInfo
 
 EASY = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 EASY_ANSWER = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import RunCli
-from trm_bench.harness.cell import CellJob
+from trm_bench.harness.api.errors import TrmBenchError, UsageError
 from trm_bench.harness.cli.speed import render
-from trm_bench.harness.data import cache_root
-from trm_bench.harness.errors import TrmBenchError, UsageError
-from trm_bench.harness.flops import count_flops
-from trm_bench.harness.host import host
-from trm_bench.harness.machine import Machine, measure_machine
-from trm_bench.harness.speed import (
+from trm_bench.harness.data.prepare import cache_root
+from trm_bench.harness.host.host import host
+from trm_bench.harness.planning.grid import RunRequest, plan
+from trm_bench.harness.running.machine import Machine, measure_machine
+from trm_bench.harness.running.run import CellJob
+from trm_bench.harness.running.speed import (
     AT_MOST,
     AnsweringSpeed,
     Measured,
@@ -30,7 +30,7 @@ from trm_bench.harness.speed import (
     measure_speed,
     parse_ways,
 )
-from trm_bench.harness.study import RunRequest, plan
+from trm_bench.harness.training.costs import count_flops
 
 SMALL = "trm-mlp[hidden=16,multiple=16,cycles=1,updates=1,supervision=3]"
 MACHINE = Machine("a machine", 1, 100e9, 20e9)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import stats as sps
-from trm_bench.harness import stats
-from trm_bench.harness.errors import TrmBenchError
-from trm_bench.harness.stats import Floats, ItemScores, Kind, Verdict
+from trm_bench.harness.api.errors import TrmBenchError
+from trm_bench.harness.stats import stats
+from trm_bench.harness.stats.stats import Floats, ItemScores, Kind, Verdict
 
 A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 B = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])

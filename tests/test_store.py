@@ -12,16 +12,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from trm_bench.harness.budget import Budget, Ledger
-from trm_bench.harness.errors import UnavailableError, UsageError
-from trm_bench.harness.records import CellIdentity, DataRecord, Manifest, PartRecord, Record, Status
-from trm_bench.harness.store import (
-    Cell,
-    DamagedResult,
-    Output,
-    pack_records,
-    write_atomically,
-)
+from trm_bench.harness.api.budget import Budget, Ledger
+from trm_bench.harness.api.errors import UnavailableError, UsageError
+from trm_bench.harness.store.folders import Cell, DamagedResult, Output, pack_records, write_atomically
+from trm_bench.harness.store.records import CellIdentity, DataRecord, Manifest, PartRecord, Record, Status
 
 IDENTITY = CellIdentity(
     task="made",
@@ -192,8 +186,9 @@ def test_a_further_file_cannot_take_another_place(name: str, done: Cell) -> None
 
 
 def test_two_names_of_one_tensor_are_both_written(done: Cell) -> None:
+    from trm_bench.harness.running.run import _weights
+
     from trm_bench import Reasoner
-    from trm_bench.harness.cell import _weights
 
     class Tied(Reasoner):
         def __init__(self) -> None:

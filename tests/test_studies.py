@@ -34,9 +34,9 @@ from study_parts import (
 )
 from trm_bench.harness.cli import listing
 from trm_bench.harness.cli import run as run_command
-from trm_bench.harness.definition import Declared, declared_in, read_definition
+from trm_bench.harness.planning.models import SCALE_DEFAULTS
+from trm_bench.harness.planning.study import Declared, declared_in, read_definition
 from trm_bench.harness.report.build import build_report
-from trm_bench.harness.variants import SCALE_DEFAULTS
 
 LIMIT = ("--limit", "8")
 

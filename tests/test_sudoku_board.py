@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trm_bench.harness.predictions import Predictions
-from trm_bench.harness.puzzles import PuzzleSet, TaskInfo, Tokens
+from trm_bench.harness.api.predictions import Predictions
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo, Tokens
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries
 from trm_bench.plugins.sudoku.board import BLANK, Shape, full_and_valid, keeps_givens
 from trm_bench.plugins.sudoku.evaluate import sudoku_valid

@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from trm_bench.harness.errors import DataError, UsageError
-from trm_bench.harness.specs import AugmentationRequest, BuildRequest
+from trm_bench.harness.api.errors import DataError, UsageError
+from trm_bench.harness.api.specs import AugmentationRequest, BuildRequest
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries
 from trm_bench.plugins.sudoku.board import BLANK, Shape, full_and_valid, keeps_givens
 from trm_bench.plugins.sudoku.generate import GUESSES, RECIPES, Recipe, Splits, generate, guess_ranges

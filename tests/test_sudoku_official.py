@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from trm_bench.harness.errors import DataError, UnavailableError, UsageError
-from trm_bench.harness.puzzles import PuzzleSet, TaskData
-from trm_bench.harness.specs import BuildRequest
+from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskData
+from trm_bench.harness.api.specs import BuildRequest
 from trm_bench.plugins import tabular
 from trm_bench.plugins.sudoku import official
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from trm_bench.harness.examples import Batch
-from trm_bench.harness.reasoner import Halting, Output, Reasoner, State, halt_decision
-from trm_bench.harness.supervision import Slots, continue_target
+from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State, halt_decision
+from trm_bench.harness.data.examples import Batch
+from trm_bench.harness.training.supervision import Slots, continue_target
 
 CPU = torch.device("cpu")
 

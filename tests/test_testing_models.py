@@ -13,10 +13,11 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional
-from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
-from trm_bench.harness.errors import UsageError
+from trm_bench.harness.api.errors import UsageError
 from trm_bench.testing import TINY_INFO, Finding, NotConforming, check_model
 from trm_bench.testing.models import CHECKS, find_in_model
+
+from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,20 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from trm_bench import (
-    BuildRequest,
-    DataError,
-    EvaluatorSpec,
-    NoAugmentation,
-    PuzzleSet,
-    ReporterSpec,
-    Sample,
-    TaskData,
-    TaskSpec,
-)
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.host import host
-from trm_bench.harness.puzzles import Tokens
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import Tokens
+from trm_bench.harness.host.host import host
 from trm_bench.testing import (
     TINY_TASK,
     Finding,
@@ -42,6 +31,18 @@ from trm_bench.testing import (
 from trm_bench.testing.evaluators import find_in_evaluator
 from trm_bench.testing.reporters import find_in_reporter
 from trm_bench.testing.tasks import find_in_task
+
+from trm_bench import (
+    BuildRequest,
+    DataError,
+    EvaluatorSpec,
+    NoAugmentation,
+    PuzzleSet,
+    ReporterSpec,
+    Sample,
+    TaskData,
+    TaskSpec,
+)
 
 SIDE, COLOURS = tiny.SIDE, tiny.COLOURS
 TESTED = tiny.SIZES[2]

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from trm_bench.harness.augment import NoAugmentation
-from trm_bench.harness.budget import Budget, Match
-from trm_bench.harness.errors import TrainingDiverged
-from trm_bench.harness.examples import ExampleStream, Exploration
-from trm_bench.harness.flops import count_flops
-from trm_bench.harness.inference import Answering, predict
-from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
-from trm_bench.harness.reasoner import Halting, Output, Reasoner, State
-from trm_bench.harness.settings import TrainingConfig
-from trm_bench.harness.training import Trainer, Watcher
+from trm_bench.harness.api.augment import NoAugmentation
+from trm_bench.harness.api.budget import Budget, Match
+from trm_bench.harness.api.errors import TrainingDiverged
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
+from trm_bench.harness.data.examples import ExampleStream, Exploration
+from trm_bench.harness.inference.inference import Answering, predict
+from trm_bench.harness.training.config import TrainingConfig
+from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.trainer import Trainer, Watcher
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig

@@ -11,18 +11,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
-from trm_bench.harness.errors import UsageError
-from trm_bench.harness.host import OWN_DISTRIBUTION, Host, Part, Plugin, find_entry_points
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.settings import TrainingConfig
-from trm_bench.harness.specs import ModelSpec
-from trm_bench.harness.variants import (
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.specs import ModelSpec
+from trm_bench.harness.host.host import OWN_DISTRIBUTION, Host, Part, Plugin, find_entry_points
+from trm_bench.harness.planning.models import (
     ResolvedModel,
     Variant,
     parse_variant,
     resolve_model,
     split_models,
 )
+from trm_bench.harness.training.config import TrainingConfig
 
 BUILT_IN = Host([found for found in find_entry_points() if found.distribution == OWN_DISTRIBUTION])
 SUDOKU = TaskInfo("sudoku-extreme", "paper", 9, 9, 11)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trm_bench.harness.voting import BallotBox, Ballots
+from trm_bench.harness.api.voting import BallotBox, Ballots
 
 CELLS = 3
 

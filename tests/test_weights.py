@@ -25,14 +25,10 @@ from stored_parts import (
 )
 from test_training import INFO
 from torch import Tensor
-from trm_bench.harness.errors import DataError, UnavailableError, UsageError
-from trm_bench.harness.nn.reference import our_name, their_name
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.weights import (
-    export_weights,
-    load_weights,
-    read_weights,
-)
+from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.weights.files import export_weights, load_weights, read_weights
+from trm_bench.harness.weights.reference_names import our_name, their_name
 
 Variant = tuple[str, dict[str, Any]]
 WRAPPERS = ("_orig_mod.", "module.", "model.", "inner.")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored_parts import config_of, fresh, reference_of, spec_of
 from test_training import INFO
-from trm_bench.harness.errors import DataError
-from trm_bench.harness.puzzles import TaskInfo
-from trm_bench.harness.weights import read_beside, shapes_of
+from trm_bench.harness.api.errors import DataError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.weights.files import read_beside, shapes_of
 
 SIZES = {
     "hidden": st.sampled_from([8, 16, 24, 40]),

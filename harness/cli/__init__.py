@@ -15,9 +15,9 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import TrmBenchError, UnavailableError
-from ..host import DISABLE_VARIABLE, host
-from ..plugin_files import announce_plugin_files, take_plugin_options
+from ..api.errors import TrmBenchError, UnavailableError
+from ..host.host import DISABLE_VARIABLE, host
+from ..host.plugin_files import announce_plugin_files, take_plugin_options
 from . import terminal
 
 VERBS = {

@@ -11,8 +11,8 @@ import click
 from .terminal import echo_json
 
 if TYPE_CHECKING:
-    from ..calibration import Design, Rates
-    from ..specs import Progress
+    from ..api.specs import Progress
+    from ..stats.calibration import Design, Rates
 
 
 @click.command("calibrate")
@@ -29,8 +29,8 @@ def command(studies: int, quick: bool, gain: float, jobs: int | None, as_json: b
     Prints a Markdown table: false positives at a nominal 5 % of the crossed test and of what papers use
     instead, how often the 95 % intervals hold the truth, and the power for a true difference.
     """
-    from ..calibration import designs
-    from ..progress import console, counted
+    from ..running.progress import console, counted
+    from ..stats.calibration import designs
 
     wanted = designs(full=not quick)
     with counted(console()) as progress:
@@ -49,7 +49,7 @@ def _all_rates(
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
-    from ..calibration import judge
+    from ..stats.calibration import judge
 
     done: dict[Design, Rates] = {}
     with ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=get_context("spawn")) as pool:
@@ -64,7 +64,7 @@ def table(rates: Sequence[Rates], gain: float) -> str:
     """The rates as a Markdown table, in percent."""
     from tabulate import tabulate
 
-    from ..calibration import METHODS
+    from ..stats.calibration import METHODS
 
     headers = ["design", *METHODS, "cell intervals", "difference intervals", f"power at {gain:g}"]
     rows = [

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError, nearest
-from ..host import Host, host
+from ..api.errors import UsageError, nearest
+from ..host.host import Host, host
 from . import complete
 from .terminal import echo_json
 

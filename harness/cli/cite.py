@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from ..errors import UsageError
-from ..host import Host, Registry, host
-from ..records import PartRecord
+from ..api.errors import UsageError
+from ..host.host import Host, Registry, host
+from ..store.records import PartRecord
 from . import complete
 from .terminal import echo_json
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import UsageError
+from ..api.errors import UsageError
 from . import complete
 from .terminal import echo_json
 

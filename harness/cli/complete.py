@@ -16,14 +16,14 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import TrmBenchError
-from ..host import DISABLE_VARIABLE, Host, find_entry_points, host, selected
+from ..api.errors import TrmBenchError
+from ..host.host import DISABLE_VARIABLE, Host, find_entry_points, host, selected
 
 Item = CompletionItem[str]
 Completer = Callable[[click.Context, click.Parameter, str], list[Item]]
 
 OUTPUT_MARKS = ("study.json", "definition.json")
-"""A folder with one of these is an output folder; see `harness.store` and `harness.definition`."""
+"""A folder with one of these is an output folder; see `store.folders` and `planning.study`."""
 CELL_MARK = "manifest.json"
 DEEP, NEAR, MOST = 5, 3, 4000
 """How far below `results` or a folder that was typed, and below the current one, runs are looked for; and

@@ -12,8 +12,8 @@ import click
 from click import shell_completion
 from click.shell_completion import CompletionItem, ShellComplete
 
-from ..host import DISABLE_VARIABLE
-from ..plugin_files import announce_plugin_files, take_plugin_options
+from ..host.host import DISABLE_VARIABLE
+from ..host.plugin_files import announce_plugin_files, take_plugin_options
 from . import COMPLETE_VARIABLE
 
 PROGRAM = "trm-bench"

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..errors import TrmBenchError
-from ..host import host
+from ..api.errors import TrmBenchError
+from ..host.host import host
 from .terminal import echo_json, encoding_of
 
 VARIABLES = (
@@ -52,7 +52,7 @@ def command(as_json: bool) -> None:
 
 def gather() -> dict[str, Any]:
     """Everything, with a reason in place of what cannot be found out."""
-    from .. import provenance
+    from ..store import provenance
 
     machine = provenance.environment()
     torch, devices = _torch()
@@ -108,7 +108,7 @@ def _torch() -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _usable_cores() -> int:
-    from .execute import cores
+    from ..running.runner import cores
 
     return cores()
 
@@ -133,7 +133,7 @@ def _read(path: str) -> str:
 
 def cache() -> dict[str, Any]:
     """Where puzzles are cached, and whether they can be; nothing is written to find out."""
-    from ..data import CACHE_VARIABLE, cache_root
+    from ..data.prepare import CACHE_VARIABLE, cache_root
 
     folder = cache_root()
     there = next((one for one in (folder, *folder.absolute().parents) if one.exists()), Path("/"))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
-from ..host import host
+from ..api.errors import UsageError
+from ..host.host import host
+from ..running.runner import command_line, cores, execute_evaluation, print_report
 from . import complete
-from .execute import command_line, cores, execute_evaluation, print_report
 from .options import all_settings, data_options, device_option
 
 if TYPE_CHECKING:
-    from ..evaluation import EvaluationRequest
-    from ..how import How
+    from ..planning.evaluation import EvaluationRequest
+    from ..planning.evaluation_mode import How
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def command(**given: Any) -> int:
 
         trm-bench evaluate --weights step_65104 --model trm --task sudoku-extreme --data DIR
     """
-    from ..evaluation import plan_evaluation
-    from ..progress import console, counted
+    from ..planning.evaluation import plan_evaluation
+    from ..running.progress import console, counted
 
     options = Options(**given)
     request, out = _request(options), console()
@@ -97,8 +97,8 @@ def command(**given: Any) -> int:
 
 
 def _request(options: Options) -> EvaluationRequest:
-    from ..device import resolve_device
-    from ..evaluation import EvaluationRequest
+    from ..planning.evaluation import EvaluationRequest
+    from ..training.device import resolve_device
 
     pairs = all_settings(options.settings)
     return EvaluationRequest(
@@ -118,8 +118,8 @@ def _request(options: Options) -> EvaluationRequest:
 
 def _hows(steps: str | None, halt: str, settings: dict[str, str]) -> tuple[How, ...]:
     """Every depth, and with ``--halt threshold`` each of them once more with halting."""
-    from ..how import How
-    from ..values import puzzle_ids_of, whole_number
+    from ..planning.evaluation_mode import How
+    from ..planning.settings import puzzle_ids_of, whole_number
 
     votes = whole_number("votes", settings["votes"]) if "votes" in settings else None
     which = puzzle_ids_of(settings["puzzle_ids"]) if "puzzle_ids" in settings else None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import NothingToReport, UsageError
-from ..host import host
+from ..api.errors import NothingToReport, UsageError
+from ..host.host import host
 from . import complete
 from .terminal import echo_json
 
@@ -27,8 +27,8 @@ def command(cell: Path, output: Path, compiled: bool, as_json: bool) -> None:
     Example:
         trm-bench export results/sudoku-extreme-mini/trm-mlp-s0-01234567 --output trm.safetensors
     """
-    from ..stored import architecture_of, find_weights, model_spec
-    from ..weights import export_weights, read_weights
+    from ..planning.find_weights import architecture_of, find_weights, model_spec
+    from ..weights.files import export_weights, read_weights
 
     if not cell.is_dir():
         raise UsageError(f"export {cell}: name the folder of a cell")

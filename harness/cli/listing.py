@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..errors import TrmBenchError
-from ..host import Host, Part, host
+from ..api.errors import TrmBenchError
+from ..host.host import Host, Part, host
 from .terminal import echo_json
 
 KINDS = ("tasks", "models", "evaluators", "reporters", "studies")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from ..errors import UsageError
-from ..host import host
-from ..scaffold import KINDS, Project, write_project
+from ..api.errors import UsageError
+from ..host.host import host
+from ..host.scaffold import KINDS, Project, write_project
 
 
 @click.command("new-plugin")

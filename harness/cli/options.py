@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 import yaml
 
-from ..errors import UnavailableError, UsageError, nearest
-from ..host import Host
-from ..values import parse_seeds as parse_seeds
+from ..api.errors import UnavailableError, UsageError, nearest
+from ..host.host import Host
+from ..planning.settings import parse_seeds as parse_seeds
 from . import complete
 
 F = TypeVar("F", bound=Callable[..., Any])

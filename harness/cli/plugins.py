@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from ..host import host
+from ..host.host import host
 from . import VERBS
 from .terminal import echo_json
 

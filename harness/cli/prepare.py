@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..host import host
+from ..host.host import host
 from .options import all_settings, data_options, required
 from .terminal import echo_json
 
@@ -23,9 +23,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Make or read a task's puzzles, so that a later run finds them in the cache."""
-    from ..data import prepare
-    from ..progress import console, counted
-    from ..study import RunRequest, build_request
+    from ..data.prepare import prepare
+    from ..planning.grid import RunRequest, build_request
+    from ..running.progress import console, counted
 
     part = host().tasks.get(required(task, "--task"))
     request = RunRequest(

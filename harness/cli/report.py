@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..host import OWN_DISTRIBUTION, Host, host
+from ..host.host import OWN_DISTRIBUTION, Host, host
 from . import complete
 from .terminal import echo_report, plugins_aside
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..errors import NothingToReport, UsageError
-from ..host import host
+from ..api.errors import NothingToReport, UsageError
+from ..host.host import host
+from ..running.runner import announce, cores, execute, print_report
 from . import complete
-from .execute import announce, cores, execute, print_report
 
 
 @click.command("resume")
@@ -23,9 +23,9 @@ def command(folder: Path, jobs: int | None, as_json: bool) -> int:
 
         trm-bench resume results/maze-hard-paper
     """
-    from ..definition import declared_in, leaves
-    from ..progress import console, counted
-    from ..study import plan, read_run_requests
+    from ..planning.grid import plan, read_run_requests
+    from ..planning.study import declared_in, leaves
+    from ..running.progress import console, counted
 
     declared = declared_in(folder)
     if declared is not None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..budget import Match
-from ..errors import UsageError
-from ..host import Host, host
+from ..api.budget import Match
+from ..api.errors import UsageError
+from ..host.host import Host, host
+from ..running.runner import announce, cores, execute, grid_as_json, print_report, show_grid
 from . import complete
-from .execute import announce, cores, execute, grid_as_json, print_report, show_grid
 from .options import (
     all_settings,
     data_options,
@@ -25,7 +25,7 @@ from .options import (
 from .terminal import echo_json
 
 if TYPE_CHECKING:
-    from ..study import RunRequest
+    from ..planning.grid import RunRequest
 
 DEFAULT_SEEDS = "0-4"
 
@@ -114,8 +114,8 @@ def command(**given: Any) -> int:
 
 
 def _run_models(plugins: Host, options: Options) -> int:
-    from ..progress import console, counted
-    from ..study import plan
+    from ..planning.grid import plan
+    from ..running.progress import console, counted
 
     request = _request(options)
     out = console()
@@ -139,9 +139,9 @@ def _run_models(plugins: Host, options: Options) -> int:
 
 def _request(options: Options) -> RunRequest:
     """The command line read, as far as that goes without a task."""
-    from ..device import resolve_device
-    from ..study import RunRequest
-    from ..variants import split_models
+    from ..planning.grid import RunRequest
+    from ..planning.models import split_models
+    from ..training.device import resolve_device
 
     names = split_models(required(options.models, "--models"))
     if not names:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..definition import (
+from ..api.errors import UsageError, nearest
+from ..host.host import Host
+from ..planning.evaluation_mode import How
+from ..planning.study import (
     FILE,
     Declared,
     Grid,
@@ -16,10 +19,7 @@ from ..definition import (
     questions,
     read_definition,
 )
-from ..errors import UsageError, nearest
-from ..host import Host
-from ..how import How
-from .execute import (
+from ..running.runner import (
     announce,
     command_line,
     cores,
@@ -35,8 +35,8 @@ from .terminal import echo_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..specs import TaskSpec
-    from ..study import RunRequest, Study
+    from ..api.specs import TaskSpec
+    from ..planning.grid import RunRequest, Study
     from .run import Options
 
 
@@ -46,12 +46,12 @@ def run_study(plugins: Host, options: Options) -> int:
     Raises:
         UsageError: an option that the study itself decides, or a folder that holds another study.
     """
-    from ..data import scale_of
-    from ..device import resolve_device
-    from ..evaluation import check_ways
-    from ..progress import console, counted
-    from ..study import plan
-    from ..variants import parse_variant
+    from ..data.prepare import scale_of
+    from ..planning.evaluation import check_ways
+    from ..planning.grid import plan
+    from ..planning.models import parse_variant
+    from ..running.progress import console, counted
+    from ..training.device import resolve_device
 
     study = _definition(plugins, options)
     device = resolve_device(options.device).type
@@ -97,7 +97,7 @@ def run_study(plugins: Host, options: Options) -> int:
 
 
 def _has_weights(cell: Path) -> bool:
-    from ..store import WEIGHTS, Cell
+    from ..store.folders import WEIGHTS, Cell
 
     return Cell(cell).is_done() and (cell / WEIGHTS).is_file()
 
@@ -131,7 +131,7 @@ def _definition(plugins: Host, options: Options) -> StudyDefinition:
 def _request(
     study: StudyDefinition, grid: Grid, steps: int, options: Options, scale: str, device: str
 ) -> RunRequest:
-    from ..study import RunRequest
+    from ..planning.grid import RunRequest
 
     declared = dict(grid.settings)
     if scale in grid.share:  # draws and FLOPs follow from the steps, see `study.plan`
@@ -159,8 +159,8 @@ def _claim(folder: Path, declared: Declared) -> None:
     Raises:
         UsageError: the folder holds another study.
     """
-    from ..definition import declared_in
-    from ..store import write_atomically
+    from ..planning.study import declared_in
+    from ..store.folders import write_atomically
 
     present = declared_in(folder)
     if present is not None and (
@@ -187,8 +187,8 @@ def _evaluate(
     workers: int,
 ) -> bool:
     """Evaluate trained weights in every further way that the study asks for."""
-    from ..device import resolve_device
-    from ..evaluation import EvaluationRequest, plan_evaluation
+    from ..planning.evaluation import EvaluationRequest, plan_evaluation
+    from ..training.device import resolve_device
 
     weights = tuple(cell for cell in cells if _has_weights(cell))
     if not weights:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import UsageError
-from ..host import host
+from ..api.errors import UsageError
+from ..host.host import host
 from . import complete
 from .options import parse_settings, required
 from .terminal import echo_json

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import yaml
 
-from ..errors import NothingToReport
+from ..api.errors import NothingToReport
 from . import complete
 from .terminal import echo_json_text
 
@@ -17,7 +17,7 @@ from .terminal import echo_json_text
 @click.option("--json", "as_json", is_flag=True, help="Print it as it is stored.")
 def command(cell: Path, as_json: bool) -> None:
     """Print the manifest of CELL, a folder beneath an output folder."""
-    from ..store import MANIFEST, Cell
+    from ..store.folders import MANIFEST, Cell
 
     if not (cell / MANIFEST).is_file():
         raise NothingToReport(f"{cell}: no {MANIFEST} in it; name the folder of one cell")

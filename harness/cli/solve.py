@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
-from ..host import host
+from ..api.errors import UsageError
+from ..host.host import host
 from . import complete
 from .options import device_option, parse_settings
 from .terminal import echo_json, spelled
 
 if TYPE_CHECKING:
-    from ..evaluation import Opened
-    from ..puzzles import TaskInfo
-    from ..solving import Solved
-    from ..specs import Question, TaskSpec
+    from ..api.puzzles import TaskInfo
+    from ..api.specs import Question, TaskSpec
+    from ..inference.one_puzzle import Solved
+    from ..planning.evaluation import Opened
 
 STDIN = "-"
 
@@ -62,10 +62,10 @@ def command(puzzle: str | None, figure: Path | None, as_json: bool, **options: A
 
         trm-bench solve sudoku.txt --weights results/my-run/trm-s0-1a2b3c4d
     """
-    from ..device import resolve_device
-    from ..evaluation import open_weights
-    from ..progress import console, counted
+    from ..planning.evaluation import open_weights
     from ..report import strips
+    from ..running.progress import console, counted
+    from ..training.device import resolve_device
 
     text, name = read_puzzle(puzzle)
     if figure is not None:
@@ -129,7 +129,7 @@ def _questions(spec: TaskSpec, text: str, info: TaskInfo, argument: str | None) 
 def _solve(
     opened: Opened, question: Question, identity: str | None, name: str | None, steps: int | None
 ) -> Solved:
-    from ..solving import judged, puzzle_row, trace
+    from ..inference.one_puzzle import judged, puzzle_row, trace
 
     spec, prepared = opened.task.spec, opened.prepared
     if prepared.rows is None and identity is not None:
@@ -143,8 +143,8 @@ def _print(opened: Opened, solved: Sequence[Solved]) -> None:
     from rich.console import Console, ConsoleDimensions
     from rich.text import Text
 
+    from ..inference.one_puzzle import BLANK_IDENTITY, verdict
     from ..report.boards import Look, boards, legend
-    from ..solving import BLANK_IDENTITY, verdict
 
     out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     if out.is_dumb_terminal:  # which rich takes for one of 80 columns, whatever it has
@@ -181,7 +181,7 @@ def _as_json(opened: Opened, solved: Sequence[Solved]) -> dict[str, Any]:
 
 
 def _one_as_json(one: Solved, info: TaskInfo) -> dict[str, Any]:
-    from ..solving import changed_cells, wrong_cells
+    from ..inference.one_puzzle import changed_cells, wrong_cells
 
     def grid(tokens: Any) -> Any:
         return tokens.reshape(info.height, info.width).tolist()
@@ -212,8 +212,8 @@ def _one_as_json(one: Solved, info: TaskInfo) -> dict[str, Any]:
 
 def _draw(path: Path, opened: Opened, solved: Sequence[Solved]) -> None:
     """One file for each question, numbered where there are several."""
+    from ..inference.one_puzzle import verdict
     from ..report import strips
-    from ..solving import verdict
 
     info, symbols = opened.prepared.info, opened.task.spec.symbols
     for number, one in enumerate(solved, start=1):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..host import host
+from ..host.host import host
 from . import complete
 from .options import all_settings, data_options, device_option, read_config, required, usual_scale
 from .terminal import echo_json
 
 if TYPE_CHECKING:
-    from ..speed import Measured, Speed
+    from ..running.speed import Measured, Speed
 
 
 @click.command("speed")
@@ -46,11 +46,11 @@ def command(**given: Any) -> None:
 
         trm-bench speed --models trm,hrm,transformer --task sudoku-extreme
     """
-    from ..device import resolve_device
-    from ..progress import console, counted
-    from ..speed import AT_MOST, measure_speed, parse_ways
-    from ..study import RunRequest, plan
-    from ..variants import split_models
+    from ..planning.grid import RunRequest, plan
+    from ..planning.models import split_models
+    from ..running.progress import console, counted
+    from ..running.speed import AT_MOST, measure_speed, parse_ways
+    from ..training.device import resolve_device
 
     kind = resolve_device(given["device"]).type
     ways = parse_ways(given["ways"], kind)

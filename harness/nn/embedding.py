@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..reasoner import Output
+from ..api.reasoner import Output
 from .blocks import working
 from .init import linear, truncated_normal_
 

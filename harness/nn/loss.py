@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..puzzles import PAD
-from ..reasoner import Output
+from ..api.puzzles import PAD
+from ..api.reasoner import Output
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from ..puzzles import PAD, TaskInfo, Tokens
-from ..solving import Step, changed_cells, wrong_cells
-from ..specs import Question
+from ..api.puzzles import PAD, TaskInfo, Tokens
+from ..api.specs import Question
+from ..inference.one_puzzle import Step, changed_cells, wrong_cells
 
 COLOURS = (
     "white", "bright_black", "white", "cyan", "green", "magenta", "blue", "bright_cyan", "bright_green",

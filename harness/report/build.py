@@ -10,19 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..across import Overall, across_tasks
-from ..budget import Ledger
-from ..definition import declared_in, leaves
-from ..errors import NothingToReport
-from ..records import Manifest
-from ..stats import (
-    Floats,
-    ItemScores,
-    Verdict,
-    cell_interval,
-    cluster_means,
-    holm,
-)
+from ..api.budget import Ledger
+from ..api.errors import NothingToReport
+from ..planning.study import declared_in, leaves
+from ..stats.across_tasks import Overall, across_tasks
+from ..stats.stats import Floats, ItemScores, Verdict, cell_interval, cluster_means, holm
+from ..store.records import Manifest
 from .contrasts import answered
 from .pairs import judged, mixed_code, model_key, pair_of, scores_of
 from .read import Run, Samples, read_runs

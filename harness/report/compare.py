@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..budget import described
-from ..definition import leaves
-from ..design import equivalence, seeds_to_see, variance_shares
-from ..errors import NothingToReport, UsageError, nearest
-from ..records import CellIdentity
-from ..stats import (
+from ..api.budget import described
+from ..api.errors import NothingToReport, UsageError, nearest
+from ..planning.study import leaves
+from ..stats.power import equivalence, seeds_to_see, variance_shares
+from ..stats.stats import (
     ItemScores,
     Kind,
     align,
@@ -20,6 +19,7 @@ from ..stats import (
     minimum_detectable,
     paired_test,
 )
+from ..store.records import CellIdentity
 from .pairs import INCOMPLETE, model_key, same_weights, scores_of, untested
 from .read import Run, read_runs
 from .words import Comparison

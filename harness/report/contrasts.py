@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..definition import Contrast, Declared, evaluated_folder, grid_folder, subject
-from ..stats import Kind, Verdict, holm
-from ..variants import parse_variant
+from ..planning.models import parse_variant
+from ..planning.study import Contrast, Declared, evaluated_folder, grid_folder, subject
+from ..stats.stats import Kind, Verdict, holm
 from .pairs import judged, mixed_code, model_key, pair_of
 from .read import Run
 from .table import Answer, Pair, StudyAnswers

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import UnavailableError
-from ..puzzles import PAD
-from ..store import write_atomically
+from ..api.errors import UnavailableError
+from ..api.puzzles import PAD
+from ..store.folders import write_atomically
 from .table import Report, Row, Table
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..design import variance_shares
-from ..records import Manifest
-from ..stats import (
+from ..stats.power import variance_shares
+from ..stats.stats import (
     Difference,
     ItemScores,
     Kind,
@@ -20,6 +19,7 @@ from ..stats import (
     stack,
     verdict,
 )
+from ..store.records import Manifest
 from .read import Run
 from .table import Pair
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ..definition import leaves
-from ..records import Answers, Manifest, Status
-from ..stats import Floats
-from ..store import MANIFEST, Cell, DamagedResult, Output, write_atomically
+from ..planning.study import leaves
+from ..stats.stats import Floats
+from ..store.folders import MANIFEST, Cell, DamagedResult, Output, write_atomically
+from ..store.records import Answers, Manifest, Status
 
 REQUESTS = "requests.json"
 FOLDER = 1_000_000

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UnavailableError, UsageError
-from ..puzzles import TaskInfo
-from ..solving import Step, changed_cells
-from ..specs import Question
-from ..store import write_atomically
+from ..api.errors import UnavailableError, UsageError
+from ..api.puzzles import TaskInfo
+from ..api.specs import Question
+from ..inference.one_puzzle import Step, changed_cells
+from ..store.folders import write_atomically
 from .boards import heading
 from .figures import as_svg, board
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..across import Overall
-from ..budget import Budget, Ledger, described
-from ..design import VarianceShares
-from ..embedding_rows import PuzzleIds
-from ..records import Answers
-from ..specs import Published
-from ..stats import CellSummary, Difference, McNemar, Verdict
+from ..api.budget import Budget, Ledger, described
+from ..api.embedding_rows import PuzzleIds
+from ..api.specs import Published
+from ..stats.across_tasks import Overall
+from ..stats.power import VarianceShares
+from ..stats.stats import CellSummary, Difference, McNemar, Verdict
+from ..store.records import Answers
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..design import Equivalence, VarianceShares
-from ..stats import CellSummary, Difference, Kind, McNemar, Verdict, verdict
+from ..stats.power import Equivalence, VarianceShares
+from ..stats.stats import CellSummary, Difference, Kind, McNemar, Verdict, verdict
 
 
 @dataclass(frozen=True)

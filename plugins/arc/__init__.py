@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ...harness.augment import Augmentation
-from ...harness.hookspecs import hookimpl
-from ...harness.predictions import Predictions
-from ...harness.puzzles import PuzzleSet, TaskData, TaskInfo, Tokens
-from ...harness.specs import (
+from ...harness.api.augment import Augmentation
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.predictions import Predictions
+from ...harness.api.puzzles import PuzzleSet, TaskData, TaskInfo, Tokens
+from ...harness.api.specs import (
     AugmentationRequest,
     BuildRequest,
     EvaluatorSpec,

@@ -10,19 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...harness.augment import Ints
-from ...harness.puzzles import PuzzleSet, Tokens
-from ...harness.randomness import UInt64, hashed, named_seed
-from ...harness.specs import AugmentationRequest
-from .grids import (
-    COLOURS,
-    FIRST_COLOUR,
-    VOCAB_SIZE,
-    crop_sizes,
-    inverse_turns,
-    moved,
-    redrawn,
-)
+from ...harness.api.augment import Ints
+from ...harness.api.puzzles import PuzzleSet, Tokens
+from ...harness.api.randomness import UInt64, hashed, named_seed
+from ...harness.api.specs import AugmentationRequest
+from .grids import COLOURS, FIRST_COLOUR, VOCAB_SIZE, crop_sizes, inverse_turns, moved, redrawn
 from .symmetry import Orbit, distinct_numbers, identity_number, namings
 
 ROUNDS = 6
@@ -56,7 +48,7 @@ def _feistel(keys: UInt64, half: Ints, values: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class ArcVariants:
-    """N transformations of canvases, see `harness.augment.Variants`.
+    """N transformations of canvases, see `harness.api.augment.Variants`.
 
     Attributes:
         turns: (N,) of `grids.TURNS`.
@@ -113,7 +105,7 @@ class ArcSymmetries:
         self._keys_by_seed: dict[int, UInt64] = {}
 
     def variants(self, seed: int, items: Ints, ks: Ints) -> ArcVariants:
-        """See `harness.augment.Augmentation.variants`; ks[n] is below the task's number of variants.
+        """See `harness.api.augment.Augmentation.variants`; ks[n] is below the task's number of variants.
 
         Raises:
             ValueError: a task has no variant of that number.

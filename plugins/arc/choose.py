@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ...harness.errors import DataError, UsageError, nearest
-from ...harness.puzzles import Source
-from ...harness.specs import BuildRequest
+from ...harness.api.errors import DataError, UsageError, nearest
+from ...harness.api.puzzles import Source
+from ...harness.api.specs import BuildRequest
 from .folder import CONCEPT, Found, find_sets
 from .packaged import KNOWN_SETS, REVISIONS, Revision, packaged
 from .tasks import ArcTask, Leak, content_key, find_leaks

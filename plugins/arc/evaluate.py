@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...harness.augment import Ints
-from ...harness.errors import DataError
-from ...harness.predictions import Predictions
-from ...harness.puzzles import PAD, PuzzleSet, TaskInfo
-from ...harness.specs import EvaluatorSpec, Sample
-from ...harness.voting import Ballots
+from ...harness.api.augment import Ints
+from ...harness.api.errors import DataError
+from ...harness.api.predictions import Predictions
+from ...harness.api.puzzles import PAD, PuzzleSet, TaskInfo
+from ...harness.api.specs import EvaluatorSpec, Sample
+from ...harness.api.voting import Ballots
 from .grids import cropped
 
 TASKS = ("arc-agi-1", "arc-agi-2")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...harness.errors import DataError
-from ...harness.puzzles import SourceFile
+from ...harness.api.errors import DataError
+from ...harness.api.puzzles import SourceFile
 from .tasks import ArcTask, read_task, unique_keys
 
 CONCEPT = "concept"

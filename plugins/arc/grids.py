@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.augment import Ints
-from ...harness.puzzles import PAD, Tokens
+from ...harness.api.augment import Ints
+from ...harness.api.puzzles import PAD, Tokens
 
 EOS = 1
 FIRST_COLOUR = 2

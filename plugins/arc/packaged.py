@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.errors import DataError
+from ...harness.api.errors import DataError
 from .tasks import ArcTask, Pair, content_key
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...harness.specs import Scale
+from ...harness.api.specs import Scale
 from .grids import MAX_SIDE
 
 VERSION = 1

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.errors import DataError, UsageError
-from ...harness.predictions import Predictions
-from ...harness.puzzles import PuzzleSet, TaskInfo
-from ...harness.specs import Rescored
+from ...harness.api.errors import DataError, UsageError
+from ...harness.api.predictions import Predictions
+from ...harness.api.puzzles import PuzzleSet, TaskInfo
+from ...harness.api.specs import Rescored
 from .choose import revision_of
 from .grids import Grid, cropped
 from .packaged import packaged

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...harness.augment import Ints
+from ...harness.api.augment import Ints
 from .grids import COLOURS, TURNS, Grid, products, turned
 from .tasks import ArcTask
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...harness.errors import DataError, UsageError
-from ...harness.puzzles import Identities, PuzzleSet, TaskData, TaskInfo
-from ...harness.randomness import hashed, named_seed
-from ...harness.specs import BuildRequest
+from ...harness.api.errors import DataError, UsageError
+from ...harness.api.puzzles import Identities, PuzzleSet, TaskData, TaskInfo
+from ...harness.api.randomness import hashed, named_seed
+from ...harness.api.specs import BuildRequest
 from .choose import Chosen, choose
 from .grids import MAX_SIDE, VOCAB_SIZE, to_canvases
 from .scales import SHAPES, Shape

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.errors import DataError
+from ...harness.api.errors import DataError
 from .grids import COLOURS, MAX_SIDE, Grid
 
 

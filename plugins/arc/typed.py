@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...harness.errors import DataError, UsageError
-from ...harness.puzzles import TaskInfo, Tokens
-from ...harness.specs import Obeys, Question
+from ...harness.api.errors import DataError, UsageError
+from ...harness.api.puzzles import TaskInfo, Tokens
+from ...harness.api.specs import Obeys, Question
 from .grids import Grid, cropped, to_canvases
 from .tasks import Asked, read_asked, unique_keys
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.hookspecs import hookimpl
-from ...harness.puzzles import TaskInfo
-from ...harness.specs import ModelSpec
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.puzzles import TaskInfo
+from ...harness.api.specs import ModelSpec
 from .config import ALIASES, CopyConfig, LoopedConfig, TransformerConfig
 from .stored import REFERENCE, infer, infer_looped
 
 if TYPE_CHECKING:
-    from ...harness.reasoner import Reasoner
+    from ...harness.api.reasoner import Reasoner
 
 HERE = Path(__file__).parent
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from ...harness.puzzles import TaskInfo
-from ...harness.reasoner import Output, Reasoner, State
+from ...harness.api.puzzles import TaskInfo
+from ...harness.api.reasoner import Output, Reasoner, State
 
 
 class Copy(Reasoner):

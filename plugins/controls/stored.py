@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...harness.nn.reference import (
+from ...harness.api.puzzles import TaskInfo
+from ...harness.api.specs import ReferenceNames
+from ...harness.weights.reference_names import (
     COMMON_OPTIONS,
     Shapes,
     arch_by,
@@ -17,8 +19,6 @@ from ...harness.nn.reference import (
     sizes_of,
     some_blocks,
 )
-from ...harness.puzzles import TaskInfo
-from ...harness.specs import ReferenceNames
 
 
 def infer(shapes: Shapes, task: TaskInfo) -> Mapping[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...harness.hookspecs import hookimpl
-from ...harness.specs import EvaluatorSpec, TaskSpec
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.specs import EvaluatorSpec, TaskSpec
 from .evaluate import EVALUATORS
 from .task import TASK
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...harness.augment import CellTokenVariants, Ints
-from ...harness.randomness import hashed, permutations
-from ...harness.specs import AugmentationRequest
+from ...harness.api.augment import CellTokenVariants, Ints
+from ...harness.api.randomness import hashed, permutations
+from ...harness.api.specs import AugmentationRequest
 from .symmetry import ELEMENTS, dihedral_cells
 
 
@@ -44,7 +44,7 @@ class Dihedral:
         return np.take_along_axis(with_identity, ks[:, None], axis=1)[:, 0]
 
     def variants(self, seed: int, items: Ints, ks: Ints) -> CellTokenVariants:
-        """See `harness.augment.Augmentation.variants`."""
+        """See `harness.api.augment.Augmentation.variants`."""
         cells = dihedral_cells(self.side)[self.elements(seed, items, ks)]
         names = np.broadcast_to(np.arange(self.vocab_size, dtype=np.uint8), (len(items), self.vocab_size))
         return CellTokenVariants(cells, names)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ...harness.puzzles import PuzzleSet, TaskInfo
-from ...harness.specs import EvaluatorSpec, Sample
+from ...harness.api.puzzles import PuzzleSet, TaskInfo
+from ...harness.api.specs import EvaluatorSpec, Sample
 from .paths import judge
 
 if TYPE_CHECKING:
-    from ...harness.predictions import Predictions
+    from ...harness.api.predictions import Predictions
 
 
 def evaluate_valid(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:

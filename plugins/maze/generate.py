@@ -14,10 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from ...harness.errors import DataError
-from ...harness.puzzles import Tokens
-from ...harness.randomness import named_seed
-from ...harness.specs import Progress, silent
+from ...harness.api.errors import DataError
+from ...harness.api.puzzles import Tokens
+from ...harness.api.randomness import named_seed
+from ...harness.api.specs import Progress, silent
 from .dice import Dice, new_dice
 from .grid import solve_all
 from .hard import draw_hard

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import Tokens
+from ...harness.api.puzzles import Tokens
 from .scales import CHARSET, GOAL, OPEN, PATH, START, WALL
 
 Board = NDArray[np.uint8]

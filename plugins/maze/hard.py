@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...harness.puzzles import Tokens
+from ...harness.api.puzzles import Tokens
 from .dice import Dice, below, uniform
 from .grid import Board, Places, cell_of, flood, kernel, place_of
 from .scales import GOAL, OPEN, START, WALL

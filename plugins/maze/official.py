@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...harness.puzzles import Source, TaskData, TaskInfo
+from ...harness.api.puzzles import Source, TaskData, TaskInfo
 from ..tabular import Layout, Rows, Tables, fetch_tables, find_tables, read_rows, split_validation
 from .grid import shortest_moves_all, solve_all
 from .paths import answer_moves

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import Tokens
+from ...harness.api.puzzles import Tokens
 from .scales import GOAL, OPEN, PATH, START, WALL
 
 Bools = NDArray[np.bool_]

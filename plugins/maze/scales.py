@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...harness.specs import Scale
+from ...harness.api.specs import Scale
 
 CHARSET = "# SGo"
 """The characters of tokens 1 to 5; token 0 is padding."""

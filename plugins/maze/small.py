@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...harness.puzzles import Tokens
+from ...harness.api.puzzles import Tokens
 from .dice import Dice, below, uniform
 from .grid import count_shortest, kernel, shortest_moves
 from .scales import GOAL, OPEN, START, WALL

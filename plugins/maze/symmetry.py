@@ -7,8 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.augment import Ints
-from ...harness.puzzles import Tokens
+from ...harness.api.augment import Ints
+from ...harness.api.puzzles import Tokens
 from .scales import WALL
 
 ELEMENTS = 8

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...harness.errors import DataError
-from ...harness.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
-from ...harness.specs import BuildRequest, TaskSpec
+from ...harness.api.errors import DataError
+from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
+from ...harness.api.specs import BuildRequest, TaskSpec
 from ..published import published
 from ..tabular import find_tables, revision_of
 from .augment import dihedral

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...harness.errors import UsageError
-from ...harness.puzzles import TaskInfo, Tokens
-from ...harness.specs import Obeys, Question
+from ...harness.api.errors import UsageError
+from ...harness.api.puzzles import TaskInfo, Tokens
+from ...harness.api.specs import Obeys, Question
 from .paths import keeps_question, path_moves, shortest_moves
 from .scales import CHARSET, GOAL, OPEN, PATH, START
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...harness.hookspecs import hookimpl
-from ...harness.specs import ReporterSpec
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.specs import ReporterSpec
 
 if TYPE_CHECKING:
     from ...harness.report.table import Report

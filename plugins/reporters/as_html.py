@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from ...harness.errors import UnavailableError
+from ...harness.api.errors import UnavailableError
 from ...harness.report.figures import as_svg, figures
 from ...harness.report.table import Report, Table
 from .tables import FAMILY, OVERALL, grids, overall, study_lines

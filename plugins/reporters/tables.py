@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from ...harness.across import Overall
-from ...harness.design import VarianceShares
 from ...harness.report.table import Pair, Report, Row, StudyAnswers, Table
-from ...harness.stats import Kind
+from ...harness.stats.across_tasks import Overall
+from ...harness.stats.power import VarianceShares
+from ...harness.stats.stats import Kind
 
 NONE = "–"
 

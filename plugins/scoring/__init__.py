@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...harness.hookspecs import hookimpl
-from ...harness.predictions import Predictions
-from ...harness.puzzles import PAD, PuzzleSet, TaskInfo
-from ...harness.specs import EvaluatorSpec, Sample
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.predictions import Predictions
+from ...harness.api.puzzles import PAD, PuzzleSet, TaskInfo
+from ...harness.api.specs import EvaluatorSpec, Sample
 
 
 def exact(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:

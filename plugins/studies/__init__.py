@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...harness.hookspecs import hookimpl
-from ...harness.specs import StudySpec
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.specs import StudySpec
 
 
 @hookimpl

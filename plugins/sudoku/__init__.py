@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...harness.augment import Augmentation
-from ...harness.hookspecs import hookimpl
-from ...harness.puzzles import TaskData, TaskInfo, Tokens
-from ...harness.specs import (
+from ...harness.api.augment import Augmentation
+from ...harness.api.hookspecs import hookimpl
+from ...harness.api.puzzles import TaskData, TaskInfo, Tokens
+from ...harness.api.specs import (
     AugmentationRequest,
     BuildRequest,
     EvaluatorSpec,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...harness.augment import CellTokenVariants, Ints
-from ...harness.randomness import UInt64, hashed, permutations
+from ...harness.api.augment import CellTokenVariants, Ints
+from ...harness.api.randomness import UInt64, hashed, permutations
 from .board import FIRST_DIGIT, Shape
 
 _DIGITS, _BANDS, _ROWS, _STACKS, _COLUMNS, _TRANSPOSE = range(6)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import Tokens
+from ...harness.api.puzzles import Tokens
 
 Bools = NDArray[np.bool_]
 Ints32 = NDArray[np.int32]

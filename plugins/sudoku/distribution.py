@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import Tokens
+from ...harness.api.puzzles import Tokens
 from .augment import SudokuSymmetries
 from .board import BLANK
 from .generate import RECIPES, generate

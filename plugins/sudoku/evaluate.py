@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...harness.predictions import Predictions
-from ...harness.puzzles import PuzzleSet, TaskInfo
-from ...harness.specs import Sample
+from ...harness.api.predictions import Predictions
+from ...harness.api.puzzles import PuzzleSet, TaskInfo
+from ...harness.api.specs import Sample
 from .board import Shape, full_and_valid, keeps_givens
 
 

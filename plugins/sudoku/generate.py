@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.augment import Ints
-from ...harness.errors import DataError
-from ...harness.puzzles import PuzzleSet, Tokens
-from ...harness.randomness import hashed, named_seed
-from ...harness.specs import Progress, silent
+from ...harness.api.augment import Ints
+from ...harness.api.errors import DataError
+from ...harness.api.puzzles import PuzzleSet, Tokens
+from ...harness.api.randomness import hashed, named_seed
+from ...harness.api.specs import Progress, silent
 from . import kernels
 from .board import Ints32, Shape
 from .solver import tokens_of

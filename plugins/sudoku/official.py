@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
-from ...harness.specs import BuildRequest, Progress
+from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
+from ...harness.api.specs import BuildRequest, Progress
 from ..tabular import Layout, Rows, Tables, fetch_tables, find_tables, read_rows, split_validation
 from .board import BLANK, FIRST_DIGIT, Bools, Shape, full_and_valid, keeps_givens
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import Tokens
-from ...harness.specs import Progress, silent
+from ...harness.api.puzzles import Tokens
+from ...harness.api.specs import Progress, silent
 from . import kernels
 from .board import FIRST_DIGIT, Ints32, Shape
 from .threads import for_chunks

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.puzzles import Tokens
-from ...harness.randomness import UInt64, mix
+from ...harness.api.puzzles import Tokens
+from ...harness.api.randomness import UInt64, mix
 from .board import FIRST_DIGIT, Shape
 
 ROUNDS = 8

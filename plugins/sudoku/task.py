@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...harness.augment import Augmentation
-from ...harness.errors import DataError, UsageError, nearest
-from ...harness.puzzles import Source, TaskData, TaskInfo
-from ...harness.specs import AugmentationRequest, BuildRequest
+from ...harness.api.augment import Augmentation
+from ...harness.api.errors import DataError, UsageError, nearest
+from ...harness.api.puzzles import Source, TaskData, TaskInfo
+from ...harness.api.specs import AugmentationRequest, BuildRequest
 from ..tabular import revision_of
 from . import official
 from .augment import SudokuSymmetries

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from ...harness.specs import Progress
+from ...harness.api.specs import Progress
 
 
 def available_cores() -> int:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...harness.errors import UsageError
-from ...harness.puzzles import TaskInfo, Tokens
-from ...harness.specs import Obeys, Question
+from ...harness.api.errors import UsageError
+from ...harness.api.puzzles import TaskInfo, Tokens
+from ...harness.api.specs import Obeys, Question
 from .board import BLANK, FIRST_DIGIT, Shape
 
 BLANKS = "0._"

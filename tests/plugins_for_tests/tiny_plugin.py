@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import BaseModel
+
 from trm_bench import (
     BuildRequest,
     DataError,
@@ -50,6 +51,7 @@ class Config(BaseModel):
 
 def build_model(config: Config, task: TaskInfo) -> object:
     import torch
+
     from trm_bench import Output, Reasoner
 
     class Mirror(Reasoner):

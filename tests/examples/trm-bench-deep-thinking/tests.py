@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from trm_bench import Reasoner, TaskInfo
 from trm_bench_deep_thinking import Config, build, trm_bench_register_models
+
+from trm_bench import Reasoner, TaskInfo
 
 SMALL = Config(channels=8, iterations=2, supervision=3)
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from trm_bench import BuildRequest, DataError, Predictions, PuzzleSet, TaskData, TrmBenchError
 from trm_bench_life import (
     ALIVE,
     IMAGES,
@@ -24,6 +23,8 @@ from trm_bench_life import (
     trm_bench_register_tasks,
     valid,
 )
+
+from trm_bench import BuildRequest, DataError, Predictions, PuzzleSet, TaskData, TrmBenchError
 
 CELLS = SIDE * SIDE
 boards = arrays(np.bool_, (1, CELLS))

@@ -7,8 +7,9 @@ answer. The label is only one of them: `exact` asks for that one, `life-valid` f
 from __future__ import annotations
 
 import numpy as np
-import trm_bench as bench
 from numpy.typing import NDArray
+
+import trm_bench as bench
 from trm_bench import hashed, named_seed, permutations
 
 Boards = NDArray[np.bool_]

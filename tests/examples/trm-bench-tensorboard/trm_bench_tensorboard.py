@@ -17,6 +17,7 @@ from trm_bench import hookimpl
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
     from trm_bench import Report
 
 

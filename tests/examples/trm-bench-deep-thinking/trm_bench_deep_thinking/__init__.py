@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from trm_bench import ModelSpec, TaskInfo, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
     from trm_bench import Output, Reasoner, State
 
 CITATION = """\
@@ -42,6 +44,7 @@ class Config(BaseModel):
 def build(config: Config, task: TaskInfo) -> Reasoner:
     """The untrained network; torch is imported here, so that `trm-bench list` stays fast."""
     from torch import cat, nn
+
     from trm_bench import Output, Reasoner
 
     C, grid = config.channels, (task.height, task.width)

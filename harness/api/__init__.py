@@ -1,0 +1,1 @@
+"""What plugins import: puzzles, predictions, reasoners, specs, hooks."""

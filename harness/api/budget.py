@@ -1,0 +1,78 @@
+"""What "the same budget" means, and the ledger of what was spent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Match(StrEnum):
+    """The axis on which the models of a study are made equal."""
+
+    STEPS = "steps"
+    """Optimiser steps at the same batch, as in the papers."""
+    EXAMPLES = "examples"
+    """Draws taken from the stream."""
+    FLOPS = "flops"
+    """Training compute by the rule of `harness.training.costs`."""
+
+
+class Budget(BaseModel):
+    """What every model of a study gets. Part of the cell's identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: Match = Match.STEPS
+    amount: float = Field(gt=0, description="optimiser steps, draws or FLOPs, by `match`")
+    batch_size: int = Field(gt=0, description="supervision slots")
+    augmentations: int = Field(gt=0, description="A, variants per puzzle, itself included")
+
+    def spent(self, steps: int, draws: int, flops: float) -> float:
+        """The share of the budget that is used up; training stops at 1."""
+        used = {Match.STEPS: steps, Match.EXAMPLES: draws, Match.FLOPS: flops}[self.match]
+        return used / self.amount
+
+    def describe(self) -> str:
+        """One phrase, e.g. ``matched on steps: 1,600, batch 32, augmentations per puzzle A = 1``."""
+        amount = f"{self.amount:,.0f}" if self.amount < 1e9 else f"{self.amount:.3g}"
+        return (
+            f"matched on {self.match.value}: {amount}, batch {self.batch_size}, "
+            f"augmentations per puzzle A = {self.augmentations}"
+        )
+
+
+def described(budget: Budget | None) -> str:
+    """`Budget.describe`, and words for weights from elsewhere, of which it is not known."""
+    return "trained elsewhere: the training budget is not known here" if budget is None else budget.describe()
+
+
+class Ledger(BaseModel):
+    """What one cell really used, on every axis.
+
+    Units: FLOPs by the rule of `harness.training.costs`; seconds of wall time; bytes of peak memory.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    optimiser_steps: int = 0
+    draws: int = 0
+    distinct_variants: int = 0
+    supervision_steps: int = 0
+    training_flops: float = 0.0
+    inference_flops_per_puzzle: float = Field(0.0, description="all votes together")
+    trunk_parameters: int = 0
+    outer_parameters: int = Field(0, description="token embedding and output heads")
+    embedding_parameters: int = Field(0, description="puzzle-embedding table")
+    inference_steps: int = Field(0, description="supervision steps that a puzzle may take at evaluation")
+    steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")
+    evaluation_batch: int = 0
+    milliseconds_per_puzzle: float = Field(0.0, description="one puzzle alone, one vote, median")
+    peak_memory_bytes: int = 0
+    votes_per_puzzle: float = Field(1.0, description="answers to a test item, mean")
+    variants_of: dict[str, int] = Field(
+        {}, description="distinct variants that each puzzle identity really has, where puzzles have one"
+    )

@@ -1,0 +1,192 @@
+"""The hooks a plugin may implement. pluggy project and entry-point group: ``trm_bench``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from ..report.table import Report
+    from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
+
+PROJECT = "trm_bench"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def trm_bench_register_tasks() -> Iterable[TaskSpec]:  # type: ignore[empty-body]
+    """Give the tasks of this plugin.
+
+    Example:
+        >>> import numpy as np
+        >>> from trm_bench import NoAugmentation, PuzzleSet, Scale, Source, TaskData, TaskInfo, TaskSpec
+        >>> from trm_bench import hookimpl
+        >>> def build(request):
+        ...     tokens = np.random.default_rng(request.seed).integers(1, 4, (30, 4)).astype(np.uint8)
+        ...     tokens = np.unique(tokens, axis=0)
+        ...     ids = [f"echo-{row}" for row in range(len(tokens))]
+        ...     puzzles = PuzzleSet.single_identity(tokens, tokens, ids)
+        ...     info = TaskInfo("echo", request.scale, height=2, width=2, vocab_size=4)
+        ...     splits = puzzles.take(slice(0, 9)), puzzles.take(slice(9, 12)), puzzles.take(slice(12, 15))
+        ...     return TaskData(info, *splits, Source("generated", f"generated, seed {request.seed}"))
+        >>> @hookimpl
+        ... def trm_bench_register_tasks():
+        ...     mini = Scale("mini", "2×2 grids", steps=20, batch_size=4, augmentations=1)
+        ...     return [
+        ...         TaskSpec(
+        ...             name="echo", summary="repeat the question", version=1, scales={"mini": mini},
+        ...             build=build, augmentation=lambda request: NoAugmentation(),
+        ...             evaluators=("exact",), primary="exact",
+        ...         )
+        ...     ]
+    """
+
+
+@hookspec
+def trm_bench_register_models() -> Iterable[ModelSpec]:  # type: ignore[empty-body]
+    """Give the models of this plugin.
+
+    Example:
+        >>> from pydantic import BaseModel
+        >>> from trm_bench import ModelSpec, hookimpl
+        >>> class Config(BaseModel):
+        ...     hidden: int = 16
+        >>> def build(config, task):
+        ...     import torch
+        ...     from trm_bench import Output, Reasoner
+        ...     class PerCell(Reasoner):
+        ...         def __init__(self):
+        ...             super().__init__()
+        ...             self.embed = torch.nn.Embedding(task.vocab_size, config.hidden)
+        ...             self.head = torch.nn.Linear(config.hidden, task.vocab_size)
+        ...         def forward(self, state, inputs, puzzle_ids):
+        ...             return state, Output(self.head(self.embed(inputs)))
+        ...     return PerCell()
+        >>> @hookimpl
+        ... def trm_bench_register_models():
+        ...     return [ModelSpec("per-cell", "each cell for itself", config=Config, build=build)]
+    """
+
+
+@hookspec
+def trm_bench_register_evaluators() -> Iterable[EvaluatorSpec]:  # type: ignore[empty-body]
+    """Give the evaluators of this plugin.
+
+    Example:
+        >>> from trm_bench import EvaluatorSpec, Sample, hookimpl
+        >>> def first_cell(task, puzzles, predictions):
+        ...     right = predictions.answers[:, 0] == puzzles.targets[:, 0]
+        ...     return [
+        ...         Sample(item, cluster, float(score))
+        ...         for item, cluster, score in zip(puzzles.ids, puzzles.clusters, right, strict=True)
+        ...     ]
+        >>> @hookimpl
+        ... def trm_bench_register_evaluators():
+        ...     return [EvaluatorSpec("first-cell", "is the first cell right", evaluate=first_cell)]
+    """
+
+
+@hookspec
+def trm_bench_register_reporters() -> Iterable[ReporterSpec]:  # type: ignore[empty-body]
+    """Give the reporters of this plugin.
+
+    Example:
+        >>> from trm_bench import ReporterSpec, hookimpl
+        >>> def render(report):
+        ...     return " | ".join(table.title for table in report.tables)
+        >>> @hookimpl
+        ... def trm_bench_register_reporters():
+        ...     return [ReporterSpec("titles", "only the titles", render=render)]
+    """
+
+
+@hookspec
+def trm_bench_register_studies() -> Iterable[StudySpec]:  # type: ignore[empty-body]
+    """Give the studies of this plugin, each declared in a YAML file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from trm_bench import StudySpec, hookimpl
+        >>> file = Path(tempfile.mkdtemp()) / "loop.yaml"
+        >>> declared = '''
+        ... name: loop
+        ... asks: does the outer loop help on mazes?
+        ... task: maze-hard
+        ... models: [transformer, transformer-looped]
+        ... contrasts:
+        ...   - {asks: "Does the outer loop help?", a: transformer-looped, b: transformer}
+        ... '''
+        >>> _ = file.write_text(declared)
+        >>> @hookimpl
+        ... def trm_bench_register_studies():
+        ...     return [StudySpec("loop", file)]
+    """
+
+
+@hookspec
+def trm_bench_register_commands(cli: click.Group) -> None:
+    """Add commands to `trm-bench`.
+
+    Example:
+        >>> import click
+        >>> from trm_bench import hookimpl
+        >>> @hookimpl
+        ... def trm_bench_register_commands(cli):
+        ...     @cli.command("hello")
+        ...     def hello():
+        ...         click.echo("hello")
+    """
+
+
+@hookspec
+def trm_bench_run_started(study: Mapping[str, Any]) -> None:
+    """Be told that a run starts; ``study`` is what `study.json` holds.
+
+    Example:
+        >>> from trm_bench import hookimpl
+        >>> @hookimpl
+        ... def trm_bench_run_started(study):
+        ...     print("started", study["task"])
+    """
+
+
+@hookspec
+def trm_bench_metrics_logged(cell: str, metrics: Mapping[str, float]) -> None:
+    """Be told of one line of a cell's `metrics.jsonl`, while it trains.
+
+    Example:
+        >>> from trm_bench import hookimpl
+        >>> @hookimpl
+        ... def trm_bench_metrics_logged(cell, metrics):
+        ...     print(cell, metrics["step"])
+    """
+
+
+@hookspec
+def trm_bench_run_finished(study: Mapping[str, Any], cells: Mapping[str, str]) -> None:
+    """Be told that a run has ended; ``cells`` maps each cell to its status.
+
+    Example:
+        >>> from trm_bench import hookimpl
+        >>> @hookimpl
+        ... def trm_bench_run_finished(study, cells):
+        ...     print(sum(status == "done" for status in cells.values()), "cells done")
+    """
+
+
+@hookspec
+def trm_bench_report_ready(report: Report) -> None:
+    """Be given the report before it is rendered.
+
+    Example:
+        >>> from trm_bench import hookimpl
+        >>> @hookimpl
+        ... def trm_bench_report_ready(report):
+        ...     print(len(report.tables), "tables")
+    """

@@ -1,0 +1,331 @@
+"""What a plugin hands over: frozen specs of tasks, models, evaluators and reporters.
+
+A spec is cheap to make and to import. The functions it holds may import torch; the module that
+makes the spec must not, so that `trm-bench list` stays fast and works without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from .augment import Augmentation
+from .predictions import Predictions
+from .puzzles import Identities, PuzzleSet, TaskData, TaskInfo, Tokens
+
+if TYPE_CHECKING:
+    from ..report.table import Report
+    from .reasoner import Reasoner
+
+API_VERSION = "1.0"
+"""Version of the hooks and specs: the first number goes up when plugins must change, the second when
+something is added that they may use. A spec carries the one that its plugin was made for."""
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, what)`` by long work."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The `Progress` that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of a task and the training budget that goes with it.
+
+    Attributes:
+        name: ``mini``, ``lite`` or ``paper``.
+        summary: one line: which puzzles, how many.
+        steps: optimiser steps of the recipe.
+        batch_size: supervision slots, the same for every model.
+        augmentations: A, variants per training puzzle, the puzzle itself included.
+        votes: answers to each test item, every one under another variant, for a task that is answered
+            by vote; None for one answer.
+    """
+
+    name: str
+    summary: str
+    steps: int
+    batch_size: int
+    augmentations: int
+    votes: int | None = None
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What `TaskSpec.build` is asked for.
+
+    Attributes:
+        scale: a key of `TaskSpec.scales`.
+        seed: the task seed; every random choice in the data comes from it.
+        source: one of `TaskSpec.sources`.
+        folder: the folder of ``--data``, None where none was given.
+        options: the task's own ``--set`` keys.
+        progress: to be called now and then by work of more than a second.
+        at_most: so many puzzles of each split are enough, None for all; a task may make more.
+    """
+
+    scale: str
+    seed: int
+    source: str = "generated"
+    folder: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress = silent
+    at_most: int | None = None
+
+
+@dataclass(frozen=True)
+class AugmentationRequest:
+    """What `TaskSpec.augmentation` is asked for.
+
+    Attributes:
+        info: the shape of the task.
+        puzzles: the split whose rows `Augmentation.variants` will name; a test split comes without answers.
+        identities: as `TaskSpec.build` gave them.
+        training: whether examples for training are made, not views for a vote.
+    """
+
+    info: TaskInfo
+    puzzles: PuzzleSet
+    identities: Identities | None
+    training: bool
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What a file of answers scores.
+
+    Attributes:
+        summary: one line: which task and answers, how many.
+        scores: by name, 0 to 1, in the order in which they are to be printed.
+    """
+
+    summary: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number from the literature, to stand beside ours as reported; it enters no test.
+
+    Attributes:
+        model: as its authors call it.
+        score: percent as published, or a range of several reports.
+        source: who reported it, in a form that can be cited.
+    """
+
+    model: str
+    score: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """One puzzle that somebody typed or has in a file.
+
+    Attributes:
+        inputs: (1, L) token codes.
+        targets: (1, L) token codes of the answer; ``PAD`` cells are not compared. None where it is not known.
+        identity: the name of the puzzle's identity, where the text itself says it.
+        title: one line, e.g. "6×6 Sudoku, 18 givens".
+        truth: what ``targets`` are, in the words that end "5 cells differ from".
+    """
+
+    inputs: Tokens
+    targets: Tokens | None
+    identity: str | None
+    title: str
+    truth: str = "the known answer"
+
+
+@dataclass(frozen=True)
+class Obeys:
+    """Whether an answer obeys the rules of its task.
+
+    Attributes:
+        ok: None where there is no rule that could be checked.
+        words: why, e.g. "row 3 holds 5 twice".
+        right: whether the task takes the answer for the true one, where that is not the same as
+            equal cells; None where it is.
+    """
+
+    ok: bool | None
+    words: str
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: its puzzles, its symmetries, and how an answer is scored.
+
+    Attributes:
+        name: what ``--task`` takes.
+        summary: one line for `trm-bench list`.
+        version: goes up whenever the same request would give other puzzles.
+        scales: by name; ``mini`` must run in minutes on a CPU.
+        build: makes or reads the three splits; raises `DataError` naming file and line.
+        augmentation: the symmetries of a split of this task.
+        evaluators: names of the evaluators, in the order in which they are printed.
+        primary: the evaluator whose score the table compares; fixed here, before any result.
+        sources: names that `BuildRequest.source` may have, the default first.
+        files: what of a ``--data`` folder the build would read, so that caches notice a change;
+            raises `DataError` where a file is missing.
+        options: further keys of ``--set`` that the build understands.
+        citation: BibTeX of the benchmark.
+        licence: of the data.
+        symbols: what stands for each token code in figures; empty for the codes themselves.
+        published: numbers of the literature on the primary metric of the full task.
+        cluster: what a cluster of test items is called, in the singular.
+        exports: further files of a cell by name, e.g. its answers in the form of a competition.
+        rescore: scores such a file, whoever wrote it; given the task's own ``--set`` keys. Raises
+            `DataError` naming everything that is missing or malformed.
+        parse: reads puzzles that were typed or are in a file's text; raises `UsageError` or `DataError`
+            naming what is wrong, and both sizes where the size is.
+        rules: whether an answer (L,) to a question obeys the rules of the task.
+    """
+
+    name: str
+    summary: str
+    version: int
+    scales: Mapping[str, Scale]
+    build: Callable[[BuildRequest], TaskData]
+    augmentation: Callable[[AugmentationRequest], Augmentation]
+    evaluators: tuple[str, ...]
+    primary: str
+    sources: tuple[str, ...] = ("generated",)
+    files: Callable[[Path], Sequence[Path]] | None = None
+    options: tuple[str, ...] = ()
+    citation: str = ""
+    licence: str = ""
+    symbols: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    cluster: str = "cluster"
+    exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
+    rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None
+    parse: Callable[[str, TaskInfo], Sequence[Question]] | None = None
+    rules: Callable[[TaskInfo, Question, Tokens], Obeys] | None = None
+    api_version: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class ReferenceNames:
+    """How the public reference implementation of a model calls what we call differently.
+
+    Attributes:
+        name: of the class, ``module@Class`` as its configuration files have it.
+        parts: its names of networks and initial states, e.g. ``L_level``, to ours, e.g. ``net``.
+        options: from the ``arch`` section of its configuration file to options of ours.
+        arch: from our options to such a section.
+    """
+
+    name: str
+    parts: Mapping[str, str]
+    options: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    arch: Callable[[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model: its configuration, how it is built, and its recipes.
+
+    Attributes:
+        name: what ``--models`` takes; variants are written ``name[key=value]``.
+        summary: one line for `trm-bench list`.
+        config: the pydantic model of its options.
+        build: ``build(config, task_info)`` gives the untrained `Reasoner`.
+        recipes: a YAML file of settings by task and scale, see `harness.planning.models`.
+        advise: for a name that stands for another model depending on the task and on the options
+            written in brackets: gives the name of that model. Needs no config, build or recipes.
+        trained: False for a model that has nothing to learn.
+        aliases: other names of options, e.g. the letters of the paper, to their names in ``config``.
+        resize: ``resize(config, size)`` gives the same model in its size-th width, 1 the narrowest, for
+            ``match=``; None for a model that cannot be matched to another.
+        infer: what the shapes of stored weights, by our names, tell of the options for a task; None for an
+            option that matters and that they do not tell.
+        reference: where there is a reference implementation whose weights can be read.
+        citation: BibTeX of the model.
+    """
+
+    name: str
+    summary: str
+    config: type[BaseModel] | None = None
+    build: Callable[[Any, TaskInfo], Reasoner] | None = None
+    recipes: Path | None = None
+    advise: Callable[[TaskInfo, Mapping[str, str]], str] | None = None
+    trained: bool = True
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    resize: Callable[[Any, int], Any] | None = None
+    infer: Callable[[Mapping[str, tuple[int, ...]], TaskInfo], Mapping[str, Any]] | None = None
+    reference: ReferenceNames | None = None
+    citation: str = ""
+    api_version: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one evaluator says of one test item.
+
+    Attributes:
+        item: the item's id.
+        cluster: the item's cluster.
+        score: 0 to 1, higher is better.
+        extras: further numbers worth keeping.
+    """
+
+    item: str
+    cluster: str
+    score: float
+    extras: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluatorSpec:
+    """A way to score answers. It never aggregates: statistics do.
+
+    Attributes:
+        name: the column it fills.
+        summary: one line for `trm-bench list`.
+        evaluate: one `Sample` per test item, in the order of the puzzles.
+        tasks: names of the tasks it fits; empty for all.
+    """
+
+    name: str
+    summary: str
+    evaluate: Callable[[TaskInfo, PuzzleSet, Predictions], Sequence[Sample]]
+    tasks: tuple[str, ...] = ()
+    api_version: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class ReporterSpec:
+    """A way to write a report, e.g. as text or Markdown."""
+
+    name: str
+    summary: str
+    render: Callable[[Report], str]
+    api_version: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study that is declared in a file: models, budgets and the questions asked of them.
+
+    Attributes:
+        name: what ``--study`` takes.
+        file: the YAML file, see `harness.planning.study`.
+    """
+
+    name: str
+    file: Path
+    api_version: str = API_VERSION
+
+    @property
+    def summary(self) -> str:
+        """What the study asks, for `trm-bench list`; reads the file."""
+        from ..planning.study import read_definition
+
+        return read_definition(self.file).asks

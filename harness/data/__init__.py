@@ -1,0 +1,1 @@
+"""Puzzles on their way from a task to the training loop."""

@@ -1,0 +1,1 @@
+"""Finds plugins and keeps each from harming the others."""

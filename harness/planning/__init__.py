@@ -1,0 +1,1 @@
+"""Which runs a request means; nothing is run here."""

@@ -1,0 +1,93 @@
+"""Making a model as large, or as costly, as another: the option ``match=`` of a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..api.errors import UsageError
+from ..api.puzzles import TaskInfo
+from ..api.specs import ModelSpec
+
+LARGEST = 4096
+"""Sizes that are tried."""
+
+
+class Quantity(StrEnum):
+    """What is made equal by choosing a width."""
+
+    PARAMETERS = "parameters"
+    """Those of the trunk."""
+    FLOPS = "flops"
+    """Of one puzzle's supervision step in training, so that equal steps at equal batch cost the same."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The value of ``match=``: ``trm`` or ``parameters:trm`` or ``flops:trm``."""
+
+    quantity: Quantity
+    model: str
+
+    @classmethod
+    def parse(cls, text: str) -> Wanted:
+        """Read it."""
+        what, _, model = text.partition(":")
+        if what in tuple(Quantity):
+            return cls(Quantity(what), model)
+        return cls(Quantity.PARAMETERS, text)  # a colon may also be that of distribution:name
+
+
+def measure(spec: ModelSpec, config: BaseModel, task: TaskInfo, quantity: Quantity) -> float:
+    """The trunk's parameters, or the FLOPs of one puzzle's supervision step in training."""
+    from ..running.run import count_parameters
+    from ..training.costs import count_flops
+
+    assert spec.build is not None  # `resolve_model` has made sure
+    # The puzzle embedding counts for neither, and may have gigabytes.
+    reasoner = spec.build(config, replace(task, identifiers=1))
+    if quantity is Quantity.PARAMETERS:
+        return float(count_parameters(reasoner)[0])
+    return count_flops(reasoner, task.cells).training_step
+
+
+def matched(
+    spec: ModelSpec, config: Any, task: TaskInfo, target: float, quantity: Quantity
+) -> tuple[Any, float]:
+    """The configuration whose width comes nearest to a target in ratio, and what it measures.
+
+    Raises:
+        UsageError: the model has no `ModelSpec.resize`, or no width comes within a factor of two.
+    """
+    if spec.resize is None:
+        raise UsageError(
+            f"model {spec.name!r} cannot be matched to another: it does not say how to resize it"
+        )
+    resize: Callable[[Any, int], Any] = spec.resize
+
+    @cache
+    def at(size: int) -> float:
+        try:
+            return measure(spec, resize(config, size), task, quantity)
+        except ValueError:  # too narrow to hold something else
+            return 0.0
+
+    low, high = 0, 1
+    while at(high) < target and high < LARGEST:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if at(middle) < target else (low, middle)
+    best = min((size for size in (low, high) if size), key=lambda size: _ratio(at(size), target))
+    if _ratio(at(best), target) > 2:
+        raise UsageError(f"model {spec.name!r}: no width comes near {target:,.0f} {quantity.value}")
+    return resize(config, best), at(best)
+
+
+def _ratio(a: float, b: float) -> float:
+    return max(a / b, b / a) if a and b else float("inf")

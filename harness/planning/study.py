@@ -1,0 +1,248 @@
+"""A study as it is declared before anything is run: models, budgets, evaluations, and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..api.budget import Match
+from ..api.errors import UnavailableError, UsageError, nearest
+from .evaluation_mode import How
+from .models import parse_variant
+from .settings import parse_seeds
+
+FILE = "definition.json"
+"""In the folder of a study: its definition, and for which row each of its words stands."""
+TRAINED = ""
+"""The evaluation at the end of training, which every model has."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+EVALUATED = "-evaluated"
+GridName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""The name of a folder."""
+
+
+class Grid(_Frozen):
+    """All models and seeds of a study under one budget."""
+
+    match: Match = Match.STEPS
+    share: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="of the recipe's steps, by scale; the whole where nothing is said"
+    )
+    augmentations: int | None = Field(None, gt=0, description="A of models without augment=")
+    settings: dict[str, str] = Field({}, description="pairs of --set, for every model")
+
+
+class Contrast(_Frozen):
+    """A question of yes or no: is A better than B?
+
+    ``a`` and ``b`` are models of the study, ``MODEL`` or ``MODEL @ EVALUATION``.
+    """
+
+    asks: str
+    a: str
+    b: str
+    grid: str | None = Field(None, description="None asks it in every grid")
+
+
+class StudyDefinition(_Frozen):
+    """A YAML file of a study.
+
+    Attributes:
+        name: what ``--study`` takes.
+        asks: what it is about, one line.
+        source: where the question comes from.
+        labels: short names of models, for the answers.
+        evaluations: settings of `evaluate` by comma, e.g. ``steps=32`` or ``puzzle_ids=blank``, under which
+            the stored weights of every trained model are evaluated again.
+        contrasts: the family of tests; Holm's adjustment is over exactly these.
+    """
+
+    name: str
+    asks: str
+    source: str = ""
+    task: str
+    models: list[str] = Field(min_length=1)
+    labels: dict[str, str] = {}
+    seeds: str = "0-4"
+    grids: dict[GridName, Grid] = Field({"main": Grid()}, min_length=1)
+    evaluations: list[str] = []
+    contrasts: list[Contrast] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One side of a contrast: a model as asked for, and the evaluation of it."""
+
+    model: str
+    evaluation: str = TRAINED
+
+    def __str__(self) -> str:
+        return f"{self.model} @ {self.evaluation}" if self.evaluation else self.model
+
+
+def subject(text: str) -> Subject:
+    """Read ``MODEL`` or ``MODEL @ EVALUATION``, options in alphabetical order whatever was written."""
+    model, _, evaluation = text.partition("@")
+    return Subject(str(parse_variant(model.strip())), canonical_evaluation(evaluation.strip()))
+
+
+def canonical_evaluation(text: str) -> str:
+    """An evaluation as its rows are labelled, whichever way it was written.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return How.parse(text).label
+
+
+def read_definition(path: Path) -> StudyDefinition:
+    """A definition from YAML.
+
+    Raises:
+        UnavailableError: the file cannot be read.
+        UsageError: it is not YAML, has an unknown key, or a contrast names what the study does not have.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnavailableError(f"study {path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"study {path}: not YAML ({error})") from error
+    return checked(content, str(path))
+
+
+def checked(content: Any, where: str) -> StudyDefinition:
+    """A definition whose contrasts name what it has.
+
+    Raises:
+        UsageError: see `read_definition`.
+    """
+    if not isinstance(content, Mapping):
+        raise UsageError(f"study {where}: must be a mapping of keys such as name, task and models")
+    try:
+        study = StudyDefinition.model_validate(_with_text_settings(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"study {where}: {key}: {first['msg']}") from None
+    if taken := [name for name in study.grids if name.endswith(EVALUATED)]:
+        raise UsageError(f"study {where}: grids: {taken[0]!r} is a name of evaluations; choose another")
+    with _place(f"study {where}: seeds"):
+        parse_seeds(study.seeds, "seeds")
+    with _place(f"study {where}: models"):
+        models = [str(parse_variant(text)) for text in study.models]
+    with _place(f"study {where}: evaluations"):
+        evaluations = [canonical_evaluation(text) for text in study.evaluations]
+    for text in study.labels:
+        with _place(f"study {where}: labels"):
+            model = str(parse_variant(text))
+        _require(model, models, f"study {where}: labels: the study has no model {text!r}")
+    for number, contrast in enumerate(study.contrasts, start=1):
+        place = f"study {where}: contrast {number}"
+        for side in ("a", "b"):
+            with _place(f"{place}: {side}"):
+                one = subject(getattr(contrast, side))
+            _require(one.model, models, f"{place}: {side}: the study has no model {one.model!r}")
+            if one.evaluation:
+                what = f"{place}: {side}: the study has no evaluation {one.evaluation!r}"
+                _require(one.evaluation, evaluations, what)
+        if contrast.grid is not None:
+            _require(contrast.grid, study.grids, f"{place}: the study has no grid {contrast.grid!r}")
+    return study
+
+
+@contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Put the place in a file before an error about a value in it."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _with_text_settings(content: Any) -> Any:
+    """YAML's numbers as the text that ``--set`` would have."""
+    if not isinstance(content.get("grids"), Mapping):
+        return content
+    grids = {}
+    for name, grid in content["grids"].items():
+        grid = dict(grid or {}) if isinstance(grid, Mapping | None) else grid
+        if isinstance(grid, dict) and isinstance(grid.get("settings"), Mapping):
+            grid["settings"] = {str(key): str(value) for key, value in grid["settings"].items()}
+        grids[name] = grid
+    return {**content, "grids": grids}
+
+
+def _require(name: str, known: Iterable[str], problem: str) -> None:
+    known = list(known)
+    if name not in known:
+        raise UsageError(f"{problem}; {nearest(name, known)}")
+
+
+def questions(study: StudyDefinition) -> StudyDefinition:
+    """What of a study must not change once it is run: everything but the words it is told in."""
+    bare = [contrast.model_copy(update={"asks": ""}) for contrast in study.contrasts]
+    return study.model_copy(update={"asks": "", "source": "", "labels": {}, "contrasts": bare})
+
+
+class Declared(_Frozen):
+    """`definition.json`: what was declared, and what the words of the contrasts stand for at this scale.
+
+    Attributes:
+        stands_for: by grid, a model as written to the words of the row that has it; two may be one there.
+    """
+
+    study: StudyDefinition
+    scale: str
+    stands_for: dict[str, dict[str, str]]
+
+
+def declared_in(folder: Path) -> Declared | None:
+    """The study of a folder; None where it is none's.
+
+    Raises:
+        UsageError: its definition cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Declared.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def grid_folder(folder: Path, grid: str) -> Path:
+    """Where the cells of a grid are trained."""
+    return folder / grid
+
+
+def evaluated_folder(folder: Path, grid: str) -> Path:
+    """Where its weights are evaluated again."""
+    return folder / f"{grid}{EVALUATED}"
+
+
+def leaves(folders: Sequence[Path]) -> list[Path]:
+    """The folders with cells in them: of a study, those of its grids and of their evaluations."""
+    found: list[Path] = []
+    for folder in folders:
+        declared = declared_in(folder)
+        if declared is None:
+            found.append(folder)
+            continue
+        inner = [
+            place(folder, grid) for grid in declared.study.grids for place in (grid_folder, evaluated_folder)
+        ]
+        found += [one for one in inner if one.is_dir()]
+    return found

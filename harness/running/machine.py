@@ -1,0 +1,73 @@
+"""What the machine itself can do, measured: the ceiling that a model's speed is held against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..training.device import synchronize
+
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device with the number of threads that a cell gets.
+
+    Attributes:
+        name: of the processor or the accelerator.
+        threads: on a CPU.
+        flops: per second, of a large square matrix product of random numbers in the precision measured.
+        bytes: per second, read and written, of a large copy.
+    """
+
+    name: str
+    threads: int
+    flops: float
+    bytes: float
+
+
+def measure_machine(device: torch.device, precision: str) -> Machine:
+    """The best of a few tries, with the threads that torch has now; takes a few seconds."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    size, megabytes = (8192, 4096) if device.type == "cuda" else (1024, 256)
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    source = torch.randn(megabytes << 18, device=device)
+    target = torch.empty_like(source)
+    product = _fastest(lambda: torch.mm(a, b), device)
+    copy = _fastest(lambda: target.copy_(source), device)
+    return Machine(
+        name=_name(device),
+        threads=torch.get_num_threads(),
+        flops=2 * size**3 / product,
+        bytes=2 * source.nbytes / copy,
+    )
+
+
+def _fastest(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest try; on an accelerator each try is several calls, so that it fills the queue."""
+    calls = 10 if device.type == "cuda" else 1
+    work()
+    times = []
+    for _ in range(TRIES):
+        synchronize(device)
+        started = time.perf_counter()
+        for _ in range(calls):
+            work()
+        synchronize(device)
+        times.append((time.perf_counter() - started) / calls)
+    return min(times)
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        named = []
+    return named[0] if named else device.type

@@ -1,0 +1,1 @@
+"""Intervals, tests, power: the formulas of the report."""

@@ -1,0 +1,103 @@
+"""What code ran where: versions, the state of the source tree, the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[2]
+_SOURCE_FOLDERS = ("harness", "plugins", "trm", "hrm_baseline")
+_LIBRARIES = ("torch", "numpy", "scipy", "statsmodels", "numba", "pydantic", "pluggy")
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 over every source and recipe file of the package, in hexadecimal."""
+    return _fingerprint(PACKAGE, [path for folder in _SOURCE_FOLDERS for path in _sources(PACKAGE / folder)])
+
+
+@cache
+def plugin_fingerprint(module: str) -> str | None:
+    """The same of the package that a loaded plugin's module belongs to; None where it has no files.
+
+    A plugin that is installed to be edited keeps its version while its code changes.
+    """
+    top = sys.modules.get(module.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is None:
+        return None
+    path = Path(file)
+    files = _sources(path.parent) if path.name == "__init__.py" else [path]
+    return _fingerprint(path.parent, files)
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
+
+
+def _fingerprint(root: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def code() -> dict[str, Any]:
+    """Version, fingerprint, and the git commit where the package is a checkout of its own.
+
+    ``changed`` lists source files that differ from the commit; None where there is no checkout.
+    """
+    found: dict[str, Any] = {"trm-bench": _version("trm-bench"), "fingerprint": code_fingerprint()}
+    # A package installed under somebody else's repository must not take that repository's commit.
+    if (PACKAGE / ".git").exists():
+        found["commit"] = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *_SOURCE_FOLDERS)
+        found["changed"] = None if changed is None else changed.splitlines()
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def environment() -> dict[str, Any]:
+    """Interpreter, libraries, operating system, processor."""
+    return {
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,66 @@
+"""One rule for FLOPs, so that models can be compared and matched on them.
+
+The rule: two FLOPs per multiply-add of every matrix product that is really carried out (linear
+layers and attention), forward and backward; forward passes without a gradient once, a backward
+pass at what it carries out, the second pass of Q-learning too. Element-wise work, norms, the
+loss and the optimiser are left out. Counted by running one training step on torch's meta device
+under `torch.utils.flop_counter`; `docs/budget.md` has the closed forms that a test holds this to.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..api.reasoner import Reasoner
+from ..nn.loss import step_loss
+from .supervision import Slots, continue_target
+
+
+@dataclass(frozen=True)
+class Flops:
+    """FLOPs of one puzzle.
+
+    Attributes:
+        training_step: of one supervision step in training, backward pass included.
+        inference: of all N_sup supervision steps at evaluation.
+    """
+
+    training_step: float
+    inference: float
+
+
+def _shapes_of(model: Reasoner) -> Reasoner:
+    """A copy on the meta device: shapes without numbers, so that a huge embedding costs nothing."""
+    memo: dict[int, object] = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = torch.nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.to("meta")
+    return copy.deepcopy(model, memo)
+
+
+def count_flops(model: Reasoner, cells: int) -> Flops:
+    """FLOPs per puzzle of a model for puzzles of L = ``cells``; draws no random number."""
+    probe = _shapes_of(model)
+    batch = 2  # more than one, so that no product degenerates to a vector
+    slots = Slots(probe, batch, cells, torch.device("meta"))
+    # The closed-form attention kernels of a device have no meta implementation of their own.
+    with sdpa_kernel(SDPBackend.MATH):
+        probe.train()
+        with FlopCounterMode(display=False) as training:
+            state, output = probe(slots.state, slots.inputs, slots.puzzle_ids)
+            loss = step_loss(output, slots.targets, continue_target(slots, state))
+            if loss.total.requires_grad:
+                loss.total.backward()  # type: ignore[no-untyped-call]
+        probe.eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as inference:
+            probe(slots.state, slots.inputs, slots.puzzle_ids)
+    return Flops(
+        training.get_total_flops() / batch,
+        inference.get_total_flops() / batch * model.supervision_steps,
+    )

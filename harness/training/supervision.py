@@ -1,0 +1,111 @@
+"""Deep supervision: slots that hold puzzles, their carried states, and when a puzzle leaves.
+
+Source: HRM section 2 ("deep supervision", "adaptive computational time"), TRM section 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..api.reasoner import Halting, Output, Reasoner, State, halt_decision
+from ..data.examples import Batch
+
+
+class Examples(Protocol):
+    """Where fresh examples come from."""
+
+    def at(self, draws: Tensor) -> Batch:
+        """The examples of the draws with these numbers (B,), on their device."""
+        ...
+
+
+_KEPT = ("inputs", "targets", "puzzle_ids", "least", "steps", "halted", "drawn")
+
+
+class Slots:
+    """B slots. Each keeps its puzzle and state until the puzzle halts, then takes the next draw.
+
+    All of it happens on the device, without the host's word, and always in the same memory: so a step
+    waits for nothing and can be captured as a graph.
+
+    Attributes:
+        inputs, targets: (B, L); puzzle_ids: (B,).
+        state: what the model carries, already detached.
+        steps: (B,) supervision steps that the present puzzle has had.
+        least: (B,) steps that it must have.
+        halted: (B,) bool, slots that take a new puzzle at the next `refill`.
+        drawn: () draws taken until now.
+    """
+
+    def __init__(self, model: Reasoner, batch_size: int, cells: int, device: torch.device):
+        self.model = model
+        self.inputs = torch.zeros(batch_size, cells, dtype=torch.int64, device=device)
+        self.targets = torch.zeros_like(self.inputs)
+        self.puzzle_ids = torch.zeros(batch_size, dtype=torch.int64, device=device)
+        self.least = torch.ones_like(self.puzzle_ids)
+        self.steps = torch.zeros_like(self.puzzle_ids)
+        self.halted = torch.ones(batch_size, dtype=torch.bool, device=device)
+        self.drawn = torch.zeros((), dtype=torch.int64, device=device)
+        self.state: State = tuple(part.clone() for part in model.initial_state(batch_size))
+
+    @torch.no_grad()
+    def refill(self, examples: Examples) -> None:
+        """Give each halted slot, in order, the next draw and a fresh state."""
+        free = self.halted
+        place = free.cumsum(0) - 1  # among the free ones; of the others whatever it is
+        fresh = examples.at(self.drawn + place.clamp(min=0))
+        self.drawn += free.sum()
+        _take(self.inputs, free, fresh.inputs)
+        _take(self.targets, free, fresh.targets)
+        _take(self.puzzle_ids, free, fresh.puzzle_ids)
+        _take(self.least, free, fresh.least)
+        self.steps *= ~free
+        for own, new in zip(self.state, self.model.initial_state(len(free)), strict=True):
+            _take(own, free, new)
+
+    def kept(self) -> dict[str, Any]:
+        """What the slots hold, for a checkpoint."""
+        return {**{name: getattr(self, name) for name in _KEPT}, "state": list(self.state)}
+
+    def put_back(self, kept: Mapping[str, Any]) -> None:
+        """Hold what `kept` gave."""
+        for name in _KEPT:
+            getattr(self, name).copy_(kept[name])
+        for own, part in zip(self.state, kept["state"], strict=True):
+            own.copy_(part)
+
+    @torch.no_grad()
+    def advance(self, state: State, output: Output) -> None:
+        """Keep the new state and decide which puzzles leave."""
+        for own, new in zip(self.state, state, strict=True):
+            own.copy_(new)
+        self.steps += 1
+        wants = halt_decision(self.model.halting, output) & (self.steps >= self.least)
+        self.halted.copy_(wants | (self.steps >= self.model.supervision_steps))
+
+
+def _take(own: Tensor, free: Tensor, new: Tensor) -> None:
+    """Overwrite the rows of ``own`` that are free."""
+    own.copy_(torch.where(free.view(-1, *[1] * (own.ndim - 1)), new, own))
+
+
+@torch.no_grad()
+def continue_target(slots: Slots, state: State) -> Tensor | None:
+    """(B,) target of q_continue under Q-learning: the value of one more step, by a second pass.
+
+    ``sigmoid(next q_halt)`` at the last step, else of the larger of the two next Q logits (HRM,
+    section 2). None for the other policies.
+    """
+    model = slots.model
+    if model.halting is not Halting.Q_LEARNING:
+        return None
+    _, following = model(state, slots.inputs, slots.puzzle_ids)
+    if following.q_halt is None or following.q_continue is None:
+        raise ValueError("halting policy 'q-learning' needs Output.q_halt and Output.q_continue")
+    last = slots.steps + 1 >= model.supervision_steps
+    best = torch.maximum(following.q_halt, following.q_continue)
+    return torch.where(last, following.q_halt, best).sigmoid()

@@ -1,0 +1,287 @@
+"""The training loop: slots, loss, optimiser, schedule, average, until the budget is spent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..api.budget import Budget, Match
+from ..api.errors import TrainingDiverged
+from ..api.reasoner import Reasoner
+from ..data.examples import ExampleStream, Feed
+from ..nn.embedding import PuzzleEmbedding
+from ..nn.loss import StepLoss, step_loss
+from ..nn.optim import EMA, AdamATan2, SignSGD
+from .checkpoint import Stopped, random_state, set_random_state
+from .config import TrainingConfig
+from .costs import Flops
+from .cuda_graph import repeated
+from .device import autocast, default_precision, synchronize
+from .supervision import Slots, continue_target
+
+Metrics = Mapping[str, float]
+LOG_POINTS = 100
+"""Lines of training metrics that a run writes, whatever its length."""
+VALIDATION_SPACING = 10
+"""Fewest optimiser steps between two validations: a run of three steps is not worth one."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What a training loop reports to.
+
+    Attributes:
+        metrics: called about `LOG_POINTS` times with averages since the last call.
+        validate: called `TrainingConfig.validations` times with the averaged weights in place.
+        save: called with the optimiser step when `due` says so, and when the loop is stopped.
+        due: whether to save after so many optimiser steps.
+        stop: whether to stop between two steps.
+    """
+
+    metrics: Callable[[Metrics], None]
+    validate: Callable[[Reasoner], Metrics]
+    save: Callable[[int], None] = lambda step: None
+    due: Callable[[int], bool] = lambda step: False
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a training run used; ``seconds`` are without those of validation."""
+
+    steps: int
+    draws: int
+    supervision_steps: int
+    flops: float
+    seconds: float
+
+
+class Trainer:
+    """One model in training. `step` is the whole of deep supervision in one screen."""
+
+    def __init__(
+        self,
+        model: Reasoner,
+        examples: ExampleStream,
+        config: TrainingConfig,
+        budget: Budget,
+        flops: Flops,
+        *,
+        cells: int,
+        device: torch.device,
+    ):
+        self.model, self.config, self.budget, self.flops = model, config, budget, flops
+        self.device = device
+        self.precision = default_precision(device) if config.precision == "auto" else config.precision
+        if config.compile:
+            for part in model.compiled_parts():
+                part.compile()
+        self.feed = Feed(examples, budget.batch_size, device)
+        self.slots = Slots(model, budget.batch_size, cells, device)
+        self.optimiser = AdamATan2(
+            model.parameters(), config.lr, config.weight_decay, (config.beta1, config.beta2)
+        )
+        embeddings = [module for module in model.modules() if isinstance(module, PuzzleEmbedding)]
+        self.embedding_optimiser = SignSGD(embeddings, config.embedding_lr, config.embedding_weight_decay)
+        self.ema = EMA(model, config.ema) if config.ema else None
+        self.steps = 0
+        self.reported = _Reported()
+        self.average = Average(device)
+        self._work = repeated(self._on_device, device) if config.graph else self._on_device
+        self._started, self._aside = time.perf_counter(), 0.0
+
+    def spent(self) -> float:
+        """The share of the budget used up so far."""
+        flops = self.steps * self.budget.batch_size * self.flops.training_step
+        # Draws are counted on the device: to ask for them is to wait for it.
+        draws = self.drawn() if self.budget.match is Match.EXAMPLES else 0
+        return self.budget.spent(self.steps, draws, flops)
+
+    def drawn(self) -> int:
+        """Draws taken so far; waits for the device."""
+        return int(self.slots.drawn)
+
+    def lr_scale(self) -> float:
+        """Linear warm-up, then a cosine from 1 to ``min_lr_ratio`` over the budget."""
+        warmup = min(1.0, (self.steps + 1) / self.config.warmup) if self.config.warmup else 1.0
+        floor = self.config.min_lr_ratio
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.spent())))
+        return warmup * (floor + (1 - floor) * cosine)
+
+    def step(self) -> StepLoss:
+        """One optimiser step: one supervision step for every slot.
+
+        What is to be done on the device is told it without waiting for an answer: the host does its
+        part of the next steps meanwhile.
+        """
+        self.feed.refresh()
+        scale = self.lr_scale()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr * scale
+        self.optimiser.prepare()
+        self.embedding_optimiser.prepare(self.config.embedding_lr * scale)
+        loss = self._work()
+        self.feed.note(self.slots.drawn)
+        self.steps += 1
+        return loss
+
+    def _on_device(self) -> StepLoss:
+        """The whole of deep supervision: the same work in the same memory at every step."""
+        slots = self.slots
+        slots.refill(self.feed)
+        with autocast(self.device, self.precision):
+            state, output = self.model(slots.state, slots.inputs, slots.puzzle_ids)
+            target = continue_target(slots, state)
+        loss = step_loss(output, slots.targets, target)
+        (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.update()
+        self.embedding_optimiser.update()
+        self.optimiser.zero_grad()
+        if self.ema:
+            self.ema.update()
+        slots.advance(state, output)
+        self.average.add(loss, slots.steps)
+        return loss
+
+    def run(self, watcher: Watcher) -> Spent:
+        """Train until the budget is spent, from wherever `restore` has put it.
+
+        Raises:
+            TrainingDiverged: the loss is no longer finite. On a CPU at the very step, elsewhere at
+                the next line of metrics, so that no step waits for the host.
+            Stopped: the watcher wished so; the run has been saved.
+        """
+        self._started, self._aside = time.perf_counter(), 0.0
+        done = self.reported
+        while (before := self.spent()) < 1:
+            if watcher.stop():
+                self._pause(lambda: watcher.save(self.steps))
+                raise Stopped
+            loss = self.step()
+            if self.device.type == "cpu":  # reading it there costs nothing
+                self._require_finite(float(loss.total.detach()))
+            after = self.spent()
+            if int(after * LOG_POINTS) > done.logged or before == 0:
+                done.logged = int(after * LOG_POINTS)
+                watcher.metrics(self._line(after))
+                self.average.reset()
+            due = int(after * self.config.validations) > done.validated
+            if due and self.steps - done.last_validation >= VALIDATION_SPACING:
+                done.validated, done.last_validation = int(after * self.config.validations), self.steps
+                self._pause(lambda: self._validate(watcher))
+            if watcher.due(self.steps):
+                self._pause(lambda: watcher.save(self.steps))
+        synchronize(self.device)
+        supervision = self.steps * self.budget.batch_size
+        flops = supervision * self.flops.training_step
+        return Spent(self.steps, self.drawn(), supervision, flops, self.seconds())
+
+    def seconds(self) -> float:
+        """Wall time of training, that before an interruption included; without validating and saving."""
+        return self.reported.seconds + time.perf_counter() - self._started - self._aside
+
+    def _pause(self, work: Callable[[], None]) -> None:
+        """Do something whose time does not count as training."""
+        synchronize(self.device)
+        paused = time.perf_counter()
+        work()
+        self._aside += time.perf_counter() - paused
+
+    def _validate(self, watcher: Watcher) -> None:
+        watcher.metrics({"step": self.steps, "spent": self.spent(), **self.with_average(watcher.validate)})
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as `checkpoint` can write it."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "ema": self.ema.shadow if self.ema else [],
+            "slots": self.slots.kept(),
+            "steps": self.steps,
+            "reported": {**asdict(self.reported), "seconds": self.seconds()},
+            "average": self.average.sums,
+            "random": random_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a `state`; a run that goes on from there gives bit for bit what it would have given."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.ema:
+            for average, kept in zip(self.ema.shadow, state["ema"], strict=True):
+                average.copy_(kept)
+        self.slots.put_back(state["slots"])
+        self.feed.go_to(self.drawn())
+        self.steps = state["steps"]
+        self.reported = _Reported(**state["reported"])
+        self.average.sums.copy_(state["average"])
+        set_random_state(state["random"])
+
+    def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
+        """Call ``use`` with the averaged weights in the model, and put the others back."""
+        if not self.ema:
+            return use(self.model)
+        self.ema.swap()
+        try:
+            return use(self.model)
+        finally:
+            self.ema.swap()
+
+    def settle(self) -> None:
+        """Leave the averaged weights in the model: those are the ones that are evaluated."""
+        if self.ema:
+            self.ema.swap()
+
+    def _line(self, spent: float) -> Metrics:
+        values = self.average.values()
+        self._require_finite(values["loss"])
+        return {"step": self.steps, "spent": spent, "draws": self.drawn(), **values}
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} at optimiser step {self.steps}; "
+                f"try a smaller learning rate than lr={self.config.lr:g}"
+            )
+
+
+@dataclass
+class _Reported:
+    """How far a run has been reported on; ``seconds`` are those before this process."""
+
+    logged: int = 0
+    validated: int = 0
+    last_validation: int = 0
+    seconds: float = 0.0
+
+
+class Average:
+    """Means since the last line of metrics, kept on the device so that a step need not wait for the host."""
+
+    NAMES = ("loss", "answer_loss", "halt_loss", "continue_loss", "train_exact", "train_steps")
+
+    def __init__(self, device: torch.device):
+        wide = torch.float32 if device.type == "mps" else torch.float64
+        self.sums = torch.zeros(1 + len(self.NAMES), dtype=wide, device=device)
+
+    def add(self, loss: StepLoss, steps: Tensor) -> None:
+        """Add one step's losses and the slots' ``steps`` (B,)."""
+        parts = (loss.total, loss.answer, loss.halt, loss.halt_continue, loss.right.sum(), steps.sum())
+        values = torch.stack([part.detach().to(self.sums.dtype) for part in parts]) / len(steps)
+        self.sums[0] += 1
+        self.sums[1:] += values
+
+    def values(self) -> dict[str, float]:
+        """The means by name; waits for the device."""
+        count, *sums = self.sums.tolist()
+        return {name: value / count for name, value in zip(self.NAMES, sums, strict=True)}
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.sums.zero_()
