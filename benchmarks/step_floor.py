@@ -4,10 +4,10 @@ python benchmarks/step_floor.py [--batch N] [--peak FLOP/s] [--bandwidth B/s]
 
 Counted with shapes alone, at the paper's sizes: nothing is computed, so any batch fits any machine. Three
 counts: operations of the matrix products (`harness.training.costs`); bytes that those products read and
-write; bytes that all the other operations of PyTorch's eager mode read and write, each as a kernel of its own. From them
-two times: the floor, if everything between the products were fused into them, and what eager mode comes to if
-products and the rest take turns. The default peak and bandwidth are the data sheet's of an NVIDIA H200 (SXM:
-989 TFLOP/s of dense bf16, 4.8 TB/s); give those that `trm-bench speed` measured on yours.
+write; bytes that all the other operations of PyTorch's eager mode read and write, each as a kernel of its
+own. From them two times: the floor, if everything between the products were fused into them, and what eager
+mode comes to if products and the rest take turns. The default peak and bandwidth are the data sheet's of an
+NVIDIA H200 (SXM: 989 TFLOP/s of dense bf16, 4.8 TB/s); give those that `trm-bench speed` measured on yours.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ from tabulate import tabulate
 from trm_bench.harness.host.host import host
 from trm_bench.harness.nn.loss import step_loss
 from trm_bench.harness.planning.grid import RunRequest, plan
+from trm_bench.harness.planning.job import CellJob
 from trm_bench.harness.planning.models import split_models
-from trm_bench.harness.running.run import CellJob, CellRun
+from trm_bench.harness.running.run import CellRun
 from trm_bench.harness.running.speed import AT_MOST
 from trm_bench.harness.store.folders import Cell
 from trm_bench.harness.training.device import autocast, synchronize

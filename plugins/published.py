@@ -6,7 +6,7 @@ augmentation that differ between the reports.
 
 from __future__ import annotations
 
-from ..harness.api.specs import Published
+from ..harness.api.published import Published
 
 HRM = "HRM paper, arXiv 2506.21734"
 TRM = "TRM paper, arXiv 2510.04871"

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from test_store import IDENTITY, manifest
 from trm_bench.harness.host.host import OWN_DISTRIBUTION, Host, find_entry_points
-from trm_bench.harness.report.read import Requested, write_requests
 from trm_bench.harness.report.table import Pair, Report, Row, Table
 from trm_bench.harness.store.folders import Cell
 from trm_bench.harness.store.records import CellIdentity, Record, Status
+from trm_bench.harness.store.requests import Requested, write_requests
 
 GOLDEN = Path(__file__).parent / "golden"
 REPORTERS = Host([found for found in find_entry_points() if found.distribution == OWN_DISTRIBUTION]).reporters

@@ -19,8 +19,9 @@ from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.api.reasoner import Reasoner
 from trm_bench.harness.api.specs import ModelSpec, ReferenceNames
 from trm_bench.harness.host.host import Host
+from trm_bench.harness.planning.job import CellJob
 from trm_bench.harness.running.processes import Watch
-from trm_bench.harness.running.run import CellJob, run_cell
+from trm_bench.harness.running.run import run_cell
 from trm_bench.harness.store.folders import Cell, Output
 from trm_bench.harness.store.records import Manifest, Status
 from trm_bench.harness.weights.files import export_weights

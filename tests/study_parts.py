@@ -15,9 +15,10 @@ import yaml
 from report_cells import Change, same, write_cell
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.host.host import Host
+from trm_bench.harness.planning.job import CellJob
 from trm_bench.harness.planning.study import FILE, Declared, checked
 from trm_bench.harness.running.processes import Watch
-from trm_bench.harness.running.run import CellJob, run_cell
+from trm_bench.harness.running.run import run_cell
 from trm_bench.harness.stats.stats import Difference, cluster_means, crossed_test, paired_test
 from trm_bench.harness.store.records import CellIdentity, Status
 

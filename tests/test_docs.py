@@ -6,11 +6,9 @@ import ast
 import inspect
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from xml.etree import ElementTree
 
 import click
 import pytest
@@ -176,59 +174,6 @@ def test_every_check_of_a_plugin_is_documented() -> None:
 def test_what_is_stable_names_the_version_of_the_interface() -> None:
     stable = text("docs/hooks.md").partition("## What is stable")[2]
     assert f'at present `"{trm_bench.API_VERSION}"`' in stable
-
-
-# --- the picture of the layers ---------------------------------------------------------------------
-
-
-def layers() -> dict[str, int]:
-    """The modules of `harness/` by the layer in which docs/layers.svg shows them, 1 the lowest."""
-    svg = "{http://www.w3.org/2000/svg}"
-    found: dict[str, int] = {}
-    for group in ElementTree.parse(ROOT / "docs" / "layers.svg").iter(f"{svg}g"):
-        name = group.get("id", "")
-        for words in group.iter(f"{svg}text"):
-            if name.startswith("layer-") and words.get("class") == "modules":
-                for module in (words.text or "").split():
-                    assert module not in found, f"{module} is shown twice"
-                    found[module] = int(name.removeprefix("layer-"))
-    return found
-
-
-def imports(path: Path) -> Iterator[str]:
-    """The parts of `harness/` that a module imports when it is imported itself."""
-    package = path.relative_to(ROOT).parent.parts
-    skipped: set[ast.AST] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef) or (
-            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        ):
-            skipped.update(ast.walk(node))
-        if isinstance(node, ast.ImportFrom) and node.level and node not in skipped:
-            base = package[: len(package) - node.level + 1]
-            modules = [node.module] if node.module else [alias.name for alias in node.names]
-            for module in modules:
-                target = (*base, *module.split("."))
-                if target[0] == "harness" and len(target) > 1:
-                    yield target[1]
-
-
-def test_imports_go_down_the_layers_of_the_picture() -> None:
-    shown = {name.rstrip("/"): layer for name, layer in layers().items()}
-    parts = {path.stem for path in (ROOT / "harness").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert set(shown) == parts - {"__init__", "__pycache__"}
-    for path in (ROOT / "harness").rglob("*.py"):
-        own = path.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
-        if own != "__init__":
-            for target in imports(path):
-                assert shown[target] <= shown[own], f"{named(path)} imports {target}, which lies above"
-
-
-def test_the_picture_shows_every_plugin_of_ours() -> None:
-    picture = text("docs/layers.svg")
-    for path in sorted((ROOT / "plugins").iterdir()):
-        if path.is_dir() and path.name != "__pycache__":
-            assert f">plugins/{path.name}<" in picture
 
 
 # --- links -----------------------------------------------------------------------------------------

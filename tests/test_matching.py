@@ -20,9 +20,8 @@ from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.planning.grid import RunRequest, Study, plan
 from trm_bench.harness.planning.match_size import Quantity, Wanted, matched, measure
 from trm_bench.harness.planning.models import ResolvedModel, resolve_model
-from trm_bench.harness.running.run import count_parameters
 from trm_bench.harness.training.config import TrainingConfig
-from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.costs import count_flops, count_parameters
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

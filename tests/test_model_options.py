@@ -23,9 +23,9 @@ from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.inference.inference import Answering, predict
 from trm_bench.harness.nn.blocks import Attention, AttentionBlock, MixerBlock, Stack
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.running.run import _weights, count_parameters
+from trm_bench.harness.running.run import _weights
 from trm_bench.harness.store.folders import WEIGHTS, Cell
-from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.costs import count_flops, count_parameters
 from trm_bench.harness.training.supervision import Slots, continue_target
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM

@@ -16,8 +16,7 @@ from trm_bench.harness.nn.embedding import InputEmbedding, PuzzleEmbedding
 from trm_bench.harness.nn.init import truncated_normal_
 from trm_bench.harness.nn.loss import stablemax_cross_entropy, step_loss
 from trm_bench.harness.nn.optim import EMA, AdamATan2, SignSGD
-from trm_bench.harness.running.run import count_parameters
-from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.costs import count_flops, count_parameters
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig

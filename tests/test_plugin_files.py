@@ -464,7 +464,7 @@ KINDS = {
     "tasks": "TaskSpec('late', 'a task', 1, {{}}, build, build, ('exact',), '', api_version={version!r})",
     "evaluators": "EvaluatorSpec('late', 'a score', evaluate=build, api_version={version!r})",
     "reporters": "ReporterSpec('late', 'a report', render=build, api_version={version!r})",
-    "studies": "StudySpec('late', Path('late.yaml'), api_version={version!r})",
+    "studies": "StudySpec('late', 'late', Path('late.yaml'), api_version={version!r})",
 }
 
 

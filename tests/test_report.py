@@ -38,7 +38,6 @@ from test_store import IDENTITY
 from trm_bench.harness.api.budget import Budget, Ledger, Match
 from trm_bench.harness.api.errors import NothingToReport
 from trm_bench.harness.report.build import build_report
-from trm_bench.harness.report.read import REQUESTS
 from trm_bench.harness.stats.stats import (
     SINGLE_RUN,
     Kind,
@@ -52,6 +51,7 @@ from trm_bench.harness.stats.stats import (
 )
 from trm_bench.harness.store.folders import Cell
 from trm_bench.harness.store.records import CellIdentity, Status
+from trm_bench.harness.store.requests import REQUESTS
 from trm_bench.plugins.reporters.tables import p_value
 
 # --- numbers -------------------------------------------------------------------------------------

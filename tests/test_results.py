@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from trm_bench.harness.planning.study import declared_in, grid_folder
-from trm_bench.harness.report.read import read_requests
 from trm_bench.harness.store.folders import Cell
 from trm_bench.harness.store.records import Status
+from trm_bench.harness.store.requests import read_requests
 
 RESULTS = ROOT / "results"
 CELLS = sorted(

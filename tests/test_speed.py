@@ -16,8 +16,8 @@ from trm_bench.harness.cli.speed import render
 from trm_bench.harness.data.prepare import cache_root
 from trm_bench.harness.host.host import host
 from trm_bench.harness.planning.grid import RunRequest, plan
+from trm_bench.harness.planning.job import CellJob
 from trm_bench.harness.running.machine import Machine, measure_machine
-from trm_bench.harness.running.run import CellJob
 from trm_bench.harness.running.speed import (
     AT_MOST,
     AnsweringSpeed,

@@ -555,7 +555,8 @@ def broken(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     source = HOOKIMPL + (
         "from pathlib import Path\nfrom trm_bench import StudySpec\n"
         "@hookimpl\ndef trm_bench_register_studies():\n"
-        f"    return [StudySpec('bad', Path({str(bad)!r})), StudySpec('quick', Path({str(good)!r}))]\n"
+        f"    return [StudySpec('bad', 'bad', Path({str(bad)!r})),"
+        f" StudySpec('quick', 'quick', Path({str(good)!r}))]\n"
     )
     install("lab", source)
     plugins = everything()
@@ -584,5 +585,5 @@ def test_a_study_that_cannot_be_read_costs_list_nothing_else(
 ) -> None:
     ended = run_cli("list", *more)
     assert ended.code == 0
-    for name in ("maze-hard", "trm-mlp", "markdown", "where-the-gain-is", "quick", str(broken)):
+    for name in ("maze-hard", "trm-mlp", "markdown", "where-the-gain-is", "quick", "bad"):
         assert name in ended.out + ended.err

@@ -14,6 +14,7 @@ from .harness.api.augment import Augmentation, CellTokenVariants, Ints, NoAugmen
 from .harness.api.errors import DataError, TrmBenchError, UsageError
 from .harness.api.hookspecs import hookimpl
 from .harness.api.predictions import Predictions
+from .harness.api.published import Published
 from .harness.api.puzzles import PAD, Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo, Tokens
 from .harness.api.randomness import hashed, named_seed, permutations
 from .harness.api.specs import (
@@ -23,7 +24,6 @@ from .harness.api.specs import (
     EvaluatorSpec,
     ModelSpec,
     Obeys,
-    Published,
     Question,
     ReporterSpec,
     Rescored,

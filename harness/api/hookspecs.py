@@ -125,7 +125,7 @@ def trm_bench_register_studies() -> Iterable[StudySpec]:  # type: ignore[empty-b
         >>> _ = file.write_text(declared)
         >>> @hookimpl
         ... def trm_bench_register_studies():
-        ...     return [StudySpec("loop", file)]
+        ...     return [StudySpec("loop", "does the outer loop help on mazes?", file)]
     """
 
 

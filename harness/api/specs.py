@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from .augment import Augmentation
 from .predictions import Predictions
+from .published import Published
 from .puzzles import Identities, PuzzleSet, TaskData, TaskInfo, Tokens
 
 if TYPE_CHECKING:
@@ -106,21 +107,6 @@ class Rescored:
 
     summary: str
     scores: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A number from the literature, to stand beside ours as reported; it enters no test.
-
-    Attributes:
-        model: as its authors call it.
-        score: percent as published, or a range of several reports.
-        source: who reported it, in a form that can be cited.
-    """
-
-    model: str
-    score: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -316,16 +302,11 @@ class StudySpec:
 
     Attributes:
         name: what ``--study`` takes.
+        summary: one line for `trm-bench list`, as a rule what the study asks.
         file: the YAML file, see `harness.planning.study`.
     """
 
     name: str
+    summary: str
     file: Path
     api_version: str = API_VERSION
-
-    @property
-    def summary(self) -> str:
-        """What the study asks, for `trm-bench list`; reads the file."""
-        from ..planning.study import read_definition
-
-        return read_definition(self.file).asks

@@ -59,10 +59,7 @@ def _named(registry: Any, incomplete: str) -> Iterator[Item]:
     in_full = ":" in incomplete.rpartition(",")[2]
     clashing = registry.clashes()
     for part in registry.parts:
-        try:
-            summary = " ".join(part.spec.summary.split())
-        except Exception:  # that of a study is read from its file
-            summary = ""
+        summary = " ".join(part.spec.summary.split())
         name = part.full_name if in_full or part.spec.name in clashing else part.spec.name
         yield CompletionItem(name, help=summary)
 

@@ -10,9 +10,10 @@ import click
 
 from ..api.errors import UsageError
 from ..host.host import host
-from ..running.runner import command_line, cores, execute_evaluation, print_report
+from ..running.runner import command_line, cores, execute_evaluation
 from . import complete
 from .options import all_settings, data_options, device_option
+from .printing import print_report
 
 if TYPE_CHECKING:
     from ..planning.evaluation import EvaluationRequest

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from ..api.errors import TrmBenchError
 from ..host.host import Host, Part, host
 from .terminal import echo_json
 
@@ -38,13 +37,9 @@ def _entries(plugins: Host, kind: str) -> list[dict[str, Any]]:
 
 
 def _entry(part: Part[Any], clashing: bool) -> dict[str, Any]:
-    try:
-        summary = part.spec.summary  # that of a study is read from its file
-    except TrmBenchError as error:
-        summary = f"cannot be read: {error}"
     entry: dict[str, Any] = {
         "name": part.full_name if clashing else part.spec.name,
-        "summary": summary,
+        "summary": part.spec.summary,
         "plugin": part.plugin.label,
     }
     if hasattr(part.spec, "scales"):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..host.host import OWN_DISTRIBUTION, Host, host
+from ..host.host import OWN_DISTRIBUTION, Host, host, plugins_aside
 from . import complete
-from .terminal import echo_report, plugins_aside
+from .terminal import echo_report
 
 if TYPE_CHECKING:
     from ..report.table import Report

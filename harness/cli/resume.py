@@ -8,8 +8,9 @@ import click
 
 from ..api.errors import NothingToReport, UsageError
 from ..host.host import host
-from ..running.runner import announce, cores, execute, print_report
+from ..running.runner import announce, cores, execute
 from . import complete
+from .printing import print_report
 
 
 @click.command("resume")

@@ -11,7 +11,7 @@ import click
 from ..api.budget import Match
 from ..api.errors import UsageError
 from ..host.host import Host, host
-from ..running.runner import announce, cores, execute, grid_as_json, print_report, show_grid
+from ..running.runner import announce, cores, execute, grid_as_json, show_grid
 from . import complete
 from .options import (
     all_settings,
@@ -22,6 +22,7 @@ from .options import (
     required,
     usual_scale,
 )
+from .printing import print_report
 from .terminal import echo_json
 
 if TYPE_CHECKING:

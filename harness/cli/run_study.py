@@ -26,10 +26,10 @@ from ..running.runner import (
     execute,
     execute_evaluation,
     grid_as_json,
-    print_report,
     show_grid,
 )
 from .options import all_settings, parse_seeds
+from .printing import print_report
 from .terminal import echo_json
 
 if TYPE_CHECKING:

@@ -257,11 +257,6 @@ def echo_report(text: str, reporter: str) -> None:
         click.echo(text)
 
 
-def plugins_aside() -> contextlib.redirect_stdout[Any]:
-    """While plugins are told something: what they print goes to stderr, stdout is for results."""
-    return contextlib.redirect_stdout(sys.stderr)
-
-
 # --- help ----------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,9 @@ wrong hook argument or raises in a hook is recorded with its error; everything e
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -340,3 +342,8 @@ def host() -> Host:
         if plugin.file and plugin.error:  # it was asked for by name
             raise UsageError(f"--plugin {plugin.file}: {plugin.error}")
     return made
+
+
+def plugins_aside() -> contextlib.redirect_stdout[Any]:
+    """While plugins are told something: what they print goes to stderr, stdout is for results."""
+    return contextlib.redirect_stdout(sys.stderr)

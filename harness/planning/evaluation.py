@@ -20,7 +20,6 @@ from ..api.specs import Progress, Scale, TaskSpec, silent
 from ..data.prepare import Prepared, prepare, scale_of
 from ..host.host import Host, Part
 from ..inference.inference import Answering
-from ..running.run import CellJob, StoredWeights
 from ..store import provenance
 from ..store.folders import STUDY, Cell, Output, read_study
 from ..store.records import CellIdentity
@@ -30,7 +29,6 @@ from ..weights.files import load_weights
 from .evaluation_mode import How
 from .find_weights import architecture_of, distinct, find_weights, model_spec, told_by
 from .grid import (
-    CellPlan,
     RunRequest,
     build_request,
     data_record,
@@ -40,6 +38,7 @@ from .grid import (
     sort_settings,
     votes_of,
 )
+from .job import CellJob, CellPlan, StoredWeights
 from .models import Variant, validated
 from .settings import whole_number
 

@@ -13,10 +13,10 @@ from ..api.errors import DataError, NothingToReport, UsageError
 from ..api.specs import ModelSpec
 from ..data.prepare import Prepared, file_sha256
 from ..host.host import Host, Part
-from ..running.run import StoredWeights
 from ..store.folders import MANIFEST, WEIGHTS, Cell, DamagedResult, Output
 from ..store.records import CellIdentity, Status
 from ..weights.files import Beside, in_our_names, read_beside, read_weights, shapes_of
+from .job import StoredWeights
 from .models import Variant, advised, canonical_options, parse_variant, validated
 from .study import leaves
 

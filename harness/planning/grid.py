@@ -21,6 +21,7 @@ from ..store.folders import write_atomically
 from ..store.records import CellIdentity, DataRecord, PartRecord
 from ..training.checkpoint import Interval
 from ..training.config import TrainingConfig
+from .job import CellPlan
 from .models import ResolvedModel, parse_variant, resolve_model
 from .settings import puzzle_ids_of, truth, whole_number
 
@@ -84,16 +85,6 @@ def write_run_requests(folder: Path, requests: Sequence[RunRequest]) -> None:
     """Replace `runs.json`."""
     content = TypeAdapter(list[RunRequest]).dump_json(list(requests), indent=1)
     write_atomically(folder / RUNS, content + b"\n")
-
-
-@dataclass(frozen=True)
-class CellPlan:
-    """One cell to be run: a model, a seed, and the name of its folder."""
-
-    name: str
-    asked: str
-    identity: CellIdentity
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

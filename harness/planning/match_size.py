@@ -45,8 +45,7 @@ class Wanted:
 
 def measure(spec: ModelSpec, config: BaseModel, task: TaskInfo, quantity: Quantity) -> float:
     """The trunk's parameters, or the FLOPs of one puzzle's supervision step in training."""
-    from ..running.run import count_parameters
-    from ..training.costs import count_flops
+    from ..training.costs import count_flops, count_parameters
 
     assert spec.build is not None  # `resolve_model` has made sure
     # The puzzle embedding counts for neither, and may have gigabytes.

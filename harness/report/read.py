@@ -10,27 +10,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..planning.study import leaves
 from ..stats.stats import Floats
-from ..store.folders import MANIFEST, Cell, DamagedResult, Output, write_atomically
+from ..store.folders import MANIFEST, Cell, DamagedResult, Output
 from ..store.records import Answers, Manifest, Status
+from ..store.requests import Requested, read_requests
 
-REQUESTS = "requests.json"
 FOLDER = 1_000_000
 """More cells than a folder has: those of the folder that is named first come first."""
-
-
-class Requested(BaseModel):
-    """A cell that a run into a folder asked for; its report must account for it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cell: str
-    model: str
-    asked: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -183,29 +171,6 @@ def _without_repeats(
 def _same_cell(run: Run) -> tuple[str, str]:
     """Stored weights that were evaluated again are another cell, even where nothing was changed."""
     return repr(run.manifest.identity), run.manifest.asked.partition(" @ ")[2]
-
-
-def read_requests(folder: Path) -> list[Requested]:
-    """The cells that the runs into a folder asked for, in their order; empty without the file.
-
-    Raises:
-        DamagedResult: the file is there and cannot be read.
-    """
-    path = folder / REQUESTS
-    if not path.exists():
-        return []
-    try:
-        return TypeAdapter(list[Requested]).validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise DamagedResult(
-            f"{path}: cannot be read ({first}); delete it, finished cells are kept"
-        ) from error
-
-
-def write_requests(folder: Path, requested: Sequence[Requested]) -> None:
-    """Replace `requests.json`."""
-    write_atomically(folder / REQUESTS, TypeAdapter(list[Requested]).dump_json(list(requested), indent=1))
 
 
 class _Line(msgspec.Struct):

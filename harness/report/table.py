@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..api.budget import Budget, Ledger, described
 from ..api.embedding_rows import PuzzleIds
-from ..api.specs import Published
+from ..api.published import Published
 from ..stats.across_tasks import Overall
 from ..stats.power import VarianceShares
 from ..stats.stats import CellSummary, Difference, McNemar, Verdict

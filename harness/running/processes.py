@@ -19,11 +19,11 @@ from typing import Any, Protocol
 
 from ..api.errors import TrmBenchError
 from ..host.host import Host, host
-from ..planning.grid import CellPlan
+from ..planning.job import CellJob, CellPlan
 from ..store.folders import Cell, DamagedResult
 from ..store.records import Manifest, Status
 from ..training.checkpoint import Stopped
-from .run import EVALUATED, CellJob, Ended, failed, first_manifest, now, run_cell
+from .run import EVALUATED, Ended, failed, first_manifest, now, run_cell
 
 GRACE_SECONDS = 15.0
 """How long a process that was told to stop may take to set itself down before it is killed."""

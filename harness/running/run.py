@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,64 +22,18 @@ from ..api.randomness import named_seed
 from ..api.reasoner import Reasoner
 from ..api.specs import AugmentationRequest, EvaluatorSpec
 from ..data.examples import ExampleStream, Exploration
-from ..data.prepare import Prepared
 from ..host.host import Host
 from ..inference.inference import Answered, Answering, Pass, Views, answer, milliseconds_per_puzzle, predict
-from ..nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
-from ..planning.grid import CellPlan, from_files
+from ..planning.grid import from_files
+from ..planning.job import CellJob, CellPlan, StoredWeights
 from ..store import provenance
 from ..store.folders import ANSWERS, Cell
 from ..store.records import Answer, Answers, CellIdentity, Manifest, Record, Status
-from ..training.checkpoint import Clock, Interval, read_checkpoint, stoppable, write_checkpoint
+from ..training.checkpoint import Clock, read_checkpoint, stoppable, write_checkpoint
 from ..training.config import TrainingConfig
-from ..training.costs import count_flops
+from ..training.costs import count_flops, count_parameters
 from ..training.device import default_precision, peak_memory
 from ..training.trainer import Metrics, Spent, Trainer, Watcher
-
-
-@dataclass(frozen=True)
-class StoredWeights:
-    """Weights on disk, and what is known of their training.
-
-    Attributes:
-        file: in any of the forms that `weights.read_weights` reads.
-        sha256: of the file.
-        origin: the manifest of the cell that trained them; None for weights from elsewhere.
-    """
-
-    file: Path
-    sha256: str
-    origin: Manifest | None = None
-
-
-@dataclass(frozen=True)
-class CellJob:
-    """Everything that a process needs to run one cell; can be pickled.
-
-    Attributes:
-        plan: the cell.
-        output: the folder of its study.
-        stored: weights that are evaluated instead of being trained.
-        deeper: further cells that the same pass over the test split fills: the same but for their depth.
-        interval: when training sets itself down.
-        fresh: whether to start anew where there is a checkpoint to go on from.
-    """
-
-    plan: CellPlan
-    output: Path
-    prepared: Prepared
-    not_citable_because: tuple[str, ...]
-    command: tuple[str, ...]
-    stored: StoredWeights | None = None
-    deeper: tuple[CellPlan, ...] = ()
-    interval: Interval = field(default_factory=Interval)
-    fresh: bool = False
-
-    @property
-    def plans(self) -> tuple[CellPlan, ...]:
-        """Every cell of the job."""
-        return (self.plan, *self.deeper)
-
 
 KEPT_ANSWERS = 4
 """Test items whose answers are kept, to be looked at in a report."""
@@ -485,23 +438,6 @@ def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
     """The share of puzzles with every labelled cell right, for validation curves."""
     right = (predictions.answers == puzzles.targets) | (puzzles.targets == PAD)
     return float(np.mean(right.all(axis=1))) if len(puzzles) else float("nan")
-
-
-def count_parameters(model: Reasoner) -> tuple[int, int, int]:
-    """Trainable numbers of the trunk, of token embedding and heads, and of the puzzle embedding.
-
-    The trunk is what the papers' "7M" counts: everything outside the modules `InputEmbedding`
-    and `OutputHeads` of `harness.nn`.
-    """
-    outer = {
-        id(parameter): parameter.numel()
-        for module in model.modules()
-        if isinstance(module, InputEmbedding | OutputHeads)
-        for parameter in module.parameters()
-    }
-    total = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    tables = sum(module.table.numel() for module in model.modules() if isinstance(module, PuzzleEmbedding))
-    return total - sum(outer.values()), sum(outer.values()), tables
 
 
 def score(

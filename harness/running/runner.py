@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..api.budget import Match
-from ..cli.terminal import echo_report, plugins_aside
-from ..host.host import OWN_DISTRIBUTION, Host
+from ..host.host import Host, plugins_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..planning.evaluation import Evaluation
-    from ..planning.grid import CellPlan, RunRequest, Study
+    from ..planning.grid import RunRequest, Study
+    from ..planning.job import CellJob, CellPlan
     from ..planning.models import ResolvedModel
     from ..store.folders import Output
     from ..store.records import Status
-    from .run import CellJob
 
 
 def cores() -> int:
@@ -184,7 +183,7 @@ def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
     A cell of the same model and seed that was asked for earlier is replaced: it belongs to an
     older recipe or version.
     """
-    from ..report.read import Requested, read_requests, write_requests
+    from ..store.requests import Requested, read_requests, write_requests
 
     new = [
         Requested(cell=cell.name, model=cell.identity.model, asked=cell.asked, seed=cell.identity.seed)
@@ -205,7 +204,7 @@ def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
 
 def _job(study: Study, cell: CellPlan, folder: Path, force: bool) -> CellJob:
     from ..planning.grid import interval_of
-    from .run import CellJob
+    from ..planning.job import CellJob
 
     assert cell.identity.budget is not None  # of a cell that is to be trained
     prepared = study.prepared_for(cell.identity.budget.augmentations)
@@ -256,7 +255,7 @@ class ModelCost:
 def grid_costs(study: Study, folder: Path) -> list[ModelCost]:
     """What the cells of a study cost, model by model."""
     from ..store.folders import Output
-    from .run import count_parameters
+    from ..training.costs import count_parameters
 
     results, rows = Output(folder), []
     for model in study.models:
@@ -328,25 +327,3 @@ def _matrix_speed(study: Study) -> float:
     identity = study.cells[0].identity
     torch.set_num_threads(identity.threads)
     return measure_machine(torch.device(identity.device), "float32").flops
-
-
-def print_report(plugins: Host, folders: Sequence[Path], as_json: bool, failed: bool, out: Console) -> None:
-    """The report of what was run; where nothing is finished, that is an error unless a failure was named.
-
-    Raises:
-        NothingToReport: no cell is finished, and none has failed.
-    """
-    from ..api.errors import NothingToReport
-    from ..report.build import build_report
-
-    try:
-        report = build_report(folders)
-    except NothingToReport as error:
-        if not failed:
-            raise
-        out.print(f"error: {error}", markup=False, soft_wrap=True)
-        return
-    with plugins_aside():
-        plugins.notify("trm_bench_report_ready", report=report)
-    reporter = plugins.reporters.get("json" if as_json else "text", prefer=(OWN_DISTRIBUTION,))
-    echo_report(reporter.spec.render(report), reporter.spec.name)

@@ -22,14 +22,15 @@ from ..api.errors import TrmBenchError, UsageError, nearest
 from ..api.puzzles import PuzzleSet
 from ..host.host import host
 from ..inference.inference import Pass, answer, milliseconds_per_puzzle
-from ..planning.grid import CellPlan, Study
+from ..planning.grid import Study
+from ..planning.job import CellJob, CellPlan
 from ..store.folders import Cell
 from ..training.config import TrainingConfig
 from ..training.device import default_precision, peak_memory, synchronize
 from ..training.trainer import Trainer
 from .machine import Machine, measure_machine
 from .progress import spoken
-from .run import CellJob, CellRun
+from .run import CellRun
 
 T = TypeVar("T")
 AT_MOST = 64

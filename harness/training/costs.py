@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..api.reasoner import Reasoner
+from ..nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from ..nn.loss import step_loss
 from .supervision import Slots, continue_target
 
@@ -64,3 +65,20 @@ def count_flops(model: Reasoner, cells: int) -> Flops:
         training.get_total_flops() / batch,
         inference.get_total_flops() / batch * model.supervision_steps,
     )
+
+
+def count_parameters(model: Reasoner) -> tuple[int, int, int]:
+    """Trainable numbers of the trunk, of token embedding and heads, and of the puzzle embedding.
+
+    The trunk is what the papers' "7M" counts: everything outside the modules `InputEmbedding`
+    and `OutputHeads` of `harness.nn`.
+    """
+    outer = {
+        id(parameter): parameter.numel()
+        for module in model.modules()
+        if isinstance(module, InputEmbedding | OutputHeads)
+        for parameter in module.parameters()
+    }
+    total = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    tables = sum(module.table.numel() for module in model.modules() if isinstance(module, PuzzleEmbedding))
+    return total - sum(outer.values()), sum(outer.values()), tables
