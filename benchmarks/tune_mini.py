@@ -25,7 +25,7 @@ from trm_bench.harness.api.reasoner import Reasoner
 from trm_bench.harness.api.specs import AugmentationRequest
 from trm_bench.harness.data.examples import ExampleStream, Exploration
 from trm_bench.harness.host.host import host
-from trm_bench.harness.inference.inference import Answering, Pass, Views, answer, predict
+from trm_bench.harness.inference.inference import InferenceConfig, Pass, Views, answer, predict
 from trm_bench.harness.planning.grid import RunRequest, Study, plan
 from trm_bench.harness.stats.stats import cluster_means
 from trm_bench.harness.training.costs import count_flops
@@ -69,7 +69,7 @@ def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predicti
     """As a cell answers its test split, by vote where the task has it."""
     votes, prepared = study.cells[0].identity.votes, study.prepared
     if votes is None or prepared.identities is None or prepared.rows is None:
-        return predict(reasoner, validation, Answering(CPU))
+        return predict(reasoner, validation, InferenceConfig(CPU))
     rows, who = prepared.rows, validation.identifiers
     blank = replace(validation, targets=np.zeros_like(validation.targets))
     request = AugmentationRequest(prepared.info, blank, prepared.identities, training=False)
@@ -80,7 +80,7 @@ def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predicti
         lambda items, ks: rows.of(who[items], ks),
     )
     reading = Pass((reasoner.supervision_steps,))
-    return answer(reasoner, validation, Answering(CPU), reading, views)[0].predictions
+    return answer(reasoner, validation, InferenceConfig(CPU), reading, views)[0].predictions
 
 
 def main() -> None:

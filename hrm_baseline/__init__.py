@@ -10,7 +10,7 @@ from ..harness.api.hookspecs import hookimpl
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.specs import ModelSpec
 from .config import ALIASES, HRMConfig
-from .stored import REFERENCE, infer
+from .reference import REFERENCE
 
 if TYPE_CHECKING:
     from ..harness.api.reasoner import Reasoner
@@ -43,13 +43,13 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
     return [
         ModelSpec(
             name="hrm",
-            summary="HRM: a slow and a fast network, one-step gradient, Q-learned halting",
+            display_name="HRM",
+            summary="HRM: a high-level and a low-level network, one-step gradient, Q-learned halting",
             config=HRMConfig,
             build=_build,
             recipes=Path(__file__).parent / "hrm.yaml",
             aliases=ALIASES,
             resize=_resize,
-            infer=infer,
             reference=REFERENCE,
             citation=CITATION,
         )

@@ -1,6 +1,7 @@
-"""HRM, the Hierarchical Reasoning Model (arXiv 2506.21734): a slow and a fast network, one-step gradient.
+"""HRM, the Hierarchical Reasoning Model (arXiv 2506.21734): a slow high-level and a fast low-level network.
 
-x the embedded puzzle, z_H the slow state (the answer), z_L the fast one; B batch, S = P + L, D hidden size.
+Read beside Figure 4 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
+x the embedded puzzle, z_H the high-level state (from which the answer is read), z_L the low-level one, (B, S, D).
 """
 
 from __future__ import annotations
@@ -12,50 +13,31 @@ from torch import Tensor, nn
 
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
-from ..harness.nn.blocks import Stack, stack, working
+from ..harness.nn.blocks import Stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from .config import HRMConfig
 
 
 class HRM(Reasoner):
-    """Figure 4 of the paper, with the one-step gradient of its section 2."""
+    """N high-level cycles of T low-level timesteps per supervision step, with the one-step gradient (section 2)."""
 
     z_H_init: Tensor
     z_L_init: Tensor
 
     def __init__(self, config: HRMConfig, task: TaskInfo):
         super().__init__()
-        self.H, self.L = config.h_cycles, config.l_cycles
-        self.one_step = config.gradient == "one-step"
+        self.N, self.T = config.cycles, config.timesteps
+        self.tracked = 1 if config.gradient == "one-step" else config.timesteps
         self.halting = HALTING_OPTIONS[config.halting]
         self.supervision_steps = config.supervision
         self.positions = config.prefix + task.cells
-        self.embed = InputEmbedding(
-            task.vocab_size,
-            config.hidden,
-            config.prefix,
-            task.identifiers,
-            puzzle_size=config.puzzle_size or config.hidden,
-        )
-        self.f_H = self._stack(config, config.h_blocks)
-        self.f_L = self._stack(config, config.l_blocks) if config.networks == 2 else self.f_H
-        self.heads = OutputHeads(
-            config.hidden, task.vocab_size, config.prefix, q=self.halting is not Halting.NONE
-        )
+        self.embed = InputEmbedding(config, task)
+        self.f_H = Stack(config, config.high_blocks, self.positions)
+        self.f_L = Stack(config, config.low_blocks, self.positions) if config.networks == 2 else self.f_H
+        self.heads = OutputHeads(config, task, q=self.halting is not Halting.NONE)
         self.register_buffer("z_H_init", truncated_normal_(torch.empty(config.hidden), 1.0))
         self.register_buffer("z_L_init", truncated_normal_(torch.empty(config.hidden), 1.0))
-
-    def _stack(self, config: HRMConfig, blocks: int) -> Stack:
-        return stack(
-            config.mixer,
-            blocks,
-            hidden=config.hidden,
-            heads=config.heads,
-            positions=self.positions,
-            expansion=config.expansion,
-            multiple=config.multiple,
-        )
 
     def initial_state(self, batch: int) -> State:
         """(z_H, z_L): two fixed random vectors, the same at every position."""
@@ -66,21 +48,20 @@ class HRM(Reasoner):
         """See `Reasoner.compiled_parts`."""
         return {self.f_H, self.f_L}
 
-    def update(self, i: int, x: Tensor, state: State) -> State:
-        """Update i of a supervision step: of every L + 1, L are of the fast state, the last of the slow."""
-        z_H, z_L = state
-        if i % (self.L + 1) < self.L:
-            return z_H, self.f_L(z_L, z_H + x)
-        return self.f_H(z_H, z_L), z_L
+    def timestep(self, i: int, x: Tensor, z_H: Tensor, z_L: Tensor) -> tuple[Tensor, Tensor]:
+        """Low-level timestep i; the last of every T is followed by a high-level update."""
+        z_L = self.f_L(z_L, z_H + x)
+        if (i + 1) % self.T == 0:
+            z_H = self.f_H(z_H, z_L)
+        return z_H, z_L
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
-        """H · L fast and H slow updates; only the last of each carries a gradient."""
-        x, state = self.embed(inputs, puzzle_ids), tuple(working(latent) for latent in state)
-        updates = self.H * (self.L + 1)
-        carrying = 2 if self.one_step else self.L + 1
+        """N · T timesteps, of which the last has a gradient; see `Reasoner.forward`."""
+        x, (z_H, z_L) = self.embed(inputs, puzzle_ids), (working(latent) for latent in state)
+        untracked = self.N * self.T - self.tracked
         with torch.no_grad():
-            for i in range(updates - carrying):
-                state = self.update(i, x, state)
-        for i in range(updates - carrying, updates):
-            state = self.update(i, x, state)
-        return tuple(latent.detach() for latent in state), self.heads(state[0])
+            for i in range(untracked):
+                z_H, z_L = self.timestep(i, x, z_H, z_L)
+        for i in range(untracked, self.N * self.T):
+            z_H, z_L = self.timestep(i, x, z_H, z_L)
+        return (z_H.detach(), z_L.detach()), self.heads(z_H)

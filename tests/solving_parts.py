@@ -20,7 +20,7 @@ from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.cli.solve import command
 from trm_bench.harness.data.prepare import Prepared
 from trm_bench.harness.host.host import host
-from trm_bench.harness.inference.inference import Answering
+from trm_bench.harness.inference.inference import InferenceConfig
 
 SUDOKU = TaskInfo("sudoku-extreme", "mini", 6, 6, 8)
 SUDOKU_9 = TaskInfo("sudoku-extreme", "lite", 9, 9, 11)
@@ -63,7 +63,7 @@ def opened(reasoner: Reasoner, info: TaskInfo, names: Sequence[str] = ()) -> Sim
         model="scripted",
         task=host().tasks.get(info.task),
         prepared=prepared,
-        answering=Answering(torch.device("cpu")),
+        answering=InferenceConfig(torch.device("cpu")),
     )
 
 

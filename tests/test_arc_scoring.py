@@ -20,7 +20,7 @@ from trm_bench.harness.report.table import OtherMeans
 from trm_bench.plugins.arc.evaluate import EVALUATORS
 from trm_bench.plugins.arc.grids import VOCAB_SIZE, to_canvases
 from trm_bench.plugins.arc.packaged import REVISIONS, packaged
-from trm_bench.plugins.arc.submission import export, rescore
+from trm_bench.plugins.arc.submission import export, score_submission
 
 from trm_bench import DataError, Predictions, PuzzleSet, Sample, TaskInfo
 
@@ -172,7 +172,7 @@ def written(tmp_path: Path, content: Any) -> Path:
 
 
 def test_the_truth_scores_one(tmp_path: Path, truth: dict[str, Any]) -> None:
-    found = rescore("arc-agi-2", written(tmp_path, truth), {})
+    found = score_submission("arc-agi-2", written(tmp_path, truth), {})
     assert set(found.scores.values()) == {1.0}
     assert "120 evaluation tasks, 167 test outputs" in found.summary
 
@@ -184,7 +184,7 @@ def test_the_three_scores_called_pass_at_2_differ(tmp_path: Path, truth: dict[st
     single = next(name for name, entries in content.items() if len(entries) == 1)
     content[half][1] = {"attempt_1": [[0]], "attempt_2": []}
     content[single][0]["attempt_1"] = [[0]]
-    found = rescore("arc-agi-2", written(tmp_path, content), {})
+    found = score_submission("arc-agi-2", written(tmp_path, content), {})
     assert found.scores["pass@1"] == pytest.approx((120 - 1 - 0.5) / 120)
     assert found.scores["pass@2"] == pytest.approx((120 - 0.5) / 120)
     assert found.scores["pass@2 over outputs"] == pytest.approx(166 / 167)
@@ -236,7 +236,7 @@ def test_what_is_wrong_with_a_submission_is_named_and_no_score_printed(
     change(content, name)
     path = written(tmp_path, content)
     with pytest.raises(DataError, match=message.format(name=name)):
-        rescore("arc-agi-2", path, {})
+        score_submission("arc-agi-2", path, {})
     ended = run_cli("score", path, "--task", "arc-agi-2")
     assert ended.code == 4
     assert ended.out == ""
@@ -248,7 +248,7 @@ def test_a_task_that_is_there_twice_is_named(tmp_path: Path, truth: dict[str, An
     path = tmp_path / "submission.json"
     path.write_text(f'{{"{name}": [], {json.dumps(truth)[1:]}')
     with pytest.raises(DataError, match=f"'{name}' is there twice"):
-        rescore("arc-agi-2", path, {})
+        score_submission("arc-agi-2", path, {})
     assert entries
 
 
@@ -257,7 +257,7 @@ def test_a_third_attempt_is_not_ignored(tmp_path: Path, truth: dict[str, Any]) -
     name = next(iter(content))
     content[name][0]["attempt_3"] = [[0]]
     with pytest.raises(DataError, match=f"task {name}, test 0: 'attempt_3' is no attempt"):
-        rescore("arc-agi-2", written(tmp_path, content), {})
+        score_submission("arc-agi-2", written(tmp_path, content), {})
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path, truth: dict[str, Any]) -> None:
@@ -267,7 +267,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path, truth: dict[str, Any]) -> 
     content[second][0].pop("attempt_1")
     content[third][0]["attempt_2"] = [[99]]
     with pytest.raises(DataError) as caught:
-        rescore("arc-agi-2", written(tmp_path, content), {})
+        score_submission("arc-agi-2", written(tmp_path, content), {})
     assert all(name in str(caught.value) for name in (first, second, third))
 
 
@@ -280,17 +280,17 @@ def test_a_file_that_is_no_submission_is_refused(raw: bytes, tmp_path: Path) -> 
     path = tmp_path / "submission.json.gz"
     path.write_bytes(raw)
     with pytest.raises(DataError, match="submission"):
-        rescore("arc-agi-1", path, {})
+        score_submission("arc-agi-1", path, {})
 
 
 def test_a_truncated_gzip_file_gets_no_score(tmp_path: Path, truth: dict[str, Any]) -> None:
     whole = gzip.compress(json.dumps(truth).encode())
     path = tmp_path / "submission.json.gz"
     path.write_bytes(whole)
-    assert rescore("arc-agi-2", path, {}).scores["pass@2"] == 1
+    assert score_submission("arc-agi-2", path, {}).scores["pass@2"] == 1
     path.write_bytes(whole[:-20])
     with pytest.raises(DataError, match="cannot be read as JSON"):
-        rescore("arc-agi-2", path, {})
+        score_submission("arc-agi-2", path, {})
 
 
 def test_the_real_submission_scores_what_its_run_reported(data_dir: Path, run_cli: RunCli) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_training import INFO, MODELS, puzzles, steps, trainer
 from torch.profiler import ProfilerActivity, profile
-from trm_bench.harness.inference.inference import Answering, Pass, answer
+from trm_bench.harness.inference.inference import InferenceConfig, Pass, answer
 from trm_bench.harness.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -112,8 +112,10 @@ def test_two_deterministic_runs_with_one_seed_are_equal(
 def test_answers_are_those_of_the_cpu(name: str) -> None:
     one = trainer(name, steps(1))
     (here,) = answer(
-        one.model, puzzles(), Answering(torch.device("cpu")), Pass((one.model.supervision_steps,))
+        one.model, puzzles(), InferenceConfig(torch.device("cpu")), Pass((one.model.supervision_steps,))
     )
-    (there,) = answer(one.model.to(CUDA), puzzles(), Answering(CUDA), Pass((one.model.supervision_steps,)))
+    (there,) = answer(
+        one.model.to(CUDA), puzzles(), InferenceConfig(CUDA), Pass((one.model.supervision_steps,))
+    )
     assert there.predictions.answers.shape[1] == INFO.cells
     assert (there.predictions.answers == here.predictions.answers).mean() > 0.99

@@ -21,7 +21,7 @@ from trm_bench.harness.api.errors import TrmBenchError, UnavailableError, UsageE
 from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.api.reasoner import HALTING_OPTIONS, Halting, Reasoner
 from trm_bench.harness.api.specs import Scale
-from trm_bench.harness.planning.evaluation import How
+from trm_bench.harness.planning.evaluation import EvaluationMode
 from trm_bench.harness.planning.models import ResolvedModel, parse_variant, resolve_model
 from trm_bench.harness.planning.study import (
     TRAINED,
@@ -127,7 +127,7 @@ def test_no_evaluation_is_run_that_nothing_asks_for_but_those_of_a_curve(name: s
 @every_study
 def test_an_evaluation_is_called_in_a_contrast_as_its_rows_are(name: str) -> None:
     for text in STUDIES[name].evaluations:
-        assert How.parse(text).label == canonical_evaluation(text)
+        assert EvaluationMode.parse(text).label == canonical_evaluation(text)
 
 
 @every_study
@@ -335,9 +335,13 @@ def test_recursion_or_augmentation_differs_in_these_two_alone(scale: str) -> Non
 
 def test_depth_goes_from_one_step_to_128_and_to_halting() -> None:
     study = STUDIES["depth"]
-    depths = [How.parse(text).steps for text in study.evaluations if not How.parse(text).halting]
+    depths = [
+        EvaluationMode.parse(text).steps
+        for text in study.evaluations
+        if not EvaluationMode.parse(text).halting
+    ]
     assert depths == [2**power for power in range(8)]
-    assert [text for text in study.evaluations if How.parse(text).halting] == ["halting=true"]
+    assert [text for text in study.evaluations if EvaluationMode.parse(text).halting] == ["halting=true"]
     for scale in SCALES:
         for model in resolved("depth", scale).values():
             assert HALTING_OPTIONS[options(model)["halting"]] is not Halting.NONE
@@ -346,7 +350,7 @@ def test_depth_goes_from_one_step_to_128_and_to_halting() -> None:
 def test_votes_and_identity_are_of_arc_and_of_the_models_as_they_are() -> None:
     assert {STUDIES[name].task for name in ("votes", "identity")} == {"arc-agi-1"}
     assert STUDIES["votes"].evaluations == ["votes=1"]
-    assert [How.parse(text).puzzle_ids for text in STUDIES["identity"].evaluations] == [
+    assert [EvaluationMode.parse(text).puzzle_ids for text in STUDIES["identity"].evaluations] == [
         PuzzleIds.BLANK,
         PuzzleIds.SHUFFLED,
     ]
@@ -362,7 +366,7 @@ def test_the_example_of_the_documentation_is_a_study() -> None:
     for model in study.models:
         resolve_model(BUILT_IN, model, SUDOKU["mini"], {})
     for evaluation in study.evaluations:
-        How.parse(evaluation)
+        EvaluationMode.parse(evaluation)
 
 
 # --- what cannot be meant ------------------------------------------------------------------------
@@ -541,23 +545,23 @@ def test_words_may_be_mended_and_anything_else_is_another_study(
 # --- sides of a contrast -------------------------------------------------------------------------
 
 NUMBERS = st.none() | st.integers(1, 10_000)
-HOWS = st.builds(How, NUMBERS, st.booleans(), NUMBERS, st.none() | st.sampled_from(PuzzleIds))
+HOWS = st.builds(EvaluationMode, NUMBERS, st.booleans(), NUMBERS, st.none() | st.sampled_from(PuzzleIds))
 
 
 @UNHURRIED
 @given(HOWS)
-def test_a_way_to_answer_is_read_back_from_its_label(how: How) -> None:
-    assert How.parse(how.label) == how
+def test_a_way_to_answer_is_read_back_from_its_label(how: EvaluationMode) -> None:
+    assert EvaluationMode.parse(how.label) == how
     assert canonical_evaluation(how.label) == how.label
 
 
 @UNHURRIED
 @given(HOWS, st.randoms(use_true_random=False))
-def test_the_order_of_the_settings_does_not_matter(how: How, random: Any) -> None:
+def test_the_order_of_the_settings_does_not_matter(how: EvaluationMode, random: Any) -> None:
     pairs = how.label.split(",")
     random.shuffle(pairs)
     assert canonical_evaluation(" , ".join(pairs)) == how.label
-    assert How.parse(",".join(pairs)) == how
+    assert EvaluationMode.parse(",".join(pairs)) == how
 
 
 @UNHURRIED
@@ -576,7 +580,7 @@ def test_a_side_without_an_evaluation_is_the_end_of_training() -> None:
 
 @pytest.mark.parametrize("text", ["halting=yes", "halting=1", "steps=08", "steps = 8"])
 def test_an_evaluation_is_found_by_whatever_way_to_write_it_is_understood(text: str) -> None:
-    assert canonical_evaluation(text) == How.parse(text).label
+    assert canonical_evaluation(text) == EvaluationMode.parse(text).label
 
 
 @pytest.mark.parametrize(
@@ -592,4 +596,4 @@ def test_an_evaluation_is_found_by_whatever_way_to_write_it_is_understood(text: 
 )
 def test_a_way_to_answer_that_there_is_not_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        How.parse(text)
+        EvaluationMode.parse(text)

@@ -38,8 +38,8 @@ from trm_bench.harness.api.embedding_rows import PuzzleIds
 from trm_bench.harness.api.errors import TrmBenchError, UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
-from trm_bench.harness.inference.inference import Answered, Answering, Pass, Views, answer, predict
-from trm_bench.harness.planning.evaluation import How
+from trm_bench.harness.inference.inference import Answered, InferenceConfig, Pass, Views, answer, predict
+from trm_bench.harness.planning.evaluation import EvaluationMode
 from trm_bench.harness.running.run import score
 from trm_bench.harness.store.folders import Cell
 from trm_bench.harness.store.records import Status
@@ -90,13 +90,15 @@ def passes(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
 
 def read(stops: Sequence[int], depths: Sequence[int], batch: int, halting: bool) -> list[Answered]:
     model = Clockwork(depths[-1], stops)
-    return answer(model, numbered(len(stops)), Answering(CPU, batch_size=batch), Pass(tuple(depths), halting))
+    return answer(
+        model, numbered(len(stops)), InferenceConfig(CPU, batch_size=batch), Pass(tuple(depths), halting)
+    )
 
 
 def trace(stops: Sequence[int], depth: int) -> list[np.ndarray]:
     """The answers of a model with each number of supervision steps up to a depth, by itself."""
     test = numbered(len(stops))
-    return [predict(Clockwork(d, stops), test, Answering(CPU)).answers for d in range(1, depth + 1)]
+    return [predict(Clockwork(d, stops), test, InferenceConfig(CPU)).answers for d in range(1, depth + 1)]
 
 
 few = settings(max_examples=60)
@@ -142,7 +144,7 @@ def test_a_halted_puzzle_leaves_the_batch(drawn: tuple[list[int], list[int], int
     stops, depths, batch = drawn
     for halting in (False, True):
         model, test = Clockwork(depths[-1], stops), numbered(len(stops))
-        answer(model, test, Answering(CPU, batch_size=batch), Pass(tuple(depths), halting))
+        answer(model, test, InferenceConfig(CPU, batch_size=batch), Pass(tuple(depths), halting))
         assert model.rows == sum(min(stop, depths[-1]) if halting else depths[-1] for stop in stops)
 
 
@@ -156,7 +158,7 @@ def test_a_puzzle_that_never_halts_has_every_step() -> None:
 def test_the_order_of_the_puzzles_and_the_mode_of_the_model_are_kept(halting: bool) -> None:
     stops = [3, 1, NEVER, 2, 1]
     model, test = Clockwork(4, stops).train(), numbered(5)
-    how = Answering(CPU, batch_size=5)
+    how = InferenceConfig(CPU, batch_size=5)
     (forth,) = answer(model, test, how, Pass((4,), halting))
     (back,) = answer(model, test.take(np.arange(5)[::-1]), how, Pass((4,), halting))
     assert np.array_equal(forth.predictions.answers, back.predictions.answers[::-1])
@@ -169,7 +171,7 @@ def test_the_order_of_the_puzzles_and_the_mode_of_the_model_are_kept(halting: bo
 @pytest.mark.parametrize("batch", [1, 4, 100])
 def test_votes_are_read_at_every_depth_and_do_not_change_the_puzzle_itself(halting: bool, batch: int) -> None:
     stops, depths = [3, 1, NEVER, 2, 5], (1, 2, 4)
-    test, how = numbered(5), Answering(CPU, batch_size=batch)
+    test, how = numbered(5), InferenceConfig(CPU, batch_size=batch)
     views = Views(NoAugmentation(), 0, np.array([1, 3, 2, 1, 2]), lambda items, ks: (items + ks) % 5)
     plain = answer(Clockwork(4, stops), test, how, Pass(depths, halting))
     voted = answer(Clockwork(4, stops), test, how, Pass(depths, halting), views)
@@ -193,7 +195,7 @@ def test_progress_is_told_after_every_batch() -> None:
     answer(
         Clockwork(2, [1] * 5),
         numbered(5),
-        Answering(CPU, batch_size=2),
+        InferenceConfig(CPU, batch_size=2),
         Pass((1, 2), True),
         progress=seen.append,
     )
@@ -213,9 +215,9 @@ TWELVE = TaskInfo("mirror", "mini", 2, 3, 5, identifiers=12)
 @pytest.mark.parametrize("batch", [1, 5, 12])
 def test_real_models_answer_alike_in_one_pass_and_alone(kind: tuple[str, dict[str, Any]], batch: int) -> None:
     (name, options), test = kind, numbered(12)
-    depths, how = (1, 2, 5), Answering(CPU, batch_size=batch)
+    depths, how = (1, 2, 5), InferenceConfig(CPU, batch_size=batch)
     models = [made(name, TWELVE, **{**options, "supervision": depth}) for depth in range(1, 6)]
-    alone = [predict(model, test, Answering(CPU)).answers for model in models]
+    alone = [predict(model, test, InferenceConfig(CPU)).answers for model in models]
     together = answer(models[0], test, how, Pass(depths))
     for depth, one in zip(depths, together, strict=True):
         assert np.array_equal(one.predictions.answers, alone[depth - 1])
@@ -231,7 +233,7 @@ def test_real_models_answer_alike_in_one_pass_and_alone(kind: tuple[str, dict[st
 
 
 HOWS = st.builds(
-    How,
+    EvaluationMode,
     st.none() | st.integers(1, 128),
     st.booleans(),
     st.none() | st.integers(1, 1000),
@@ -240,8 +242,8 @@ HOWS = st.builds(
 
 
 @given(HOWS)
-def test_a_way_to_answer_is_read_back_as_it_is_written(how: How) -> None:
-    assert How.parse(how.label) == how
+def test_a_way_to_answer_is_read_back_as_it_is_written(how: EvaluationMode) -> None:
+    assert EvaluationMode.parse(how.label) == how
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def test_a_way_to_answer_is_read_back_as_it_is_written(how: How) -> None:
 )
 def test_a_way_to_answer_that_cannot_be_read_says_why(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        How.parse(text)
+        EvaluationMode.parse(text)
 
 
 # --- from the command line -----------------------------------------------------------------------

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from trm_bench.harness.api.budget import Match
 from trm_bench.harness.api.errors import UsageError
-from trm_bench.harness.inference.inference import Answering, predict
+from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.training.cuda_graph import repeated
 from trm_bench.harness.training.device import autocast
@@ -162,7 +162,7 @@ def test_compiled_losses_are_close_and_evaluation_stays_plain() -> None:
     frames = torch._dynamo.utils.counters["frames"]["total"]
     assert frames
     for batch in (1, 3, 7):
-        predict(compiled.model, puzzles(8), Answering(torch.device("cpu"), batch_size=batch))
+        predict(compiled.model, puzzles(8), InferenceConfig(torch.device("cpu"), batch_size=batch))
     assert torch._dynamo.utils.counters["frames"]["total"] == frames
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
-from trm_bench.harness.inference.inference import Answering, predict
+from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.nn.blocks import Attention, AttentionBlock, MixerBlock, Stack
 from trm_bench.harness.nn.loss import step_loss
 from trm_bench.harness.running.run import _weights
@@ -573,7 +573,7 @@ def test_supervision_is_the_number_of_steps_at_evaluation(kind: str) -> None:
     model = made(kind, supervision=5)
     seen: list[None] = []
     model.register_forward_hook(lambda *_: seen.append(None))
-    assert predict(model, puzzles(3), Answering(CPU)).steps == 5
+    assert predict(model, puzzles(3), InferenceConfig(CPU)).steps == 5
     assert len(seen) == 5
 
 

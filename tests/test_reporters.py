@@ -490,5 +490,5 @@ def follows(schema: dict[str, Any], value: Any, defs: dict[str, Any], where: str
 def test_the_json_report_follows_its_schema(golden_report: Report) -> None:
     from trm_bench.plugins.reporters.as_json import schema
 
-    rules = schema()
-    follows(rules, json.loads(render(golden_report, "json")), rules["$defs"])
+    check_rules = schema()
+    follows(check_rules, json.loads(render(golden_report, "json")), check_rules["$defs"])

@@ -22,13 +22,13 @@ from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, Tokens
 from trm_bench.harness.cli import solve as verb
 from trm_bench.harness.host.host import host
-from trm_bench.harness.inference.inference import Answering, predict
+from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.inference.one_puzzle import changed_cells, puzzle_row, trace, wrong_cells
 from trm_bench.harness.report import strips
 from trm_bench.harness.report.boards import Look, boards, legend, symbol_of
 from trm_bench.plugins.arc.grids import to_canvases
 
-from trm_bench import Halting, Output, Question, Reasoner, TaskInfo
+from trm_bench import Halting, Output, Puzzle, Reasoner, TaskInfo
 
 
 def sudoku_tokens(text: str) -> Tokens:
@@ -44,7 +44,7 @@ def at(cells: dict[int, int], tokens: Tokens) -> Tokens:
 
 
 SOLUTION = sudoku_tokens("312456456312123564564123231645645231")
-QUESTION = Question(
+QUESTION = Puzzle(
     at(dict.fromkeys((0, 3, 10, 35), 0), SOLUTION)[None],
     SOLUTION[None],
     None,
@@ -55,7 +55,7 @@ TEXT = "".join("." if token == 1 else str(token - 1) for token in QUESTION.input
 SCRIPT = [at({0: 1, 3: 2}, SOLUTION), at({0: 1}, SOLUTION), SOLUTION]
 """Two wrong cells, one, none."""
 SYMBOLS = ("", "", *"123456")
-HOW = Answering(torch.device("cpu"))
+HOW = InferenceConfig(torch.device("cpu"))
 PLAIN, COLOURED = Look(False, 200), Look(True, 200)
 Sudoku = partial(Scripted, vocab=8)
 
@@ -129,18 +129,18 @@ def test_wrong_and_changed_cells() -> None:
     steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW)
     assert [wrong_cells(QUESTION, step.answer) for step in steps] == [[0, 3], [0], []]
     assert [changed_cells(steps, place) for place in range(3)] == [[], [3], [0]]
-    unknown = Question(QUESTION.inputs, None, None, "")
+    unknown = Puzzle(QUESTION.inputs, None, None, "")
     assert wrong_cells(unknown, steps[0].answer) == []
 
 
 def test_padding_of_the_truth_is_never_wrong() -> None:
     target = to_canvases([np.array([[1]], np.uint8)], 6)
-    question = Question(target, target, None, "")
+    question = Puzzle(target, target, None, "")
     answer = np.full(36, 7, np.uint8)
     assert wrong_cells(question, answer) == [0, 1, 6]
 
 
-def shown(look: Look, steps: int = 3, question: Question = QUESTION, info: TaskInfo = SUDOKU) -> list[str]:
+def shown(look: Look, steps: int = 3, question: Puzzle = QUESTION, info: TaskInfo = SUDOKU) -> list[str]:
     found = trace(Sudoku(SCRIPT), question, 0, HOW, steps)
     return [line.plain for line in boards(question, found, info, SYMBOLS, look)]
 
@@ -167,7 +167,7 @@ def test_a_cell_that_changed_to_another_wrong_token_has_both_signs() -> None:
 
 
 def test_without_a_truth_nothing_is_called_wrong() -> None:
-    question = Question(QUESTION.inputs, None, None, "")
+    question = Puzzle(QUESTION.inputs, None, None, "")
     lines = shown(PLAIN, question=question)
     assert not any("wrong" in line or "!" in line or "truth" in line for line in lines)
     steps = trace(Sudoku(SCRIPT), question, 0, HOW)
@@ -227,7 +227,7 @@ def test_symbols_of_every_kind() -> None:
 
 def test_codes_of_two_digits_stay_in_columns() -> None:
     info = TaskInfo("codes", "mini", 1, 3, 12)
-    question = Question(np.array([[1, 10, 3]], np.uint8), np.array([[11, 10, 3]], np.uint8), None, "")
+    question = Puzzle(np.array([[1, 10, 3]], np.uint8), np.array([[11, 10, 3]], np.uint8), None, "")
     steps = trace(Scripted([question.inputs[0]], 12), question, 0, HOW)
     lines = [line.plain for line in boards(question, steps, info, (), PLAIN)]
     assert lines[2].split() == ["1", "10", "3", "1!", "10", "3", "11", "10", "3"]
@@ -457,7 +457,7 @@ def test_many_steps_wrap_into_rows() -> None:
     tops = {round(axes.get_subplotspec().rowspan.start) for axes in figure.axes}
     assert tops == {0, 1, 2}
     assert len(figure.axes) == 18
-    unknown = Question(QUESTION.inputs, None, None, "")
+    unknown = Puzzle(QUESTION.inputs, None, None, "")
     figure = strips.strip(unknown, steps, SUDOKU, SYMBOLS, "title")
     assert [axes.axison for axes in figure.axes] == [True] * 17 + [False]
     assert sum(each["wrong"] for each in frames_of(figure)) == 0

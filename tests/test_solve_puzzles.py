@@ -27,14 +27,14 @@ from trm_bench.plugins.maze.grid import to_text, to_tokens
 from trm_bench.plugins.sudoku.board import BLANK, Shape
 from trm_bench.plugins.sudoku.generate import RECIPES, generate
 
-from trm_bench import Obeys, Question, TaskInfo
+from trm_bench import Puzzle, RuleCheck, TaskInfo
 
 EASY = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 EASY_ANSWER = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 SMALL = Shape(2, 3)
 
 
-def parse(info: TaskInfo, text: str) -> Question:
+def parse(info: TaskInfo, text: str) -> Puzzle:
     reader = host().tasks.get(info.task).spec.parse
     assert reader is not None
     (question,) = reader(text, info)
@@ -47,8 +47,8 @@ def refused(info: TaskInfo, text: str) -> str:
     return str(caught.value)
 
 
-def rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
-    judge = host().tasks.get(info.task).spec.rules
+def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
+    judge = host().tasks.get(info.task).spec.check_rules
     assert judge is not None
     return judge(info, question, answer)
 
@@ -122,7 +122,7 @@ def test_a_wrong_sudoku_is_refused_by_what_is_wrong(info: TaskInfo, text: str, m
 @given(SUDOKUS)
 def test_the_solution_of_a_sudoku_obeys(row: int) -> None:
     question = parse(SUDOKU, in_digits(sudokus().inputs[row]))
-    assert rules(SUDOKU, question, sudokus().targets[row]) == Obeys(
+    assert check_rules(SUDOKU, question, sudokus().targets[row]) == RuleCheck(
         True, "a full valid grid that keeps every given"
     )
 
@@ -133,15 +133,15 @@ def test_a_spoilt_cell_is_named_by_the_rule_that_it_breaks(row: int, data: st.Da
     asked, answer = sudokus().inputs[row], sudokus().targets[row].copy()
     cell = data.draw(st.integers(0, 35))
     answer[cell] = data.draw(st.sampled_from([token for token in range(8) if token != answer[cell]]))
-    said = rules(SUDOKU, Question(asked[None], None, None, ""), answer)
+    said = check_rules(SUDOKU, Puzzle(asked[None], None, None, ""), answer)
     place = f"row {cell // 6 + 1}, column {cell % 6 + 1}"
-    assert said.ok is False
+    assert said.valid is False
     if asked[cell] != BLANK:
-        assert said.words == f"changes a given in {place}"
+        assert said.reason == f"changes a given in {place}"
     elif answer[cell] <= BLANK:
-        assert said.words == f"leaves a cell in {place} without a digit"
+        assert said.reason == f"leaves a cell in {place} without a digit"
     else:
-        assert said.words == f"row {cell // 6 + 1} holds {answer[cell] - 1} twice"
+        assert said.reason == f"row {cell // 6 + 1} holds {answer[cell] - 1} twice"
 
 
 @settings(deadline=None)
@@ -150,20 +150,22 @@ def test_renamed_digits_obey_only_the_renamed_question(row: int, order: list[int
     names = np.array([0, 1, *(2 + digit for digit in order)], np.uint8)
     asked, answer = sudokus().inputs[row], sudokus().targets[row]
     renamed = parse(SUDOKU, in_digits(names[asked]))
-    assert rules(SUDOKU, renamed, names[answer]).ok
-    as_it_was = Question(asked[None], None, None, "")
-    assert rules(SUDOKU, as_it_was, names[answer]).ok is np.array_equal(names[answer], answer)
+    assert check_rules(SUDOKU, renamed, names[answer]).valid
+    as_it_was = Puzzle(asked[None], None, None, "")
+    assert check_rules(SUDOKU, as_it_was, names[answer]).valid is np.array_equal(names[answer], answer)
 
 
 def test_the_first_of_many_faults_is_counted() -> None:
     asked = np.array([[2, 3, *[BLANK] * 34]], np.uint8)
-    question = Question(asked, None, None, "")
+    question = Puzzle(asked, None, None, "")
     full = np.tile(np.arange(2, 8, dtype=np.uint8), 6)
-    assert rules(SUDOKU, question, full[::-1]).words == "changes 2 givens, the first in row 1, column 1"
-    assert rules(SUDOKU, question, asked[0]).words == (
+    assert (
+        check_rules(SUDOKU, question, full[::-1]).reason == "changes 2 givens, the first in row 1, column 1"
+    )
+    assert check_rules(SUDOKU, question, asked[0]).reason == (
         "leaves 34 cells, the first in row 1, column 3 without a digit"
     )
-    assert rules(SUDOKU, question, full).words == "column 1 holds 1 6 times"
+    assert check_rules(SUDOKU, question, full).reason == "column 1 holds 1 6 times"
 
 
 WALLED = ["S.#..", "..#..", "..#..", ".....", "....G"]
@@ -259,14 +261,14 @@ def drawn(*lines: str) -> Tokens:
     ids=["the label", "another", "G is gone", "through a wall", "a detour", "a gap"],
 )
 def test_a_path_is_judged_by_what_a_maze_is_about(answer: tuple[str, ...], obeys: bool, words: str) -> None:
-    said = rules(MAZE, parse(MAZE, "\n".join(WALLED)), drawn(*answer))
-    assert (said.ok, said.words) == (obeys, words)
+    said = check_rules(MAZE, parse(MAZE, "\n".join(WALLED)), drawn(*answer))
+    assert (said.valid, said.reason) == (obeys, words)
 
 
 def test_padding_in_an_answer_is_named() -> None:
     question = parse(MAZE, "\n".join(WALLED))
-    said = rules(MAZE, question, np.zeros(25, np.uint8))
-    assert said.words == "changes row 1, column 1 from 'S' to padding"
+    said = check_rules(MAZE, question, np.zeros(25, np.uint8))
+    assert said.reason == "changes row 1, column 1 from 'S' to padding"
 
 
 @pytest.mark.parametrize("row", range(0, 40, 8))
@@ -276,7 +278,7 @@ def test_generated_mazes_are_read_back(row: int) -> None:
     assert np.array_equal(question.inputs[0], puzzles.inputs[row])
     assert question.targets is not None
     assert np.array_equal(question.targets[0], puzzles.targets[row])
-    assert rules(MAZE, question, puzzles.targets[row]).ok
+    assert check_rules(MAZE, question, puzzles.targets[row]).valid
 
 
 @cache
@@ -338,24 +340,24 @@ def canvas(*rows: list[int]) -> Tokens:
 def test_of_an_arc_answer_only_the_grid_that_is_read_off_it_counts() -> None:
     question = parse(ARC, arc({"input": [[1]], "output": [[1, 2], [3, 4]]}))
     answer = canvas([1, 2], [3, 4])
-    said = rules(ARC, question, answer)
-    assert (said.ok, said.right) == (None, True)
-    assert "the 2×2 grid read off the answer is that grid" in said.words
+    said = check_rules(ARC, question, answer)
+    assert (said.valid, said.correct) == (None, True)
+    assert "the 2×2 grid read off the answer is that grid" in said.reason
     answer[2] = 5  # a colour where the border should be, which the crop leaves out
-    assert rules(ARC, question, answer).right is True
-    wrong = rules(ARC, question, canvas([1, 2, 3]))
-    assert wrong.right is False
-    assert wrong.words.endswith("the 1×3 grid read off the answer is not that grid, which is 2×2")
-    same_size = rules(ARC, question, canvas([1, 2], [3, 5]))
-    assert same_size.words.endswith("the 2×2 grid read off the answer is not that grid")
-    nothing = rules(ARC, question, np.zeros(36, np.uint8))
-    assert "the answer, which holds no grid, is not that grid" in nothing.words
+    assert check_rules(ARC, question, answer).correct is True
+    wrong = check_rules(ARC, question, canvas([1, 2, 3]))
+    assert wrong.correct is False
+    assert wrong.reason.endswith("the 1×3 grid read off the answer is not that grid, which is 2×2")
+    same_size = check_rules(ARC, question, canvas([1, 2], [3, 5]))
+    assert same_size.reason.endswith("the 2×2 grid read off the answer is not that grid")
+    nothing = check_rules(ARC, question, np.zeros(36, np.uint8))
+    assert "the answer, which holds no grid, is not that grid" in nothing.reason
 
 
 def test_an_arc_answer_without_a_known_truth_is_not_judged() -> None:
     question = parse(ARC, arc({"input": [[1]]}))
-    said = rules(ARC, question, canvas([1]))
-    assert said == Obeys(
+    said = check_rules(ARC, question, canvas([1]))
+    assert said == RuleCheck(
         None,
         "no rule to check: ARC answers can only be compared with the true grid, which is not in the file",
     )
@@ -386,7 +388,7 @@ def test_official_mazes_are_read_and_their_answers_obey(data_dir: Path) -> None:
     for row in rows_of(data_dir / "maze" / "maze-30x30-hard-1k_test_800.csv.gz", 5):
         question = parse(info, row["question"])
         assert to_text(question.inputs[0]) == row["question"]
-        assert rules(info, question, to_tokens(row["answer"])).ok
+        assert check_rules(info, question, to_tokens(row["answer"])).valid
 
 
 def test_puzzles_of_several_solutions_are_refused(data_dir: Path) -> None:
@@ -407,4 +409,4 @@ def test_every_official_arc_task_is_read(data_dir: Path) -> None:
         assert len(questions) == len(content["test"])
         for question in questions:
             assert question.targets is not None
-            assert rules(info, question, question.targets[0]).right
+            assert check_rules(info, question, question.targets[0]).correct

@@ -14,7 +14,7 @@ from trm_bench.harness.api.errors import TrainingDiverged
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.data.examples import ExampleStream, Exploration
-from trm_bench.harness.inference.inference import Answering, predict
+from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.training.config import TrainingConfig
 from trm_bench.harness.training.costs import count_flops
 from trm_bench.harness.training.trainer import Trainer, Watcher
@@ -193,7 +193,7 @@ class Answers(Reasoner):
 def test_inference_runs_every_step_and_notes_where_the_model_would_have_stopped(batch: int) -> None:
     test = puzzles(10)
     model = Answers().train()
-    predictions = predict(model, test, Answering(CPU, batch_size=batch))
+    predictions = predict(model, test, InferenceConfig(CPU, batch_size=batch))
     assert (predictions.answers == 4).all()
     assert predictions.steps == 4
     odd = test.inputs[:, 0] % 2 == 1
@@ -206,8 +206,8 @@ def test_inference_runs_every_step_and_notes_where_the_model_would_have_stopped(
 def test_answers_do_not_depend_on_the_batch(name: str) -> None:
     torch.manual_seed(0)
     model, test = MODELS[name](), puzzles(7)
-    whole = predict(model, test, Answering(CPU, batch_size=7))
-    single = predict(model, test, Answering(CPU, batch_size=1))
+    whole = predict(model, test, InferenceConfig(CPU, batch_size=7))
+    single = predict(model, test, InferenceConfig(CPU, batch_size=1))
     assert np.array_equal(whole.answers, single.answers)
 
 

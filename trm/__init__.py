@@ -10,14 +10,14 @@ from ..harness.api.hookspecs import hookimpl
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.specs import ModelSpec
 from .config import ALIASES, TRMConfig, TRMMLPConfig
-from .stored import REFERENCE, infer
+from .reference import REFERENCE
 
 if TYPE_CHECKING:
     from ..harness.api.reasoner import Reasoner
 
 HERE = Path(__file__).parent
 SMALL_CONTEXT = 100
-"""Cells up to which `trm` stands for the MLP mixer.
+"""Cells up to which `trm` resolves to the MLP mixer.
 
 The paper (section 4.5) advises the mixer for small fixed contexts and finds it at 87.4 % on 81
 cells and at 0 % on 900; nothing was published in between.
@@ -34,17 +34,17 @@ CITATION = """\
 
 
 def _build(config: Any, task: TaskInfo) -> Reasoner:
-    from .model import TRM
+    from .ablations import build
 
-    return TRM(config, task)
+    return build(config, task)
 
 
 def _resize(config: TRMConfig, size: int) -> TRMConfig:
     return config.model_copy(update={"hidden": 2 * config.heads * size})
 
 
-def advise(task: TaskInfo, options: Mapping[str, str]) -> str:
-    """The mixer for a task: MLP for one kind of puzzle of up to `SMALL_CONTEXT` cells, else attention.
+def resolve(task: TaskInfo, options: Mapping[str, str]) -> str:
+    """Choose the mixer for a task: MLP for one kind of puzzle of up to `SMALL_CONTEXT` cells, else attention.
 
     On ARC-AGI-1 the paper has attention at 44.6 % and the MLP at 29.6 %. ``mixer=`` decides.
     """
@@ -56,35 +56,35 @@ def advise(task: TaskInfo, options: Mapping[str, str]) -> str:
 
 @hookimpl
 def trm_bench_register_models() -> Iterable[ModelSpec]:
-    """TRM with each mixer, and `trm` for the one that the paper advises."""
+    """TRM with each mixer, and the alias `trm`, which resolves to the one that the paper advises."""
     return [
         ModelSpec(
             name="trm",
-            summary="TRM with the mixer advised for the task: trm-mlp on small grids, trm-att on large ones",
-            advise=advise,
+            summary="alias: trm-mlp on small grids, trm-att on large ones and on ARC",
+            resolve=resolve,
             citation=CITATION,
         ),
         ModelSpec(
             name="trm-att",
+            display_name="TRM-Att",
             summary="TRM with attention over positions",
             config=TRMConfig,
             build=_build,
             recipes=HERE / "trm-att.yaml",
             aliases=ALIASES,
             resize=_resize,
-            infer=infer,
             reference=REFERENCE,
             citation=CITATION,
         ),
         ModelSpec(
             name="trm-mlp",
+            display_name="TRM-MLP",
             summary="TRM with an MLP over positions",
             config=TRMMLPConfig,
             build=_build,
             recipes=HERE / "trm-mlp.yaml",
             aliases=ALIASES,
             resize=_resize,
-            infer=infer,
             reference=REFERENCE,
             citation=CITATION,
         ),

@@ -1,6 +1,7 @@
-"""TRM, the Tiny Recursive Model (arXiv 2510.04871): one small network, a cycle of updates, two latents.
+"""TRM, the Tiny Recursive Model (arXiv 2510.04871): one small network that refines a latent z and an answer y.
 
-x the embedded puzzle, y the answer, z the scratch pad; B batch, L cells, S = P + L, D hidden size.
+Read beside Figure 3 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
+x the embedded puzzle, y and z are (B, S, D).
 """
 
 from __future__ import annotations
@@ -12,89 +13,63 @@ from torch import Tensor, nn
 
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
-from ..harness.nn.blocks import Stack, stack, working
+from ..harness.nn.blocks import Stack, working
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from .config import TRMConfig
 
 
 class TRM(Reasoner):
-    """Figure 3 of the paper: `forward` is its deep recursion, `update` one line of its latent recursion."""
+    """T latent recursions of n updates per supervision step, the last one with a gradient (section 4)."""
 
     y_init: Tensor
     z_init: Tensor
 
     def __init__(self, config: TRMConfig, task: TaskInfo):
         super().__init__()
-        self.T, self.n, self.pads = config.cycles, config.updates, config.scratch_pads
-        self.one_step = config.gradient == "one-step"
+        self.T, self.n = config.cycles, config.updates
         self.halting = HALTING_OPTIONS[config.halting]
         self.supervision_steps = config.supervision
-        self.positions = config.registers + task.cells
-        self.embed = InputEmbedding(
-            task.vocab_size,
-            config.hidden,
-            config.registers,
-            task.identifiers,
-            puzzle_size=config.puzzle_size or config.hidden,
-        )
-        self.net = self._network(config)
-        self.answer_net = self._network(config) if config.networks == 2 else None
-        self.heads = OutputHeads(
-            config.hidden, task.vocab_size, config.registers, q=self.halting is not Halting.NONE
-        )
+        self.positions = config.prefix + task.cells
+        self.embed = InputEmbedding(config, task)
+        self.build_networks(config)
+        self.heads = OutputHeads(config, task, q=self.halting is not Halting.NONE)
         self.register_buffer("y_init", truncated_normal_(torch.empty(config.hidden), 1.0))
-        pads = (config.hidden,) if self.pads == 1 else (self.pads, config.hidden)
-        self.register_buffer("z_init", truncated_normal_(torch.empty(pads), 1.0))
+        self.register_buffer("z_init", truncated_normal_(torch.empty(self.z_shape(config)), 1.0))
 
-    def _network(self, config: TRMConfig) -> Stack:
-        return stack(
-            config.mixer,
-            config.blocks,
-            hidden=config.hidden,
-            heads=config.heads,
-            positions=self.positions,
-            expansion=config.expansion,
-            multiple=config.multiple,
-        )
+    def build_networks(self, config: TRMConfig) -> None:
+        """One network for both latents."""
+        self.net = Stack(config, config.blocks, self.positions)
+
+    def z_shape(self, config: TRMConfig) -> tuple[int, ...]:
+        """Shape of the initial z, the same at every position."""
+        return (config.hidden,)
 
     def initial_state(self, batch: int) -> State:
-        """(y, z, …): fixed random vectors, the same at every position; ``latents`` says how many."""
+        """(y, z): two fixed random vectors, the same at every position."""
         shape = (batch, self.positions, len(self.y_init))
-        pads = self.z_init.view(-1, len(self.y_init))
-        return tuple(start.expand(shape) for start in (self.y_init, *pads))
+        return self.y_init.expand(shape), self.z_init.expand(shape)
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
-        return [net for net in (self.net, self.answer_net) if net is not None]
+        return [self.net]
 
-    def update(self, i: int, x: Tensor, state: State) -> State:
-        """Update i of a supervision step: of every n + 1, n refine the scratch pad, the last the answer."""
-        y, *z = state
-        if not z:  # a single latent (section 4.2, Figure 4): there is nothing but the answer to refine
-            return (self.net(y, x),)
-        turn = i % (self.n + 1)
-        if turn == self.n:
-            return (self.answer_net or self.net)(y, _sum(z)), *z
-        pad = turn % len(z)  # with several z's (Figure 5) each update refines the next one and sees all
-        z[pad] = self.net(z[pad], _sum([y + x, *z[:pad], *z[pad + 1 :]]))
-        return y, *z
+    def latent_recursion(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Refine z n times given x and y, then y given z."""
+        for _ in range(self.n):
+            z = self.net(z, y + x)
+        y = self.net(y, z)
+        return y, z
+
+    def deep_recursion(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """T latent recursions, of which the last is back-propagated in full."""
+        with torch.no_grad():
+            for _ in range(self.T - 1):
+                y, z = self.latent_recursion(x, y, z)
+        return self.latent_recursion(x, y, z)
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
-        """T cycles, of which the last carries a gradient; see `Reasoner.forward`."""
-        x, state = self.embed(inputs, puzzle_ids), tuple(working(latent) for latent in state)
-        updates = self.T * (self.n + 1)
-        carrying = min(2, len(state)) if self.one_step else self.n + 1
-        with torch.no_grad():
-            for i in range(updates - carrying):
-                state = self.update(i, x, state)
-        for i in range(updates - carrying, updates):
-            state = self.update(i, x, state)
-        return tuple(latent.detach() for latent in state), self.heads(state[0])
-
-
-def _sum(tensors: list[Tensor]) -> Tensor:
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total
+        """One supervision step; see `Reasoner.forward`."""
+        x, (y, z) = self.embed(inputs, puzzle_ids), state
+        y, z = self.deep_recursion(x, working(y), working(z))
+        return (y.detach(), z.detach()), self.heads(y)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Match(StrEnum):
-    """The axis on which the models of a study are made equal."""
+    """The axis on which the models of a grid are made equal."""
 
     STEPS = "steps"
     """Optimiser steps at the same batch, as in the papers."""
@@ -19,7 +19,7 @@ class Match(StrEnum):
 
 
 class Budget(BaseModel):
-    """What every model of a study gets. Part of the cell's identity."""
+    """What every model of a grid gets. Part of a run's identity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,12 +43,12 @@ class Budget(BaseModel):
 
 
 def described(budget: Budget | None) -> str:
-    """`Budget.describe`, and words for weights from elsewhere, of which it is not known."""
-    return "trained elsewhere: the training budget is not known here" if budget is None else budget.describe()
+    """`Budget.describe`, or that the budget of external weights is unknown."""
+    return "external weights: the training budget is unknown" if budget is None else budget.describe()
 
 
 class Ledger(BaseModel):
-    """What one cell really used, on every axis.
+    """What one run used, on every axis.
 
     Units: FLOPs by the rule of `harness.training.costs`; seconds of wall time; bytes of peak memory.
     """
@@ -57,13 +57,13 @@ class Ledger(BaseModel):
 
     optimiser_steps: int = 0
     draws: int = 0
-    distinct_variants: int = 0
+    distinct_augmentations: int = Field(0, description="distinct pairs of puzzle and augmentation drawn")
     supervision_steps: int = 0
     training_flops: float = 0.0
     inference_flops_per_puzzle: float = Field(0.0, description="all votes together")
-    trunk_parameters: int = 0
-    outer_parameters: int = Field(0, description="token embedding and output heads")
-    embedding_parameters: int = Field(0, description="puzzle-embedding table")
+    core_parameters: int = 0
+    io_parameters: int = Field(0, description="token embedding and output heads")
+    puzzle_embedding_parameters: int = Field(0, description="table of puzzle embeddings")
     inference_steps: int = Field(0, description="supervision steps that a puzzle may take at evaluation")
     steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
     training_seconds: float = 0.0
@@ -72,7 +72,7 @@ class Ledger(BaseModel):
     evaluation_batch: int = 0
     milliseconds_per_puzzle: float = Field(0.0, description="one puzzle alone, one vote, median")
     peak_memory_bytes: int = 0
-    votes_per_puzzle: float = Field(1.0, description="answers to a test item, mean")
-    variants_of: dict[str, int] = Field(
-        {}, description="distinct variants that each puzzle identity really has, where puzzles have one"
+    votes_per_puzzle: float = Field(1.0, description="predictions per test item, mean")
+    augmentations_of: dict[str, int] = Field(
+        {}, description="distinct augmentations of each puzzle identity, where puzzles have one"
     )

@@ -30,7 +30,7 @@ Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, what)`` by long work."""
 
 
-def silent(done: int, total: int, what: str) -> None:
+def no_progress(done: int, total: int, what: str) -> None:
     """The `Progress` that shows nothing."""
 
 
@@ -67,7 +67,7 @@ class BuildRequest:
         folder: the folder of ``--data``, None where none was given.
         options: the task's own ``--set`` keys.
         progress: to be called now and then by work of more than a second.
-        at_most: so many puzzles of each split are enough, None for all; a task may make more.
+        at_most: this many puzzles of each split are enough, None for all; a task may make more.
     """
 
     scale: str
@@ -75,7 +75,7 @@ class BuildRequest:
     source: str = "generated"
     folder: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    progress: Progress = silent
+    progress: Progress = no_progress
     at_most: int | None = None
 
 
@@ -97,12 +97,12 @@ class AugmentationRequest:
 
 
 @dataclass(frozen=True)
-class Rescored:
-    """What a file of answers scores.
+class SubmissionScore:
+    """What a submission file scores.
 
     Attributes:
-        summary: one line: which task and answers, how many.
-        scores: by name, 0 to 1, in the order in which they are to be printed.
+        summary: one line: which task, how many predictions.
+        scores: by name, 0 to 1, in the order in which they are printed.
     """
 
     summary: str
@@ -110,43 +110,42 @@ class Rescored:
 
 
 @dataclass(frozen=True)
-class Question:
-    """One puzzle that somebody typed or has in a file.
+class Puzzle:
+    """One puzzle typed by a user or read from a file.
 
     Attributes:
         inputs: (1, L) token codes.
-        targets: (1, L) token codes of the answer; ``PAD`` cells are not compared. None where it is not known.
-        identity: the name of the puzzle's identity, where the text itself says it.
+        targets: (1, L) token codes of the solution; ``PAD`` cells are not compared. None where it is unknown.
+        identity: name of the puzzle's identity, where the text itself gives it.
         title: one line, e.g. "6×6 Sudoku, 18 givens".
-        truth: what ``targets`` are, in the words that end "5 cells differ from".
+        truth: what ``targets`` are, to end "5 cells differ from".
     """
 
     inputs: Tokens
     targets: Tokens | None
     identity: str | None
     title: str
-    truth: str = "the known answer"
+    truth: str = "the known solution"
 
 
 @dataclass(frozen=True)
-class Obeys:
-    """Whether an answer obeys the rules of its task.
+class RuleCheck:
+    """Whether a prediction obeys the rules of its task.
 
     Attributes:
-        ok: None where there is no rule that could be checked.
-        words: why, e.g. "row 3 holds 5 twice".
-        right: whether the task takes the answer for the true one, where that is not the same as
-            equal cells; None where it is.
+        valid: None where no rule could be checked.
+        reason: why, e.g. "row 3 holds 5 twice".
+        correct: whether the task accepts the prediction, where that is not the same as equal cells; else None.
     """
 
-    ok: bool | None
-    words: str
-    right: bool | None = None
+    valid: bool | None
+    reason: str
+    correct: bool | None = None
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task: its puzzles, its symmetries, and how an answer is scored.
+    """A task: its puzzles, its symmetries, and how predictions are scored.
 
     Attributes:
         name: what ``--task`` takes.
@@ -157,21 +156,21 @@ class TaskSpec:
         augmentation: the symmetries of a split of this task.
         evaluators: names of the evaluators, in the order in which they are printed.
         primary: the evaluator whose score the table compares; fixed here, before any result.
-        sources: names that `BuildRequest.source` may have, the default first.
-        files: what of a ``--data`` folder the build would read, so that caches notice a change;
+        sources: values of `BuildRequest.source`, the default first.
+        files: the files of a ``--data`` folder that the build would read, so that caches notice a change;
             raises `DataError` where a file is missing.
         options: further keys of ``--set`` that the build understands.
         citation: BibTeX of the benchmark.
         licence: of the data.
-        symbols: what stands for each token code in figures; empty for the codes themselves.
-        published: numbers of the literature on the primary metric of the full task.
+        symbols: characters for the token codes in figures; empty for the codes themselves.
+        published: published numbers on the primary metric of the full task.
         cluster: what a cluster of test items is called, in the singular.
-        exports: further files of a cell by name, e.g. its answers in the form of a competition.
-        rescore: scores such a file, whoever wrote it; given the task's own ``--set`` keys. Raises
-            `DataError` naming everything that is missing or malformed.
-        parse: reads puzzles that were typed or are in a file's text; raises `UsageError` or `DataError`
-            naming what is wrong, and both sizes where the size is.
-        rules: whether an answer (L,) to a question obeys the rules of the task.
+        extra_files: further files of a run by name, e.g. its predictions in the form of a competition.
+        score_submission: scores such a file; given the task's own ``--set`` keys. Raises `DataError` naming
+            everything that is missing or malformed.
+        parse: reads puzzles from text; raises `UsageError` or `DataError` naming what is wrong, and both
+            sizes where the size is.
+        check_rules: whether a prediction (L,) for a puzzle obeys the rules of the task.
     """
 
     name: str
@@ -190,10 +189,10 @@ class TaskSpec:
     symbols: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     cluster: str = "cluster"
-    exports: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
-    rescore: Callable[[Path, Mapping[str, str]], Rescored] | None = None
-    parse: Callable[[str, TaskInfo], Sequence[Question]] | None = None
-    rules: Callable[[TaskInfo, Question, Tokens], Obeys] | None = None
+    extra_files: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
+    score_submission: Callable[[Path, Mapping[str, str]], SubmissionScore] | None = None
+    parse: Callable[[str, TaskInfo], Sequence[Puzzle]] | None = None
+    check_rules: Callable[[TaskInfo, Puzzle, Tokens], RuleCheck] | None = None
     api_version: str = API_VERSION
 
 
@@ -204,7 +203,7 @@ class ReferenceNames:
     Attributes:
         name: of the class, ``module@Class`` as its configuration files have it.
         parts: its names of networks and initial states, e.g. ``L_level``, to ours, e.g. ``net``.
-        options: from the ``arch`` section of its configuration file to options of ours.
+        options: from the ``arch`` section of its configuration file to our options.
         arch: from our options to such a section.
     """
 
@@ -221,31 +220,30 @@ class ModelSpec:
     Attributes:
         name: what ``--models`` takes; variants are written ``name[key=value]``.
         summary: one line for `trm-bench list`.
+        display_name: what tables call it, e.g. ``TRM-MLP``; by default the name.
         config: the pydantic model of its options.
         build: ``build(config, task_info)`` gives the untrained `Reasoner`.
-        recipes: a YAML file of settings by task and scale, see `harness.planning.models`.
-        advise: for a name that stands for another model depending on the task and on the options
-            written in brackets: gives the name of that model. Needs no config, build or recipes.
+        recipes: a YAML file of settings by task and scale, see docs/recipes.md.
+        resolve: for an alias: ``resolve(task_info, options)`` gives the name of the model that is meant on the
+            task. Needs no config, build or recipes.
         trained: False for a model that has nothing to learn.
         aliases: other names of options, e.g. the letters of the paper, to their names in ``config``.
         resize: ``resize(config, size)`` gives the same model in its size-th width, 1 the narrowest, for
             ``match=``; None for a model that cannot be matched to another.
-        infer: what the shapes of stored weights, by our names, tell of the options for a task; None for an
-            option that matters and that they do not tell.
         reference: where there is a reference implementation whose weights can be read.
         citation: BibTeX of the model.
     """
 
     name: str
     summary: str
+    display_name: str = ""
     config: type[BaseModel] | None = None
     build: Callable[[Any, TaskInfo], Reasoner] | None = None
     recipes: Path | None = None
-    advise: Callable[[TaskInfo, Mapping[str, str]], str] | None = None
+    resolve: Callable[[TaskInfo, Mapping[str, str]], str] | None = None
     trained: bool = True
     aliases: Mapping[str, str] = field(default_factory=dict)
     resize: Callable[[Any, int], Any] | None = None
-    infer: Callable[[Mapping[str, tuple[int, ...]], TaskInfo], Mapping[str, Any]] | None = None
     reference: ReferenceNames | None = None
     citation: str = ""
     api_version: str = API_VERSION

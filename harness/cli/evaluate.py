@@ -17,7 +17,7 @@ from .printing import print_report
 
 if TYPE_CHECKING:
     from ..planning.evaluation import EvaluationRequest
-    from ..planning.evaluation_mode import How
+    from ..planning.evaluation_mode import EvaluationMode
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ def _request(options: Options) -> EvaluationRequest:
     )
 
 
-def _hows(steps: str | None, halt: str, settings: dict[str, str]) -> tuple[How, ...]:
+def _hows(steps: str | None, halt: str, settings: dict[str, str]) -> tuple[EvaluationMode, ...]:
     """Every depth, and with ``--halt threshold`` each of them once more with halting."""
-    from ..planning.evaluation_mode import How
+    from ..planning.evaluation_mode import EvaluationMode
     from ..planning.settings import puzzle_ids_of, whole_number
 
     votes = whole_number("votes", settings["votes"]) if "votes" in settings else None
@@ -128,7 +128,7 @@ def _hows(steps: str | None, halt: str, settings: dict[str, str]) -> tuple[How, 
     if steps is not None:
         depths = [*dict.fromkeys(_depth(text.strip(), steps) for text in steps.split(","))]
     ways = (False, True) if halt == "threshold" else (False,)
-    return tuple(How(depth, halting, votes, which) for halting in ways for depth in depths)
+    return tuple(EvaluationMode(depth, halting, votes, which) for halting in ways for depth in depths)
 
 
 def _depth(text: str, steps: str) -> int:

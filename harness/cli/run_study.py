@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.errors import UsageError, nearest
 from ..host.host import Host
-from ..planning.evaluation_mode import How
+from ..planning.evaluation_mode import EvaluationMode
 from ..planning.study import (
     FILE,
     Declared,
@@ -63,7 +63,7 @@ def run_study(plugins: Host, options: Options) -> int:
     out, done = console(), True
     for problem in plugins.problems():
         out.print(f"plugin left out: {problem}", markup=False, soft_wrap=True)
-    hows = [How.parse(text) for text in study.evaluations]
+    hows = [EvaluationMode.parse(text) for text in study.evaluations]
     grids: dict[str, Study] = {}
     for name, grid in study.grids.items():  # all of them before any is run, so that none is run in vain
         _check_shares(study, name, grid, spec)
@@ -180,7 +180,7 @@ def _claim(folder: Path, declared: Declared) -> None:
 def _evaluate(
     out: Console,
     plugins: Host,
-    hows: Sequence[How],
+    hows: Sequence[EvaluationMode],
     cells: Sequence[Path],
     folder: Path,
     options: Options,

@@ -26,10 +26,10 @@ def command(file: Path, task: str | None, settings: tuple[str, ...], as_json: bo
         trm-bench score submission.json --task arc-agi-1
     """
     spec = host().tasks.get(required(task, "--task")).spec
-    if spec.rescore is None:
-        able = [part.spec.name for part in host().tasks.parts if part.spec.rescore is not None]
+    if spec.score_submission is None:
+        able = [part.spec.name for part in host().tasks.parts if part.spec.score_submission is not None]
         raise UsageError(f"task {spec.name!r} scores no files; {', '.join(able)} do")
-    scored = spec.rescore(file, parse_settings(settings))
+    scored = spec.score_submission(file, parse_settings(settings))
     if as_json:
         content = {"task": spec.name, "file": str(file), "summary": scored.summary, "scores": scored.scores}
         echo_json(content)

@@ -20,7 +20,7 @@ from .terminal import echo_json, spelled
 
 if TYPE_CHECKING:
     from ..api.puzzles import TaskInfo
-    from ..api.specs import Question, TaskSpec
+    from ..api.specs import Puzzle, TaskSpec
     from ..inference.one_puzzle import Solved
     from ..planning.evaluation import Opened
 
@@ -112,7 +112,7 @@ def _decoded(content: bytes, where: str) -> str:
         raise UsageError(f"{where}: not UTF-8 text, so no puzzle") from error
 
 
-def _questions(spec: TaskSpec, text: str, info: TaskInfo, argument: str | None) -> Sequence[Question]:
+def _questions(spec: TaskSpec, text: str, info: TaskInfo, argument: str | None) -> Sequence[Puzzle]:
     if spec.parse is None:
         able = [part.spec.name for part in host().tasks.parts if part.spec.parse is not None]
         raise UsageError(f"task {spec.name!r} reads no typed puzzles; {', '.join(able)} do")
@@ -127,7 +127,7 @@ def _questions(spec: TaskSpec, text: str, info: TaskInfo, argument: str | None) 
 
 
 def _solve(
-    opened: Opened, question: Question, identity: str | None, name: str | None, steps: int | None
+    opened: Opened, question: Puzzle, identity: str | None, name: str | None, steps: int | None
 ) -> Solved:
     from ..inference.one_puzzle import judged, puzzle_row, trace
 

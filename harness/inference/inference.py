@@ -1,4 +1,4 @@
-"""Answers of a trained model, by default after every supervision step, as in the published evaluations."""
+"""Predictions of a trained model, by default after all supervision steps, as in the published evaluations."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..training.device import autocast, synchronize
 
 LATENCY_REPEATS = 5
 LATENCY_SECONDS = 5.0
-"""No further repeat is begun after this long: a large model on a CPU takes minutes for one puzzle."""
+"""No further repeat is started after this time: a large model on a CPU takes minutes for one puzzle."""
 
 
 @dataclass(frozen=True)
-class Answering:
-    """How a model is made to answer.
+class InferenceConfig:
+    """How predictions are computed.
 
     Attributes:
         device: where.
@@ -42,12 +42,12 @@ class Answering:
 
 @dataclass(frozen=True)
 class Views:
-    """How test items are answered by vote: each under the first variants that it has.
+    """The augmented views under which test items are voted on: the first variants of each.
 
     Attributes:
         augmentation: of the test split.
         seed: the task seed; the variants are those of training.
-        votes: (N,) variants of each item.
+        votes: (N,) views of each item.
         rows: items (V,) and their variants (V,) to rows of the puzzle embedding (V,).
     """
 
@@ -63,85 +63,89 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One way through the supervision steps.
+class Depths:
+    """The supervision steps after which predictions are read, in one pass.
 
     Attributes:
-        depths: rising; an answer is read after each of these numbers of steps.
+        steps: rising.
         halting: whether a puzzle stops, and leaves the batch, when the model's own rule says so.
     """
 
-    depths: tuple[int, ...]
+    steps: tuple[int, ...]
     halting: bool = False
 
 
 @dataclass(frozen=True)
-class Answered:
+class Read:
     """What was read at one depth.
 
     Attributes:
-        predictions: the answers.
+        predictions: of every puzzle.
         seconds: wall time from the start to this depth, all batches together.
         steps: mean supervision steps that a puzzle took.
+        stopped: (N,) whether the model's own rule has said stop until this depth.
     """
 
     predictions: Predictions
     seconds: float
     steps: float
+    stopped: NDArray[np.bool_]
 
 
 def predict(
-    model: Reasoner, puzzles: PuzzleSet, how: Answering, progress: Callable[[float], None] | None = None
-) -> Predictions:
-    """Answer every puzzle with all N_sup supervision steps; see `answer`."""
-    return answer(model, puzzles, how, Pass((model.supervision_steps,)), progress=progress)[0].predictions
-
-
-def answer(
     model: Reasoner,
     puzzles: PuzzleSet,
-    how: Answering,
-    reading: Pass,
+    config: InferenceConfig,
+    progress: Callable[[float], None] | None = None,
+) -> Predictions:
+    """Predict every puzzle with all N_sup supervision steps; see `infer`."""
+    return infer(model, puzzles, config, Depths((model.supervision_steps,)), progress=progress)[0].predictions
+
+
+def infer(
+    model: Reasoner,
+    puzzles: PuzzleSet,
+    config: InferenceConfig,
+    depths: Depths,
     views: Views | None = None,
     progress: Callable[[float], None] | None = None,
-) -> list[Answered]:
-    """Answer every puzzle, and read the answers at each depth; leaves the model in its mode.
+) -> list[Read]:
+    """Run every puzzle through the model, and read predictions at each depth; leaves the model in its mode.
 
-    ``puzzles.identifiers`` are rows of the puzzle embedding, unless ``views`` say under which variants each
-    puzzle is answered: then the result has ballots, and is else that of the puzzles as they are (variant 0).
+    ``puzzles.identifiers`` are rows of the puzzle embedding, unless ``views`` are given: then every puzzle is
+    predicted under each of its views, the result has ballots, and its predictions are those of variant 0.
     ``progress`` is called after each batch with the share that is done.
     """
     items, ks = (
         (np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64)) if views is None else views.pairs()
     )
-    columns = [_Column(depth, reading.halting, views) for depth in reading.depths]
+    columns = [_Column(steps, depths.halting, views) for steps in depths.steps]
     with _evaluating(model):
-        for start in range(0, len(items), how.batch_size):
-            here = slice(start, start + how.batch_size)
-            questions, rows, undo = _questions(puzzles, views, items[here], ks[here])
-            reads = _answer(model, questions, rows, how, reading)
-            for column, read in zip(columns, reads, strict=True):
-                column.add(items[here], ks[here], read, undo)
+        for start in range(0, len(items), config.batch_size):
+            here = slice(start, start + config.batch_size)
+            inputs, rows, undo = _inputs(puzzles, views, items[here], ks[here])
+            for column, batch in zip(columns, _run(model, inputs, rows, config, depths), strict=True):
+                column.add(items[here], ks[here], batch, undo)
             if progress is not None:
-                progress(min(1.0, (start + how.batch_size) / len(items)))
-    return [column.answered() for column in columns]
+                progress(min(1.0, (start + config.batch_size) / len(items)))
+    return [column.read() for column in columns]
 
 
-def _questions(
+def _inputs(
     puzzles: PuzzleSet, views: Views | None, items: Ints, ks: Ints
 ) -> tuple[Tokens, NDArray[np.integer], Callable[[Tokens], Tokens]]:
-    """What is asked, under which rows of the puzzle embedding, and how an answer is undone."""
+    """Inputs, rows of the puzzle embedding, and how to undo a view in a prediction."""
     if views is None:
-        return puzzles.inputs[items], puzzles.identifiers[items], lambda answers: answers
+        return puzzles.inputs[items], puzzles.identifiers[items], lambda tokens: tokens
     variants = views.augmentation.variants(views.seed, items, ks)
     return variants.apply(puzzles.inputs[items]), views.rows(items, ks), variants.invert
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A batch at one depth: answers (n, L), first halt (n,), halt probability (n,), wall time until then."""
+class _Batch:
+    """A batch at one depth: tokens (n, L), first halt (n,), halt probability (n,), wall time until then."""
 
-    answers: Tokens
+    tokens: Tokens
     halts: Ints
     probability: NDArray[np.float64]
     seconds: float
@@ -157,19 +161,22 @@ class _Column:
         self.seconds = 0.0
         self.steps: list[Ints] = []
 
-    def add(self, items: Ints, ks: Ints, read: _Read, undo: Callable[[Tokens], Tokens]) -> None:
+    def add(self, items: Ints, ks: Ints, batch: _Batch, undo: Callable[[Tokens], Tokens]) -> None:
         if self.box is not None:
-            self.box.add(items, ks, undo(read.answers), read.probability)
+            self.box.add(items, ks, undo(batch.tokens), batch.probability)
         itself = ks == 0
-        self.parts.append((read.answers[itself], read.halts[itself], read.probability[itself]))
-        self.seconds += read.seconds
-        self.steps.append(read.halts if self.halting else np.full(len(read.halts), self.depth))
+        self.parts.append((batch.tokens[itself], batch.halts[itself], batch.probability[itself]))
+        self.seconds += batch.seconds
+        taken = np.minimum(batch.halts, self.depth)
+        self.steps.append(taken if self.halting else np.full(len(taken), self.depth))
 
-    def answered(self) -> Answered:
-        answers, halts, probability = (np.concatenate(part) for part in zip(*self.parts, strict=True))
+    def read(self) -> Read:
+        tokens, halts, probability = (np.concatenate(part) for part in zip(*self.parts, strict=True))
         ballots = None if self.box is None else self.box.ballots()
-        predictions = Predictions(answers, self.depth, halts, probability, ballots, self.halting)
-        return Answered(predictions, self.seconds, float(np.concatenate(self.steps).mean()))
+        halt_steps = np.minimum(halts, self.depth)
+        predictions = Predictions(tokens, self.depth, halt_steps, probability, ballots, self.halting)
+        mean_steps = float(np.concatenate(self.steps).mean())
+        return Read(predictions, self.seconds, mean_steps, halts <= self.depth)
 
 
 @contextmanager
@@ -177,63 +184,68 @@ def _evaluating(model: Reasoner) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        # Batches shrink as puzzles leave: what was compiled for one size would be compiled again and again.
+        # Batches shrink as puzzles leave: code compiled for one size would be compiled again and again.
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             yield
     finally:
         model.train(training)
 
 
-def _answer(
-    model: Reasoner, questions: Tokens, puzzle_ids: NDArray[np.integer], how: Answering, reading: Pass
-) -> list[_Read]:
+def _run(
+    model: Reasoner, tokens: Tokens, rows: NDArray[np.integer], config: InferenceConfig, depths: Depths
+) -> list[_Batch]:
+    """One batch through all supervision steps, read at each depth."""
     started = time.perf_counter()
-    inputs = torch.from_numpy(questions.astype(np.int64)).to(how.device)
-    ids = torch.from_numpy(puzzle_ids.astype(np.int64)).to(how.device)
-    count, most = len(questions), reading.depths[-1]
-    answers = torch.zeros_like(inputs, dtype=torch.uint8)
-    q_halt = torch.full((count,), float("nan"), device=how.device)
-    halts = torch.full((count,), most, device=how.device)
-    running = torch.arange(count, device=how.device)  # the rows of the batch that are still in it
+    inputs = torch.from_numpy(tokens.astype(np.int64)).to(config.device)
+    ids = torch.from_numpy(rows.astype(np.int64)).to(config.device)
+    count, last = len(tokens), depths.steps[-1]
+    predicted = torch.zeros_like(inputs, dtype=torch.uint8)
+    q_halt = torch.full((count,), float("nan"), device=config.device)
+    halts = torch.full((count,), last + 1, device=config.device)  # after the last step: never yet
+    running = torch.arange(count, device=config.device)  # the rows of the batch that are still in it
     state, reads = model.initial_state(count), []
-    with autocast(how.device, how.precision):
-        for step in range(1, most + 1):
+    with autocast(config.device, config.precision):
+        for step in range(1, last + 1):
             if len(running):
                 state, output = model(state, inputs, ids)
-                now = halt_decision(model.halting, output)
-                halts[running] = torch.where(now, halts[running].clamp(max=step), halts[running])
-            leaving = reading.halting and len(running) and bool(now.any())
-            if len(running) and (leaving or step in reading.depths):
-                answers[running] = output.logits.argmax(-1).to(torch.uint8)
+                stop = halt_decision(model.halting, output)
+                halts[running] = torch.where(stop, halts[running].clamp(max=step), halts[running])
+            leaving = depths.halting and len(running) and bool(stop.any())
+            if len(running) and (leaving or step in depths.steps):
+                predicted[running] = output.logits.argmax(-1).to(torch.uint8)
                 if output.q_halt is not None:
                     q_halt[running] = output.q_halt.float()
             if leaving:
-                running, inputs, ids = running[~now], inputs[~now], ids[~now]
-                state = tuple(part[~now] for part in state)
-            if step in reading.depths:
-                reads.append(_read(answers, halts.clamp(max=step), q_halt, how, started))
+                running, inputs, ids = running[~stop], inputs[~stop], ids[~stop]
+                state = tuple(part[~stop] for part in state)
+            if step in depths.steps:
+                reads.append(_read(predicted, halts, q_halt, config, started))
     return reads
 
 
-def _read(answers: Tensor, halts: Tensor, q_halt: Tensor, how: Answering, started: float) -> _Read:
-    synchronize(how.device)
+def _read(
+    predicted: Tensor, halts: Tensor, q_halt: Tensor, config: InferenceConfig, started: float
+) -> _Batch:
+    synchronize(config.device)
     seconds = time.perf_counter() - started
     # Copied, because the next depth writes into the same memory.
-    return _Read(
-        answers.cpu().numpy().copy(),
+    return _Batch(
+        predicted.cpu().numpy().copy(),
         halts.cpu().numpy().copy(),
         q_halt.cpu().double().sigmoid().numpy(),  # MPS has no float64
         seconds,
     )
 
 
-def milliseconds_per_puzzle(model: Reasoner, puzzles: PuzzleSet, how: Answering, reading: Pass) -> float:
+def milliseconds_per_puzzle(
+    model: Reasoner, puzzles: PuzzleSet, config: InferenceConfig, depths: Depths
+) -> float:
     """Median wall time of one puzzle alone; the first try is a warm-up."""
     alone = puzzles.take(slice(0, 1))
     times: list[float] = []
     while len(times) <= LATENCY_REPEATS and sum(times) < LATENCY_SECONDS:
         started = time.perf_counter()
-        answer(model, alone, how, reading)
-        synchronize(how.device)
+        infer(model, alone, config, depths)
+        synchronize(config.device)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[1:] or times)

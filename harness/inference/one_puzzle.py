@@ -1,4 +1,4 @@
-"""One puzzle: the answer to it after every supervision step, and what is known of the last one."""
+"""One puzzle: the prediction after every supervision step, and what is known of the last one."""
 
 from __future__ import annotations
 
@@ -6,90 +6,80 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..api.embedding_rows import BLANK
-from ..api.puzzles import PAD, TaskInfo, Tokens
-from ..api.reasoner import Output, Reasoner, halt_decision
-from ..api.specs import Obeys, Question, TaskSpec
+from ..api.puzzles import PAD, PuzzleSet, TaskInfo, Tokens
+from ..api.reasoner import Reasoner
+from ..api.specs import Puzzle, RuleCheck, TaskSpec
 from ..data.prepare import Prepared
-from ..training.device import autocast
-from .inference import Answering
+from .inference import Depths, InferenceConfig, infer
 
-BLANK_IDENTITY = "the puzzle has no trained identity: its vector is blank, expect little"
+BLANK_IDENTITY = "the puzzle has no trained identity, so its puzzle embedding is blank: expect little"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a model answers after one supervision step.
+    """The prediction after one supervision step.
 
     Attributes:
         number: of the step, from 1.
-        answer: (L,) token codes.
+        tokens: (L,) token codes.
         halt_probability: sigmoid of the halt logit; None for a model without one.
-        wants_to_halt: whether the model's own halting rule says stop here. No step is skipped for it.
+        stops: whether the model's own rule would have stopped here first. No step is skipped for it.
     """
 
     number: int
-    answer: Tokens
+    tokens: Tokens
     halt_probability: float | None
-    wants_to_halt: bool
+    stops: bool
 
 
 def trace(
-    model: Reasoner, question: Question, row: int, how: Answering, steps: int | None = None
+    model: Reasoner, puzzle: Puzzle, row: int, config: InferenceConfig, steps: int | None = None
 ) -> list[Step]:
-    """Answer one puzzle; leaves the model in its mode.
+    """Predict one puzzle; leaves the model in its mode.
 
     Args:
         model: with its weights, on the device.
-        question: the puzzle.
+        puzzle: to predict.
         row: of the puzzle embedding.
-        how: device and precision.
+        config: device and precision.
         steps: supervision steps; the model's own number where None.
     """
-    inputs = torch.from_numpy(question.inputs.astype(np.int64)).to(how.device)
-    ids = torch.tensor([row], device=how.device)
-    training = model.training
-    model.eval()
-    found = []
-    try:
-        with torch.inference_mode(), autocast(how.device, how.precision):
-            state = model.initial_state(1)
-            for number in range(1, 1 + (steps or model.supervision_steps)):
-                state, output = model(state, inputs, ids)
-                found.append(_step(number, model, output))
-    finally:
-        model.train(training)
+    name, blank = np.array(["puzzle"]), np.zeros_like(puzzle.inputs)
+    puzzles = PuzzleSet(puzzle.inputs, blank, name, name, np.array([row], np.int32))
+    depths = Depths(tuple(range(1, 1 + (steps or model.supervision_steps))))
+    found: list[Step] = []
+    stopped = False
+    for number, read in enumerate(infer(model, puzzles, config, depths), start=1):
+        probability = float(read.predictions.halt_probability[0])
+        stops = bool(read.stopped[0]) and not stopped
+        stopped = stopped or stops
+        halt = None if np.isnan(probability) else probability
+        found.append(Step(number, read.predictions.answers[0], halt, stops))
     return found
 
 
-def _step(number: int, model: Reasoner, output: Output) -> Step:
-    answer = output.logits[0].argmax(-1).to(torch.uint8).cpu().numpy()
-    halt = None if output.q_halt is None else output.q_halt[0].float().cpu().double().sigmoid().item()
-    return Step(number, answer, halt, bool(halt_decision(model.halting, output)[0]))
-
-
-def wrong_cells(question: Question, answer: Tokens) -> list[int]:
-    """The cells of an answer (L,) that are not as in the truth; none where that is not known."""
-    if question.targets is None:
+def wrong_cells(puzzle: Puzzle, tokens: Tokens) -> list[int]:
+    """The cells of a prediction (L,) that differ from the solution; empty where that is unknown."""
+    if puzzle.targets is None:
         return []
-    target = question.targets[0]
-    cells: list[int] = np.flatnonzero((target != PAD) & (target != answer)).tolist()
+    target = puzzle.targets[0]
+    cells: list[int] = np.flatnonzero((target != PAD) & (target != tokens)).tolist()
     return cells
 
 
 def changed_cells(steps: Sequence[Step], place: int) -> list[int]:
-    """The cells of ``steps[place]`` that are not as they were a step before; none of the first."""
+    """The cells of ``steps[place]`` that differ from the step before; empty for the first."""
     if place == 0:
         return []
-    cells: list[int] = np.flatnonzero(steps[place].answer != steps[place - 1].answer).tolist()
+    cells: list[int] = np.flatnonzero(steps[place].tokens != steps[place - 1].tokens).tolist()
     return cells
 
 
 @dataclass(frozen=True)
-class Row:
-    """The row of the puzzle embedding that a puzzle is answered with.
+class EmbeddingRow:
+    """The row of the puzzle embedding that a puzzle is predicted with.
 
     Attributes:
         number: of the row.
@@ -102,67 +92,69 @@ class Row:
     blank: bool = False
 
 
-def puzzle_row(prepared: Prepared, name: str | None) -> Row:
+def puzzle_row(prepared: Prepared, name: str | None) -> EmbeddingRow:
     """The row of an identity as it is, not of a variant; the blank one where it was not trained on."""
     rows, identities = prepared.rows, prepared.identities
     if rows is None or identities is None:
-        return Row(0)
+        return EmbeddingRow(0)
     place = np.flatnonzero(identities.names == (name or ""))
     number = int(rows.of(place, np.zeros(1, np.int64))[0]) if place.size else BLANK
-    return Row(number, name, number == BLANK)
+    return EmbeddingRow(number, name, number == BLANK)
 
 
 @dataclass(frozen=True)
 class Solved:
-    """One question and all that is to be said of it.
+    """One puzzle and everything that is known about its prediction.
 
     Attributes:
-        question: as it was typed.
+        puzzle: as it was typed.
         row: of the puzzle embedding.
-        steps: the answers.
-        obeys: what the task says of the last answer.
-        wrong: cells of the last answer that differ; None where the truth is not known.
+        steps: the predictions.
+        check: what the task's rules say of the last one.
+        wrong: number of cells of the last one that differ; None where the solution is unknown.
     """
 
-    question: Question
-    row: Row
+    puzzle: Puzzle
+    row: EmbeddingRow
     steps: Sequence[Step]
-    obeys: Obeys
+    check: RuleCheck
     wrong: int | None
 
     @property
-    def right(self) -> bool | None:
-        """Whether the last answer is the true one; None where that is not known."""
-        if self.obeys.right is not None or self.wrong is None:
-            return self.obeys.right
+    def correct(self) -> bool | None:
+        """Whether the last prediction is the solution; None where that is unknown."""
+        if self.check.correct is not None or self.wrong is None:
+            return self.check.correct
         return self.wrong == 0
 
 
-def judged(spec: TaskSpec, info: TaskInfo, question: Question, row: Row, steps: Sequence[Step]) -> Solved:
-    """The last answer held against the truth, where that is known, and against the task's rules."""
-    last = steps[-1].answer
-    obeys = Obeys(None, "no rule to check: the task names none")
-    if spec.rules is not None:
-        obeys = spec.rules(info, question, last)
-    wrong = None if question.targets is None else len(wrong_cells(question, last))
-    return Solved(question, row, steps, obeys, wrong)
+def judged(
+    spec: TaskSpec, info: TaskInfo, puzzle: Puzzle, row: EmbeddingRow, steps: Sequence[Step]
+) -> Solved:
+    """Compare the last prediction with the solution, where it is known, and with the task's rules."""
+    last = steps[-1].tokens
+    check = RuleCheck(None, "no rule to check: the task has none")
+    if spec.check_rules is not None:
+        check = spec.check_rules(info, puzzle, last)
+    wrong = None if puzzle.targets is None else len(wrong_cells(puzzle, last))
+    return Solved(puzzle, row, steps, check, wrong)
 
 
 def verdict(solved: Solved) -> list[str]:
-    """What is known of the last answer, in a sentence a line."""
-    truth, obeys, wrong = solved.question.truth, solved.obeys, solved.wrong
+    """What is known of the last prediction, one sentence a line."""
+    truth, check, wrong = solved.puzzle.truth, solved.check, solved.wrong
     differ = f"{wrong} cell{'s' * (wrong != 1)} differ{'s' * (wrong == 1)} from {truth}"
-    if solved.right:
+    if solved.correct:
         lines = [f"solved: equals {truth}"]
-    elif solved.right is None:
-        lines = ["the true answer is not known"]
-    elif obeys.ok:
+    elif solved.correct is None:
+        lines = ["the solution is unknown"]
+    elif check.valid:
         lines = [f"solved another way: {differ}"]
     else:
         lines = [f"wrong: {differ}"]
-    said = {True: f"obeys the rules: {obeys.words}", False: f"breaks the rules: {obeys.words}"}
-    lines.append(obeys.words if obeys.ok is None else said[obeys.ok])
-    stops = [step.number for step in solved.steps if step.wants_to_halt]
+    rules = {True: f"obeys the rules: {check.reason}", False: f"breaks the rules: {check.reason}"}
+    lines.append(check.reason if check.valid is None else rules[check.valid])
+    stops = [step.number for step in solved.steps if step.stops]
     if stops:
         lines.append(f"its own rule would have stopped after step {stops[0]} of {len(solved.steps)}")
     return lines

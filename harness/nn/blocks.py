@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .config import BlockConfig
 from .init import linear
 
 EPS = 1e-5
@@ -108,10 +109,10 @@ class Attention(nn.Module):
 class AttentionBlock(nn.Module):
     """``x = rms(x + attention(x)); x = rms(x + swiglu(x))``."""
 
-    def __init__(self, hidden: int, heads: int, positions: int, expansion: float, multiple: int):
+    def __init__(self, config: BlockConfig, positions: int):
         super().__init__()
-        self.mixer = Attention(hidden, heads, positions)
-        self.mlp = SwiGLU(hidden, expansion, multiple)
+        self.mixer = Attention(config.hidden, config.heads, positions)
+        self.mlp = SwiGLU(config.hidden, config.expansion, config.multiple)
 
     def forward(self, x_BSD: Tensor) -> Tensor:
         """(B, S, D) to (B, S, D)."""
@@ -125,10 +126,10 @@ class MixerBlock(nn.Module):
     The first residual and norm run over positions too, as in the reference code.
     """
 
-    def __init__(self, hidden: int, positions: int, expansion: float, multiple: int):
+    def __init__(self, config: BlockConfig, positions: int):
         super().__init__()
-        self.mixer = SwiGLU(positions, expansion, multiple)
-        self.mlp = SwiGLU(hidden, expansion, multiple)
+        self.mixer = SwiGLU(positions, config.expansion, config.multiple)
+        self.mlp = SwiGLU(config.hidden, config.expansion, config.multiple)
 
     def forward(self, x_BSD: Tensor) -> Tensor:
         """(B, S, D) to (B, S, D)."""
@@ -140,9 +141,10 @@ class MixerBlock(nn.Module):
 class Stack(nn.Module):
     """``net(a, inject)`` of the papers: blocks applied to ``a + inject``."""
 
-    def __init__(self, blocks: list[nn.Module]):
+    def __init__(self, config: BlockConfig, blocks: int, positions: int):
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        kind = MixerBlock if config.mixer == "mlp" else AttentionBlock
+        self.blocks = nn.ModuleList(kind(config, positions) for _ in range(blocks))
 
     def forward(self, a_BSD: Tensor, inject_BSD: Tensor) -> Tensor:
         """(B, S, D) and what is added to it, to (B, S, D)."""
@@ -150,12 +152,3 @@ class Stack(nn.Module):
         for block in self.blocks:
             x_BSD = block(x_BSD)
         return x_BSD
-
-
-def stack(
-    mixer: str, blocks: int, *, hidden: int, heads: int, positions: int, expansion: float, multiple: int
-) -> Stack:
-    """A `Stack` of equal blocks with the mixer ``attention`` or ``mlp``; ``heads`` are of attention."""
-    if mixer == "mlp":
-        return Stack([MixerBlock(hidden, positions, expansion, multiple) for _ in range(blocks)])
-    return Stack([AttentionBlock(hidden, heads, positions, expansion, multiple) for _ in range(blocks)])

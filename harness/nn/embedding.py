@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..api.puzzles import TaskInfo
 from ..api.reasoner import Output
 from .blocks import working
+from .config import BlockConfig
 from .init import linear, truncated_normal_
 
 Q_BIAS = -5.0
@@ -45,35 +47,29 @@ class PuzzleEmbedding(nn.Module):
 class InputEmbedding(nn.Module):
     """x: the puzzle embedding as P prefix positions, then the token embedding, both times √D."""
 
-    def __init__(self, vocab: int, hidden: int, prefix: int, identifiers: int, puzzle_size: int):
+    def __init__(self, config: BlockConfig, task: TaskInfo):
         super().__init__()
-        if puzzle_size > prefix * hidden:
-            raise ValueError(
-                f"a puzzle embedding of {puzzle_size} does not fit {prefix} positions of {hidden}"
-            )
-        self.prefix, self.hidden = prefix, hidden
-        self.tokens = nn.Embedding(vocab, hidden)
-        truncated_normal_(self.tokens.weight, hidden**-0.5)
-        self.puzzle = PuzzleEmbedding(identifiers, puzzle_size) if prefix else None
+        self.prefix, self.hidden = config.prefix, config.hidden
+        self.tokens = nn.Embedding(task.vocab_size, config.hidden)
+        truncated_normal_(self.tokens.weight, config.hidden**-0.5)
+        self.puzzle = PuzzleEmbedding(task.identifiers, config.puzzle_size)
 
     def forward(self, inputs: Tensor, puzzle_ids: Tensor) -> Tensor:
         """(B, L) tokens and (B,) identifiers to (B, P + L, D)."""
-        x_BSD = self.tokens(inputs)
-        if self.puzzle is not None:
-            rows_BE = self.puzzle(puzzle_ids)
-            padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
-            x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), x_BSD), dim=1)
+        tokens_BLD, rows_BE = self.tokens(inputs), self.puzzle(puzzle_ids)
+        padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
+        x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), tokens_BLD), dim=1)
         return working(math.sqrt(self.hidden) * x_BSD)
 
 
 class OutputHeads(nn.Module):
     """Logits for every cell, and the two Q logits from the first position."""
 
-    def __init__(self, hidden: int, vocab: int, prefix: int, q: bool = True):
+    def __init__(self, config: BlockConfig, task: TaskInfo, q: bool = True):
         super().__init__()
-        self.prefix = prefix
-        self.answer = linear(hidden, vocab)
-        self.q = nn.Linear(hidden, 2) if q else None
+        self.prefix = config.prefix
+        self.answer = linear(config.hidden, task.vocab_size)
+        self.q = nn.Linear(config.hidden, 2) if q else None
         if self.q is None:
             return
         nn.init.zeros_(self.q.weight)

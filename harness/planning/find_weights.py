@@ -1,59 +1,59 @@
-"""Where stored weights are, whose they are, and what they tell of their model."""
+"""Where stored weights are, whose they are, and which model they belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from pydantic import BaseModel
 
-from ..api.errors import DataError, NothingToReport, UsageError
+from ..api.errors import NothingToReport, UsageError
 from ..api.specs import ModelSpec
 from ..data.prepare import Prepared, file_sha256
 from ..host.host import Host, Part
-from ..store.folders import MANIFEST, WEIGHTS, Cell, DamagedResult, Output
-from ..store.records import CellIdentity, Status
-from ..weights.files import Beside, in_our_names, read_beside, read_weights, shapes_of
+from ..store.folders import MANIFEST, WEIGHTS, DamagedResult, Output, RunFolder
+from ..store.records import RunIdentity, Status
+from ..weights.files import Sidecar, read_sidecar
 from .job import StoredWeights
-from .models import Variant, advised, canonical_options, parse_variant, validated
+from .models import Variant, canonical_options, parse_variant, read_recipe, resolved_part
+from .settings import validated
 from .study import leaves
 
 
 def find_weights(paths: Sequence[Path], left_out: list[str] | None = None) -> list[StoredWeights]:
-    """The weights of files, cells, output folders and studies, with the manifests of those that are ours.
+    """The weights of files, runs, output folders and studies, with the manifests of those that are ours.
 
-    Cells whose training is not finished, or whose weights are not what it left, are added to ``left_out``.
+    Runs whose training is not finished, or whose weights have changed since, are added to ``left_out``.
 
     Raises:
         NothingToReport: a folder has no trained weights.
-        UnavailableError: a path is not there.
+        UnavailableError: a path does not exist.
     """
-    found: list[StoredWeights] = []
+    weights: list[StoredWeights] = []
     skipped = left_out if left_out is not None else []
     for path in paths:
         if not path.is_dir():
-            found.append(_stored(path))
+            weights.append(_stored(path))
             continue
-        ours = [one for folder in _cells(path) if (one := _of_cell(folder, skipped)) is not None]
+        ours = [stored for folder in _runs(path) if (stored := _of_run(folder, skipped)) is not None]
         if not ours:
-            why = "; ".join(skipped) or "no cell in it"
-            raise NothingToReport(f"{path}: no finished cell with weights in it ({why})")
-        found += ours
-    return found
+            why = "; ".join(skipped) or "no run in it"
+            raise NothingToReport(f"{path}: no finished run with weights in it ({why})")
+        weights += ours
+    return weights
 
 
-def _cells(path: Path) -> list[Path]:
+def _runs(path: Path) -> list[Path]:
     if (path / MANIFEST).is_file():
         return [path]
-    return [cell.folder for leaf in leaves([path]) for cell in Output(leaf).cells()]
+    return [run.folder for leaf in leaves([path]) for run in Output(leaf).runs()]
 
 
-def _of_cell(folder: Path, skipped: list[str]) -> StoredWeights | None:
-    """The weights of a finished cell; a model that is not trained, and one evaluated again, has none."""
+def _of_run(folder: Path, skipped: list[str]) -> StoredWeights | None:
+    """The weights of a finished run; a model that is not trained, and an evaluation, has none."""
     try:
-        manifest = Cell(folder).manifest()
+        manifest = RunFolder(folder).manifest()
     except DamagedResult as error:
         skipped.append(str(error))
         return None
@@ -64,7 +64,7 @@ def _of_cell(folder: Path, skipped: list[str]) -> StoredWeights | None:
         return None
     stored = _stored(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else None
     if stored is None or stored.origin is None:
-        skipped.append(f"{folder / WEIGHTS}: missing, or not what training left")
+        skipped.append(f"{folder / WEIGHTS}: missing, or changed since training")
         return None
     return stored
 
@@ -73,7 +73,7 @@ def _stored(file: Path) -> StoredWeights:
     sha256 = file_sha256(file)
     if file.name == WEIGHTS and (file.parent / MANIFEST).is_file():
         try:
-            manifest = Cell(file.parent).manifest()
+            manifest = RunFolder(file.parent).manifest()
         except DamagedResult:
             return StoredWeights(file, sha256)
         if manifest.status is Status.DONE and manifest.weights_sha256 in ("", sha256):
@@ -81,114 +81,90 @@ def _stored(file: Path) -> StoredWeights:
     return StoredWeights(file, sha256)
 
 
-def distinct(stored: Sequence[StoredWeights]) -> list[StoredWeights]:
+def distinct(weights: Sequence[StoredWeights]) -> list[StoredWeights]:
     """One file under two names is one run, not two seeds."""
     first: dict[str, StoredWeights] = {}
-    for one in stored:
-        first.setdefault(one.sha256, one)
+    for stored in weights:
+        first.setdefault(stored.sha256, stored)
     return list(first.values())
 
 
-def model_spec(host: Host, identity: CellIdentity) -> ModelSpec:
-    """The model of a cell, by the plugin that it was made with.
+def model_part(host: Host, identity: RunIdentity) -> Part[ModelSpec]:
+    """The model of a run, from the plugin that it was made with.
 
     Raises:
-        UsageError: the plugin is not there.
+        UsageError: the plugin is not installed.
     """
-    part = next(part for part in identity.parts if part.kind == "model")
-    return host.models.get(f"{part.distribution}:{part.name}").spec
+    return host.models.get(identity.part("model").full_name)
 
 
-def architecture_of(host: Host, identity: CellIdentity, file: Path) -> dict[str, Any]:
-    """The model's options as they are called now.
+def config_of(part: Part[ModelSpec], identity: RunIdentity, file: Path) -> BaseModel:
+    """The configuration that the weights of a run were trained with.
 
     Raises:
-        UsageError: its plugin is not there, or does not know one of them any more.
+        UsageError: the installed model does not know one of its options.
     """
-    spec = model_spec(host, identity)
-    if spec.config is None:
-        raise UsageError(f"weights {file}: model {spec.name!r} has no options now")
-    options = {spec.aliases.get(key, key): value for key, value in identity.architecture.items()}
-    return validated(spec.config, options, f"weights {file}").model_dump(mode="json")
+    if part.spec.config is None:
+        raise UsageError(
+            f"weights {file}: the installed model {part.spec.name!r} has no configuration; these weights come "
+            "from another version"
+        )
+    return validated(part.spec.config, identity.architecture, f"weights {file}:")
 
 
-def told_by(
-    host: Host, text: str, prepared: Prepared, file: Path
-) -> tuple[Part[ModelSpec], BaseModel, dict[str, str]]:
-    """The model and its configuration, from the brackets, the file's shapes and a configuration beside it.
+@dataclass(frozen=True)
+class ExternalModel:
+    """The architecture of external weights.
+
+    Attributes:
+        shown: options that differ from the model's defaults, for the row's label.
+        sources: where the options come from, for a note.
+    """
+
+    part: Part[ModelSpec]
+    config: BaseModel
+    shown: dict[str, str]
+    sources: str
+
+
+def external_model(host: Host, text: str, prepared: Prepared, file: Path) -> ExternalModel:
+    """The model that external weights are said to be of.
+
+    Options come from the brackets, else from a configuration file next to the weights, else from the model's
+    recipe for the task and scale; whether the weights fit is checked when they are loaded.
 
     Raises:
-        UsageError: an option that none of them tells; says how to give it.
+        UsageError: an option is unknown, or one of training.
+        DataError: a configuration file cannot be read, or is of another model.
     """
-    asked = parse_variant(text)
-    part = advised(host, asked, prepared.info)
-    weights = read_weights(file)
-    found = _inferred(part.spec, weights, prepared, file)
-    told = {key: str(value) for key, value in found.items() if value is not None}
-    better = advised(host, Variant(asked.name, {**told, **asked.options}), prepared.info)
-    if better.full_name != part.full_name:  # a name that gives advice can give it now
-        part, found = better, _inferred(better.spec, weights, prepared, file)
+    requested = parse_variant(text)
+    part = resolved_part(host, requested, prepared.info)
+    sidecar = read_sidecar(file, part.spec)
+    told = {key: str(value) for key, value in sidecar.options.items()}
+    better = resolved_part(host, Variant(requested.name, {**told, **requested.options}), prepared.info)
+    if better.full_name != part.full_name:  # an alias can be resolved better now
+        part, sidecar = better, read_sidecar(file, better.spec)
     spec = part.spec
     if spec.config is None or spec.build is None:
         raise UsageError(f"model {spec.name!r} cannot be built")
-    options = canonical_options(asked, spec)
-    if trained := [key for key in options if key not in spec.config.model_fields]:
-        raise UsageError(f"--model {text}: {trained[0]}= is of training, and the weights are trained already")
-    beside = read_beside(file, spec)
-    known = {key: value for key, value in found.items() if value is not None}
-    _require_same({key: value for key, value in known.items() if key not in options}, beside, file)
-    merged = {**beside.options, **known, **options}
-    if untold := [key for key, value in found.items() if value is None and key not in merged]:
-        published = spec.config()
-        given = {**asked.options, **{key: str(getattr(published, key)) for key in untold}}
-        example = ",".join(f"{key}={value}" for key, value in given.items())
+    options = canonical_options(requested, spec)
+    if training := [key for key in options if key not in spec.config.model_fields]:
         raise UsageError(
-            f"weights {file}: they do not tell {', '.join(untold)}; write them in brackets, e.g. (published "
-            f"values) --model '{asked.name}[{example}]', or put the run's all_config.yaml beside "
-            "the file"
+            f"--model {text}: {training[0]}= is a training option, and weights are trained already"
         )
-    try:
-        config = validated(spec.config, merged, text)
-    except UsageError as error:
-        where = f" (what --model does not say is from the file and from {beside.file})" if beside.file else ""
-        raise UsageError(f"weights {file}: {error}{where}") from None
+    recipe = read_recipe(spec.recipes, prepared.info).get("model", {})
+    config = validated(spec.config, {**recipe, **sidecar.options, **options}, f"weights {file}: {text}")
     usual = spec.config()
-    # What was written, and what kind of model the file turned out to be.
-    said = {**{key: value for key, value in known.items() if isinstance(value, str)}, **options}
-    unusual = {
-        key: str(value)
-        for key, value in said.items()
-        if getattr(config, key, None) != getattr(usual, key, None)
+    shown = {
+        key: str(getattr(config, key))
+        for key in {**sidecar.options, **options}
+        if getattr(config, key) != getattr(usual, key)
     }
-    return part, config, unusual
+    return ExternalModel(part, config, shown, _sources(spec, prepared, sidecar, options))
 
 
-def _require_same(known: Mapping[str, Any], beside: Beside, file: Path) -> None:
-    """What the shapes say must not be another thing in the configuration beside them.
-
-    Raises:
-        DataError: it is; names the option and both values.
-    """
-    for key, value in known.items():
-        other = beside.options.get(key, value)
-        alike = isinstance(other, str) == isinstance(value, str)  # a word may stand for a number
-        if key != "multiple" and alike and str(other) != str(value):
-            raise DataError(
-                f"weights {file}: their shapes mean {key}={value} for these puzzles, and {beside.file} "
-                f"says {other}"
-            )
-
-
-def _inferred(
-    spec: ModelSpec, weights: Mapping[str, torch.Tensor], prepared: Prepared, file: Path
-) -> Mapping[str, Any]:
-    if spec.infer is None:
-        return {}
-    shapes = shapes_of(in_our_names(weights, spec))
-    try:
-        return spec.infer(shapes, prepared.info)
-    except DataError as error:
-        raise DataError(f"weights {file}: not of a {spec.name}: {error}") from error
-    except (KeyError, IndexError) as error:
-        known = ", ".join(list(shapes)[:4])
-        raise DataError(f"weights {file}: not of a {spec.name}: no {error}; it has {known}, …") from error
+def _sources(spec: ModelSpec, prepared: Prepared, sidecar: Sidecar, options: dict[str, str]) -> str:
+    sources = [f"the recipe of {spec.name} for {prepared.info.task} at {prepared.info.scale}"]
+    sources += [sidecar.file.name] if sidecar.file is not None else []
+    sources += ["--model"] if options else []
+    return ", overridden by ".join(sources)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.prepare import Prepared
-from ..store.records import CellIdentity, Manifest
-from ..training.checkpoint import Interval
+from ..store.records import Description, Manifest, RunIdentity
+from ..training.config import ExecutionConfig
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run to be carried out: one model, one seed.
+
+    Attributes:
+        name: of its folder.
+        notes: to print under the table.
+        reasons: why the run may not be cited.
+    """
+
+    name: str
+    identity: RunIdentity
+    description: Description
+    notes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -15,9 +32,9 @@ class StoredWeights:
     """Weights on disk, and what is known of their training.
 
     Attributes:
-        file: in any of the forms that `weights.read_weights` reads.
+        file: in any of the forms that `weights.files.read_weights` reads.
         sha256: of the file.
-        origin: the manifest of the cell that trained them; None for weights from elsewhere.
+        origin: the manifest of the run that trained them; None for external weights.
     """
 
     file: Path
@@ -26,39 +43,28 @@ class StoredWeights:
 
 
 @dataclass(frozen=True)
-class CellJob:
-    """Everything that a process needs to run one cell; can be pickled.
+class Job:
+    """The work of one process: train one model, or load weights, then evaluate. Can be pickled.
 
     Attributes:
-        plan: the cell.
-        output: the folder of its study.
-        stored: weights that are evaluated instead of being trained.
-        deeper: further cells that the same pass over the test split fills: the same but for their depth.
-        interval: when training sets itself down.
-        fresh: whether to start anew where there is a checkpoint to go on from.
+        runs: the runs that it fills. Several differ in evaluation depth alone and share one pass over the
+            test split, the shallowest first.
+        prepared: the puzzles.
+        stored: weights to evaluate instead of training.
+        folder: output folder of the runs.
+        command: what the user typed, for the manifest.
+        fresh: whether to start from scratch where there is a checkpoint.
     """
 
-    plan: CellPlan
-    output: Path
+    runs: tuple[PlannedRun, ...]
     prepared: Prepared
-    not_citable_because: tuple[str, ...]
-    command: tuple[str, ...]
+    execution: ExecutionConfig
     stored: StoredWeights | None = None
-    deeper: tuple[CellPlan, ...] = ()
-    interval: Interval = field(default_factory=Interval)
+    folder: Path = Path()
+    command: tuple[str, ...] = ()
     fresh: bool = False
 
     @property
-    def plans(self) -> tuple[CellPlan, ...]:
-        """Every cell of the job."""
-        return (self.plan, *self.deeper)
-
-
-@dataclass(frozen=True)
-class CellPlan:
-    """One cell to be run: a model, a seed, and the name of its folder."""
-
-    name: str
-    asked: str
-    identity: CellIdentity
-    notes: tuple[str, ...] = ()
+    def run(self) -> PlannedRun:
+        """The first run, which names the job."""
+        return self.runs[0]

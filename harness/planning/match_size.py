@@ -22,7 +22,7 @@ class Quantity(StrEnum):
     """What is made equal by choosing a width."""
 
     PARAMETERS = "parameters"
-    """Those of the trunk."""
+    """Core parameters."""
     FLOPS = "flops"
     """Of one puzzle's supervision step in training, so that equal steps at equal batch cost the same."""
 
@@ -44,15 +44,16 @@ class Wanted:
 
 
 def measure(spec: ModelSpec, config: BaseModel, task: TaskInfo, quantity: Quantity) -> float:
-    """The trunk's parameters, or the FLOPs of one puzzle's supervision step in training."""
-    from ..training.costs import count_flops, count_parameters
+    """The core parameters, or the FLOPs of one puzzle's supervision step in training."""
+    from ..training.costs import build_shapes, count_flops, count_parameters
 
-    assert spec.build is not None  # `resolve_model` has made sure
-    # The puzzle embedding counts for neither, and may have gigabytes.
-    reasoner = spec.build(config, replace(task, identifiers=1))
+    build = spec.build
+    assert build is not None  # `resolve_model` has made sure
+    # The puzzle embedding counts for neither.
+    shapes = build_shapes(lambda info: build(config, info), replace(task, identifiers=1))
     if quantity is Quantity.PARAMETERS:
-        return float(count_parameters(reasoner)[0])
-    return count_flops(reasoner, task.cells).training_step
+        return float(count_parameters(shapes)[0])
+    return count_flops(shapes, task.cells).training_step
 
 
 def matched(

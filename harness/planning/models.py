@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ..api.errors import UsageError, nearest
 from ..api.puzzles import TaskInfo
@@ -17,8 +17,11 @@ from ..api.specs import ModelSpec
 from ..host.host import Host, Part
 from ..training.config import TrainingConfig
 from .match_size import Quantity, Wanted, matched, measure
+from .settings import validated
 
-C = TypeVar("C", bound=BaseModel)
+if TYPE_CHECKING:
+    from ..api.reasoner import Reasoner
+
 _VARIANT = re.compile(r"^(?P<name>[^\[\]=,\s]+)(\[(?P<options>[^\[\]]*)\])?$")
 
 SCALE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -31,14 +34,19 @@ SCALE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A model as it was asked for: a name and the options in brackets."""
+    """A model as requested: a name and the options in brackets."""
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def __str__(self) -> str:
+    @property
+    def brackets(self) -> str:
+        """The options in brackets, in alphabetical order; empty without any."""
         inside = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
-        return f"{self.name}[{inside}]" if inside else self.name
+        return f"[{inside}]" if inside else ""
+
+    def __str__(self) -> str:
+        return self.name + self.brackets
 
 
 @dataclass(frozen=True)
@@ -46,22 +54,34 @@ class ResolvedModel:
     """A model with every setting filled in.
 
     Attributes:
-        asked: what the user wrote.
-        name: the model that it stands for, with the options; names the row of a table.
+        requested: what the user wrote.
+        name: the model that it resolves to, with the options that change something; names a table's row.
         part: its spec and plugin.
         config: the model's own configuration.
         training: its recipe for the task and scale, after all overrides.
-        augmentations: A of ``augment=``, where it is not the study's own.
-        notes: what must be said beside its row, e.g. how near ``match=`` came.
+        augmentations: A of ``augment=``, where it is not the grid's own.
+        notes: to print under the table, e.g. how near ``match=`` came.
+        changed: settings for every model that change this model's recipe, and how.
     """
 
-    asked: Variant
+    requested: Variant
     name: str
     part: Part[ModelSpec]
     config: BaseModel
     training: TrainingConfig
     augmentations: int | None = None
     notes: tuple[str, ...] = ()
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def display_name(self) -> str:
+        """What tables call the model, with the options as the user wrote them."""
+        return (self.part.spec.display_name or self.name.partition("[")[0]) + self.requested.brackets
+
+    def build(self, task: TaskInfo) -> Reasoner:
+        """The untrained model."""
+        assert self.part.spec.build is not None  # `resolve_model` has made sure
+        return self.part.spec.build(self.config, task)
 
 
 def split_models(text: str) -> list[str]:
@@ -89,83 +109,91 @@ def parse_variant(text: str) -> Variant:
 
 
 COMMON_OPTIONS = ("augment", "match", "recipe")
-"""Options in brackets that every model understands: A, what to be as large as, whose training settings."""
+"""Options in brackets of every model: A, the model to be as large as, the model whose training settings to use."""
 
 
 def resolve_model(
     host: Host,
     text: str,
     task: TaskInfo,
-    overrides: Mapping[str, str],
+    overrides: Mapping[str, Any],
     augmentations: tuple[int, int] = (1, 1),
 ) -> ResolvedModel:
-    """Find the model, follow its advice, and merge defaults, recipe, overrides and options.
+    """Find the model, resolve its name on the task, and merge defaults, recipe, overrides and options.
 
     ``overrides`` are training settings for every model; options in brackets win over them.
-    ``augmentations`` are the study's A, and that of ``augment=full``. The name keeps only the options that
+    ``augmentations`` are the grid's A, and that of ``augment=full``. The name keeps only the options that
     change something here.
 
     Raises:
         UsageError: an unknown model or option (the nearest is suggested), or a value out of range.
     """
-    asked = parse_variant(text)
-    part = advised(host, asked, task)
-    spec = part.spec
-    if spec.config is None or spec.build is None:
-        raise UsageError(
-            f"model {spec.name!r} of {part.plugin.label} has neither config and build nor advise"
-        )
-    options = canonical_options(asked, spec)
-    lender = advised(host, Variant(options["recipe"]), task).spec if "recipe" in options else spec
-    model = read_recipe(spec.recipes, task).get("model", {})
-    training = {
-        **SCALE_DEFAULTS.get(task.scale, {}),
-        **read_recipe(lender.recipes, task).get("training", {}),
-        **overrides,
-    }
-    own = {key: value for key, value in options.items() if key in spec.config.model_fields}
+    requested = parse_variant(text)
+    part = resolved_part(host, requested, task)
+    spec, kind = part.spec, _config_of(part)
+    options = canonical_options(requested, spec)
+    recipe, training = _recipe(host, spec, options, task)
+    own = {key: value for key, value in options.items() if key in kind.model_fields}
     lent = {key: value for key, value in options.items() if key in TrainingConfig.model_fields}
-    without = validated(spec.config, model, text), validated(TrainingConfig, training, text)
-    config = validated(spec.config, {**model, **own}, text)
-    settings = validated(TrainingConfig, {**training, **lent}, text)
+    config = validated(kind, {**recipe, **own}, text)
+    usual = validated(TrainingConfig, training, text)
+    for_all = usual.model_copy(update=dict(overrides))
+    settings = validated(TrainingConfig, {**training, **overrides, **lent}, text)
+    count = _augment(options.get("augment"), *augmentations, text)
+    idle = {key for key in own if getattr(config, key) == getattr(validated(kind, recipe, text), key)}
+    idle |= {key for key in lent if getattr(settings, key) == getattr(for_all, key)}
+    idle |= {"augment"} if count == augmentations[0] else set()
     notes: tuple[str, ...] = ()
-    asked_for = config
     if "match" in options:
-        wanted = Wanted.parse(options["match"])
-        config, notes = _matched(host, text, spec, config, wanted, task, overrides)
-        if taken := [key for key in own if getattr(config, key) != getattr(asked_for, key)]:
-            raise UsageError(f"{text}: match= chooses {', '.join(taken)}; leave {taken[0]}= out")
-    usual, full = augmentations
-    count = _augment(options.get("augment"), usual, full, text)
-    idle = {key for key in own if getattr(config, key) == getattr(without[0], key)}
-    idle |= {key for key in lent if getattr(settings, key) == getattr(without[1], key)}
-    idle |= {"augment"} if count == usual else set()
-    shown = {key: value for key, value in options.items() if key not in idle}
-    unique = spec.name if spec.name in host.models.names() else part.full_name
+        config, notes = _matched(host, text, part, config, options["match"], task, overrides, own)
+    name = spec.name if spec.name in host.models.names() else part.full_name
     return ResolvedModel(
-        asked,
-        str(Variant(unique, shown)),
+        requested,
+        str(Variant(name, {key: value for key, value in options.items() if key not in idle})),
         part,
         config,
         settings,
-        count if count != usual else None,
+        count if count != augmentations[0] else None,
         notes,
+        {
+            key: f"{key}={value} instead of {getattr(usual, key)}"
+            for key, value in sorted(overrides.items())
+            if key not in lent and getattr(usual, key) != value
+        },
     )
 
 
-def advised(host: Host, asked: Variant, task: TaskInfo) -> Part[ModelSpec]:
-    """The model of that name, or the one that it stands for on the task.
+def _config_of(part: Part[ModelSpec]) -> type[BaseModel]:
+    if part.spec.config is None or part.spec.build is None:
+        raise UsageError(
+            f"model {part.spec.name!r} of {part.plugin.label} has neither config and build nor resolve"
+        )
+    return part.spec.config
+
+
+def _recipe(
+    host: Host, spec: ModelSpec, options: Mapping[str, str], task: TaskInfo
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the model, and training settings: its own, or those of another with ``recipe=``."""
+    lender = resolved_part(host, Variant(options["recipe"]), task).spec if "recipe" in options else spec
+    training = read_recipe(lender.recipes, task).get("training", {})
+    own = read_recipe(spec.recipes, task).get("model", {})
+    return own, {**SCALE_DEFAULTS.get(task.scale, {}), **training}
+
+
+def resolved_part(host: Host, requested: Variant, task: TaskInfo) -> Part[ModelSpec]:
+    """The model of that name, or the one that it is an alias of on the task.
 
     Raises:
         UsageError: an unknown model; the nearest is suggested.
     """
-    part = host.models.get(asked.name)
-    if part.spec.advise is None:
+    part = host.models.get(requested.name)
+    if part.spec.resolve is None:
         return part
-    return host.models.get(part.spec.advise(task, asked.options), prefer=(part.plugin.distribution,))
+    return host.models.get(part.spec.resolve(task, requested.options), prefer=(part.plugin.distribution,))
 
 
-def canonical_options(asked: Variant, spec: ModelSpec) -> dict[str, str]:
+def canonical_options(requested: Variant, spec: ModelSpec) -> dict[str, str]:
     """The options under their own names.
 
     Raises:
@@ -174,38 +202,42 @@ def canonical_options(asked: Variant, spec: ModelSpec) -> dict[str, str]:
     assert spec.config is not None
     known = [*spec.config.model_fields, *COMMON_OPTIONS, *TrainingConfig.model_fields]
     options: dict[str, str] = {}
-    for given, value in asked.options.items():
+    for given, value in requested.options.items():
         key = spec.aliases.get(given, given)
         if key not in known:
             raise UsageError(
                 f"model {spec.name!r} has no option {given!r}; {nearest(given, [*known, *spec.aliases])}"
             )
         if options.setdefault(key, value) != value:
-            raise UsageError(f"model {asked}: {key} is given twice, as {options[key]} and {value}")
+            raise UsageError(f"model {requested}: {key} is given twice, as {options[key]} and {value}")
     return options
 
 
 def _matched(
     host: Host,
     text: str,
-    spec: ModelSpec,
+    part: Part[ModelSpec],
     config: BaseModel,
-    wanted: Wanted,
+    wanted_text: str,
     task: TaskInfo,
-    overrides: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    own: Mapping[str, str],
 ) -> tuple[BaseModel, tuple[str, ...]]:
     """The configuration in the width that ``match=`` asks for, and how near it comes."""
+    wanted = Wanted.parse(wanted_text)
     owner, colon, _ = wanted.model.partition(":")
-    if colon and owner not in {part.plugin.distribution for part in host.models.parts}:
+    if colon and owner not in {known.plugin.distribution for known in host.models.parts}:
         forms = " or ".join(f"{quantity}:MODEL" for quantity in Quantity)
         raise UsageError(f"match={wanted.model}: write match=MODEL, {forms}")
     other = resolve_model(host, wanted.model, task, overrides)
     target = measure(other.part.spec, other.config, task, wanted.quantity)
     if not target:
         raise UsageError(f"{text}: {other.name} has no {wanted.quantity.value} to match")
-    config, reached = matched(spec, config, task, target, wanted.quantity)
+    resized, reached = matched(part.spec, config, task, target, wanted.quantity)
+    if taken := [key for key in own if getattr(resized, key) != getattr(config, key)]:
+        raise UsageError(f"{text}: match= chooses {', '.join(taken)}; leave {taken[0]}= out")
     sizes = f"{reached:,.0f} {wanted.quantity.value} against {target:,.0f} of {other.name}"
-    return config, (f"{text}: {sizes} ({100 * (reached / target - 1):+.1f} %)",)
+    return resized, (f"{text}: {sizes} ({100 * (reached / target - 1):+.1f} %)",)
 
 
 def _augment(text: str | None, usual: int, full: int, model: str) -> int:
@@ -214,27 +246,8 @@ def _augment(text: str | None, usual: int, full: int, model: str) -> int:
     if text == "full":
         return full
     if not text.isdecimal() or not int(text):
-        raise UsageError(f"{model}: augment={text}: write a number of variants from 1, or full")
+        raise UsageError(f"{model}: augment={text}: write a number of augmentations from 1, or full")
     return int(text)
-
-
-def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:
-    """``kind(**values)`` with an error that names the key and what was expected.
-
-    Raises:
-        UsageError: a key is unknown or a value is out of range.
-    """
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:  # about several keys at a time
-            raise UsageError(f"{what}: {said}") from None
-        key = str(first["loc"][0])  # what follows are the alternatives of a union
-        if first["type"] == "extra_forbidden":
-            raise UsageError(f"{what}: unknown key {key!r}; {nearest(key, kind.model_fields)}") from None
-        raise UsageError(f"{what}: {key}={first['input']!r}: {said}") from None
 
 
 def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:

@@ -1,66 +1,167 @@
-"""Values that stand as text on a command line or in a file, and what is said of those that cannot be read."""
+"""Settings as text or numbers become typed values here, once, before anything is planned or written."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from ..api.embedding_rows import PuzzleIds
-from ..api.errors import UsageError
+from ..api.errors import UsageError, nearest
+from ..training.config import ExecutionConfig, TrainingConfig
 
+C = TypeVar("C", bound=BaseModel)
 MAX_SEED = 2**31 - 1
+MOST_SEEDS = 10_000
+GROUPS: Mapping[str, type[BaseModel]] = {"training": TrainingConfig, "execution": ExecutionConfig}
 
 
-def whole_number(key: str, text: str, least: int = 1) -> int:
-    """The value of a ``--set`` key that must be a whole number.
+class Settings(BaseModel):
+    """The key=value pairs of ``--set``, or the keyword settings of `trm_bench.run`; None means the default.
+
+    Attributes:
+        training: settings of `TrainingConfig` for every model.
+        execution: settings of `ExecutionConfig`.
+        task: the task's own options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: int | None = Field(None, gt=0, description="optimiser steps")
+    batch_size: int | None = Field(None, gt=0, description="supervision slots")
+    examples: int | None = Field(None, gt=0, description="draws; with --match examples")
+    flops: float | None = Field(None, gt=0, description="training FLOPs; with --match flops")
+    task_seed: int = Field(0, ge=0, description="seed of the puzzles and their augmentation")
+    threads: int = Field(1, gt=0, description="CPU threads of a run")
+    deterministic: bool | None = Field(None, description="deterministic kernels; by default on a CPU")
+    margin: float | None = Field(
+        None, gt=0, lt=100, description="percentage points that do not matter, for a test of equivalence"
+    )
+    votes: int | None = Field(None, gt=0, description="predictions per test item, one per augmentation")
+    puzzle_ids: PuzzleIds | None = Field(None, description="puzzle-embedding rows at evaluation")
+    training: dict[str, Any] = {}
+    execution: dict[str, Any] = {}
+    task: dict[str, str] = {}
+
+    def execution_config(self) -> ExecutionConfig:
+        """How the runs are carried out."""
+        return ExecutionConfig(**self.execution)
+
+
+OWN_KEYS = tuple(key for key in Settings.model_fields if key not in (*GROUPS, "task"))
+"""Settings that belong to no group: budget, puzzles, evaluation, machine."""
+BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
+
+
+def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ()) -> Settings:
+    """Type and check settings.
+
+    Args:
+        pairs: by key; text as from a command line, or numbers.
+        task_options: keys that the task understands.
 
     Raises:
-        UsageError: it is not one, or below ``least``.
+        UsageError: an unknown key (the nearest is suggested), or a value that it cannot have.
+    """
+    own: dict[str, object] = {}
+    groups: dict[str, dict[str, object]] = {**{name: {} for name in GROUPS}, "task": {}}
+    for key, value in pairs.items():
+        owner = next((name for name, model in GROUPS.items() if key in model.model_fields), None)
+        if key in OWN_KEYS:
+            own[key] = value
+        elif owner is not None:
+            groups[owner][key] = getattr(validated(GROUPS[owner], {key: value}, "setting"), key)
+        elif key in task_options:
+            groups["task"][key] = str(value)
+        else:
+            raise UsageError(f"setting {key}={value}: {_unknown(key, task_options)}")
+    return validated(Settings, {**own, **groups}, "setting")
+
+
+def _unknown(key: str, task_options: Sequence[str]) -> str:
+    known = [*OWN_KEYS, *task_options, *(name for model in GROUPS.values() for name in model.model_fields)]
+    return f"unknown key; {nearest(key, known)}. An option of one model is written in brackets, as in trm[cycles=2]."
+
+
+def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:
+    """``kind(**values)`` with an error that names the key and what was expected.
+
+    Raises:
+        UsageError: a key is unknown or a value is out of range.
     """
     try:
-        value = int(text)
-    except ValueError:
-        raise UsageError(f"--set {key}={text}: not a whole number") from None
-    if value < least:
-        raise UsageError(f"--set {key}={text}: must be at least {least}")
-    return value
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = plain_words(first)
+        if not first["loc"]:  # about several keys at a time
+            raise UsageError(f"{what}: {problem}") from None
+        key = str(first["loc"][0])  # what follows are the alternatives of a union
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{what}: unknown key {key!r}; {nearest(key, kind.model_fields)}") from None
+        raise UsageError(f"{what} {key}={shown(first['input'])}: {problem}") from None
 
 
-def truth(key: str, text: str) -> bool:
-    """The value of a ``--set`` key that is yes or no.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in words:
-        raise UsageError(f"--set {key}={text}: write true or false")
-    return words[text.lower()]
-
-
-def puzzle_ids_of(text: str) -> PuzzleIds:
-    """The value of ``puzzle_ids``.
-
-    Raises:
-        UsageError: there is no such way.
-    """
-    if text not in tuple(PuzzleIds):
-        raise UsageError(f"puzzle_ids={text}: write {', '.join(PuzzleIds)}")
-    return PuzzleIds(text)
+_WORDS = {
+    "int_parsing": "not a whole number",
+    "int_parsing_size": "not a whole number",
+    "int_from_float": "not a whole number",
+    "int_type": "not a whole number",
+    "float_parsing": "not a number",
+    "float_type": "not a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "enum": "choose one of {expected}",
+    "literal_error": "choose one of {expected}",
+}
 
 
-def parse_seeds(text: str, what: str = "--seeds") -> tuple[int, ...]:
-    """``0-4``, ``0,1,7`` or ``3`` as seeds, in order and without repeats.
+def plain_words(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in plain words."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    template = _WORDS.get(str(error["type"]), message.replace("{", "{{").replace("}", "}}"))
+    return template.format(**error.get("ctx", {})).replace("'", "")
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as it was given, cut where it is long."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def parse_seeds(value: str | int | Iterable[int], what: str = "--seeds") -> tuple[int, ...]:
+    """``0-4``, ``0,1,7``, ``3`` or whole numbers as seeds, in order and without repeats.
 
     Raises:
         UsageError: it cannot be read; shows the forms that can.
     """
-    seeds: list[int] = []
-    for part in str(text).split(","):
+    text = value if isinstance(value, str) else ",".join(map(str, _iterated(value)))
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"{what} {text!r}: cannot read {part.strip()!r}; write 0-4, 0,1,2 or 3")
-        start, end = int(first), int(last) if dash else int(first)
-        if end < start or end > MAX_SEED or end - start >= 10_000:
+        if not _is_seed(first) or (dash and not _is_seed(last)):
             raise UsageError(
-                f"{what} {text!r}: {part.strip()!r} is not a rising range of seeds up to {MAX_SEED}"
+                f"{what} {shown(text)!r}: cannot read {shown(part.strip())!r}; write 0-4, 0,1,2 or 3, "
+                f"up to {MAX_SEED}"
             )
-        seeds.extend(range(start, end + 1))
-    return tuple(dict.fromkeys(seeds))
+        start, end = int(first), int(last) if dash else int(first)
+        if end < start or end - start >= MOST_SEEDS or len(seeds) > MOST_SEEDS:
+            raise UsageError(
+                f"{what} {shown(text)!r}: {part.strip()!r} is not a rising range of at most {MOST_SEEDS} seeds"
+            )
+        seeds |= dict.fromkeys(range(start, end + 1))
+    return tuple(seeds)
+
+
+def _iterated(value: int | Iterable[int]) -> Iterable[int]:
+    return [value] if isinstance(value, int) else value
+
+
+def _is_seed(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 10 and int(text) <= MAX_SEED

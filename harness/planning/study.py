@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..api.budget import Match
 from ..api.errors import UnavailableError, UsageError, nearest
-from .evaluation_mode import How
+from .evaluation_mode import EvaluationMode
 from .models import parse_variant
 from .settings import parse_seeds
 
-FILE = "definition.json"
-"""In the folder of a study: its definition, and for which row each of its words stands."""
+FILE = "study.json"
+"""In the folder of a study: its definition, and the row that each of its models resolves to."""
 TRAINED = ""
-"""The evaluation at the end of training, which every model has."""
+"""The evaluation after training, which every model has."""
 
 
 class _Frozen(BaseModel):
@@ -28,16 +28,17 @@ class _Frozen(BaseModel):
 
 
 EVALUATED = "-evaluated"
+"""What is added to a grid's name for the folder of its further evaluations."""
 GridName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """The name of a folder."""
 
 
-class Grid(_Frozen):
+class GridDefinition(_Frozen):
     """All models and seeds of a study under one budget."""
 
     match: Match = Match.STEPS
     share: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="of the recipe's steps, by scale; the whole where nothing is said"
+        {}, description="of the recipe's steps, by scale; by default all of them"
     )
     augmentations: int | None = Field(None, gt=0, description="A of models without augment=")
     settings: dict[str, str] = Field({}, description="pairs of --set, for every model")
@@ -63,8 +64,8 @@ class StudyDefinition(_Frozen):
         asks: what it is about, one line.
         source: where the question comes from.
         labels: short names of models, for the answers.
-        evaluations: settings of `evaluate` by comma, e.g. ``steps=32`` or ``puzzle_ids=blank``, under which
-            the stored weights of every trained model are evaluated again.
+        evaluations: modes such as ``steps=32`` or ``puzzle_ids=blank``, in which the stored weights of every
+            trained model are evaluated too.
         contrasts: the family of tests; Holm's adjustment is over exactly these.
     """
 
@@ -75,7 +76,7 @@ class StudyDefinition(_Frozen):
     models: list[str] = Field(min_length=1)
     labels: dict[str, str] = {}
     seeds: str = "0-4"
-    grids: dict[GridName, Grid] = Field({"main": Grid()}, min_length=1)
+    grids: dict[GridName, GridDefinition] = Field({"main": GridDefinition()}, min_length=1)
     evaluations: list[str] = []
     contrasts: list[Contrast] = Field(min_length=1)
 
@@ -103,7 +104,7 @@ def canonical_evaluation(text: str) -> str:
     Raises:
         UsageError: it cannot be read.
     """
-    return How.parse(text).label
+    return EvaluationMode.parse(text).label
 
 
 def read_definition(path: Path) -> StudyDefinition:
@@ -137,7 +138,9 @@ def checked(content: Any, where: str) -> StudyDefinition:
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"study {where}: {key}: {first['msg']}") from None
     if taken := [name for name in study.grids if name.endswith(EVALUATED)]:
-        raise UsageError(f"study {where}: grids: {taken[0]!r} is a name of evaluations; choose another")
+        raise UsageError(
+            f"study {where}: grids: {taken[0]!r} is reserved for evaluations; choose another name"
+        )
     with _place(f"study {where}: seeds"):
         parse_seeds(study.seeds, "seeds")
     with _place(f"study {where}: models"):
@@ -149,17 +152,22 @@ def checked(content: Any, where: str) -> StudyDefinition:
             model = str(parse_variant(text))
         _require(model, models, f"study {where}: labels: the study has no model {text!r}")
     for number, contrast in enumerate(study.contrasts, start=1):
-        place = f"study {where}: contrast {number}"
-        for side in ("a", "b"):
-            with _place(f"{place}: {side}"):
-                one = subject(getattr(contrast, side))
-            _require(one.model, models, f"{place}: {side}: the study has no model {one.model!r}")
-            if one.evaluation:
-                what = f"{place}: {side}: the study has no evaluation {one.evaluation!r}"
-                _require(one.evaluation, evaluations, what)
-        if contrast.grid is not None:
-            _require(contrast.grid, study.grids, f"{place}: the study has no grid {contrast.grid!r}")
+        _check_contrast(study, contrast, models, evaluations, f"study {where}: contrast {number}")
     return study
+
+
+def _check_contrast(
+    study: StudyDefinition, contrast: Contrast, models: list[str], evaluations: list[str], where: str
+) -> None:
+    for side in ("a", "b"):
+        with _place(f"{where}: {side}"):
+            named = subject(getattr(contrast, side))
+        _require(named.model, models, f"{where}: {side}: the study has no model {named.model!r}")
+        if named.evaluation:
+            problem = f"{where}: {side}: the study has no evaluation {named.evaluation!r}"
+            _require(named.evaluation, evaluations, problem)
+    if contrast.grid is not None:
+        _require(contrast.grid, study.grids, f"{where}: the study has no grid {contrast.grid!r}")
 
 
 @contextmanager
@@ -191,25 +199,25 @@ def _require(name: str, known: Iterable[str], problem: str) -> None:
 
 
 def questions(study: StudyDefinition) -> StudyDefinition:
-    """What of a study must not change once it is run: everything but the words it is told in."""
+    """The part of a study that must not change once it is run: everything but its wording."""
     bare = [contrast.model_copy(update={"asks": ""}) for contrast in study.contrasts]
     return study.model_copy(update={"asks": "", "source": "", "labels": {}, "contrasts": bare})
 
 
 class Declared(_Frozen):
-    """`definition.json`: what was declared, and what the words of the contrasts stand for at this scale.
+    """`study.json`: what was declared, and the rows that the models of its contrasts resolve to at this scale.
 
     Attributes:
-        stands_for: by grid, a model as written to the words of the row that has it; two may be one there.
+        resolved: by grid, a model as written to the requested name of its row; two may be one model there.
     """
 
     study: StudyDefinition
     scale: str
-    stands_for: dict[str, dict[str, str]]
+    resolved: dict[str, dict[str, str]]
 
 
 def declared_in(folder: Path) -> Declared | None:
-    """The study of a folder; None where it is none's.
+    """The study of a folder; None where it belongs to none.
 
     Raises:
         UsageError: its definition cannot be read.
@@ -224,25 +232,27 @@ def declared_in(folder: Path) -> Declared | None:
 
 
 def grid_folder(folder: Path, grid: str) -> Path:
-    """Where the cells of a grid are trained."""
+    """Where the runs of a grid are trained."""
     return folder / grid
 
 
 def evaluated_folder(folder: Path, grid: str) -> Path:
-    """Where its weights are evaluated again."""
+    """Where its weights are evaluated in further modes."""
     return folder / f"{grid}{EVALUATED}"
 
 
 def leaves(folders: Sequence[Path]) -> list[Path]:
-    """The folders with cells in them: of a study, those of its grids and of their evaluations."""
+    """The folders with runs in them: of a study, those of its grids and of their evaluations."""
     found: list[Path] = []
     for folder in folders:
         declared = declared_in(folder)
         if declared is None:
             found.append(folder)
             continue
-        inner = [
-            place(folder, grid) for grid in declared.study.grids for place in (grid_folder, evaluated_folder)
-        ]
-        found += [one for one in inner if one.is_dir()]
+        for grid in declared.study.grids:
+            found += [
+                place
+                for place in (grid_folder(folder, grid), evaluated_folder(folder, grid))
+                if place.is_dir()
+            ]
     return found

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..api.puzzles import PAD, TaskInfo, Tokens
-from ..api.specs import Question
+from ..api.specs import Puzzle
 from ..inference.one_puzzle import Step, changed_cells, wrong_cells
 
 COLOURS = (
@@ -55,7 +55,7 @@ class Look:
 
 
 def boards(
-    question: Question, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], look: Look
+    question: Puzzle, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], look: Look
 ) -> list[Text]:
     """The question, the answer after every step, and the truth where it is known, as lines of text."""
     asked = question.inputs[0]
@@ -72,7 +72,7 @@ def boards(
     return _side_by_side(panels, look.width)
 
 
-def heading(question: Question, step: Step) -> list[str]:
+def heading(question: Puzzle, step: Step) -> list[str]:
     """What stands above the answer of a step."""
     lines = [f"step {step.number}"]
     if question.targets is not None:
@@ -82,7 +82,7 @@ def heading(question: Question, step: Step) -> list[str]:
     return lines
 
 
-def legend(question: Question, steps: Sequence[Step], look: Look) -> Text:
+def legend(question: Puzzle, steps: Sequence[Step], look: Look) -> Text:
     """What the marks mean; only those that these boards may have."""
     wrong = f"wrong (not as in {question.truth})" if question.targets is not None else ""
     changed = "changed since the step before" if len(steps) > 1 else ""

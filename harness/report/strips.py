@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..api.errors import UnavailableError, UsageError
 from ..api.puzzles import TaskInfo
-from ..api.specs import Question
+from ..api.specs import Puzzle
 from ..inference.one_puzzle import Step, changed_cells
 from ..store.folders import write_atomically
 from .boards import heading
@@ -48,7 +48,7 @@ def check(path: Path) -> None:
 
 
 def save(
-    path: Path, question: Question, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], title: str
+    path: Path, question: Puzzle, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], title: str
 ) -> None:
     """Write a strip or, as ``.gif``, an animation; see `check`."""
     if path.suffix.lower() == ".gif":
@@ -64,7 +64,7 @@ def save(
 
 
 def strip(
-    question: Question, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], title: str
+    question: Puzzle, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], title: str
 ) -> Figure:
     """Question, answer after every step, and truth where it is known, `COLUMNS` boards a row.
 
@@ -85,7 +85,7 @@ def strip(
 
 
 def animate(
-    path: Path, question: Question, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], title: str
+    path: Path, question: Puzzle, steps: Sequence[Step], info: TaskInfo, symbols: Sequence[str], title: str
 ) -> None:
     """Write a GIF of one step after another between question and truth, over and over."""
     frames = [_frame(question, steps, place, info, symbols, title) for place in range(len(steps))]
@@ -96,7 +96,7 @@ def animate(
 
 
 def _frame(
-    question: Question,
+    question: Puzzle,
     steps: Sequence[Step],
     place: int,
     info: TaskInfo,
@@ -126,17 +126,17 @@ def _canvas(rows: int, columns: int, info: TaskInfo, title: str) -> tuple[Figure
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
-def _ask(axes: Axes, question: Question, info: TaskInfo, symbols: Sequence[str]) -> None:
+def _ask(axes: Axes, question: Puzzle, info: TaskInfo, symbols: Sequence[str]) -> None:
     board(axes, question.inputs[0].tolist(), None, (info.height, info.width), symbols, "question")
 
 
-def _tell(axes: Axes, question: Question, info: TaskInfo, symbols: Sequence[str]) -> None:
+def _tell(axes: Axes, question: Puzzle, info: TaskInfo, symbols: Sequence[str]) -> None:
     assert question.targets is not None
     board(axes, question.targets[0].tolist(), None, (info.height, info.width), symbols, "truth")
 
 
 def _answer(
-    axes: Axes, question: Question, steps: Sequence[Step], place: int, info: TaskInfo, symbols: Sequence[str]
+    axes: Axes, question: Puzzle, steps: Sequence[Step], place: int, info: TaskInfo, symbols: Sequence[str]
 ) -> None:
     from matplotlib.patches import Rectangle
 

@@ -1,6 +1,6 @@
-"""Where cells run: each in a process of its own, several side by side on a CPU.
+"""Where runs are carried out: each job in a process of its own, several side by side on a CPU.
 
-Owns processes, their deaths and interruption. What is shown of their progress is `Watch`'s.
+Owns processes, their deaths and interruption. What is shown of their progress belongs to `Watch`.
 """
 
 from __future__ import annotations
@@ -19,57 +19,55 @@ from typing import Any, Protocol
 
 from ..api.errors import TrmBenchError
 from ..host.host import Host, host
-from ..planning.job import CellJob, CellPlan
-from ..store.folders import Cell, DamagedResult
+from ..planning.job import Job, PlannedRun
+from ..store.folders import DamagedResult, RunFolder
 from ..store.records import Manifest, Status
 from ..training.checkpoint import Stopped
-from .run import EVALUATED, Ended, failed, first_manifest, now, run_cell
+from .run import Outcome, ended, failed, first_manifest, run_job
+from .worker_keys import EVALUATED
 
 GRACE_SECONDS = 15.0
-"""How long a process that was told to stop may take to set itself down before it is killed."""
+"""How long a process that was told to stop may take to save its checkpoint before it is killed."""
 
 
 class Watch(Protocol):
-    """Is told how cells fare, for a progress display."""
+    """Is told how runs fare, for a progress display."""
 
-    def started(self, cell: str) -> None:
-        """A cell's process has been started."""
+    def started(self, run: str) -> None:
+        """A run's process has been started."""
 
-    def metrics(self, cell: str, line: Mapping[str, float]) -> None:
-        """A line of the cell's metrics; ``spent`` is the share of its budget used."""
+    def metrics(self, run: str, line: Mapping[str, float]) -> None:
+        """A line of the run's metrics; ``spent`` is the share of its budget used."""
 
-    def finished(self, cell: str, status: Status, error: str | None) -> None:
-        """The cell has ended."""
-
-    def tick(self) -> None:
-        """About once a second."""
+    def finished(self, run: str, status: Status, error: str | None) -> None:
+        """The run has ended."""
 
 
 @dataclass
 class _Running:
-    job: CellJob
+    job: Job
     process: BaseProcess
     pipe: Connection
-    ended: Ended | None = None
+    outcome: Outcome | None = None
 
 
-def _work(job: CellJob, pipe: Connection) -> None:
-    """The life of a cell's process."""
+def _work(job: Job, pipe: Connection) -> None:
+    """The life of a job's process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def report(line: Mapping[str, float]) -> None:
+    def send(line: Mapping[str, float]) -> None:
         pipe.send(dict(line))
 
-    with suppress(Stopped):  # it has set itself down, and whoever told it to stop knows
-        pipe.send(run_cell(host(), job, report))
+    with suppress(Stopped):  # it has saved a checkpoint, and the parent told it to stop
+        pipe.send(run_job(host(), job, send))
 
 
-def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -> dict[str, Status]:
-    """Run cells side by side and give each one's status.
+def run_jobs(jobs: Sequence[Job], host: Host, watch: Watch, workers: int) -> dict[str, Status]:
+    """Carry jobs out side by side; returns the status of each by the name of its first run.
 
-    A cell that fails, or whose process dies, leaves the others running. After an interruption
-    the cells that were running are marked so and `KeyboardInterrupt` goes on to the caller.
+    A run that fails, or whose process dies, leaves the others running. After an interruption
+    the runs that were active are marked so and `KeyboardInterrupt` is raised.
     """
     waiting = list(jobs)
     running: dict[int, _Running] = {}
@@ -80,25 +78,24 @@ def run_cells(jobs: Sequence[CellJob], host: Host, watch: Watch, workers: int) -
                 while waiting and len(running) < workers:
                     job = waiting.pop(0)
                     _start(job, running)
-                    watch.started(job.plan.name)
+                    watch.started(job.run.name)
                 _listen(running, host, watch)
                 for sentinel in [key for key, one in running.items() if not one.process.is_alive()]:
-                    one = running.pop(sentinel)
-                    _drain(one, host, watch)
-                    statuses[one.job.plan.name] = _ended(one, watch)
-                watch.tick()
+                    stopped = running.pop(sentinel)
+                    _drain(stopped, host, watch)
+                    statuses[stopped.job.run.name] = _finish(stopped, watch)
     except BaseException:  # Ctrl-C above all, but a full disk must not leave processes behind either
         _stop(list(running.values()))
-        for one in running.values():
-            statuses_of = [_mark_interrupted(one.job, plan) for plan in one.job.plans]
-            watch.finished(one.job.plan.name, statuses_of[0], None)
+        for active in running.values():
+            marked = [_mark_interrupted(active.job, run) for run in active.job.runs]
+            watch.finished(active.job.run.name, marked[0], None)
         raise
     return statuses
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM means the same as Ctrl-C while cells run, so that nothing is left half done."""
+    """SIGTERM means the same as Ctrl-C while runs are active, so that nothing is left half done."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -114,19 +111,19 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start(job: CellJob, running: dict[int, _Running]) -> None:
+def _start(job: Job, running: dict[int, _Running]) -> None:
     context = multiprocessing.get_context("spawn")  # a forked torch may hang, and CUDA cannot be forked
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, sender), daemon=True, name=job.plan.name)
-    with _deaf(signal.SIGINT):  # a new process inherits this, and is deaf from its first moment
+    process = context.Process(target=_work, args=(job, sender), daemon=True, name=job.run.name)
+    with _ignored(signal.SIGINT):  # a new process inherits this from its first moment
         process.start()
         running[process.sentinel] = _Running(job, process, receiver)
     sender.close()
 
 
 @contextmanager
-def _deaf(*numbers: signal.Signals) -> Iterator[None]:
-    """Ignore signals for a moment; outside the main thread, where that cannot be asked for, do nothing."""
+def _ignored(*numbers: signal.Signals) -> Iterator[None]:
+    """Ignore signals for a moment; outside the main thread, where that is impossible, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -139,95 +136,83 @@ def _deaf(*numbers: signal.Signals) -> Iterator[None]:
 
 
 def _listen(running: Mapping[int, _Running], host: Host, watch: Watch) -> None:
-    pipes: dict[Any, _Running] = {one.pipe: one for one in running.values() if one.ended is None}
-    sentinels = list(running)
-    for ready in wait([*pipes, *sentinels], timeout=1.0):
+    pipes: dict[Any, _Running] = {one.pipe: one for one in running.values() if one.outcome is None}
+    for ready in wait([*pipes, *running], timeout=1.0):
         if ready in pipes:
             _receive(pipes[ready], host, watch)
 
 
-def _receive(one: _Running, host: Host, watch: Watch) -> None:
+def _receive(active: _Running, host: Host, watch: Watch) -> None:
     try:
-        message = one.pipe.recv()
+        message = active.pipe.recv()
     except (EOFError, OSError):
-        one.ended = one.ended or Ended(Status.FAILED)
+        active.outcome = active.outcome or Outcome(Status.FAILED)
         return
-    if isinstance(message, Ended):
-        one.ended = message
+    if isinstance(message, Outcome):
+        active.outcome = message
         return
     if EVALUATED not in message:
-        host.notify("trm_bench_metrics_logged", cell=one.job.plan.name, metrics=message)
-    watch.metrics(one.job.plan.name, message)
+        host.notify("trm_bench_metrics_logged", run=active.job.run.name, metrics=message)
+    watch.metrics(active.job.run.name, message)
 
 
-def _drain(one: _Running, host: Host, watch: Watch) -> None:
-    """Read what a dead process still had in its pipe, how it ended at the end of it."""
-    while one.ended is None and one.pipe.poll():
-        _receive(one, host, watch)
-    one.pipe.close()
+def _drain(dead: _Running, host: Host, watch: Watch) -> None:
+    """Read what a dead process still had in its pipe; its outcome comes last."""
+    while dead.outcome is None and dead.pipe.poll():
+        _receive(dead, host, watch)
+    dead.pipe.close()
 
 
-def _ended(one: _Running, watch: Watch) -> Status:
-    """How the cell ended; one whose process died without a word is marked failed."""
-    one.process.join()
-    ended = one.ended
-    if ended is None or (ended.status is Status.FAILED and ended.error is None):
-        code = one.process.exitcode
-        error = TrmBenchError(f"the cell's process ended with exit code {code}{_meaning(code)}")
-        for plan in one.job.plans:
-            cell = Cell(one.job.output / plan.name)
-            if cell.is_done():
+def _finish(dead: _Running, watch: Watch) -> Status:
+    """How the job ended; one whose process died silently is marked failed."""
+    dead.process.join()
+    outcome = dead.outcome
+    if outcome is None or (outcome.status is Status.FAILED and outcome.error is None):
+        code = dead.process.exitcode
+        error = TrmBenchError(f"the run's process ended with exit code {code}{_meaning(code)}")
+        for run in dead.job.runs:
+            folder = RunFolder(dead.job.folder / run.name)
+            if folder.is_done():
                 continue
-            cell.folder.mkdir(parents=True, exist_ok=True)
-            cell.write_manifest(failed(_manifest(one.job, plan), error))
-            cell.restore()
-        ended = Ended(Status.FAILED, str(error))
-    watch.finished(one.job.plan.name, ended.status, ended.error)
-    return ended.status
+            folder.folder.mkdir(parents=True, exist_ok=True)
+            folder.write_manifest(failed(_manifest(dead.job, run), error))
+            folder.restore()
+        outcome = Outcome(Status.FAILED, str(error))
+    watch.finished(dead.job.run.name, outcome.status, outcome.error)
+    return outcome.status
 
 
-def _manifest(job: CellJob, plan: CellPlan) -> Manifest:
-    """What the cell's process wrote, or would have written first."""
+def _manifest(job: Job, run: PlannedRun) -> Manifest:
+    """What the run's process wrote, or would have written first."""
     try:
-        return Cell(job.output / plan.name).manifest()
+        return RunFolder(job.folder / run.name).manifest()
     except DamagedResult:
-        return first_manifest(job, plan)
+        return first_manifest(job, run)
 
 
 def _meaning(code: int | None) -> str:
     if code == -signal.SIGKILL:
-        return " (killed; most often for want of memory: try fewer --jobs)"
+        return " (killed, most often for lack of memory: try fewer --jobs)"
     return " (see the lines above)" if code else ""
 
 
 def _stop(running: Sequence[_Running]) -> None:
-    with _deaf(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not skip the marking
-        for one in running:
-            one.process.terminate()
+    with _ignored(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not skip the marking
+        for active in running:
+            active.process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS
-        for one in running:
-            one.process.join(max(0.0, deadline - time.monotonic()))
-            if one.process.is_alive():
-                one.process.kill()
-                one.process.join()
+        for active in running:
+            active.process.join(max(0.0, deadline - time.monotonic()))
+            if active.process.is_alive():
+                active.process.kill()
+                active.process.join()
 
 
-def _mark_interrupted(job: CellJob, plan: CellPlan) -> Status:
-    cell = Cell(job.output / plan.name)
-    manifest = _manifest(job, plan)
+def _mark_interrupted(job: Job, run: PlannedRun) -> Status:
+    folder, manifest = RunFolder(job.folder / run.name), _manifest(job, run)
     if manifest.status is not Status.RUNNING:
         return manifest.status
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    reasons = [*manifest.not_citable_because, "the cell was interrupted"]
-    cell.write_manifest(
-        manifest.model_copy(
-            update={
-                "status": Status.INTERRUPTED,
-                "finished": now(),
-                "citable": False,
-                "not_citable_because": reasons,
-            }
-        )
-    )
-    cell.restore()
+    folder.folder.mkdir(parents=True, exist_ok=True)
+    folder.write_manifest(ended(manifest, Status.INTERRUPTED, "the run was interrupted"))
+    folder.restore()
     return Status.INTERRUPTED

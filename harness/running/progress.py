@@ -1,4 +1,4 @@
-"""What is shown while long work goes on: rich bars on a terminal, plain lines elsewhere. On stderr."""
+"""Progress of long work on stderr: bars on a terminal or in a notebook, one line per finished run elsewhere."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from ..api.specs import Progress as Report
+from ..api.specs import Progress as OnProgress
 from ..store.records import Status
+from .worker_keys import EVALUATED
 
-PLAIN_SECONDS = 15.0
-"""Seconds between plain lines."""
-WIDE = 80
-"""Columns from which there is room for everything beside the name of a cell."""
+SHORTEST = 2.0
+"""Seconds of work from which an estimate is worth printing."""
 
 
 def console() -> Console:
@@ -30,153 +38,111 @@ def console() -> Console:
 
 
 def _bars(out: Console) -> Progress:
-    # In a narrow terminal a bar and a clock would be cut down to a stroke and a digit.
-    wide = out.width >= WIDE
-    columns = (
+    return Progress(
         SpinnerColumn("dots" if out.encoding.startswith("utf") else "line"),
         TextColumn("{task.description}"),
-        *((BarColumn(bar_width=24),) if wide else ()),
-        TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True, min_width=5)),
-        *((TimeElapsedColumn(),) if wide else ()),
-        TextColumn("{task.fields[note]}"),
+        BarColumn(bar_width=None if out.width < 80 else 24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=out,
+        transient=True,
+        disable=not (out.is_terminal or out.is_jupyter),
     )
-    return Progress(*columns, console=out, transient=True)
 
 
 @contextmanager
-def counted(out: Console) -> Iterator[Report]:
-    """A `Report` for work that counts up, such as making puzzles."""
-    if not out.is_terminal:
-        yield _PlainCounter(out)
-        return
+def counted(out: Console) -> Iterator[OnProgress]:
+    """A callback for work that counts up, such as making puzzles."""
     with _bars(out) as bars:
-        task: TaskID | None = None
+        rows: dict[str, TaskID] = {}
 
         def report(done: int, total: int, what: str) -> None:
-            nonlocal task
-            if task is None:
-                task = bars.add_task(what, total=total, note="")
-            bars.update(task, completed=done, total=total, description=what)
+            if what not in rows:
+                rows[what] = bars.add_task(what, total=total)
+            bars.update(rows[what], completed=done, total=total)
 
         yield report
 
 
-class _PlainCounter:
-    def __init__(self, out: Console):
-        self.out, self.last, self.started = out, 0.0, time.monotonic()
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        now = time.monotonic()
-        if now - self.last > PLAIN_SECONDS and done < total and self.last:
-            left = (now - self.started) / max(done, 1) * (total - done)
-            self.out.print(f"{what}: {done:,} of {total:,}, about {spoken(left)} left", soft_wrap=True)
-            self.last = now
-        self.last = self.last or now
-
-
-def spoken(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A time span for people, e.g. ``3 min 20 s``."""
-    whole = round(seconds)
+    whole = max(round(seconds), 0)
     hours, minutes = divmod(whole // 60, 60)
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
-class RunWatch:
-    """Shows the cells of a run and an estimate of the time left.
+@dataclass(frozen=True)
+class Work:
+    """FLOPs of a job, or anything proportional to its time."""
 
-    The estimate goes by the work of each cell (its FLOPs per unit of budget, or anything
-    proportional to its time) and by what the cells seen so far took for theirs.
-    """
+    training: float
+    evaluation: float
 
-    def __init__(self, out: Console, work: Mapping[str, float], models: Mapping[str, str], workers: int):
-        self.out, self.work, self.models, self.workers = out, dict(work), models, workers
-        self.share: dict[str, float] = dict.fromkeys(work, 0.0)
-        self.evaluated: dict[str, float] = {}
-        self.began: dict[str, float] = {}
-        self.took: dict[str, float] = {}
-        self.ended: dict[str, Status] = {}
-        self.bars = _bars(out) if out.is_terminal else None
+    @property
+    def total(self) -> float:
+        """Of the whole job; never 0."""
+        return max(self.training + self.evaluation, 1.0)
+
+
+class GridProgress:
+    """Shows the runs of a grid and an estimate of the time left; a `processes.Watch`."""
+
+    def __init__(self, out: Console, work: Mapping[str, Work], workers: int):
+        self.out, self.work, self.workers = out, dict(work), workers
+        self.done: dict[str, float] = dict.fromkeys(work, 0.0)
+        self.started_at: dict[str, float] = {}
+        self.ended = 0
+        self.began = time.monotonic()
+        self.bars = _bars(out)
         self.rows: dict[str, TaskID] = {}
         self.total: TaskID | None = None
-        self.last_plain = time.monotonic()
 
-    def __enter__(self) -> RunWatch:
-        if self.bars:
-            self.bars.start()
-            self.total = self.bars.add_task("all cells", total=1.0, note="")
+    def __enter__(self) -> GridProgress:
+        self.bars.start()
+        self.total = self.bars.add_task("all runs", total=sum(one.total for one in self.work.values()))
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.bars:
-            self.bars.stop()
+        self.bars.stop()
 
-    def started(self, cell: str) -> None:
-        """See `launch.Watch.started`."""
-        self.began[cell] = time.monotonic()
-        if self.bars:
-            self.rows[cell] = self.bars.add_task(cell, total=1.0, note="starting")
+    def started(self, run: str) -> None:
+        """See `processes.Watch.started`."""
+        self.started_at[run] = time.monotonic()
+        self.rows[run] = self.bars.add_task(run, total=self.work[run].total)
 
-    def metrics(self, cell: str, line: Mapping[str, float]) -> None:
-        """See `launch.Watch.metrics`."""
-        self.evaluated[cell] = line.get("evaluated", 0.0)
-        self.share[cell] = min(1.0, line.get("spent", self.share[cell]))
-        if self.bars:
-            shown = {"loss": line.get("loss"), "validation": line.get("validation_exact")}
-            note = "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
-            note = note or f"test split {self.evaluated[cell]:.0%} answered"
-            self.bars.update(self.rows[cell], completed=self.share[cell], note=note)
+    def metrics(self, run: str, line: Mapping[str, float]) -> None:
+        """See `processes.Watch.metrics`."""
+        work = self.work[run]
+        if EVALUATED in line:
+            self._move(run, work.training + line[EVALUATED] * work.evaluation)
+        elif "spent" in line:
+            self._move(run, min(1.0, line["spent"]) * work.training)
 
-    def finished(self, cell: str, status: Status, error: str | None) -> None:
-        """See `launch.Watch.finished`."""
-        self.took[cell] = time.monotonic() - self.began.get(cell, time.monotonic())
-        self.share[cell] = 1.0
-        self.ended[cell] = status
-        if self.bars and cell in self.rows:
-            self.bars.remove_task(self.rows.pop(cell))
-        line = f"[{len(self.ended)}/{len(self.work)}] {cell}: {status.value} after {spoken(self.took[cell])}"
-        self.out.print(f"{line} ({error})" if error else line, soft_wrap=True, markup=False)
+    def _move(self, run: str, done: float) -> None:
+        self.done[run] = done
+        self.bars.update(self.rows[run], completed=done)
+        if self.total is not None:
+            self.bars.update(self.total, completed=sum(self.done.values()))
 
-    def tick(self) -> None:
-        """See `launch.Watch.tick`."""
+    def finished(self, run: str, status: Status, error: str | None) -> None:
+        """See `processes.Watch.finished`."""
+        self.ended += 1
+        took = time.monotonic() - self.started_at.get(run, time.monotonic())
+        if run in self.rows:
+            self._move(run, self.work[run].total)
+            self.bars.remove_task(self.rows.pop(run))
+        line = f"[{self.ended}/{len(self.work)}] {run}: {status.value} after {duration(took)}"
         left = self.seconds_left()
-        note = "" if left is None else f"about {spoken(left)} left"
-        if self.bars and self.total is not None:
-            done = sum(self.share[cell] * work for cell, work in self.work.items())
-            self.bars.update(self.total, completed=done / sum(self.work.values()), note=note)
-        elif time.monotonic() - self.last_plain > PLAIN_SECONDS and len(self.ended) < len(self.work):
-            self.last_plain = time.monotonic()
-            active = [cell for cell in self.began if cell not in self.ended]
-            shown = ", ".join(f"{cell} {self._state(cell)}" for cell in active)
-            self.out.print(
-                f"{len(self.ended)} of {len(self.work)} cells done; {shown}; {note}", soft_wrap=True
-            )
-
-    def _state(self, cell: str) -> str:
-        if self.share[cell] < 1:
-            return f"{self.share[cell]:.0%}"
-        return f"trained, {self.evaluated.get(cell, 0.0):.0%} of test answered"
+        line += f" ({error})" if error else ""
+        line += f", about {duration(left)} left" if left is not None and self.ended < len(self.work) else ""
+        self.out.print(line, soft_wrap=True, markup=False)
 
     def seconds_left(self) -> float | None:
-        """Seconds until the last cell ends; None until something is known."""
-        speeds = self._seconds_per_work()
-        if not speeds:
+        """Seconds until the last run ends, by what was done until now; None until enough is known."""
+        passed, done = time.monotonic() - self.began, sum(self.done.values())
+        if passed < SHORTEST or done <= 0:
             return None
-        mean = sum(speeds.values()) / len(speeds)
-        rests = [
-            (1 - self.share[cell]) * work * speeds.get(self.models[cell], mean)
-            for cell, work in self.work.items()
-            if cell not in self.ended
-        ]
-        return max(sum(rests) / self.workers, max(rests, default=0.0))
-
-    def _seconds_per_work(self) -> dict[str, float]:
-        """Seconds per unit of work of each model seen so far."""
-        seen: dict[str, list[float]] = {}
-        for cell, began in self.began.items():
-            done = self.share[cell] * self.work[cell]
-            seconds = self.took.get(cell, time.monotonic() - began)
-            if done > 0 and self.share[cell] > 0.02 and self.ended.get(cell, Status.DONE) is Status.DONE:
-                seen.setdefault(self.models[cell], []).append(seconds / done)
-        return {model: sum(values) / len(values) for model, values in seen.items()}
+        return passed / done * (sum(one.total for one in self.work.values()) - done)

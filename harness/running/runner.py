@@ -1,29 +1,32 @@
-"""What `run` and `evaluate` do with a study: announce it, run its cells, account for them."""
+"""Carry a grid out: claim its folder, run what is missing, account for every run."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import click
+from rich.console import Console
 
 from ..api.budget import Match
+from ..data.prepare import Prepared
 from ..host.host import Host, plugins_aside
+from ..planning.grid import Grid
+from ..planning.job import Job, PlannedRun
+from ..planning.models import ResolvedModel, parse_variant
+from ..planning.request import add_request
+from ..store.folders import Output
+from ..store.records import Status
+from ..store.requests import RequestedRun, add_requested
+from ..training.costs import build_shapes, count_flops, count_parameters
+from .processes import run_jobs
+from .progress import GridProgress, Work
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..planning.evaluation import Evaluation
-    from ..planning.grid import RunRequest, Study
-    from ..planning.job import CellJob, CellPlan
-    from ..planning.models import ResolvedModel
-    from ..store.folders import Output
-    from ..store.records import Status
+Tell = Callable[[str], None]
+"""Called with lines for the user."""
 
 
 def cores() -> int:
@@ -32,204 +35,156 @@ def cores() -> int:
 
 
 def command_line() -> tuple[str, ...]:
-    """What was typed, to be kept in manifests."""
+    """The command that was typed, for manifests."""
     return ("trm-bench", *(shlex.quote(argument) for argument in sys.argv[1:]))
 
 
-def announce(out: Console, study: Study, folder: Path) -> None:
-    """Say what will be run, on what, under which budget, and why it may not be cited."""
-    request = study.request
-    lines = [
-        f"{study.task.spec.name} at scale {request.scale} on {request.device}: "
-        f"{len(study.models)} models × {len(request.seeds)} seeds = {len(study.cells)} cells, to {folder}",
-        f"source: {study.prepared.source.summary}",
-        study.budget.describe(),
+def announcement(grid: Grid, folder: Path) -> list[str]:
+    """What will be run, on which puzzles, under which budget, and why it may not be cited."""
+    context, request = grid.context, grid.context.request
+    where = f"{grid.task.name} at scale {context.scale} on {request.device}"
+    lines = [f"left out: {what}" for what in grid.left_out]
+    if grid.budget is None:
+        passes = "one pass" if len(grid.jobs) == 1 else f"{len(grid.jobs)} passes"
+        lines.append(f"{where}: {len(grid.runs)} evaluations in {passes} over the test set, to {folder}")
+    else:
+        size = f"{len(grid.models)} models × {len(request.seeds)} seeds = {len(grid.runs)} runs"
+        lines += [f"{where}: {size}, to {folder}", grid.budget.describe()]
+    lines.append(f"puzzles: {context.prepared.source.summary}")
+    lines += [
+        f"{model.requested} resolves to {model.name}"
+        for model in grid.models
+        if str(model.requested) != model.name
     ]
     lines += [
-        f"{model.asked} stands for {model.name} here"
-        for model in study.models
-        if str(model.asked) != model.name
+        f"{text} is the same as {kept} here"
+        for text, kept in grid.resolved.items()
+        if str(parse_variant(text)) != kept
     ]
-    lines += [f"{text} is the same as {kept} here" for text, kept in _merged(study)]
-    lines += [note for model in study.models for note in model.notes]
-    lines += [f"read {file.name} ({file.rows:,} rows)" for file in study.prepared.source.files]
-    lines += [f"not citable: {reason}" for reason in study.reasons()]
-    for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+    lines += [note for model in grid.models for note in model.notes]
+    lines += [f"read {file.name} ({file.rows:,} rows)" for file in context.prepared.source.files]
+    return lines + [f"not citable: {reason}" for reason in grid.all_reasons()]
 
 
-def _merged(study: Study) -> list[tuple[str, str]]:
-    from ..planning.models import parse_variant
+@dataclass(frozen=True)
+class Execution:
+    """How grids are carried out.
 
-    return [(text, kept) for text, kept in study.stands_for.items() if str(parse_variant(text)) != kept]
-
-
-def execute(out: Console, plugins: Host, study: Study, folder: Path, workers: int, force: bool) -> bool:
-    """Run the cells of a study that are not done; whether every one is done at the end."""
-    from ..store.folders import Output
-
-    results = Output(folder)
-    results.claim(study.identity())
-    with results.locked():
-        for cell in study.cells:
-            results.cell(cell.name).restore()  # what a killed --force had set aside
-        remember(folder, study.cells)
-        remember_run(folder, study.request)
-        todo = [cell for cell in study.cells if force or not results.cell(cell.name).is_done()]
-        _say_what_is_there(out, results, study.cells, todo, force)
-        jobs = [_job(study, cell, folder, force) for cell in todo]
-        work = _work(study)
-        statuses = run_jobs(out, plugins, study.identity(), folder, jobs, study.cells, work, workers)
-    return all(status.value == "done" for status in statuses.values())
-
-
-def _say_what_is_there(
-    out: Console, results: Output, cells: Sequence[CellPlan], todo: Sequence[CellPlan], force: bool
-) -> None:
-    reused = len(cells) - len(todo)
-    if reused:
-        words = f"{reused} of {len(cells)} cells are finished already and reused (--force repeats them)"
-        out.print(words, soft_wrap=True)
-    begun = sum(results.cell(cell.name).checkpoint.is_file() for cell in todo)
-    if begun and not force:
-        words = f"{begun} of {len(cells)} cells go on from a checkpoint (--force starts them anew)"
-        out.print(words, soft_wrap=True)
-
-
-def run_jobs(
-    out: Console,
-    plugins: Host,
-    identity: Mapping[str, object],
-    folder: Path,
-    jobs: Sequence[CellJob],
-    cells: Sequence[CellPlan],
-    work: Mapping[str, float],
-    workers: int,
-) -> dict[str, Status]:
-    """Run jobs with a progress display, tell the plugins, and give the status of every cell.
-
-    ``work`` are the FLOPs of a model's job by the model's name, for the estimate of the time left.
+    Attributes:
+        out: console for progress.
+        workers: processes side by side.
+        force: whether finished runs are repeated.
+        command: what the user typed.
     """
-    from ..store.folders import Output
-    from ..store.records import Status
-    from .processes import run_cells
-    from .progress import RunWatch
 
-    def found(name: str, otherwise: Status) -> Status:
-        return Status.DONE if Output(folder).cell(name).is_done() else otherwise
+    host: Host
+    out: Console
+    workers: int
+    force: bool = False
+    command: tuple[str, ...] = ()
 
+    def tell(self, line: str) -> None:
+        """Print a line for the user."""
+        self.out.print(line, markup=False, soft_wrap=True)
+
+
+def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
+    """Carry out the runs of a grid that are not done; returns the status of every run by name.
+
+    Raises:
+        UsageError: the folder belongs to other runs, or another process is writing to it.
+        UnavailableError: it cannot be written to.
+    """
+    results = Output(folder)
+    results.claim(grid.common())
+    with results.locked():
+        for run in grid.runs:
+            results.run(run.name).restore()  # what a killed --force had set aside
+        add_requested(folder, [_requested(run) for run in grid.runs])
+        if not grid.context.request.weights:
+            add_request(folder, grid.context.request)
+        jobs = [
+            replace(job, folder=folder, command=execution.command, fresh=execution.force)
+            for job in grid.missing(results, execution.force)
+        ]
+        _tell_what_is_there(execution, results, grid, jobs)
+        return _run(execution, grid, results, jobs)
+
+
+def _requested(run: PlannedRun) -> RequestedRun:
+    identity, description = run.identity, run.description
+    return RequestedRun(
+        run=run.name,
+        model=description.model,
+        requested=description.requested,
+        seed=identity.seed,
+        # External weights are numbered again in every call: the same number is another file.
+        replaceable=identity.weights is None,
+    )
+
+
+def _tell_what_is_there(execution: Execution, results: Output, grid: Grid, jobs: Sequence[Job]) -> None:
+    todo = [run.name for job in jobs for run in job.runs]
+    if reused := len(grid.runs) - len(todo):
+        execution.tell(f"{reused} of {len(grid.runs)} runs are finished and reused (--force repeats them)")
+    started = sum(results.run(name).checkpoint.is_file() for name in todo)
+    if started and not execution.force:
+        execution.tell(
+            f"{started} of {len(grid.runs)} runs resume from a checkpoint (--force starts from scratch)"
+        )
+
+
+def _run(execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job]) -> dict[str, Status]:
+    host, common = execution.host, grid.common()
     with plugins_aside():
-        known = plugins.problems()
-    plugins.notify("trm_bench_run_started", study=identity)
-    ended: dict[str, Status] = {}
-    model_of = {job.plan.name: job.plan.identity.model for job in jobs}
+        known = host.problems()
+    host.notify("trm_bench_grid_started", grid=common)
+    ended: Mapping[str, Status] = {}
     try:
         if jobs:
-            of_job = {name: work[model] for name, model in model_of.items()}
-            with plugins_aside(), RunWatch(out, of_job, model_of, workers) as watch:
-                ended = run_cells(jobs, plugins, watch, workers)
+            work = {job.run.name: job_work(grid, job) for job in jobs}
+            with plugins_aside(), GridProgress(execution.out, work, execution.workers) as watch:
+                ended = run_jobs(jobs, host, watch, execution.workers)
     finally:
-        # An interruption keeps the statuses to itself; what is done is on disk.
-        statuses = {cell.name: found(cell.name, ended.get(cell.name, Status.INTERRUPTED)) for cell in cells}
-        words = {name: status.value for name, status in statuses.items()}
+        # An interruption leaves no statuses; what is done is on disk.
+        found = {
+            run.name: Status.DONE
+            if results.run(run.name).is_done()
+            else ended.get(run.name, Status.INTERRUPTED)
+            for run in grid.runs
+        }
         with plugins_aside():
-            plugins.notify("trm_bench_run_finished", study=identity, cells=words)
-        for problem in plugins.problems():
+            words = {name: status.value for name, status in found.items()}
+            host.notify("trm_bench_grid_finished", grid=common, runs=words)
+        for problem in host.problems():
             if problem not in known:  # a notification that failed, in time to be seen
-                out.print(f"plugin failed in a hook: {problem}", markup=False, soft_wrap=True)
-    return statuses
+                execution.tell(f"plugin failed in a hook: {problem}")
+    return found
 
 
-def execute_evaluation(
-    out: Console, plugins: Host, planned: Evaluation, workers: int, force: bool = False
-) -> bool:
-    """Fill the cells of an evaluation that are not done; whether every one is done at the end."""
-    from ..store.folders import Output
-
-    results = Output(planned.folder)
-    results.claim(planned.identity)
-    for words in planned.left_out:
-        out.print(f"left out: {words}", markup=False, soft_wrap=True)
-    passes = "one pass" if len(planned.jobs) == 1 else f"{len(planned.jobs)} passes"
-    out.print(
-        f"{planned.task} at scale {planned.scale}: {len(planned.plans)} cells in {passes} over the test "
-        f"split, to {planned.folder}",
-        markup=False,
-        soft_wrap=True,
-    )
-    with results.locked():
-        for plan in planned.plans:
-            results.cell(plan.name).restore()
-        remember(planned.folder, planned.plans)
-        jobs = planned.jobs if force else planned.missing(results)
-        work = {job.plan.identity.model: 1.0 for job in jobs}
-        statuses = run_jobs(
-            out, plugins, planned.identity, planned.folder, jobs, planned.plans, work, workers
-        )
-    return all(status.value == "done" for status in statuses.values())
+def job_work(grid: Grid, job: Job) -> Work:
+    """FLOPs of a job, for the estimate of the time left."""
+    model = next((one for one in grid.models if one.name == job.run.description.model), None)
+    tests = job.prepared.counts["test"]
+    puzzles = min(job.run.identity.limit or tests, tests) * (job.run.identity.votes or 1)
+    if model is None:
+        return Work(0.0, float(puzzles))
+    flops = count_flops(build_shapes(model.build, job.prepared.info), job.prepared.info.cells)
+    return Work(training_flops(grid, model, job.prepared), puzzles * flops.inference)
 
 
-def remember_run(folder: Path, request: RunRequest) -> None:
-    """Keep what was asked for, so that `resume` can ask for it again; of equal ones the latest."""
-    from ..planning.grid import read_run_requests, write_run_requests
-
-    known = [one for one in read_run_requests(folder) if one != request]
-    write_run_requests(folder, [*known, request])
-
-
-def remember(folder: Path, cells: Sequence[CellPlan]) -> None:
-    """Add cells to those that the folder's report must account for.
-
-    A cell of the same model and seed that was asked for earlier is replaced: it belongs to an
-    older recipe or version.
-    """
-    from ..store.requests import Requested, read_requests, write_requests
-
-    new = [
-        Requested(cell=cell.name, model=cell.identity.model, asked=cell.asked, seed=cell.identity.seed)
-        for cell in cells
-    ]
-    # At evaluation one model has a row for each depth, told apart by what was asked for.
-    # Weights from elsewhere are numbered anew in every call, so that the same number is another file.
-    own = {cell.name for cell in cells if cell.identity.weights is None}
-    replaced = {(one.model, one.asked.partition("@")[2], one.seed) for one in new if one.cell in own}
-    names = {one.cell for one in new}
-    kept = [
-        one
-        for one in read_requests(folder)
-        if one.cell not in names and (one.model, one.asked.partition("@")[2], one.seed) not in replaced
-    ]
-    write_requests(folder, [*kept, *new])
-
-
-def _job(study: Study, cell: CellPlan, folder: Path, force: bool) -> CellJob:
-    from ..planning.grid import interval_of
-    from ..planning.job import CellJob
-
-    assert cell.identity.budget is not None  # of a cell that is to be trained
-    prepared = study.prepared_for(cell.identity.budget.augmentations)
-    interval = interval_of(study.request.settings)
-    reasons = study.not_citable_because
-    return CellJob(cell, folder, prepared, reasons, command_line(), interval=interval, fresh=force)
-
-
-def _work(study: Study) -> dict[str, float]:
-    """FLOPs of each model's budget, for the estimate of the time left."""
-    return {model.name: max(_training_flops(study, model), 1.0) for model in study.models}
-
-
-def _training_flops(study: Study, model: ResolvedModel) -> float:
-    from ..training.costs import count_flops
-
-    if not model.part.spec.trained or model.part.spec.build is None:
+def training_flops(grid: Grid, model: ResolvedModel, prepared: Prepared) -> float:
+    """FLOPs of a model's training under the grid's budget; with ``--match examples`` at most."""
+    budget = grid.budget
+    if budget is None or not model.part.spec.trained:
         return 0.0
-    if study.budget.match is Match.FLOPS:
-        return study.budget.amount
-    reasoner = model.part.spec.build(model.config, study.prepared.info)
-    per_step = count_flops(reasoner, study.prepared.info.cells).training_step
-    if study.budget.match is Match.EXAMPLES:  # the number of steps depends on halting: take the most
-        return study.budget.amount * reasoner.supervision_steps * per_step
-    return study.budget.amount * study.budget.batch_size * per_step
+    if budget.match is Match.FLOPS:
+        return budget.amount
+    shapes = build_shapes(model.build, prepared.info)
+    per_step = count_flops(shapes, prepared.info.cells).training_step
+    if budget.match is Match.EXAMPLES:  # the number of steps depends on halting: take the most
+        return budget.amount * shapes.supervision_steps * per_step
+    return budget.amount * budget.batch_size * per_step
 
 
 @dataclass(frozen=True)
@@ -238,92 +193,29 @@ class ModelCost:
 
     Attributes:
         model: with its options.
-        trunk_parameters, outer_parameters, embedding_parameters: as in a ledger.
-        training_flops: of one cell.
-        finished, to_run: cells.
+        core_parameters, io_parameters, puzzle_embedding_parameters: as in a ledger.
+        training_flops: of one run.
+        finished, to_run: runs.
     """
 
     model: str
-    trunk_parameters: int
-    outer_parameters: int
-    embedding_parameters: int
+    core_parameters: int
+    io_parameters: int
+    puzzle_embedding_parameters: int
     training_flops: float
     finished: int
     to_run: int
 
 
-def grid_costs(study: Study, folder: Path) -> list[ModelCost]:
-    """What the cells of a study cost, model by model."""
-    from ..store.folders import Output
-    from ..training.costs import count_parameters
-
+def grid_costs(grid: Grid, folder: Path) -> list[ModelCost]:
+    """What the runs of a grid cost, model by model."""
     results, rows = Output(folder), []
-    for model in study.models:
-        assert model.part.spec.build is not None  # `resolve_model` has made sure
-        info = study.prepared_for(model.augmentations or study.budget.augmentations).info
-        parameters = count_parameters(model.part.spec.build(model.config, info))
-        cells = [cell for cell in study.cells if cell.identity.model == model.name]
-        todo = sum(not results.cell(cell.name).is_done() for cell in cells)
-        rows.append(
-            ModelCost(model.name, *parameters, _training_flops(study, model), len(cells) - todo, todo)
-        )
+    todo = {run.name for job in grid.missing(results) for run in job.runs}
+    for model in grid.models:
+        jobs = [job for job in grid.jobs if job.run.description.model == model.name]
+        prepared = jobs[0].prepared
+        parameters = count_parameters(build_shapes(model.build, prepared.info))
+        left = sum(job.run.name in todo for job in jobs)
+        flops = training_flops(grid, model, prepared)
+        rows.append(ModelCost(model.name, *parameters, flops, len(jobs) - left, left))
     return rows
-
-
-def grid_as_json(study: Study, folder: Path, workers: int) -> dict[str, Any]:
-    """What ``--dry-run --json`` says of a grid."""
-    rows = grid_costs(study, folder)
-    total = sum(row.training_flops * row.to_run for row in rows)
-    speed = _matrix_speed(study) * workers
-    return {
-        "task": study.task.spec.name,
-        "scale": study.request.scale,
-        "device": study.request.device,
-        "folder": str(folder),
-        "seeds": list(study.request.seeds),
-        "budget": study.budget.model_dump(mode="json"),
-        "not_citable_because": study.reasons(),
-        "models": [asdict(row) for row in rows],
-        "flops_to_do": total,
-        "workers": workers,
-        "flops_per_second": speed,
-        "seconds_at_least": total / speed,
-    }
-
-
-def show_grid(study: Study, folder: Path, workers: int) -> None:
-    """The table of ``--dry-run``."""
-    from tabulate import tabulate
-
-    from .progress import spoken
-
-    costs = grid_costs(study, folder)
-    total = sum(row.training_flops * row.to_run for row in costs)
-    rows = [
-        [
-            row.model,
-            *(f"{one:,}" for one in (row.trunk_parameters, row.outer_parameters, row.embedding_parameters)),
-            f"{row.training_flops:.2e}",
-            row.finished,
-            row.to_run,
-        ]
-        for row in costs
-    ]
-    headers = ["model", "trunk", "embed+heads", "puzzle emb.", "train FLOPs a cell", "finished", "to run"]
-    click.echo(tabulate(rows, headers=headers))
-    speed = _matrix_speed(study) * workers
-    click.echo(
-        f"{total:.2e} FLOPs to do; at least {spoken(total / speed)} at {speed:.2e} FLOP/s, "
-        f"{workers} × this machine's own speed in matrix products"
-    )
-
-
-def _matrix_speed(study: Study) -> float:
-    """FLOP/s of a float32 matrix product with the threads of a cell."""
-    import torch
-
-    from .machine import measure_machine
-
-    identity = study.cells[0].identity
-    torch.set_num_threads(identity.threads)
-    return measure_machine(torch.device(identity.device), "float32").flops

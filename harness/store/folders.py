@@ -1,4 +1,4 @@
-"""Results on disk: one folder per cell, written atomically, read back with every fault named."""
+"""Results on disk: one folder per run, written atomically, read back with every fault named."""
 
 from __future__ import annotations
 
@@ -23,33 +23,30 @@ except ImportError:  # not on Windows
 from pydantic import ValidationError
 
 from ..api.errors import TrmBenchError, UnavailableError, UsageError
-from .records import SCHEMA_VERSION, Answers, Manifest, Record, Status
+from .records import SCHEMA_VERSION, Manifest, Predicted, Record, Status
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MANIFEST, SAMPLES, METRICS, WEIGHTS, STUDY, ANSWERS = (
+MANIFEST, SAMPLES, METRICS, WEIGHTS = (
     "manifest.json",
     "samples.jsonl.gz",
     "metrics.jsonl",
     "model.safetensors",
-    "study.json",
-    "answers.json",
 )
-
-
-RESUME = "resume.pt"
-"""A checkpoint, in a cell's folder while it is trained; gone when the cell is done."""
 FILES = (MANIFEST, SAMPLES, METRICS, WEIGHTS)
 """In the order in which they are taken away: without its manifest the rest counts as not done."""
-
-
+PREDICTIONS = "predictions.json"
+CHECKPOINT = "checkpoint.pt"
+"""In a run's folder while it is trained; deleted when the run is done."""
+GRID = "grid.json"
+"""In an output folder: what all of its runs have in common."""
 LOCK = ".lock"
-"""In an output folder; held by the run that writes to it."""
+"""In an output folder; held by the process that writes to it."""
 
 
 class DamagedResult(TrmBenchError):
-    """A file of a result folder cannot be read; the cell counts as not done."""
+    """A file of a result folder cannot be read; the run counts as not done."""
 
 
 @contextmanager
@@ -90,8 +87,8 @@ def _move(source: Path, target: Path, names: Sequence[str]) -> None:
             os.replace(source / name, target / name)
 
 
-class Cell:
-    """The folder of one cell."""
+class RunFolder:
+    """The folder of one run."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -107,7 +104,7 @@ class Cell:
         if self.is_done():
             self._aside.mkdir()
             _move(self.folder, self._aside, self._names(self.folder))
-        kept = () if fresh or not self.checkpoint.is_file() else (RESUME, METRICS)
+        kept = () if fresh or not self.checkpoint.is_file() else (CHECKPOINT, METRICS)
         for path in self.folder.iterdir():
             if path.is_file() and path.name not in kept:
                 path.unlink()
@@ -115,7 +112,7 @@ class Cell:
 
     @staticmethod
     def _names(folder: Path) -> list[str]:
-        """The files of a cell, ours first; see `FILES`."""
+        """The files of a run, ours first; see `FILES`."""
         others = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in FILES)
         return [*FILES, *others]
 
@@ -125,8 +122,8 @@ class Cell:
 
     @property
     def checkpoint(self) -> Path:
-        """Where a cell that is being trained sets itself down."""
-        return self.folder / RESUME
+        """Checkpoint of a run in training."""
+        return self.folder / CHECKPOINT
 
     def restore(self) -> bool:
         """Put a finished result back that was set aside for an attempt that came to nothing."""
@@ -151,14 +148,14 @@ class Cell:
         with (self.folder / WEIGHTS).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    def write_export(self, name: str, content: bytes) -> None:
-        """Write one of a task's further files.
+    def write_extra(self, name: str, content: bytes) -> None:
+        """Write one of a task's extra files.
 
         Raises:
             ValueError: the name is that of a file of ours, or no plain file name.
         """
         if not name or name in FILES or Path(name).name != name or name.startswith("."):
-            raise ValueError(f"a cell cannot have a further file called {name!r}")
+            raise ValueError(f"a run cannot have an extra file called {name!r}")
         write_atomically(self.folder / name, content)
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -199,7 +196,7 @@ class Cell:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise DamagedResult(f"{path}: cannot be read ({error}); run the cell again") from error
+            raise DamagedResult(f"{path}: cannot be read ({error}); repeat the run") from error
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
             raise DamagedResult(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
@@ -218,10 +215,10 @@ class Cell:
         """
         return gzip.decompress(self._packed_samples())
 
-    def answers(self) -> Answers | None:
-        """The kept answers; None where there are none that can be read."""
+    def predictions(self) -> Predicted | None:
+        """The kept predictions; None where there are none that can be read."""
         try:
-            return Answers.model_validate_json((self.folder / ANSWERS).read_bytes())
+            return Predicted.model_validate_json((self.folder / PREDICTIONS).read_bytes())
         except (OSError, ValueError):
             return None
 
@@ -231,13 +228,13 @@ class Cell:
         try:
             packed = path.read_bytes()
         except OSError as error:
-            raise DamagedResult(f"{path}: cannot be read ({error}); run the cell again") from error
+            raise DamagedResult(f"{path}: cannot be read ({error}); repeat the run") from error
         if hashlib.sha256(packed).hexdigest() != manifest.samples_sha256:
-            raise DamagedResult(f"{path}: truncated or changed since it was written; run the cell again")
+            raise DamagedResult(f"{path}: truncated or changed since it was written; repeat the run")
         return packed
 
     def records(self) -> list[dict[str, Any]]:
-        """`samples`, line by line; of large cells `report.read` makes columns much faster.
+        """`samples`, line by line; `report.read` makes columns of large runs much faster.
 
         Raises:
             DamagedResult: see `samples`.
@@ -255,33 +252,24 @@ class Cell:
         return True
 
 
-def read_study(path: Path) -> dict[str, Any]:
-    """What `study.json` says; empty where it is not there or cannot be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 @dataclass(frozen=True)
 class Output:
-    """The folder of ``--output``: one study, its cells beneath."""
+    """The folder of ``--output``: one grid, its runs below."""
 
     folder: Path
 
-    def claim(self, study: Mapping[str, Any]) -> None:
-        """Make the folder, or check that it already belongs to this study.
+    def claim(self, common: Mapping[str, Any]) -> None:
+        """Make the folder, or check that it already belongs to this grid.
 
         Raises:
             UnavailableError: it cannot be written to.
-            UsageError: it holds another study; names what differs.
+            UsageError: it holds another grid; names what differs.
         """
-        path = self.folder / STUDY
+        path = self.folder / GRID
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                write_atomically(path, json.dumps(study, indent=1).encode() + b"\n")
+                write_atomically(path, json.dumps(common, indent=1).encode() + b"\n")
                 return
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writable-"):
                 pass
@@ -293,23 +281,23 @@ class Output:
                 f"--output {self.folder}: not writable ({error.strerror}); choose another folder"
             ) from error
         if not isinstance(present, dict):
-            raise UnavailableError(f"{path}: holds no study; choose another --output")
+            raise UnavailableError(f"{path}: holds no grid; choose another --output")
         different = [
             f"{key} is {present.get(key)!r} there and {value!r} here"
-            for key, value in study.items()
+            for key, value in common.items()
             if present.get(key) != value
         ]
         if different:
             raise UsageError(
-                f"--output {self.folder} holds another study: {'; '.join(different)}. Choose another folder."
+                f"--output {self.folder} holds other runs: {'; '.join(different)}. Choose another folder."
             )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder while this one writes to it.
+        """Keep other processes out of the folder while this one writes to it.
 
         Raises:
-            UsageError: another run is in it.
+            UsageError: another process is writing to it.
         """
         if fcntl is None:
             yield
@@ -319,20 +307,20 @@ class Output:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"another run is writing to {self.folder}; wait, or choose another"
+                    f"another process is writing to {self.folder}; wait, or choose another folder"
                 ) from None
             yield
 
-    def cell(self, name: str) -> Cell:
-        """The cell of that name."""
-        return Cell(self.folder / name)
+    def run(self, name: str) -> RunFolder:
+        """The run of that name."""
+        return RunFolder(self.folder / name)
 
-    def cells(self) -> list[Cell]:
-        """Every cell folder, sorted by name."""
+    def runs(self) -> list[RunFolder]:
+        """Every run's folder, sorted by name."""
         if not self.folder.is_dir():
             return []
         return [
-            Cell(path)
+            RunFolder(path)
             for path in sorted(self.folder.iterdir())
             if path.is_dir() and not path.name.startswith(".")
         ]

@@ -1,4 +1,4 @@
-"""What a cell leaves behind: its manifest and one record per test item."""
+"""What a run leaves behind: its manifest, one record per test item, and a few predictions to look at."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..api.budget import Budget, Ledger
 from ..api.embedding_rows import PuzzleIds
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of `manifest.json` and `samples.jsonl.gz`; a file of another version is refused."""
 
 
 class Status(StrEnum):
-    """How a cell fared."""
+    """How a run fared."""
 
     RUNNING = "running"
     DONE = "done"
@@ -27,61 +27,75 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataRecord(_Frozen):
-    """Which puzzles a cell was trained and tested on."""
-
-    kind: str
-    summary: str
-    files: list[dict[str, Any]] = []
-    notes: list[str] = []
-    fingerprints: dict[str, str]
-    counts: dict[str, int]
-    task_seed: int
-    limit: int | None = Field(None, description="test items that were asked for with --limit")
-    cluster: str = Field("cluster", description="what a group of test items that depend on one another is")
-
-
-class PartRecord(_Frozen):
-    """A plugin's part and where it came from."""
+class PartIdentity(_Frozen):
+    """A plugin's part: which code a run depends on."""
 
     kind: str
     name: str
     distribution: str
     version: str
-    api_version: str | None = Field(None, description="None in results older than the field")
-    file: str | None = Field(None, description="name of the file, for a part that no distribution installed")
-    code: str | None = Field(
-        None, description="SHA-256 of its package's sources; None for parts of trm-bench"
-    )
+    code: str | None = Field(None, description="SHA-256 of the plugin's sources; None for parts of trm-bench")
+
+    @property
+    def full_name(self) -> str:
+        """``distribution:name``."""
+        return f"{self.distribution}:{self.name}"
 
 
-class CellIdentity(_Frozen):
-    """Everything that a cell's numbers depend on; its hash names the cell's folder."""
+class RunIdentity(_Frozen):
+    """Everything that the numbers of a run depend on; its hash names the run's folder."""
 
-    task: str
+    procedure: int = Field(description="version of the training procedure")
     task_version: int
     scale: str
-    cells: int = Field(description="L, cells of one puzzle")
-    primary: str
-    evaluators: list[str]
-    model: str
+    fingerprints: dict[str, str] = Field(description="of the puzzles, by split")
+    task_seed: int
+    limit: int | None = Field(None, description="test items that were requested with --limit")
     architecture: dict[str, Any]
     training: dict[str, Any]
-    budget: Budget | None = Field(description="None for weights from elsewhere: nobody here knows it")
-    votes: int | None = Field(None, description="most answers to a test item; None for a single one")
+    budget: Budget | None = Field(description="None for external weights: it is unknown here")
+    weights: str | None = Field(None, description="SHA-256 of external weights; None for ours")
+    votes: int | None = Field(None, description="most predictions for a test item; None for a single one")
     puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
     steps: int | None = Field(
         None, description="supervision steps at evaluation; None for the trained number"
     )
     halting: bool = Field(False, description="whether a puzzle stops when the model's own rule says so")
-    weights: str | None = Field(None, description="SHA-256 of weights from elsewhere; None for ours")
-    margin: float | None = Field(None, gt=0, description="differences that do not matter, declared; 0 to 1")
-    data: DataRecord
     seed: int
     device: str
     threads: int
     deterministic: bool
-    parts: list[PartRecord]
+    parts: list[PartIdentity]
+
+    def part(self, kind: str) -> PartIdentity:
+        """The task or the model of the run."""
+        return next(part for part in self.parts if part.kind == kind)
+
+    @property
+    def evaluators(self) -> list[str]:
+        """Names of the evaluators, in the order of the task."""
+        return [part.name for part in self.parts if part.kind == "evaluator"]
+
+
+class Description(_Frozen):
+    """What is said about a run and changes none of its numbers."""
+
+    requested: str = Field(description="the model as the user wrote it, and after @ how it was evaluated")
+    model: str = Field(description="the model that it resolves to, with the options that change something")
+    display_name: str = Field(description="what tables call the model")
+    primary: str = Field(description="name of the evaluator that the table compares")
+    cluster: str = Field(description="what a group of dependent test items is called")
+    cells: int = Field(description="L, cells of one puzzle")
+    supervision_steps: int = Field(description="N_sup of the model")
+    source_kind: str
+    source: str = Field(description="where the puzzles come from, one line")
+    files: list[dict[str, Any]] = Field([], description="files that the puzzles were read from")
+    source_notes: list[str] = []
+    counts: dict[str, int] = Field(description="puzzles by split")
+    task_options: dict[str, str] = Field({}, description="the task's own settings that built the puzzles")
+    margin: float | None = Field(None, description="declared differences that do not matter, 0 to 1")
+    api_versions: dict[str, str] = Field({}, description="of the plugin interface, by part")
+    plugin_files: dict[str, str] = Field({}, description="file of each part that no distribution installed")
 
 
 class Manifest(_Frozen):
@@ -89,20 +103,21 @@ class Manifest(_Frozen):
 
     schema_version: int = SCHEMA_VERSION
     status: Status
-    cell: str = Field(description="name of the cell's folder")
-    asked: str = Field(description="the model as the user wrote it")
-    identity: CellIdentity
+    run: str = Field(description="name of the run's folder")
+    identity: RunIdentity
+    description: Description
+    execution: dict[str, Any] = Field({}, description="how it was carried out, see `ExecutionConfig`")
     ledger: Ledger = Ledger()
     citable: bool
     not_citable_because: list[str] = []
-    notes: list[str] = Field([], description="what must be said beside the row")
+    notes: list[str] = Field([], description="notes to print under the table")
     started: str
     finished: str | None = None
     command: list[str] = []
     environment: dict[str, Any] = {}
     code: dict[str, Any] = {}
-    resumed: list[int] = Field([], description="optimiser steps at which training went on after a stop")
-    weights: str = Field("final", description="which weights answered the test split")
+    resumed: list[int] = Field([], description="optimiser steps at which training was resumed")
+    weights: str = Field("final", description="which weights were evaluated")
     weights_sha256: str = Field("", description="of the file of those weights")
     weights_file: str = Field("", description="where stored weights were read from")
     validation: list[dict[str, float]] = Field(
@@ -113,26 +128,31 @@ class Manifest(_Frozen):
     error: str | None = None
     trace: str | None = None
 
+    @property
+    def evaluation(self) -> str:
+        """How stored weights were evaluated, e.g. ``steps=32``; empty for the evaluation after training."""
+        return self.description.requested.partition(" @ ")[2]
 
-class Answer(_Frozen):
-    """One test item as a cell answered it, token codes row by row, for figures."""
+
+class Prediction(_Frozen):
+    """One test item and the prediction for it, token codes row by row, for figures."""
 
     item: str
-    question: list[int]
+    inputs: list[int]
     target: list[int]
-    answer: list[int]
+    prediction: list[int]
 
 
-class Answers(_Frozen):
-    """`answers.json`: the first few test items of a cell.
+class Predicted(_Frozen):
+    """`predictions.json`: the first few test items of a run.
 
-    ``symbols`` stand for the token codes; empty for the codes themselves.
+    ``symbols`` are characters for the token codes; empty for the codes themselves.
     """
 
     height: int
     width: int
     symbols: list[str]
-    answers: list[Answer]
+    items: list[Prediction]
 
 
 class Record(_Frozen):

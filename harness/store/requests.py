@@ -9,38 +9,59 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from .folders import DamagedResult, write_atomically
 
-REQUESTS = "requests.json"
+RUNS = "runs.json"
 
 
-class Requested(BaseModel):
-    """A cell that a run into a folder asked for; its report must account for it."""
+class RequestedRun(BaseModel):
+    """A run that was requested.
+
+    Attributes:
+        run: name of its folder.
+        model: what the requested name resolves to, with options.
+        requested: the model as the user wrote it.
+        replaceable: whether a later request of the same model and seed takes its place, because it belongs to
+            an older recipe or version then.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cell: str
+    run: str
     model: str
-    asked: str
+    requested: str
     seed: int
+    replaceable: bool = True
+
+    @property
+    def slot(self) -> tuple[str, str, int]:
+        """Model, evaluation and seed: what a row and a seed of a table are."""
+        return self.model, self.requested.partition(" @ ")[2], self.seed
 
 
-def read_requests(folder: Path) -> list[Requested]:
-    """The cells that the runs into a folder asked for, in their order; empty without the file.
+def read_requested(folder: Path) -> list[RequestedRun]:
+    """The runs requested of a folder, in their order; empty without the file.
 
     Raises:
         DamagedResult: the file is there and cannot be read.
     """
-    path = folder / REQUESTS
+    path = folder / RUNS
     if not path.exists():
         return []
     try:
-        return TypeAdapter(list[Requested]).validate_json(path.read_bytes())
+        return TypeAdapter(list[RequestedRun]).validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise DamagedResult(
-            f"{path}: cannot be read ({first}); delete it, finished cells are kept"
-        ) from error
+        raise DamagedResult(f"{path}: cannot be read ({first}); delete it, finished runs are kept") from error
 
 
-def write_requests(folder: Path, requested: Sequence[Requested]) -> None:
-    """Replace `requests.json`."""
-    write_atomically(folder / REQUESTS, TypeAdapter(list[Requested]).dump_json(list(requested), indent=1))
+def write_requested(folder: Path, requested: Sequence[RequestedRun]) -> None:
+    """Replace `runs.json`."""
+    content = TypeAdapter(list[RequestedRun]).dump_json(list(requested), indent=1)
+    write_atomically(folder / RUNS, content + b"\n")
+
+
+def add_requested(folder: Path, new: Sequence[RequestedRun]) -> None:
+    """Add runs to those that the folder's report must account for."""
+    names = {run.run for run in new}
+    replaced = {run.slot for run in new if run.replaceable}
+    kept = [run for run in read_requested(folder) if run.run not in names and run.slot not in replaced]
+    write_requested(folder, [*kept, *new])

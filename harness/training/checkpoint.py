@@ -1,6 +1,6 @@
-"""A training run set down on disk, so that it goes on from there as if nothing had happened.
+"""Checkpoints: a training run saved on disk, resumed later as if it had never stopped.
 
-Owns the file, when it is due, and the wish to stop. What a run consists of is the trainer's to say.
+Owns the file, when it is due, and the request to stop. What is saved is the trainer's `state`.
 """
 
 from __future__ import annotations
@@ -18,44 +18,42 @@ from typing import Any
 import torch
 
 from ..store.folders import replacing
+from .config import ExecutionConfig
 
 VERSION = 2
-"""Of the file's content; one of another version is not read, and the run starts anew."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """When a checkpoint is due: after so many seconds, or after so many optimiser steps; None for never."""
-
-    seconds: float | None = 300.0
-    steps: int | None = None
+"""Of the file's content; a file of another version is not read, and the run starts from scratch."""
 
 
 @dataclass
 class Clock:
     """Tells when the next checkpoint is due."""
 
-    interval: Interval
+    execution: ExecutionConfig
     last_step: int = 0
     last_time: float = field(default_factory=time.monotonic)
 
     def due(self, step: int) -> bool:
-        """Whether one is due after ``step`` optimiser steps."""
-        by_steps = self.interval.steps is not None and step - self.last_step >= self.interval.steps
+        """Whether a checkpoint is due after ``step`` optimiser steps."""
+        by_steps = (
+            self.execution.checkpoint_steps is not None
+            and step - self.last_step >= self.execution.checkpoint_steps
+        )
         waited = time.monotonic() - self.last_time
-        return by_steps or (self.interval.seconds is not None and waited >= self.interval.seconds)
+        return by_steps or (
+            self.execution.checkpoint_seconds is not None and waited >= self.execution.checkpoint_seconds
+        )
 
     def worth_it(self, seconds: float) -> bool:
-        """Whether training of so many seconds is worth keeping until its answers are there."""
-        return self.interval.seconds is not None and seconds >= self.interval.seconds
+        """Whether training of this length is worth keeping until its evaluation is done."""
+        return self.execution.checkpoint_seconds is not None and seconds >= self.execution.checkpoint_seconds
 
     def saved(self, step: int) -> None:
-        """One was written; counted from its end, so that slow saving cannot take all the time."""
+        """A checkpoint was written; the clock restarts at its end, so that slow saving cannot take all the time."""
         self.last_step, self.last_time = step, time.monotonic()
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the checkpoint of a cell; the one before stays until the new one is whole on disk."""
+    """Replace the checkpoint of a run; the previous one stays until the new one is whole on disk."""
     with replacing(path) as scratch:
         torch.save({"version": VERSION, **content}, scratch)
 
@@ -66,7 +64,7 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a file of another program or version in its place: the run starts anew
+    except Exception:  # a file of another program or version in its place: the run starts from scratch
         return None
     return content if isinstance(content, dict) and content.get("version") == VERSION else None
 
@@ -85,25 +83,25 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 class Stopped(BaseException):
-    """The run was asked to stop and has been set down."""
+    """The run was asked to stop, and its checkpoint is saved."""
 
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """While it lasts, SIGTERM is a wish that a training loop asks for between two steps.
+    """Turn SIGTERM into a flag that the training loop checks between two steps.
 
-    Outside the main thread, where signals cannot be heard, nobody ever wishes.
+    Outside the main thread, where signals cannot be caught, the flag is never set.
     """
-    wished = threading.Event()
+    requested = threading.Event()
 
-    def wish(number: int, frame: FrameType | None) -> None:
-        wished.set()
+    def request(number: int, frame: FrameType | None) -> None:
+        requested.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield wished.is_set
+        yield requested.is_set
         return
-    before = signal.signal(signal.SIGTERM, wish)
+    before = signal.signal(signal.SIGTERM, request)
     try:
-        yield wished.is_set
+        yield requested.is_set
     finally:
         signal.signal(signal.SIGTERM, before)

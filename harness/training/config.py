@@ -1,10 +1,10 @@
-"""How a model is trained: the part of a recipe that is not the model's own configuration."""
+"""How a model is trained (part of its recipe), and how that is carried out (no part of it)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class TrainingConfig(BaseModel):
@@ -25,7 +25,24 @@ class TrainingConfig(BaseModel):
     )
     exploration: float = Field(0.1, ge=0, le=1, description="chance that a puzzle may not halt early")
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA")
+
+
+def _never(value: object) -> object:
+    return None if value == "none" else value
+
+
+class ExecutionConfig(BaseModel):
+    """How a run is carried out: recorded in its manifest, no part of its identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
     compile: bool = Field(False, description="torch.compile the parts that a model names, in training")
     graph: bool = Field(False, description="CUDA: launch a whole training step as one captured graph")
-    evaluation_batch: int = Field(256, gt=0, description="puzzles answered at a time")
+    evaluation_batch: int = Field(256, gt=0, description="puzzles per batch at evaluation")
     validations: int = Field(8, ge=0, description="points of the validation curve")
+    checkpoint_seconds: Annotated[float | None, BeforeValidator(_never)] = Field(
+        300.0, gt=0, description="seconds between checkpoints; none for never"
+    )
+    checkpoint_steps: Annotated[int | None, BeforeValidator(_never)] = Field(
+        None, gt=0, description="optimiser steps between checkpoints"
+    )

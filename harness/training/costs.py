@@ -10,12 +10,14 @@ under `torch.utils.flop_counter`; `docs/budget.md` has the closed forms that a t
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..api.puzzles import TaskInfo
 from ..api.reasoner import Reasoner
 from ..nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from ..nn.loss import step_loss
@@ -35,8 +37,20 @@ class Flops:
     inference: float
 
 
-def _shapes_of(model: Reasoner) -> Reasoner:
-    """A copy on the meta device: shapes without numbers, so that a huge embedding costs nothing."""
+def build_shapes(build: Callable[[TaskInfo], Reasoner], task: TaskInfo) -> Reasoner:
+    """Build a model as shapes without numbers, so that a huge puzzle embedding costs nothing.
+
+    A model that cannot be built so is built as usual.
+    """
+    try:
+        with torch.device("meta"):
+            return build(task)
+    except Exception:  # it looks at its numbers; where it cannot be built at all, this says so
+        return build(task)
+
+
+def _on_meta(model: Reasoner) -> Reasoner:
+    """A copy on the meta device."""
     memo: dict[int, object] = {}
     for parameter in model.parameters():
         memo[id(parameter)] = torch.nn.Parameter(parameter.to("meta"), parameter.requires_grad)
@@ -47,7 +61,7 @@ def _shapes_of(model: Reasoner) -> Reasoner:
 
 def count_flops(model: Reasoner, cells: int) -> Flops:
     """FLOPs per puzzle of a model for puzzles of L = ``cells``; draws no random number."""
-    probe = _shapes_of(model)
+    probe = _on_meta(model)
     batch = 2  # more than one, so that no product degenerates to a vector
     slots = Slots(probe, batch, cells, torch.device("meta"))
     # The closed-form attention kernels of a device have no meta implementation of their own.
@@ -68,12 +82,12 @@ def count_flops(model: Reasoner, cells: int) -> Flops:
 
 
 def count_parameters(model: Reasoner) -> tuple[int, int, int]:
-    """Trainable numbers of the trunk, of token embedding and heads, and of the puzzle embedding.
+    """Trainable numbers of the core, of token embedding and heads, and of the puzzle embedding.
 
-    The trunk is what the papers' "7M" counts: everything outside the modules `InputEmbedding`
-    and `OutputHeads` of `harness.nn`.
+    The core is what the papers' "7M" counts: everything outside the modules `InputEmbedding`
+    and `OutputHeads` of `trm_bench.nn`.
     """
-    outer = {
+    io = {
         id(parameter): parameter.numel()
         for module in model.modules()
         if isinstance(module, InputEmbedding | OutputHeads)
@@ -81,4 +95,4 @@ def count_parameters(model: Reasoner) -> tuple[int, int, int]:
     }
     total = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     tables = sum(module.table.numel() for module in model.modules() if isinstance(module, PuzzleEmbedding))
-    return total - sum(outer.values()), sum(outer.values()), tables
+    return total - sum(io.values()), sum(io.values()), tables

@@ -19,7 +19,7 @@ from ..nn.embedding import PuzzleEmbedding
 from ..nn.loss import StepLoss, step_loss
 from ..nn.optim import EMA, AdamATan2, SignSGD
 from .checkpoint import Stopped, random_state, set_random_state
-from .config import TrainingConfig
+from .config import ExecutionConfig, TrainingConfig
 from .costs import Flops
 from .cuda_graph import repeated
 from .device import autocast, default_precision, synchronize
@@ -34,11 +34,11 @@ VALIDATION_SPACING = 10
 
 @dataclass(frozen=True)
 class Watcher:
-    """What a training loop reports to.
+    """Callbacks of a training loop.
 
     Attributes:
         metrics: called about `LOG_POINTS` times with averages since the last call.
-        validate: called `TrainingConfig.validations` times with the averaged weights in place.
+        validate: called `ExecutionConfig.validations` times with the averaged weights in place.
         save: called with the optimiser step when `due` says so, and when the loop is stopped.
         due: whether to save after so many optimiser steps.
         stop: whether to stop between two steps.
@@ -75,11 +75,12 @@ class Trainer:
         *,
         cells: int,
         device: torch.device,
+        execution: ExecutionConfig | None = None,
     ):
         self.model, self.config, self.budget, self.flops = model, config, budget, flops
-        self.device = device
+        self.device, self.execution = device, execution or ExecutionConfig()
         self.precision = default_precision(device) if config.precision == "auto" else config.precision
-        if config.compile:
+        if self.execution.compile:
             for part in model.compiled_parts():
                 part.compile()
         self.feed = Feed(examples, budget.batch_size, device)
@@ -93,7 +94,7 @@ class Trainer:
         self.steps = 0
         self.reported = _Reported()
         self.average = Average(device)
-        self._work = repeated(self._on_device, device) if config.graph else self._on_device
+        self._work = repeated(self._on_device, device) if self.execution.graph else self._on_device
         self._started, self._aside = time.perf_counter(), 0.0
 
     def spent(self) -> float:
@@ -117,8 +118,7 @@ class Trainer:
     def step(self) -> StepLoss:
         """One optimiser step: one supervision step for every slot.
 
-        What is to be done on the device is told it without waiting for an answer: the host does its
-        part of the next steps meanwhile.
+        Never waits for the device: the host prepares the next steps meanwhile.
         """
         self.feed.refresh()
         scale = self.lr_scale()
@@ -150,12 +150,12 @@ class Trainer:
         return loss
 
     def run(self, watcher: Watcher) -> Spent:
-        """Train until the budget is spent, from wherever `restore` has put it.
+        """Train until the budget is spent, from where `restore` left off.
 
         Raises:
             TrainingDiverged: the loss is no longer finite. On a CPU at the very step, elsewhere at
                 the next line of metrics, so that no step waits for the host.
-            Stopped: the watcher wished so; the run has been saved.
+            Stopped: the watcher asked for it; the run has been saved.
         """
         self._started, self._aside = time.perf_counter(), 0.0
         done = self.reported
@@ -171,9 +171,9 @@ class Trainer:
                 done.logged = int(after * LOG_POINTS)
                 watcher.metrics(self._line(after))
                 self.average.reset()
-            due = int(after * self.config.validations) > done.validated
+            due = int(after * self.execution.validations) > done.validated
             if due and self.steps - done.last_validation >= VALIDATION_SPACING:
-                done.validated, done.last_validation = int(after * self.config.validations), self.steps
+                done.validated, done.last_validation = int(after * self.execution.validations), self.steps
                 self._pause(lambda: self._validate(watcher))
             if watcher.due(self.steps):
                 self._pause(lambda: watcher.save(self.steps))
@@ -187,7 +187,7 @@ class Trainer:
         return self.reported.seconds + time.perf_counter() - self._started - self._aside
 
     def _pause(self, work: Callable[[], None]) -> None:
-        """Do something whose time does not count as training."""
+        """Do work whose time does not count as training."""
         synchronize(self.device)
         paused = time.perf_counter()
         work()
@@ -197,7 +197,7 @@ class Trainer:
         watcher.metrics({"step": self.steps, "spent": self.spent(), **self.with_average(watcher.validate)})
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, as `checkpoint` can write it."""
+        """Everything that the rest of the run depends on, for a checkpoint."""
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -210,7 +210,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `state`; a run that goes on from there gives bit for bit what it would have given."""
+        """Go back to a `state`; a resumed run gives bit for bit what it would have given."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.ema:
@@ -234,7 +234,7 @@ class Trainer:
             self.ema.swap()
 
     def settle(self) -> None:
-        """Leave the averaged weights in the model: those are the ones that are evaluated."""
+        """Leave the averaged weights in the model: they are the ones that are evaluated."""
         if self.ema:
             self.ema.swap()
 
@@ -283,5 +283,5 @@ class Average:
         return {name: value / count for name, value in zip(self.NAMES, sums, strict=True)}
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start from zero."""
         self.sums.zero_()

@@ -1,7 +1,4 @@
-"""Weights on disk: ours, or in the names of a public reference implementation; read, checked, written.
-
-Knows files and names. Which cell they make is `evaluation`'s.
-"""
+"""Weights on disk: ours, or in the names of a public reference implementation; read, checked, written."""
 
 from __future__ import annotations
 
@@ -23,21 +20,21 @@ from ..store.folders import replacing, write_atomically
 from .reference_names import Shapes, our_name, their_name, unwrapped
 
 NESTED = ("state_dict", "model_state_dict", "model")
-"""Keys under which others put the weights beside their optimiser's state."""
+"""Keys under which other programs keep the weights, next to their optimiser's state."""
 SHOWN = 6
 """Names that an error lists."""
 SIDE_FILES = ("{stem}.yaml", "all_config.yaml")
-"""Configuration beside a file of weights: that of `export`, and that which the references write."""
+"""Configuration files next to weights: that of `export`, and that of the reference repositories."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors or torch file, by the names in it.
 
-    What the file is is seen from its first bytes; the references' checkpoints have no suffix. Of a torch file
-    nothing is run (``weights_only=True``).
+    The kind of file is told by its first bytes: the references' checkpoints have no suffix. Nothing in a torch
+    file is executed (``weights_only=True``).
 
     Raises:
-        UnavailableError: it is not there, or cannot be read.
+        UnavailableError: it does not exist or cannot be read.
         DataError: it holds something else than named tensors.
     """
     try:
@@ -106,7 +103,7 @@ def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
 
 
 def load_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False) -> None:
-    """Put the weights of a file into a model.
+    """Load the weights of a file into a model.
 
     Args:
         model: gets them.
@@ -134,7 +131,7 @@ def load_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = Fal
 
 
 def mismatch(found: Shapes, expected: Shapes, tables: set[str]) -> list[str]:
-    """What keeps weights from fitting a model, in words; empty where they fit."""
+    """Why weights do not fit a model; empty where they do."""
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     problems = [
@@ -166,18 +163,18 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What a configuration file beside the weights tells; ``file`` is None where there is none."""
+class Sidecar:
+    """Options from a configuration file next to the weights; ``file`` is None where there is none."""
 
     file: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_beside(path: Path, spec: ModelSpec) -> Beside:
-    """Options from a configuration file beside the weights: that of `export`, else that of the reference.
+def read_sidecar(path: Path, spec: ModelSpec) -> Sidecar:
+    """Options from a configuration file next to the weights: that of `export`, else that of the reference.
 
     Raises:
-        DataError: it is there and cannot be read, or is of another model.
+        DataError: it cannot be read, or is of another model.
     """
     for name in SIDE_FILES:
         file = path.parent / name.format(stem=path.stem)
@@ -186,22 +183,26 @@ def read_beside(path: Path, spec: ModelSpec) -> Beside:
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataError(f"{file}, beside the weights: cannot be read ({error})") from error
+            raise DataError(f"{file}, next to the weights: cannot be read ({error})") from error
         content = content if isinstance(content, Mapping) else {}
         ours, arch = content.get(OWN), content.get("arch")
         if isinstance(ours, Mapping) and ours.get("model") == spec.name:
-            return Beside(file, dict(ours.get("options") or {}))
+            return Sidecar(file, dict(ours.get("options") or {}))
         if isinstance(arch, Mapping) and spec.reference is not None:
-            _require_class(str(arch.get("name", "")), spec.reference, f"weights {path}: {file} beside them")
+            _require_class(
+                str(arch.get("name", "")), spec.reference, f"weights {path}: {file}, next to them,"
+            )
             try:
-                return Beside(file, spec.reference.options(arch))
+                return Sidecar(file, spec.reference.options(arch))
             except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-                raise DataError(f"{file}, beside the weights: its arch cannot be read ({error!r})") from error
-    return Beside()
+                raise DataError(
+                    f"{file}, next to the weights: its arch cannot be read ({error!r})"
+                ) from error
+    return Sidecar()
 
 
 OWN = "trm_bench"
-"""The section of a configuration file that holds our own words, which the references do not read."""
+"""The section of a configuration file with our own names, which the references do not read."""
 
 
 def _require_class(name: str, reference: ReferenceNames, what: str) -> None:
@@ -214,7 +215,7 @@ def _require_class(name: str, reference: ReferenceNames, what: str) -> None:
 def export_weights(
     weights: Mapping[str, Tensor], spec: ModelSpec, config: Any, path: Path, *, compiled: bool = False
 ) -> Path:
-    """Write weights in the reference's names, and beside them the configuration; gives the latter's path.
+    """Write weights in the reference's names, and the configuration next to them; return the latter's path.
 
     Args:
         weights: by our names.

@@ -6,10 +6,9 @@ Source: the TinyRecursiveModels and HRM repositories; their checkpoints hold the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..api.errors import DataError
 from ..api.specs import ReferenceNames
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -73,7 +72,7 @@ COMMON_OPTIONS = {
     "num_heads": "heads",
     "expansion": "expansion",
     "halt_max_steps": "supervision",
-    "puzzle_emb_ndim": "puzzle_size",
+    "puzzle_emb_ndim": "puzzle_emb_ndim",
 }
 """Words of every reference's configuration, and ours."""
 
@@ -88,7 +87,7 @@ def arch_by(same: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:
 
     def arch(config: Any) -> dict[str, Any]:
         found = {theirs: getattr(config, ours) for theirs, ours in same.items()}
-        return {**found, "puzzle_emb_ndim": config.puzzle_size or config.hidden, "pos_encodings": "rope"}
+        return {**found, "puzzle_emb_ndim": config.puzzle_size, "pos_encodings": "rope"}
 
     return arch
 
@@ -98,64 +97,3 @@ def unwrapped(name: str) -> str:
     while wrapper := next((one for one in _WRAPPERS if name.startswith(one)), None):
         name = name.removeprefix(wrapper)
     return name
-
-
-def blocks_of(shapes: Shapes, stack: str) -> int:
-    """How many blocks the stack of that name has."""
-    start = f"{stack}.blocks."
-    return len({name.removeprefix(start).partition(".")[0] for name in shapes if name.startswith(start)})
-
-
-def some_blocks(shapes: Shapes, stack: str) -> int:
-    """`blocks_of` a stack that the model must have.
-
-    Raises:
-        DataError: it has none; names some of what there is instead.
-    """
-    if count := blocks_of(shapes, stack):
-        return count
-    there = ", ".join(f"{name} ({'×'.join(map(str, shape))})" for name, shape in list(shapes.items())[:4])
-    raise DataError(f"no tensor {stack}.blocks.0.…; it has {there}, …")
-
-
-def registers_of(shapes: Shapes, stack: str, cells: int) -> int:
-    """Prefix positions of a stack that mixes positions with an MLP.
-
-    Raises:
-        DataError: it was made for puzzles of another size; names the tensor and its shape.
-    """
-    name = f"{stack}.blocks.0.mixer.gate_up.weight"
-    registers = shapes[name][1] - cells
-    if registers < 1:
-        shape = "×".join(map(str, shapes[name]))
-        raise DataError(
-            f"{name} is {shape}, for {shapes[name][1]} positions; these puzzles have {cells} cells"
-        )
-    return registers
-
-
-def sizes_of(shapes: Shapes, stack: str) -> dict[str, object]:
-    """Options that the shapes of a stack and of the embeddings tell; None for what must be asked.
-
-    The heads of attention share one matrix, so their number is not told; an MLP over positions has none.
-    """
-    hidden = shapes["embed.tokens.weight"][1]
-    found: dict[str, object] = {"hidden": hidden}
-    mixes = f"{stack}.blocks.0.mixer.gate_up.weight" in shapes
-    found["mixer"] = "mlp" if mixes else "attention"
-    if not mixes:
-        found["heads"] = None
-    if "embed.puzzle.table" in shapes and shapes["embed.puzzle.table"][1] != hidden:
-        found["puzzle_size"] = shapes["embed.puzzle.table"][1]
-    linear = [f"{stack}.blocks.0.{part}.gate_up.weight" for part in ("mlp", "mixer")]
-    widths = [(shapes[name][1], shapes[name][0] // 2) for name in linear if name in shapes]
-    multiple = _multiple_of(widths)
-    return {**found, "multiple": multiple} if multiple else {**found, "expansion": None, "multiple": None}
-
-
-def _multiple_of(widths: Iterable[tuple[int, int]], expansion: float = 4.0) -> int | None:
-    """The largest rounding that gives every inner size from its outer one at the published expansion."""
-    for multiple in (256, 128, 64, 32, 16, 8, 4, 2, 1):
-        if all(-(-round(expansion * size * 2 / 3) // multiple) * multiple == inner for size, inner in widths):
-            return multiple
-    return None

@@ -14,9 +14,9 @@ from ...harness.api.specs import (
     AugmentationRequest,
     BuildRequest,
     EvaluatorSpec,
-    Obeys,
-    Question,
-    Rescored,
+    Puzzle,
+    RuleCheck,
+    SubmissionScore,
     TaskSpec,
 )
 from ..published import published
@@ -68,28 +68,28 @@ def _files(folder: Path) -> Sequence[Path]:
     return all_files(folder)
 
 
-def _export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapping[str, bytes]:
+def _extra_files(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapping[str, bytes]:
     from .submission import export
 
     return export(info, puzzles, predictions)
 
 
-def _rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
-    from .submission import rescore
+def _score_submission(name: str, path: Path, options: Mapping[str, str]) -> SubmissionScore:
+    from .submission import score_submission
 
-    return rescore(name, path, options)
+    return score_submission(name, path, options)
 
 
-def _parse(text: str, info: TaskInfo) -> Sequence[Question]:
+def _parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
     from .typed import parse
 
     return parse(text, info)
 
 
-def _rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
-    from .typed import rules
+def _check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
+    from .typed import check_rules
 
-    return rules(info, question, answer)
+    return check_rules(info, question, answer)
 
 
 def _task(name: str) -> TaskSpec:
@@ -110,10 +110,10 @@ def _task(name: str) -> TaskSpec:
         cluster="task",
         symbols=("", "", *"0123456789"),
         published=published(name),
-        exports=_export,
-        rescore=partial(_rescore, name),
+        extra_files=_extra_files,
+        score_submission=partial(_score_submission, name),
         parse=_parse,
-        rules=_rules,
+        check_rules=_check_rules,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from ...harness.api.errors import DataError, UsageError
 from ...harness.api.predictions import Predictions
 from ...harness.api.puzzles import PuzzleSet, TaskInfo
-from ...harness.api.specs import Rescored
+from ...harness.api.specs import SubmissionScore
 from .choose import revision_of
 from .grids import Grid, cropped
 from .packaged import packaged
@@ -41,7 +41,7 @@ def export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapp
     return {FILE: json.dumps(content).encode() + b"\n"}
 
 
-def rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
+def score_submission(name: str, path: Path, options: Mapping[str, str]) -> SubmissionScore:
     """Score a submission against the evaluation set of the task ``name``.
 
     Raises:
@@ -61,7 +61,7 @@ def rescore(name: str, path: Path, options: Mapping[str, str]) -> Rescored:
     summary = f"{name} at {revision.name}: {len(tasks)} evaluation tasks, {outputs} test outputs"
     if empty:
         summary += f"; {empty} of {2 * outputs} attempts are empty and count as wrong"
-    return Rescored(
+    return SubmissionScore(
         summary,
         {
             "pass@1": _mean(right.mean() for right in first.values()),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...harness.api.errors import DataError, UsageError
 from ...harness.api.puzzles import TaskInfo, Tokens
-from ...harness.api.specs import Obeys, Question
+from ...harness.api.specs import Puzzle, RuleCheck
 from .grids import Grid, cropped, to_canvases
 from .tasks import Asked, read_asked, unique_keys
 
@@ -17,7 +17,7 @@ WHERE = "the ARC task"
 NO_RULE = "no rule to check: ARC answers can only be compared with the true grid"
 
 
-def parse(text: str, info: TaskInfo) -> Sequence[Question]:
+def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
     """A question for each test input of a task in its JSON form; outputs of test pairs may be left out.
 
     Raises:
@@ -39,23 +39,23 @@ def parse(text: str, info: TaskInfo) -> Sequence[Question]:
     ]
 
 
-def rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
+def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
     """No more than whether the grid that is read off the answer is the true one, where that is known."""
     grid = cropped(answer[None], info.height)[0]
     read = f"the {_size(grid)} grid read off the answer" if grid.size else "the answer, which holds no grid,"
     if question.targets is None:
-        return Obeys(None, f"{NO_RULE}, which is not in the file")
+        return RuleCheck(None, f"{NO_RULE}, which is not in the file")
     truth = cropped(question.targets, info.height)[0]
     if np.array_equal(grid, truth):
-        return Obeys(None, f"{NO_RULE}; {read} is that grid", right=True)
+        return RuleCheck(None, f"{NO_RULE}; {read} is that grid", correct=True)
     size = f", which is {_size(truth)}" if grid.shape != truth.shape else ""
-    return Obeys(None, f"{NO_RULE}; {read} is not that grid{size}", right=False)
+    return RuleCheck(None, f"{NO_RULE}; {read} is not that grid{size}", correct=False)
 
 
-def _question(one: Asked, title: str, info: TaskInfo) -> Question:
+def _question(one: Asked, title: str, info: TaskInfo) -> Puzzle:
     targets = None if one.output is None else to_canvases([one.output], info.height)
     inputs = to_canvases([one.input], info.height)
-    return Question(inputs, targets, None, f"{title}, {_size(one.input)} grid", truth="the true grid")
+    return Puzzle(inputs, targets, None, f"{title}, {_size(one.input)} grid", truth="the true grid")
 
 
 def _require_room(grid: Grid | None, where: str, info: TaskInfo) -> None:

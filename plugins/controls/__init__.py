@@ -1,4 +1,4 @@
-"""The controls: a transformer without recursion, one with the outer loop, and a copy of the question."""
+"""The controls: a transformer without recursion, one with the outer loop, and a copy of the input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...harness.api.hookspecs import hookimpl
 from ...harness.api.puzzles import TaskInfo
 from ...harness.api.specs import ModelSpec
 from .config import ALIASES, CopyConfig, LoopedConfig, TransformerConfig
-from .stored import REFERENCE, infer, infer_looped
+from .reference import REFERENCE
 
 if TYPE_CHECKING:
     from ...harness.api.reasoner import Reasoner
@@ -46,28 +46,29 @@ def trm_bench_register_models() -> Iterable[ModelSpec]:
     return [
         ModelSpec(
             name="transformer",
+            display_name="Transformer",
             summary="one pass, no carried state: the non-recursive control",
             config=TransformerConfig,
             build=_transformer,
             recipes=HERE / "transformer.yaml",
             aliases=ALIASES,
             resize=_resize,
-            infer=infer,
         ),
         ModelSpec(
             name="transformer-looped",
+            display_name="Looped transformer",
             summary="a transformer that carries its state over supervision steps",
             config=LoopedConfig,
             build=_looped,
             recipes=HERE / "transformer-looped.yaml",
             aliases=ALIASES,
             resize=_resize,
-            infer=infer_looped,
             reference=REFERENCE,
         ),
         ModelSpec(
             name="copy",
-            summary="answers with the question; nothing is trained",
+            display_name="Copy",
+            summary="copies the input unchanged: the floor any model must beat",
             config=CopyConfig,
             build=_copy,
             trained=False,

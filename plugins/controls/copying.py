@@ -1,4 +1,4 @@
-"""The bottom line: the question given back as the answer."""
+"""Copies the input unchanged: the floor any model must beat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...harness.api.reasoner import Output, Reasoner, State
 
 
 class Copy(Reasoner):
-    """Logits 1 for the question's own token, 0 elsewhere."""
+    """Logits 1 for the token of the input, 0 elsewhere."""
 
     def __init__(self, task: TaskInfo):
         super().__init__()

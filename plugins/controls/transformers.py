@@ -1,8 +1,8 @@
-"""Two transformers with the same blocks: one without any recursion, one that carries its state.
+"""Two transformers with the same blocks: one that does not recurse, one that carries its state.
 
 `Transformer` is the "direct prediction" of the HRM paper (arXiv 2506.21734), in no public repository.
 `LoopedTransformer` is what the TRM repository calls its transformer baseline; it recurses over
-supervision steps. B batch, S = P + L, D hidden size.
+supervision steps. Shapes: B batch, S = P + L, D hidden size.
 """
 
 from __future__ import annotations
@@ -14,27 +14,10 @@ from torch import Tensor, nn
 
 from ...harness.api.puzzles import TaskInfo
 from ...harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
-from ...harness.nn.blocks import Stack, stack
+from ...harness.nn.blocks import Stack
 from ...harness.nn.embedding import InputEmbedding, OutputHeads
 from ...harness.nn.init import truncated_normal_
 from .config import LoopedConfig, TransformerConfig
-
-
-def _embedding(config: TransformerConfig, task: TaskInfo) -> InputEmbedding:
-    size = config.puzzle_size or config.hidden
-    return InputEmbedding(task.vocab_size, config.hidden, config.prefix, task.identifiers, puzzle_size=size)
-
-
-def _stack(config: TransformerConfig, task: TaskInfo) -> Stack:
-    return stack(
-        config.mixer,
-        config.blocks,
-        hidden=config.hidden,
-        heads=config.heads,
-        positions=config.prefix + task.cells,
-        expansion=config.expansion,
-        multiple=config.multiple,
-    )
 
 
 class Transformer(Reasoner):
@@ -43,9 +26,9 @@ class Transformer(Reasoner):
     def __init__(self, config: TransformerConfig, task: TaskInfo):
         super().__init__()
         self.repeats = config.repeats
-        self.embed = _embedding(config, task)
-        self.net = _stack(config, task)
-        self.heads = OutputHeads(config.hidden, task.vocab_size, config.prefix, q=False)
+        self.embed = InputEmbedding(config, task)
+        self.net = Stack(config, config.blocks, config.prefix + task.cells)
+        self.heads = OutputHeads(config, task, q=False)
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
@@ -71,11 +54,9 @@ class LoopedTransformer(Reasoner):
         self.halting = HALTING_OPTIONS[config.halting]
         self.supervision_steps = config.supervision
         self.positions = config.prefix + task.cells
-        self.embed = _embedding(config, task)
-        self.net = _stack(config, task)
-        self.heads = OutputHeads(
-            config.hidden, task.vocab_size, config.prefix, q=self.halting is not Halting.NONE
-        )
+        self.embed = InputEmbedding(config, task)
+        self.net = Stack(config, config.blocks, self.positions)
+        self.heads = OutputHeads(config, task, q=self.halting is not Halting.NONE)
         self.register_buffer("y_init", truncated_normal_(torch.empty(config.hidden), 1.0))
 
     def initial_state(self, batch: int) -> State:

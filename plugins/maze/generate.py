@@ -17,7 +17,7 @@ import numpy as np
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import Tokens
 from ...harness.api.randomness import named_seed
-from ...harness.api.specs import Progress, silent
+from ...harness.api.specs import Progress, no_progress
 from .dice import Dice, new_dice
 from .grid import solve_all
 from .hard import draw_hard
@@ -49,7 +49,7 @@ DRAWS: dict[int, Draw] = {HARD.side: _draw_hard_chunk, MINI.side: _draw_small_ch
 
 
 def generate(
-    shape: Shape, seed: int, count: int, *, workers: int | None = None, progress: Progress = silent
+    shape: Shape, seed: int, count: int, *, workers: int | None = None, progress: Progress = no_progress
 ) -> tuple[Tokens, Tokens]:
     """The first ``count`` mazes of a seed, as questions and answers (count, L).
 

@@ -12,7 +12,7 @@ from ..published import published
 from ..tabular import find_tables, revision_of
 from .augment import dihedral
 from .scales import CHARSET, SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
-from .typed import parse, rules
+from .typed import check_rules, parse
 
 NAME = "maze-hard"
 
@@ -100,5 +100,5 @@ TASK = TaskSpec(
     symbols=("", *CHARSET),
     published=published(NAME),
     parse=parse,
-    rules=rules,
+    check_rules=check_rules,
 )

@@ -8,14 +8,14 @@ import numpy as np
 
 from ...harness.api.errors import UsageError
 from ...harness.api.puzzles import TaskInfo, Tokens
-from ...harness.api.specs import Obeys, Question
+from ...harness.api.specs import Puzzle, RuleCheck
 from .paths import keeps_question, path_moves, shortest_moves
 from .scales import CHARSET, GOAL, OPEN, PATH, START
 
 _CODES = {letter: token for token, letter in enumerate(CHARSET, start=1)} | {".": OPEN}
 
 
-def parse(text: str, info: TaskInfo) -> Sequence[Question]:
+def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
     """One maze of ``#``, blank or ``.``, S and G: in lines, or all its cells in one line.
 
     Blanks at the end of a line may be missing, as editors like to drop them.
@@ -34,10 +34,10 @@ def parse(text: str, info: TaskInfo) -> Sequence[Question]:
 
     targets = solve(inputs[0], info.height, info.width)[None]
     title = f"{info.height}×{info.width} maze, {moves} moves from S to G"
-    return [Question(inputs, targets, None, title, truth="the labelled shortest path")]
+    return [Puzzle(inputs, targets, None, title, truth="the labelled shortest path")]
 
 
-def rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
+def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
     """A shortest path from S to G that changes nothing else; any of them, not only the label's."""
     asked = question.inputs
     if not keeps_question(asked, answer[None])[0]:
@@ -45,14 +45,14 @@ def rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
         cell = int(np.argmax(changed))
         row, column = divmod(cell, info.width)
         before, after = (_named(tokens[cell]) for tokens in (asked[0], answer))
-        return Obeys(False, f"changes row {row + 1}, column {column + 1} from {before} to {after}")
+        return RuleCheck(False, f"changes row {row + 1}, column {column + 1} from {before} to {after}")
     made = path_moves(answer, info.height, info.width)
     least = shortest_moves(asked[0], info.height, info.width)
     if made < 0:
-        return Obeys(False, "what it marks is not one path from S to G")
+        return RuleCheck(False, "what it marks is not one path from S to G")
     if made > least:
-        return Obeys(False, f"a path from S to G, but {made} moves where {least} are enough")
-    return Obeys(True, f"a path from S to G of {made} moves, as short as any")
+        return RuleCheck(False, f"a path from S to G, but {made} moves where {least} are enough")
+    return RuleCheck(True, f"a path from S to G of {made} moves, as short as any")
 
 
 def _cells(text: str, info: TaskInfo) -> str:

@@ -112,8 +112,8 @@ def _tabular(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         disable_numparse=True,
         colalign=align if rows else None,
     )
-    rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
-    return "\n".join(next(rules) if line == "\\hline" else line for line in table.splitlines())
+    check_rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
+    return "\n".join(next(check_rules) if line == "\\hline" else line for line in table.splitlines())
 
 
 def _float(caption: str, tabular: str) -> str:

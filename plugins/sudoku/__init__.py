@@ -12,8 +12,8 @@ from ...harness.api.specs import (
     AugmentationRequest,
     BuildRequest,
     EvaluatorSpec,
-    Obeys,
-    Question,
+    Puzzle,
+    RuleCheck,
     Scale,
     TaskSpec,
 )
@@ -53,7 +53,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             symbols=("", "", *"123456789"),
             published=published("sudoku-extreme"),
             parse=_parse,
-            rules=_rules,
+            check_rules=_check_rules,
         )
     ]
 
@@ -106,16 +106,16 @@ def _augmentation(request: AugmentationRequest) -> Augmentation:
     return augmentation(request)
 
 
-def _parse(text: str, info: TaskInfo) -> Sequence[Question]:
+def _parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
     from .typed import parse
 
     return parse(text, info)
 
 
-def _rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
-    from .typed import rules
+def _check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
+    from .typed import check_rules
 
-    return rules(info, question, answer)
+    return check_rules(info, question, answer)
 
 
 def _files(folder: Path) -> Sequence[Path]:

@@ -15,7 +15,7 @@ from ...harness.api.augment import Ints
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import PuzzleSet, Tokens
 from ...harness.api.randomness import hashed, named_seed
-from ...harness.api.specs import Progress, silent
+from ...harness.api.specs import Progress, no_progress
 from . import kernels
 from .board import Ints32, Shape
 from .solver import tokens_of
@@ -92,7 +92,7 @@ class Splits:
     test: PuzzleSet
 
 
-def generate(recipe: Recipe, seed: int, progress: Progress = silent, workers: int = 0) -> Splits:
+def generate(recipe: Recipe, seed: int, progress: Progress = no_progress, workers: int = 0) -> Splits:
     """Make the three splits, in the order of their names in `Splits`.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...harness.api.puzzles import Tokens
-from ...harness.api.specs import Progress, silent
+from ...harness.api.specs import Progress, no_progress
 from . import kernels
 from .board import FIRST_DIGIT, Ints32, Shape
 from .threads import for_chunks
@@ -37,7 +37,7 @@ class Solved:
 
 
 def solve(
-    shape: Shape, questions: Tokens, limit: int = 2, progress: Progress = silent, workers: int = 0
+    shape: Shape, questions: Tokens, limit: int = 2, progress: Progress = no_progress, workers: int = 0
 ) -> Solved:
     """Solve (N, L) questions made of blanks and digits."""
     puzzles = digits_of(questions)

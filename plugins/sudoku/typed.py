@@ -9,7 +9,7 @@ import numpy as np
 
 from ...harness.api.errors import UsageError
 from ...harness.api.puzzles import TaskInfo, Tokens
-from ...harness.api.specs import Obeys, Question
+from ...harness.api.specs import Puzzle, RuleCheck
 from .board import BLANK, FIRST_DIGIT, Shape
 
 BLANKS = "0._"
@@ -18,7 +18,7 @@ _FRAME = re.compile(r"[\s|+\u2500-\u257f-]")
 """What people draw around and between the cells; it says nothing."""
 
 
-def parse(text: str, info: TaskInfo) -> Sequence[Question]:
+def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
     """One puzzle: digits, and ``0``, ``.`` or ``_`` for blanks; spaces and frames are ignored.
 
     Raises:
@@ -30,23 +30,23 @@ def parse(text: str, info: TaskInfo) -> Sequence[Question]:
         raise UsageError(f"the puzzle cannot be solved: {clash}")
     targets = _only_solution(shape, inputs)
     title = f"{shape.side}×{shape.side} Sudoku, {int((inputs != BLANK).sum())} givens"
-    return [Question(inputs, targets, None, title, truth="the only solution")]
+    return [Puzzle(inputs, targets, None, title, truth="the only solution")]
 
 
-def rules(info: TaskInfo, question: Question, answer: Tokens) -> Obeys:
+def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
     """A full valid grid that keeps every given."""
     shape, given = Shape.of_side(info.height), question.inputs[0]
     changed = np.flatnonzero((given != BLANK) & (given != answer))
     empty = np.flatnonzero(answer < FIRST_DIGIT)
     if changed.size:
         many = "a given" if changed.size == 1 else f"{changed.size} givens, the first"
-        return Obeys(False, f"changes {many} in {_place(changed[0], shape)}")
+        return RuleCheck(False, f"changes {many} in {_place(changed[0], shape)}")
     if empty.size:
         many = "a cell" if empty.size == 1 else f"{empty.size} cells, the first"
-        return Obeys(False, f"leaves {many} in {_place(empty[0], shape)} without a digit")
+        return RuleCheck(False, f"leaves {many} in {_place(empty[0], shape)} without a digit")
     if clash := find_clash(shape, answer):
-        return Obeys(False, clash)
-    return Obeys(True, "a full valid grid that keeps every given")
+        return RuleCheck(False, clash)
+    return RuleCheck(True, "a full valid grid that keeps every given")
 
 
 def find_clash(shape: Shape, grid: Tokens) -> str | None:

@@ -1,0 +1,76 @@
+"""From predictions to records: every evaluator's score for every test item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..api.errors import TrmBenchError
+from ..api.predictions import Predictions
+from ..api.puzzles import PAD, PuzzleSet, TaskInfo
+from ..api.specs import EvaluatorSpec
+from ..store.records import Predicted, Prediction, Record
+
+KEPT_PREDICTIONS = 4
+"""Test items whose predictions are kept, to be looked at in a report."""
+
+
+def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
+    """The share of puzzles with every labelled cell correct, for validation curves."""
+    correct = (predictions.answers == puzzles.targets) | (puzzles.targets == PAD)
+    return float(np.mean(correct.all(axis=1))) if len(puzzles) else float("nan")
+
+
+def score(
+    evaluators: Sequence[EvaluatorSpec], info: TaskInfo, test: PuzzleSet, predictions: Predictions
+) -> list[Record]:
+    """One record per test item, scored by every evaluator.
+
+    Raises:
+        TrmBenchError: an evaluator did not give one sample per item, in order, scored 0 to 1.
+    """
+    columns: dict[str, list[float]] = {}
+    taken = predictions.steps_taken
+    extras: dict[str, list[Mapping[str, float]]] = {}
+    for evaluator in evaluators:
+        name, samples = evaluator.name, evaluator.evaluate(info, test, predictions)
+        if [sample.item for sample in samples] != test.ids.tolist():
+            raise TrmBenchError(f"evaluator {name!r} must give one sample per test item, in their order")
+        for sample in samples:
+            if not 0 <= sample.score <= 1:  # NaN fails this too
+                raise TrmBenchError(
+                    f"evaluator {name!r}, item {sample.item}: score {sample.score} is not from 0 to 1"
+                )
+        columns[name] = [sample.score for sample in samples]
+        extras[name] = [sample.extras for sample in samples]
+    return [
+        Record(
+            item=str(test.ids[row]),
+            cluster=str(test.clusters[row]),
+            scores={name: column[row] for name, column in columns.items()},
+            extras={
+                "steps": int(taken[row]),
+                "halt_step": int(predictions.halt_steps[row]),
+                **{f"{name}.{key}": value for name in extras for key, value in extras[name][row].items()},
+            },
+        )
+        for row in range(len(test))
+    ]
+
+
+def first_predictions(
+    info: TaskInfo, symbols: Sequence[str], test: PuzzleSet, predictions: Predictions
+) -> bytes:
+    """`predictions.json`: the first few test items."""
+    items = [
+        Prediction(
+            item=str(test.ids[row]),
+            inputs=test.inputs[row].tolist(),
+            target=test.targets[row].tolist(),
+            prediction=predictions.answers[row].tolist(),
+        )
+        for row in range(min(KEPT_PREDICTIONS, len(test)))
+    ]
+    kept = Predicted(height=info.height, width=info.width, symbols=list(symbols), items=items)
+    return kept.model_dump_json().encode() + b"\n"

@@ -1,0 +1,62 @@
+"""One set of weights as a model that is ready to predict, for `trm-bench solve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..api.errors import UsageError
+from ..api.reasoner import Reasoner
+from ..api.specs import Progress, TaskSpec, no_progress
+from ..data.prepare import Prepared
+from ..host.host import Host, Part
+from ..inference.inference import InferenceConfig
+from ..training.device import default_precision
+from ..weights.files import load_weights
+from .evaluation_grid import base_of, evaluation_context
+from .find_weights import find_weights, model_part
+from .request import Request
+
+
+@dataclass(frozen=True)
+class OpenedWeights:
+    """A model with its weights.
+
+    Attributes:
+        reasoner: on its device, in evaluation mode.
+        model: what its row would be called.
+        task: what it was trained for.
+        prepared: the task's puzzles, with the rows of the model's puzzle embedding.
+        inference: device and precision.
+    """
+
+    reasoner: Reasoner
+    model: str
+    task: Part[TaskSpec]
+    prepared: Prepared
+    inference: InferenceConfig
+
+
+def open_weights(host: Host, request: Request, progress: Progress = no_progress) -> OpenedWeights:
+    """The model of the one file or run that a request names.
+
+    Raises:
+        UsageError: see `plan_evaluation`; or the path holds several sets of weights.
+        DataError: the weights are not those of the model.
+    """
+    found = find_weights(request.weights)
+    if len(found) > 1:
+        raise UsageError(f"{request.weights[0]} holds the weights of {len(found)} runs; name one of them")
+    stored = found[0]
+    context = evaluation_context(host, request, found, progress)
+    base = base_of(host, context, stored, 0)
+    spec = model_part(host, base.identity).spec
+    assert spec.build is not None
+    assert spec.config is not None
+    device = torch.device(request.device)
+    reasoner = spec.build(spec.config(**base.identity.architecture), base.prepared.info).to(device)
+    load_weights(reasoner, spec, stored.file)
+    inference = InferenceConfig(device, default_precision(device))
+    name = base.description.display_name
+    return OpenedWeights(reasoner.eval(), name, context.task, base.prepared, inference)

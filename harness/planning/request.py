@@ -1,0 +1,83 @@
+"""What a user asks for, as written: one request for training and for evaluation, kept for `resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from ..api.budget import Match
+from ..api.errors import UsageError
+from ..store.folders import write_atomically
+from .evaluation_mode import EvaluationMode
+
+REQUESTS = "requests.json"
+"""In an output folder: the requests that were made of it."""
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """Models to train, or weights to evaluate; None means the default.
+
+    Attributes:
+        models: as written, e.g. ``trm[cycles=2]``; for weights, the architecture of external ones.
+        task, scale: needed for training; for weights, by default those they were trained on.
+        seeds: training seeds, in order.
+        weights: files, runs or output folders; empty to train.
+        modes: how weights are evaluated, a row of the table each.
+        source, data: where the puzzles come from; a folder of files makes the source ``official``.
+        augmentations: A, augmentations per puzzle.
+        limit: only the first N test items.
+        evaluators: further ones, in addition to the task's own.
+        settings: the pairs of ``--set``.
+        declared: those of ``settings`` that a study's definition makes part of its recipe.
+        study: whether a study declares this evaluation, so that its modes are no change of protocol.
+    """
+
+    models: tuple[str, ...] = ()
+    task: str | None = None
+    scale: str | None = None
+    seeds: tuple[int, ...] = ()
+    weights: tuple[Path, ...] = ()
+    modes: tuple[EvaluationMode, ...] = (EvaluationMode(),)
+    source: str | None = None
+    data: Path | None = None
+    augmentations: int | None = None
+    match: Match = Match.STEPS
+    limit: int | None = None
+    evaluators: tuple[str, ...] = ()
+    device: str = "cpu"
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    declared: Mapping[str, Value] = field(default_factory=dict)
+    study: bool = False
+
+
+def read_requests(folder: Path) -> list[Request]:
+    """The requests made of an output folder, in order; empty without the file.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    path = folder / REQUESTS
+    if not path.is_file():
+        return []
+    try:
+        return TypeAdapter(list[Request]).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"{path}: cannot be read ({first}); delete it, finished runs are kept") from error
+
+
+def write_requests(folder: Path, requests: Sequence[Request]) -> None:
+    """Replace `requests.json`."""
+    content = TypeAdapter(list[Request]).dump_json(list(requests), indent=1)
+    write_atomically(folder / REQUESTS, content + b"\n")
+
+
+def add_request(folder: Path, request: Request) -> None:
+    """Keep a request, so that `resume` can repeat it; of equal ones the latest."""
+    known = [earlier for earlier in read_requests(folder) if earlier != request]
+    write_requests(folder, [*known, request])

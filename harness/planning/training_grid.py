@@ -1,0 +1,211 @@
+"""Which runs a request for training means: models × seeds under one budget. Nothing is run here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..api.budget import Budget, Match
+from ..api.embedding_rows import PuzzleIds
+from ..api.errors import UsageError
+from ..api.specs import AugmentationRequest, Progress, no_progress
+from ..data.prepare import Prepared
+from ..host.host import Host
+from ..store import provenance
+from ..store.records import RunIdentity
+from ..training.costs import build_shapes, count_flops
+from .grid import Context, Grid, context_of, votes_of
+from .identity import PROCEDURE, describe, part_identity, planned_run
+from .job import Job, PlannedRun
+from .models import ResolvedModel, parse_variant, resolve_model
+from .request import Request
+from .settings import Settings
+
+
+def plan_training(
+    host: Host, request: Request, progress: Progress = no_progress, at_most: int | None = None
+) -> Grid:
+    """Work out every run; builds or reads the puzzles, trains nothing.
+
+    Raises:
+        UsageError: an unknown name, key or value; the nearest is suggested.
+        DataError: a data file is missing or wrong; names it.
+    """
+    assert request.task is not None  # of training, see `Request`
+    # What can be checked without the puzzles is checked before minutes are spent on making them.
+    for model in request.models:
+        host.models.get(parse_variant(model).name)
+    context = context_of(host, request, request.task, request.scale, progress, at_most)
+    augmentations = request.augmentations or context.size.augmentations
+    prepared = context.prepared.for_budget(augmentations)
+    models, resolved = _models(host, context, prepared, augmentations)
+    budget = budget_of(context, context.settings, augmentations, models, prepared)
+    counts = {augmentations, *(model.augmentations or augmentations for model in models)}
+    for count in counts:
+        _check_augmentations(context, count)
+    by_count = {count: context.prepared.for_budget(count) for count in counts}
+    reasons = _reasons(context, budget, models, prepared)
+    steps = {model.name: supervision_steps(model, prepared) for model in models}
+    jobs = []
+    for seed in request.seeds:
+        for model in models:
+            count = model.augmentations or augmentations
+            run = _run(context, model, budget, count, seed, steps[model.name])
+            jobs.append(Job((run,), by_count[count], context.settings.execution_config()))
+    return Grid(context, tuple(jobs), budget, models, resolved, reasons)
+
+
+def _models(
+    host: Host, context: Context, prepared: Prepared, augmentations: int
+) -> tuple[tuple[ResolvedModel, ...], dict[str, str]]:
+    """The different models that were requested, and by which row each requested name is answered."""
+    distinct: dict[str, ResolvedModel] = {}
+    resolved: dict[str, str] = {}
+    counts = augmentations, context.size.augmentations
+    for text in context.request.models:
+        model = resolve_model(host, text, prepared.info, context.settings.training, counts)
+        same = repr((model.part.full_name, model.config, model.training, model.augmentations))
+        kept = distinct.setdefault(same, model)  # trm and trm-mlp may be one and the same here
+        resolved[text] = str(kept.requested)
+    return tuple(distinct.values()), resolved
+
+
+def budget_of(
+    context: Context,
+    settings: Settings,
+    augmentations: int,
+    models: Sequence[ResolvedModel],
+    prepared: Prepared,
+) -> Budget:
+    """The same for every model; examples and FLOPs are by default what the recipe's steps come to.
+
+    Raises:
+        UsageError: a setting belongs to another axis, or the first model has no FLOPs to match.
+    """
+    match = context.request.match
+    batch = settings.batch_size or context.size.batch_size
+    steps = settings.steps or context.size.steps
+    for key, axis in (("examples", Match.EXAMPLES), ("flops", Match.FLOPS)):
+        if getattr(settings, key) is not None and match is not axis:
+            raise UsageError(
+                f"setting {key}={getattr(settings, key)} goes with --match {axis.value}, not with "
+                f"--match {match.value}"
+            )
+    amount: float = steps
+    if match is Match.EXAMPLES:
+        amount = settings.examples or steps * batch
+    elif match is Match.FLOPS:
+        amount = settings.flops or steps * batch * _flops_per_step(models[0], prepared)
+    return Budget(match=match, amount=amount, batch_size=batch, augmentations=augmentations)
+
+
+def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
+    """FLOPs of one puzzle's supervision step of the model that the others are matched to."""
+    shapes = build_shapes(first.build, prepared.info)
+    per_step = count_flops(shapes, prepared.info.cells).training_step
+    if not per_step:
+        raise UsageError(f"--match flops: the first model, {first.name}, uses none; name another one first")
+    return per_step
+
+
+def supervision_steps(model: ResolvedModel, prepared: Prepared) -> int:
+    """N_sup: the model itself knows."""
+    return build_shapes(model.build, prepared.info).supervision_steps
+
+
+def _check_augmentations(context: Context, count: int) -> None:
+    prepared, spec = context.prepared, context.task.spec
+    whole = AugmentationRequest(prepared.info, prepared.read("train"), prepared.identities, training=True)
+    most = spec.augmentation(whole).max_variants
+    if count < 1 or (most is not None and count > most):
+        raise UsageError(
+            f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} augmentations"
+        )
+
+
+def _votes(context: Context, augmentations: int) -> int | None:
+    request = context.request
+    return votes_of(
+        context.task.spec.name, context.size.votes, context.settings.votes, augmentations, request.limit
+    )
+
+
+def _puzzle_ids(context: Context) -> PuzzleIds:
+    which = context.settings.puzzle_ids
+    if which is not None and context.prepared.identities is None:
+        raise UsageError(
+            f"setting puzzle_ids={which}: the puzzles of task {context.task.spec.name!r} have no identity"
+        )
+    return which or PuzzleIds.OWN
+
+
+def _run(
+    context: Context, model: ResolvedModel, budget: Budget, augmentations: int, seed: int, steps: int
+) -> PlannedRun:
+    task, prepared, settings = context.task, context.prepared, context.settings
+    parts = {"task": [task], "model": [model.part], "evaluator": list(context.evaluators)}
+    votes = _votes(context, budget.augmentations)
+    identity = RunIdentity(
+        procedure=PROCEDURE,
+        task_version=task.spec.version,
+        scale=context.scale,
+        fingerprints=prepared.fingerprints,
+        task_seed=settings.task_seed,
+        limit=context.request.limit,
+        architecture=model.config.model_dump(mode="json"),
+        training=model.training.model_dump(mode="json"),
+        budget=budget.model_copy(update={"augmentations": augmentations}),
+        votes=None if votes is None else min(votes, augmentations),
+        puzzle_ids=_puzzle_ids(context),
+        seed=seed,
+        device=context.request.device,
+        threads=settings.threads,
+        deterministic=context.deterministic,
+        parts=[part_identity(kind, part) for kind, several in parts.items() for part in several],
+    )
+    description = describe(
+        prepared,
+        task.spec,
+        [part for several in parts.values() for part in several],
+        requested=str(model.requested),
+        model=model.name,
+        display_name=model.display_name,
+        supervision_steps=steps,
+        task_options=dict(settings.task),
+        margin=settings.margin,
+    )
+    declared = context.declared.training
+    reasons = [
+        f"changed recipe: {change}"
+        for key, change in model.changed.items()
+        if declared.get(key) != settings.training[key]
+    ]
+    return planned_run(identity, description, model.notes, reasons)
+
+
+def _reasons(
+    context: Context, budget: Budget, models: Sequence[ResolvedModel], prepared: Prepared
+) -> tuple[str, ...]:
+    """Why the runs must not be cited as runs of the scale's recipe."""
+    request, size = context.request, context.size
+    recipe = budget_of(context, context.declared, size.augmentations, models, prepared)
+    reasons = list(prepared.source.caveats)
+    if request.limit is not None:
+        reasons.append(f"--limit {request.limit}: only the first {request.limit} test items")
+    if budget.amount < recipe.amount:
+        unit = budget.match.value
+        reasons.append(f"shortened recipe: {budget.amount:,.0f} {unit} instead of {recipe.amount:,.0f}")
+    if budget.batch_size != recipe.batch_size:
+        reasons.append(f"changed recipe: batch size {budget.batch_size} instead of {recipe.batch_size}")
+    votes = _votes(context, budget.augmentations)
+    usual = None if size.votes is None else min(size.votes, budget.augmentations)
+    if votes != usual:
+        reasons.append(f"changed protocol: {votes} votes instead of {usual}")
+    if _puzzle_ids(context) is not PuzzleIds.OWN:
+        reasons.append(f"changed protocol: {_puzzle_ids(context).value} puzzle ids at evaluation")
+    return (*reasons, *changed_sources())
+
+
+def changed_sources() -> list[str]:
+    """Whether the source tree differs from its commit."""
+    changed = provenance.code().get("changed")
+    return [f"the source tree differs from its commit in {len(changed)} file(s)"] if changed else []

@@ -1,0 +1,350 @@
+"""The parts of one run in its process: its model, its examples, its training, its evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..api.augment import Augmentation, Ints
+from ..api.budget import Ledger
+from ..api.embedding_rows import PuzzleIds
+from ..api.errors import TrainingDiverged, TrmBenchError
+from ..api.puzzles import PuzzleSet
+from ..api.randomness import named_seed
+from ..api.reasoner import Reasoner
+from ..api.specs import AugmentationRequest, EvaluatorSpec
+from ..data.examples import ExampleStream, Exploration
+from ..host.host import Host
+from ..inference.inference import (
+    Depths,
+    InferenceConfig,
+    Read,
+    Views,
+    infer,
+    milliseconds_per_puzzle,
+    predict,
+)
+from ..inference.scoring import exact_share, first_predictions, score
+from ..planning.job import Job, StoredWeights
+from ..store import provenance
+from ..store.folders import PREDICTIONS, RunFolder
+from ..store.records import Manifest, RunIdentity
+from ..training.checkpoint import Clock, read_checkpoint, stoppable, write_checkpoint
+from ..training.config import TrainingConfig
+from ..training.costs import count_flops, count_parameters
+from ..training.device import default_precision, peak_memory
+from ..training.trainer import Metrics, Spent, Trainer, Watcher
+from ..weights.files import load_weights
+from .worker_keys import EVALUATED
+
+RESUMED_BY_ANOTHER = "training was resumed by another state of the code or another torch"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is known of the training of the weights in the model.
+
+    Attributes:
+        ledger: its training part.
+        manifest: fields of the manifest about it.
+    """
+
+    ledger: Ledger
+    manifest: Mapping[str, object]
+
+
+class Worker:
+    """Carries one job out, step by step."""
+
+    def __init__(self, host: Host, job: Job, folder: RunFolder, on_metrics: Callable[[Metrics], None]):
+        self.host, self.job, self.folder, self.on_metrics = host, job, folder, on_metrics
+        self.lines = 0
+        identity = self.identity = job.run.identity
+        self.device = torch.device(identity.device)
+        _fix_randomness(identity)
+        _refuse_edited(host, job)
+        self.task = host.tasks.get(identity.part("task").full_name)
+        self.spec = host.models.get(identity.part("model").full_name).spec
+        self.training = TrainingConfig(**identity.training)
+        self.info = job.prepared.info
+        self.model = self._build()
+        self.flops = count_flops(self.model, self.info.cells)
+        precision = self.training.precision
+        self.inference = InferenceConfig(
+            self.device,
+            default_precision(self.device) if precision == "auto" else precision,
+            job.execution.evaluation_batch,
+        )
+
+    def _build(self) -> Reasoner:
+        assert self.spec.config is not None  # `resolve_model` has made sure of both
+        assert self.spec.build is not None
+        torch.manual_seed(named_seed("initial weights", self.identity.seed))
+        model = self.spec.build(self.spec.config(**self.identity.architecture), self.info)
+        return model.to(self.device)
+
+    def load(self, stored: StoredWeights) -> Trained:
+        """Load stored weights into the model."""
+        blank = self.identity.puzzle_ids is PuzzleIds.BLANK
+        load_weights(self.model, self.spec, stored.file, blank)
+        fields = {"weights_sha256": stored.sha256, "weights_file": str(stored.file)}
+        if stored.origin is None:
+            return Trained(Ledger(), {**fields, "weights": "external"})
+        kept = {name: getattr(stored.origin, name) for name in ("weights", "validation")}
+        return Trained(stored.origin.ledger, {**fields, **kept})
+
+    def train(self) -> Trained:
+        """Train until the budget is spent; the averaged weights stay in the model."""
+        if not self.spec.trained:
+            return Trained(Ledger(), {"weights": "none"})
+        curve: list[Metrics] = []
+        trainer, clock = self.trainer(), Clock(self.job.execution)
+        past = self._resume(trainer, curve)
+
+        def save(step: int) -> None:
+            kept = {"trainer": trainer.state(), "curve": [dict(line) for line in curve], "lines": self.lines}
+            write_checkpoint(self.folder.checkpoint, {**kept, **past})
+            clock.saved(step)
+
+        with stoppable() as stop:
+            watcher = Watcher(self._log_to(curve), self._validator(), save, clock.due, stop)
+            spent = trainer.run(watcher)
+        if clock.worth_it(trainer.seconds()):  # the evaluation may be interrupted too
+            save(trainer.steps)
+        trainer.settle()
+        _require_finite(self.model, spent.steps)
+        ema = self.training.ema
+        fields: dict[str, Any] = {
+            "weights_sha256": self.folder.write_weights(_weights(self.model)),
+            "weights": f"averaged (EMA {ema:g})" if ema else "those of the last step",
+            "validation": [dict(line) for line in curve],
+            "resumed": past["resumed"],
+        }
+        if past["code"] != _made_by():
+            fields["not_citable_because"] = [*self.job.run.reasons, RESUMED_BY_ANOTHER]
+            fields["citable"] = False
+        return Trained(self._training_ledger(spent), fields)
+
+    def _log_to(self, curve: list[Metrics]) -> Callable[[Metrics], None]:
+        def log(line: Metrics) -> None:
+            self.folder.log(line)
+            self.lines += 1
+            if "validation_exact" in line:
+                curve.append(line)
+            self.on_metrics(line)
+
+        return log
+
+    def _validator(self) -> Callable[[Reasoner], Metrics]:
+        validation = self._limited(self.job.prepared.read("validation"))
+        rows = self.with_rows(validation)
+
+        def validate(model: Reasoner) -> Metrics:
+            return {"validation_exact": exact_share(predict(model, rows, self.inference), validation)}
+
+        return validate
+
+    def trainer(self) -> Trainer:
+        """The training of this run's model on its draws, not yet started."""
+        assert self.identity.budget is not None  # only external weights have none
+        return Trainer(
+            self.model,
+            self._examples(),
+            self.training,
+            self.identity.budget,
+            self.flops,
+            cells=self.info.cells,
+            device=self.device,
+            execution=self.job.execution,
+        )
+
+    def _resume(self, trainer: Trainer, curve: list[Metrics]) -> dict[str, Any]:
+        """Restore the last checkpoint; gives what the next one has to remember."""
+        saved = read_checkpoint(self.folder.checkpoint)
+        if saved is None:
+            return {"resumed": [], "code": _made_by()}
+        try:
+            trainer.restore(saved["trainer"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            first = str(error).splitlines()[0]
+            raise TrmBenchError(
+                f"{self.folder.checkpoint}: does not fit this model ({first}); --force starts from scratch"
+            ) from error
+        curve += saved["curve"]
+        self.lines = saved["lines"]
+        self.folder.cut_log(self.lines)
+        return {"resumed": [*saved["resumed"], trainer.steps], "code": saved["code"]}
+
+    def _training_ledger(self, spent: Spent) -> Ledger:
+        return Ledger(
+            optimiser_steps=spent.steps,
+            draws=spent.draws,
+            distinct_augmentations=self.stream.stream.distinct(spent.draws),
+            supervision_steps=spent.supervision_steps,
+            training_flops=spent.flops,
+            training_seconds=spent.seconds,
+        )
+
+    def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
+        return puzzles.take(slice(0, self.identity.limit))  # a limit of None takes all
+
+    def with_rows(self, puzzles: PuzzleSet) -> PuzzleSet:
+        """The puzzles with rows of the puzzle embedding for identifiers."""
+        rows = self._puzzle_rows(puzzles)(np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64))
+        return replace(puzzles, identifiers=rows.astype(np.int32))
+
+    def _puzzle_rows(self, puzzles: PuzzleSet) -> Callable[[Ints, Ints], Ints]:
+        """From places in ``puzzles`` and variants to rows of the puzzle embedding, at evaluation."""
+        table, which, seed = self.job.prepared.rows, self.identity.puzzle_ids, self.identity.task_seed
+
+        def rows(items: Ints, ks: Ints) -> Ints:
+            identifiers = puzzles.identifiers[items]
+            if table is None:
+                return identifiers.astype(np.int64)
+            return table.at_evaluation(identifiers, ks, which, seed)
+
+        return rows
+
+    def _augmentation(self, puzzles: PuzzleSet, training: bool) -> Augmentation:
+        request = AugmentationRequest(self.info, puzzles, self.job.prepared.identities, training)
+        return self.task.spec.augmentation(request)
+
+    def _examples(self) -> ExampleStream:
+        train = self.job.prepared.read("train")
+        assert self.identity.budget is not None
+        self.stream = ExampleStream(
+            train,
+            self._augmentation(train, training=True),
+            self.identity.budget.augmentations,
+            task_seed=self.identity.task_seed,
+            seed=self.identity.seed,
+            exploration=Exploration(self.training.exploration, self.model.supervision_steps),
+            identities=self.job.prepared.identities,
+            rows=self.job.prepared.rows,
+        )
+        return self.stream
+
+    def evaluate(self, trained: Trained, folders: Sequence[RunFolder], manifests: Sequence[Manifest]) -> None:
+        """Read the test split, once; write every run of the job."""
+        test = self._limited(self.job.prepared.read("test"))
+        usual = self.model.supervision_steps
+        depths = Depths(tuple(run.identity.steps or usual for run in self.job.runs), self.identity.halting)
+        for folder, manifest, read in zip(folders, manifests, self._infer(test, depths), strict=True):
+            self._finish(folder, manifest, trained, test, read)
+
+    def _finish(
+        self, folder: RunFolder, manifest: Manifest, trained: Trained, test: PuzzleSet, read: Read
+    ) -> None:
+        records = score(self._evaluators(), self.info, test, read.predictions)
+        folder.write_extra(
+            PREDICTIONS, first_predictions(self.info, self.task.spec.symbols, test, read.predictions)
+        )
+        if self.task.spec.extra_files is not None:
+            for name, content in self.task.spec.extra_files(self.info, test, read.predictions).items():
+                folder.write_extra(name, content)
+        update = {
+            **trained.manifest,
+            "ledger": self._ledger(trained.ledger, read, test),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        folder.finish(manifest.model_copy(update=update), records)
+
+    def _infer(self, test: PuzzleSet, depths: Depths) -> list[Read]:
+        progress = self._show_evaluation
+        if self.identity.votes is None:
+            return infer(self.model, self.with_rows(test), self.inference, depths, progress=progress)
+        blank = replace(test, targets=np.zeros_like(test.targets))
+        views = Views(
+            self._augmentation(blank, training=False),
+            self.identity.task_seed,
+            self._votes(test, self.identity.votes),
+            self._puzzle_rows(test),
+        )
+        return infer(self.model, test, self.inference, depths, views, progress)
+
+    def _votes(self, test: PuzzleSet, most: int) -> Ints:
+        """(N,) as many as the item has augmentations, up to ``most``."""
+        identities = self.job.prepared.identities
+        if identities is None:
+            return np.full(len(test), most)
+        return np.minimum(identities.variants[test.identifiers], most)
+
+    def _show_evaluation(self, share: float) -> None:
+        self.on_metrics({EVALUATED: share})
+
+    def _evaluators(self) -> list[EvaluatorSpec]:
+        parts = [part for part in self.identity.parts if part.kind == "evaluator"]
+        return [self.host.evaluators.get(part.full_name).spec for part in parts]
+
+    def _ledger(self, training: Ledger, read: Read, test: PuzzleSet) -> Ledger:
+        core, io, puzzle_embedding = count_parameters(self.model)
+        predictions, puzzles = read.predictions, len(test)
+        votes = 1.0 if predictions.ballots is None else float(predictions.ballots.votes.mean())
+        identities = self.job.prepared.identities
+        per_step = self.flops.inference / self.model.supervision_steps
+        alone = Depths((predictions.steps,), predictions.halted)
+        measured = {
+            "inference_flops_per_puzzle": per_step * read.steps * votes,
+            "core_parameters": core,
+            "io_parameters": io,
+            "puzzle_embedding_parameters": puzzle_embedding,
+            "inference_steps": predictions.steps,
+            "steps_taken": read.steps,
+            "evaluation_seconds": read.seconds,
+            "puzzles_per_second": puzzles / read.seconds,
+            "evaluation_batch": min(self.inference.batch_size, round(puzzles * votes)),
+            "milliseconds_per_puzzle": milliseconds_per_puzzle(
+                self.model, self.with_rows(test), self.inference, alone
+            ),
+            "peak_memory_bytes": peak_memory(self.device),
+            "votes_per_puzzle": votes,
+            "augmentations_of": {}
+            if identities is None
+            else dict(zip(identities.names.tolist(), identities.variants.tolist(), strict=True)),
+        }
+        return training.model_copy(update=measured)
+
+
+def _made_by() -> str:
+    return f"{provenance.code_fingerprint()} {torch.__version__}"
+
+
+def _refuse_edited(host: Host, job: Job) -> None:
+    """A plugin that is a file may have been edited while its runs waited."""
+    installed = {(plugin.distribution, plugin.version) for plugin in host.plugins.values()}
+    files = job.run.description.plugin_files
+    for part in job.run.identity.parts:
+        if part.full_name in files and (part.distribution, part.version) not in installed:
+            raise TrmBenchError(
+                f"{files[part.full_name]} was edited after this run was planned; run it again"
+            )
+
+
+def _fix_randomness(identity: RunIdentity) -> None:
+    torch.set_num_threads(identity.threads)
+    if identity.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS; ignored elsewhere
+        torch.use_deterministic_algorithms(True)
+
+
+def _weights(model: Reasoner) -> dict[str, torch.Tensor]:
+    """Every tensor of the model by name; a file cannot hold two names for one memory, so those are copied."""
+    weights, seen = {}, set()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        weights[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return weights
+
+
+def _require_finite(model: Reasoner, steps: int) -> None:
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise TrainingDiverged(f"weight {name} is not finite after optimiser step {steps}")
