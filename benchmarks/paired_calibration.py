@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from tabulate import tabulate
-from trm_bench.harness.stats.stats import crossed_test, paired_test
+from trm_bench.harness.stats.tests import crossed_test, paired_test
 
 STUDIES = 1000
 DESIGNS = (

@@ -27,7 +27,7 @@ from trm_bench.harness.data.examples import ExampleStream, Exploration
 from trm_bench.harness.host.host import host
 from trm_bench.harness.inference.inference import InferenceConfig, Pass, Views, answer, predict
 from trm_bench.harness.planning.grid import RunRequest, Study, plan
-from trm_bench.harness.stats.stats import cluster_means
+from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.training.costs import count_flops
 from trm_bench.harness.training.trainer import Trainer, Watcher
 

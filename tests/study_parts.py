@@ -19,7 +19,8 @@ from trm_bench.harness.planning.job import CellJob
 from trm_bench.harness.planning.study import FILE, Declared, checked
 from trm_bench.harness.running.processes import Watch
 from trm_bench.harness.running.run import run_cell
-from trm_bench.harness.stats.stats import Difference, cluster_means, crossed_test, paired_test
+from trm_bench.harness.stats.scores import cluster_means
+from trm_bench.harness.stats.tests import Difference, crossed_test, paired_test
 from trm_bench.harness.store.records import CellIdentity, Status
 
 Content = Mapping[str, Any]

@@ -18,7 +18,7 @@ from trm_bench.harness.stats.calibration import (
     judge,
     simulate,
 )
-from trm_bench.harness.stats.stats import cluster_means
+from trm_bench.harness.stats.scores import cluster_means
 
 STUDIES = 400
 

@@ -12,7 +12,8 @@ from report_cells import TRM, data, other, quick, request, solved, three_models,
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.report.compare import compare_folders, compare_models
 from trm_bench.harness.report.words import p_words, sentences
-from trm_bench.harness.stats.stats import cluster_means, crossed_test
+from trm_bench.harness.stats.scores import cluster_means
+from trm_bench.harness.stats.tests import crossed_test
 from trm_bench.harness.store.records import PartRecord, Status
 
 __all__ = ["quick"]

@@ -32,7 +32,9 @@ from study_parts import answered, ask, crossed, declare, definition, paired
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import Answer, Report, StudyAnswers
-from trm_bench.harness.stats.stats import SINGLE_RUN, Difference, Kind, Verdict, holm, minimum_detectable
+from trm_bench.harness.stats.power import minimum_detectable
+from trm_bench.harness.stats.rules import SINGLE_RUN, Kind
+from trm_bench.harness.stats.tests import Difference, Verdict, holm
 from trm_bench.harness.store.records import Status
 from trm_bench.plugins.reporters.as_latex import escape
 

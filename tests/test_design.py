@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from trm_bench.harness.stats.across_tasks import across_tasks
-from trm_bench.harness.stats.power import equivalence, seeds_to_see, variance_shares
-from trm_bench.harness.stats.stats import Kind, crossed_test, minimum_detectable, parts_of
+from trm_bench.harness.stats.power import equivalence, minimum_detectable, seeds_to_see, variance_shares
+from trm_bench.harness.stats.rules import Kind
+from trm_bench.harness.stats.tests import crossed_test
+from trm_bench.harness.stats.variance import parts_of
 
 RANDOM = np.random.default_rng(0)
 

@@ -34,15 +34,10 @@ from trm_bench.harness.report.pairs import PAIRED, same_weights
 from trm_bench.harness.report.read import Run, read_runs
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.report.words import sentences
-from trm_bench.harness.stats.stats import (
-    Difference,
-    Floats,
-    Kind,
-    Verdict,
-    crossed_test,
-    minimum_detectable,
-    paired_test,
-)
+from trm_bench.harness.stats.power import minimum_detectable
+from trm_bench.harness.stats.rules import Kind
+from trm_bench.harness.stats.scores import Floats
+from trm_bench.harness.stats.tests import Difference, Verdict, crossed_test, paired_test
 from trm_bench.harness.store.records import Status
 
 __all__ = ["quick"]

@@ -38,17 +38,11 @@ from test_store import IDENTITY
 from trm_bench.harness.api.budget import Budget, Ledger, Match
 from trm_bench.harness.api.errors import NothingToReport
 from trm_bench.harness.report.build import build_report
-from trm_bench.harness.stats.stats import (
-    SINGLE_RUN,
-    Kind,
-    Verdict,
-    cell_interval,
-    cluster_means,
-    crossed_test,
-    holm,
-    mcnemar,
-    minimum_detectable,
-)
+from trm_bench.harness.stats.interval import score_interval
+from trm_bench.harness.stats.power import minimum_detectable
+from trm_bench.harness.stats.rules import SINGLE_RUN, Kind
+from trm_bench.harness.stats.scores import cluster_means
+from trm_bench.harness.stats.tests import Verdict, crossed_test, holm, mcnemar
 from trm_bench.harness.store.folders import Cell
 from trm_bench.harness.store.records import CellIdentity, Status
 from trm_bench.harness.store.requests import REQUESTS
@@ -66,7 +60,7 @@ def test_rows_and_pairs_hold_what_the_statistics_give_for_the_same_arrays(size: 
     means = {model: cluster_means(scores, clusters) for model, scores in arrays.items()}
     for model in arrays:
         row = row_of(report, model)
-        assert row.summary == cell_interval(means[model], items=ITEMS)
+        assert row.summary == score_interval(means[model], items=ITEMS)
         assert row.summary.clusters == len(set(clusters))
         assert [seed.score for seed in row.seeds] == means[model].mean(axis=1).tolist()
         assert row.means["exact"] == pytest.approx(means[model].mean())
@@ -176,7 +170,7 @@ def test_two_recipes_of_one_model_are_two_rows_with_two_labels(tmp_path: Path) -
     write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=slower)
     table = only_table(build_report([tmp_path]))
     assert len({row.label for row in table.rows}) == len(table.rows) == 2
-    assert {row.summary for row in table.rows} == {cell_interval(HRM), cell_interval(PLAIN)}
+    assert {row.summary for row in table.rows} == {score_interval(HRM), score_interval(PLAIN)}
     assert [(pair.a, pair.b) for pair in table.pairs] == [(table.rows[0].label, table.rows[1].label)]
 
 
@@ -279,7 +273,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_reported(file: str, tmp_path: P
     (problem,) = report.problems
     assert problem.startswith(f"{tmp_path / names[4] / file}: ")
     assert f"Not read:\n\n- {problem}" in render(report)
-    assert row_of(report, "trm-mlp").summary == cell_interval(TRM)
+    assert row_of(report, "trm-mlp").summary == score_interval(TRM)
 
 
 def test_a_requested_cell_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -399,7 +393,7 @@ def test_the_same_model_under_two_budgets_is_two_rows_in_two_tables(tmp_path: Pa
     write_model(tmp_path, "trm-mlp", HRM, tag="11111111", change=budget(augmentations=1000))
     report = build_report([tmp_path])
     assert [table.budget.augmentations for table in report.tables] == [1, 1000]
-    assert [table.rows[0].summary for table in report.tables] == [cell_interval(TRM), cell_interval(HRM)]
+    assert [table.rows[0].summary for table in report.tables] == [score_interval(TRM), score_interval(HRM)]
     text = render(report)
     assert "augmentations per puzzle A = 1\n" in text
     assert "augmentations per puzzle A = 1000\n" in text
@@ -444,7 +438,7 @@ def test_one_seed_is_compared_as_checkpoints_and_never_as_methods(tmp_path: Path
     )
     assert said in render(report)
     assert said in render(report, "markdown")
-    assert row_of(report, "hrm").summary == cell_interval(a, items=ITEMS)
+    assert row_of(report, "hrm").summary == score_interval(a, items=ITEMS)
 
 
 def test_the_interval_of_a_single_run_carries_the_words_also_where_there_is_no_pair(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from report_cells import (
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import Report
-from trm_bench.harness.stats.stats import Verdict
+from trm_bench.harness.stats.tests import Verdict
 from trm_bench.harness.store.records import Status
 from trm_bench.plugins.reporters.tables import count, p_value, percent
 

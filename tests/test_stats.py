@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from scipy import stats as sps
 from trm_bench.harness.api.errors import TrmBenchError
 from trm_bench.harness.stats import stats
-from trm_bench.harness.stats.stats import Floats, ItemScores, Kind, Verdict
+from trm_bench.harness.stats.rules import Kind
+from trm_bench.harness.stats.scores import Floats, ItemScores
+from trm_bench.harness.stats.tests import Verdict
 
 A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 B = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -119,7 +121,7 @@ def test_scores_outside_the_unit_interval_are_refused(bad: list[list[float]]) ->
         lambda: stats.cluster_means(bad, np.array(["p", "q"])),
         lambda: stats.crossed_test(bad, [[0, 1]]),
         lambda: stats.crossed_test([[0, 1]], bad),
-        lambda: stats.cell_interval(bad),
+        lambda: stats.score_interval(bad),
     ):
         with pytest.raises(ValueError, match="within 0 to 1"):
             call()
@@ -131,9 +133,9 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="A has 3 clusters, B has 2"):
         stats.crossed_test(A, B[:, :2])
     with pytest.raises(ValueError, match="not empty"):
-        stats.cell_interval(np.empty((2, 0)))
+        stats.score_interval(np.empty((2, 0)))
     with pytest.raises(ValueError, match=r"\(3,\)"):
-        stats.cell_interval(A[0])
+        stats.score_interval(A[0])
 
 
 # --- the crossed test ----------------------------------------------------------------------------
@@ -291,7 +293,7 @@ def test_the_order_of_seeds_and_clusters_does_not_matter(pair: tuple[Floats, Flo
     columns = rng.permutation(a.shape[1])
     shuffled_a, shuffled_b = rng.permutation(a)[:, columns], rng.permutation(b)[:, columns]
     close(numbers(stats.crossed_test(a, b)), numbers(stats.crossed_test(shuffled_a, shuffled_b)))
-    cell, shuffled = stats.cell_interval(a), stats.cell_interval(shuffled_a)
+    cell, shuffled = stats.score_interval(a), stats.score_interval(shuffled_a)
     close([cell.mean, cell.low, cell.high], [shuffled.mean, shuffled.low, shuffled.high])
 
 
@@ -375,7 +377,7 @@ def test_cell_interval_by_hand() -> None:
     # v_A = r = 1/36, item means 1, 1/2, 0 give v_I = 1/12 = V. Two of three items hold a success, and two a
     # failure: one degree of freedom, as for the two seeds. Its quantile squared times v_I - r = 1/18, or
     # times V, is more than three items can vary, t² p (1 - p) / C = t² / 12 with two degrees of freedom.
-    cell = stats.cell_interval(A)
+    cell = stats.score_interval(A)
     one, two = (float(sps.t.ppf(0.975, df)) for df in (1, 2))
     ratio = 4 * (one**2 / 36 + two**2 / 12)
     half = (ratio / 4 + ratio**2 / 4) ** 0.5 / (1 + ratio)
@@ -385,7 +387,7 @@ def test_cell_interval_by_hand() -> None:
 
 
 def test_one_seed_gives_wilson_s_interval_as_scipy_has_it() -> None:
-    cell = stats.cell_interval([[1] * 8 + [0] * 2])
+    cell = stats.score_interval([[1] * 8 + [0] * 2])
     known = sps.binomtest(8, 10).proportion_ci(method="wilson")
     assert (cell.low, cell.high) == pytest.approx((known.low, known.high))
     assert (cell.low, cell.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
@@ -397,7 +399,7 @@ def test_one_seed_gives_wilson_s_interval_as_scipy_has_it() -> None:
 def test_all_right_and_all_wrong_leave_room_for_doubt(seeds: int) -> None:
     # At p = 1 Wilson's lower end is n / (n + t²), at p = 0 the upper end is t² / (n + t²).
     t = {1: Z_975, 5: T_975_4}[seeds]
-    right, wrong = stats.cell_interval(np.ones((seeds, 400))), stats.cell_interval(np.zeros((seeds, 400)))
+    right, wrong = stats.score_interval(np.ones((seeds, 400))), stats.score_interval(np.zeros((seeds, 400)))
     assert (right.mean, right.high) == (1, 1)
     assert right.low == pytest.approx(400 / (400 + t**2), abs=1e-6)
     assert (wrong.mean, wrong.low) == (0, 0)
@@ -406,7 +408,7 @@ def test_all_right_and_all_wrong_leave_room_for_doubt(seeds: int) -> None:
 
 
 def test_more_seeds_that_never_disagree_do_not_count_as_more_items() -> None:
-    cell = stats.cell_interval(CANCELLING)
+    cell = stats.score_interval(CANCELLING)
     t = float(sps.t.ppf(0.975, 1))
     assert cell.high - 0.5 == pytest.approx(t * (1 / 8 + t**2 / 16) ** 0.5 / (1 + t**2 / 2))
     assert (cell.kind, cell.note) == (
@@ -416,7 +418,7 @@ def test_more_seeds_that_never_disagree_do_not_count_as_more_items() -> None:
 
 
 def test_a_cell_of_one_cluster_is_nearly_unknown() -> None:
-    cell = stats.cell_interval([[0.5], [1.0], [0.75]], items=4)
+    cell = stats.score_interval([[0.5], [1.0], [0.75]], items=4)
     assert (cell.items, cell.clusters, cell.kind) == (4, 1, Kind.DEGENERATE)
     assert cell.high - cell.low > 0.8
 
@@ -424,7 +426,7 @@ def test_a_cell_of_one_cluster_is_nearly_unknown() -> None:
 @UNHURRIED
 @given(matrices(st.integers(1, 5), 7))
 def test_a_cell_s_interval_holds_its_mean_and_has_a_width(scores: Floats) -> None:
-    cell = stats.cell_interval(scores)
+    cell = stats.score_interval(scores)
     assert 0 <= cell.low <= cell.mean <= cell.high <= 1
     assert cell.high - cell.low > 0.01
 
@@ -432,7 +434,7 @@ def test_a_cell_s_interval_holds_its_mean_and_has_a_width(scores: Floats) -> Non
 @UNHURRIED
 @given(matrices(st.integers(1, 5), 7))
 def test_a_cell_s_interval_is_mirrored_by_mirrored_scores(scores: Floats) -> None:
-    cell, mirrored = stats.cell_interval(scores), stats.cell_interval(1 - scores)
+    cell, mirrored = stats.score_interval(scores), stats.score_interval(1 - scores)
     close([cell.low, cell.high], [1 - mirrored.high, 1 - mirrored.low])
 
 
@@ -554,7 +556,7 @@ def mcnemar_rate(design: Design) -> float:
 
 def coverage(design: Design) -> float:
     """Share of replications in which the cell's interval holds the method's true score, one half."""
-    cells = [stats.cell_interval(stats.cluster_means(a, names)) for a, _, names in design.replications()]
+    cells = [stats.score_interval(stats.cluster_means(a, names)) for a, _, names in design.replications()]
     return float(np.mean([cell.low <= 0.5 <= cell.high for cell in cells]))
 
 

@@ -1,7 +1,7 @@
 """trm-bench: a benchmark harness for recursive reasoners. This module is its public face.
 
-Everything a plugin needs is importable from here or from `trm_bench.testing`; nothing else is promised to
-stay. Importing it does not import torch: a model's parts and a report's are loaded when they are first used.
+Everything a plugin needs is importable from here, from `trm_bench.nn` or from `trm_bench.testing`; nothing else
+is promised to stay. Importing it imports neither torch nor pandas: they are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from .harness.api.augment import Augmentation, CellTokenVariants, Ints, NoAugmentation, Variants
-from .harness.api.errors import DataError, TrmBenchError, UsageError
+from .harness.api.errors import DataError, NothingToReport, TrmBenchError, UnavailableError, UsageError
 from .harness.api.hookspecs import hookimpl
 from .harness.api.predictions import Predictions
 from .harness.api.published import Published
@@ -36,23 +36,37 @@ from .harness.api.voting import Ballots
 
 if TYPE_CHECKING:
     from .harness.api.reasoner import Halting, Output, Reasoner, State
-    from .harness.report.table import Report, Row, SeedResult, Table
+    from .harness.python.api import compare, evaluate, load_results, resume, run
+    from .harness.python.citations import cite
+    from .harness.python.results import Results
+    from .harness.report.table import Pair, Report, Row, SeedResult, Table
+    from .harness.report.words import sentences
 
 try:
     __version__ = version("trm-bench")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-_HEAVY = {
-    "Halting": ".harness.api.reasoner",
-    "Output": ".harness.api.reasoner",
-    "Reasoner": ".harness.api.reasoner",
-    "Report": ".harness.report.table",
-    "Row": ".harness.report.table",
-    "SeedResult": ".harness.report.table",
-    "State": ".harness.api.reasoner",
-    "Table": ".harness.report.table",
+_LAZY = {
+    "Halting": "api.reasoner",
+    "Output": "api.reasoner",
+    "Pair": "report.table",
+    "Reasoner": "api.reasoner",
+    "Report": "report.table",
+    "Results": "python.results",
+    "Row": "report.table",
+    "SeedResult": "report.table",
+    "State": "api.reasoner",
+    "Table": "report.table",
+    "cite": "python.citations",
+    "compare": "python.api",
+    "evaluate": "python.api",
+    "load_results": "python.api",
+    "resume": "python.api",
+    "run": "python.api",
+    "sentences": "report.words",
 }
+"""Names that need torch, scipy or pandas, and the module of `trm_bench.harness` that has each."""
 
 __all__ = [
     "API_VERSION",
@@ -69,7 +83,9 @@ __all__ = [
     "Ints",
     "ModelSpec",
     "NoAugmentation",
+    "NothingToReport",
     "Output",
+    "Pair",
     "Predictions",
     "Published",
     "Puzzle",
@@ -77,6 +93,7 @@ __all__ = [
     "Reasoner",
     "Report",
     "ReporterSpec",
+    "Results",
     "Row",
     "RuleCheck",
     "Sample",
@@ -93,17 +110,25 @@ __all__ = [
     "TaskSpec",
     "Tokens",
     "TrmBenchError",
+    "UnavailableError",
     "UsageError",
     "Variants",
     "__version__",
+    "cite",
+    "compare",
+    "evaluate",
     "hashed",
     "hookimpl",
+    "load_results",
     "named_seed",
     "permutations",
+    "resume",
+    "run",
+    "sentences",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HEAVY:
-        return getattr(importlib.import_module(_HEAVY[name], __name__), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".harness.{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

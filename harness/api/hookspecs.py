@@ -145,38 +145,38 @@ def trm_bench_register_commands(cli: click.Group) -> None:
 
 
 @hookspec
-def trm_bench_run_started(study: Mapping[str, Any]) -> None:
-    """Be told that a run starts; ``study`` is what `study.json` holds.
+def trm_bench_grid_started(grid: Mapping[str, Any]) -> None:
+    """Be told that a grid of runs starts; ``grid`` is the content of its `grid.json`.
 
     Example:
         >>> from trm_bench import hookimpl
         >>> @hookimpl
-        ... def trm_bench_run_started(study):
-        ...     print("started", study["task"])
+        ... def trm_bench_grid_started(grid):
+        ...     print("started", grid["task"])
     """
 
 
 @hookspec
-def trm_bench_metrics_logged(cell: str, metrics: Mapping[str, float]) -> None:
-    """Be told of one line of a cell's `metrics.jsonl`, while it trains.
+def trm_bench_metrics_logged(run: str, metrics: Mapping[str, float]) -> None:
+    """Be told of one line of a run's `metrics.jsonl`, while it trains.
 
     Example:
         >>> from trm_bench import hookimpl
         >>> @hookimpl
-        ... def trm_bench_metrics_logged(cell, metrics):
-        ...     print(cell, metrics["step"])
+        ... def trm_bench_metrics_logged(run, metrics):
+        ...     print(run, metrics["step"])
     """
 
 
 @hookspec
-def trm_bench_run_finished(study: Mapping[str, Any], cells: Mapping[str, str]) -> None:
-    """Be told that a run has ended; ``cells`` maps each cell to its status.
+def trm_bench_grid_finished(grid: Mapping[str, Any], runs: Mapping[str, str]) -> None:
+    """Be told that a grid has ended; ``runs`` maps each run to its status.
 
     Example:
         >>> from trm_bench import hookimpl
         >>> @hookimpl
-        ... def trm_bench_run_finished(study, cells):
-        ...     print(sum(status == "done" for status in cells.values()), "cells done")
+        ... def trm_bench_grid_finished(grid, runs):
+        ...     print(sum(status == "done" for status in runs.values()), "runs done")
     """
 
 

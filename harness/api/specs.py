@@ -44,8 +44,9 @@ class Scale:
         steps: optimiser steps of the recipe.
         batch_size: supervision slots, the same for every model.
         augmentations: A, variants per training puzzle, the puzzle itself included.
-        votes: answers to each test item, every one under another variant, for a task that is answered
-            by vote; None for one answer.
+        votes: predictions for each test item, every one under another augmentation, for a task with voting;
+            None for one prediction.
+        takes: how long a run takes on which machine, e.g. ``minutes on a CPU``.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Scale:
     batch_size: int
     augmentations: int
     votes: int | None = None
+    takes: str = ""
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one evaluator says of one test item.
+    """One evaluator's score of one test item.
 
     Attributes:
         item: the item's id.
@@ -268,19 +270,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class EvaluatorSpec:
-    """A way to score answers. It never aggregates: statistics do.
+    """A way to score predictions. It never aggregates: statistics do.
 
     Attributes:
         name: the column it fills.
         summary: one line for `trm-bench list`.
         evaluate: one `Sample` per test item, in the order of the puzzles.
         tasks: names of the tasks it fits; empty for all.
+        heading: of its column, e.g. ``solved %``; by default the name.
     """
 
     name: str
     summary: str
     evaluate: Callable[[TaskInfo, PuzzleSet, Predictions], Sequence[Sample]]
     tasks: tuple[str, ...] = ()
+    heading: str = ""
     api_version: str = API_VERSION
 
 

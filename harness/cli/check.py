@@ -1,4 +1,4 @@
-"""``trm-bench check``: does a plugin's part do what every one must do."""
+"""``trm-bench check``: the conformance checks on a plugin's part."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import click
 
 from ..api.errors import UsageError, nearest
 from ..host.host import Host, host
-from . import complete
-from .terminal import echo_json
+from .complete import names
+from .options import json_option
+from .terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from ...testing import Finding
@@ -21,18 +22,18 @@ _A = {"model": "a model", "task": "a task", "evaluator": "an evaluator", "report
 
 
 @click.command("check")
-@click.argument("name", shell_complete=complete.part)
+@click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), help="Where a name means several things.")
 @click.option(
-    "--task", shell_complete=complete.task, help="Of an evaluator: the task whose puzzles it is tried on."
+    "--task", shell_complete=names("tasks"), help="For an evaluator: the task whose puzzles it is tried on."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option("the findings")
 def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int:
-    """Check a model, task, evaluator or reporter, and say in words what is wrong and where to look.
+    """Run the conformance checks on a model, task, evaluator or reporter, and say what is wrong and where.
 
-    NAME is what `list` prints, a model's options in brackets included. Ends with exit code 1 if a check
-    fails. Example:
+    NAME is what `list` prints, with a model's options in brackets. Ends with exit code 1 if a check fails.
 
+    \b
         trm-bench check my-model
     """
     kind = kind or kind_of(host(), name)
@@ -43,8 +44,8 @@ def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int
         echo_json(content)
     else:
         for finding in findings:
-            click.echo(str(finding))
-        click.echo(
+            echo(str(finding))
+        echo(
             f"{kind} {name}: {failed} of {len(findings)} checks failed"
             if failed
             else f"{kind} {name}: all {len(findings)} checks hold"
@@ -53,10 +54,10 @@ def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int
 
 
 def kind_of(plugins: Host, name: str) -> str:
-    """What a name is the name of.
+    """The kind of part that a name belongs to.
 
     Raises:
-        UsageError: of nothing, or of several things.
+        UsageError: it belongs to none, or to several.
     """
     plain = name.partition("[")[0]
     known: dict[str, Sequence[str]] = {

@@ -1,4 +1,4 @@
-"""``trm-bench compare``: two models or two result folders, in words."""
+"""``trm-bench compare``: two models or two result folders, in sentences."""
 
 from __future__ import annotations
 
@@ -7,44 +7,30 @@ from pathlib import Path
 
 import click
 
-from ..api.errors import UsageError
-from . import complete
-from .terminal import echo_json
+from .options import folders_argument, json_option
+from .terminal import echo, echo_json
 
 
 @click.command("compare")
-@click.argument("a", shell_complete=complete.side)
-@click.argument("b", shell_complete=complete.side)
-@click.argument(
-    "folders",
-    nargs=-1,
-    type=click.Path(path_type=Path),
-    shell_complete=complete.outputs,
-    metavar="[DIR]...",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON, scores 0 to 1.")
+@click.argument("a")
+@click.argument("b")
+@folders_argument
+@json_option("the numbers, scores 0 to 1,")
 def command(a: str, b: str, folders: tuple[Path, ...], as_json: bool) -> None:
-    """Say what is known of A against B.
+    """Compare A with B: two models of the output folders DIR, or two output folders.
 
-    A and B are models of the output folders DIR, or two output folders. Examples:
-
+    \b
         trm-bench compare trm hrm results/maze-hard-mini
-
         trm-bench compare results/with results/without
     """
-    from ..report.compare import compare_folders, compare_models
+    from ..python.api import compare
     from ..report.words import sentences
 
     problems: list[str] = []
-    if folders:
-        found = compare_models(a, b, folders, problems)
-    elif Path(a).is_dir() and Path(b).is_dir():
-        found = compare_folders(Path(a), Path(b), problems)
-    else:
-        raise UsageError(f"compare {a} {b}: name the output folders to look in, or two folders to compare")
+    pairs = compare(a, b, *folders, problems=problems)
     for problem in problems:
         click.echo(f"not read: {problem}", err=True)
     if as_json:
-        echo_json([{**asdict(one), "sentences": sentences(one)} for one in found])
+        echo_json([{**asdict(pair), "sentences": sentences(pair)} for pair in pairs])
         return
-    click.echo("\n\n".join("\n".join(sentences(one)) for one in found))
+    echo("\n\n".join("\n".join(sentences(pair)) for pair in pairs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,33 +9,35 @@ import click
 from ..api.errors import UsageError
 from ..host.host import host
 from ..host.scaffold import KINDS, Project, write_project
+from .options import json_option
+from .terminal import echo, echo_json
 
 
 @click.command("new-plugin")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), default="model", show_default=True, help="What it adds.")
 @click.option("--output", type=click.Path(path_type=Path), help="The folder to make; by default ./NAME.")
-@click.option("--json", "as_json", is_flag=True, help="Print the files as JSON.")
+@json_option("the files")
 def command(name: str, kind: str, output: Path | None, as_json: bool) -> None:
     """Write a small installable project that adds a model, task, evaluator or reporter.
 
-    It works as written: install it, and it has its row. NAME is what the distribution and the model are
-    called. Example:
+    It works as written: install it, and it has its row. NAME names the distribution and what it adds.
 
+    \b
         trm-bench new-plugin my-model
     """
-    from ... import __version__
+    from ..store.provenance import version_of
 
     if name in getattr(host(), f"{kind}s").names():
         raise UsageError(f"there is a {kind} {name!r} already (see trm-bench list); choose another name")
     folder = output or Path(name)
-    written = write_project(Project(name, kind, __version__), folder)
+    written = write_project(Project(name, kind, version_of("trm-bench") or "0"), folder)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "files": [str(path) for path in written]}, indent=1))
+        echo_json({"folder": str(folder), "files": [str(path) for path in written]})
         return
     for path in written:
-        click.echo(str(path))
-    click.echo(f"\nnext:\n  pip install -e {folder}\n  trm-bench check {name}\n  {_first_use(name, kind)}")
+        echo(str(path))
+    echo(f"\nnext:\n  pip install -e {folder}\n  trm-bench check {name}\n  {_first_use(name, kind)}")
 
 
 def _first_use(name: str, kind: str) -> str:

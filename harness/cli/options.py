@@ -10,9 +10,7 @@ import click
 import yaml
 
 from ..api.errors import UnavailableError, UsageError, nearest
-from ..host.host import Host
-from ..planning.settings import parse_seeds as parse_seeds
-from . import complete
+from .complete import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 CONFIG_SETTINGS = "trm_bench.config_settings"
@@ -59,7 +57,7 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
         raise UsageError(f"--config {path}: not YAML ({error})") from error
     if not isinstance(content, dict):
         raise UsageError(f"--config {path}: must be a mapping of option names to values")
-    names = {
+    known = {
         option.opts[-1].lstrip("-"): str(option.name)
         for option in context.command.params
         if isinstance(option, click.Option) and option.name != "config"
@@ -67,9 +65,9 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
     defaults: dict[str, Any] = {}
     for key, value in content.items():
         name = str(key).replace("_", "-")
-        if name not in names:
-            raise UsageError(f"--config {path}: unknown key {key!r}; {nearest(name, names)}")
-        defaults[names[name]] = _as_option(value)
+        if name not in known:
+            raise UsageError(f"--config {path}: unknown key {key!r}; {nearest(name, known)}")
+        defaults[known[name]] = _as_option(value)
     context.meta[CONFIG_SETTINGS] = defaults.pop("settings", [])
     context.default_map = {**defaults, **(context.default_map or {})}
 
@@ -82,55 +80,61 @@ def _as_option(value: Any) -> Any:
     return value
 
 
-def data_options(function: F) -> F:
-    """The options that say which puzzles are meant."""
-    for option in reversed(
-        (
-            click.option("--task", shell_complete=complete.task, help="Name of the task."),
-            click.option(
-                "--scale",
-                shell_complete=complete.scale,
-                help="mini, lite or paper; see `trm-bench list tasks`.",
-            ),
-            click.option(
-                "--source",
-                shell_complete=complete.source,
-                help="generated, official or hub; by default generated, or official with --data.",
-            ),
-            click.option("--data", type=click.Path(path_type=Path), help="Folder with the official files."),
-            click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting."),
-        )
-    ):
-        function = option(function)
-    return function
+def several(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Decorate a command with several options, in the order of its help."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
-device_option = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    shell_complete=complete.device,
-    help="auto, cpu, cuda or mps.",
+PATH = click.Path(path_type=Path)
+task_option = click.option("--task", shell_complete=names("tasks"), help="Name of the task.")
+models_option = click.option(
+    "--models",
+    shell_complete=names("models", by_comma=True),
+    help="Names by comma; options in brackets, e.g. trm[cycles=2].",
 )
+data_options = several(
+    task_option,
+    click.option("--scale", help="mini (the default), lite or paper; see `trm-bench list tasks`."),
+    click.option(
+        "--source", help="generated, official or hub; by default the task's first, or official with --data."
+    ),
+    click.option("--data", type=PATH, help="Folder with the official files."),
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting; repeatable."
+    ),
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Processes side by side; by default one per core on a CPU."
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Use only the first N test puzzles (results are marked not citable).",
+)
+evaluators_option = click.option(
+    "--evaluators",
+    default="",
+    shell_complete=names("evaluators", by_comma=True),
+    help="Further evaluators, in addition to the task's own.",
+)
+config_option = click.option(
+    "--config",
+    type=PATH,
+    callback=read_config,
+    is_eager=True,
+    expose_value=False,
+    help="YAML file with any of these options.",
+)
+folders_argument = click.argument("folders", nargs=-1, type=PATH, metavar="[DIR]...")
 
 
-def usual_scale(plugins: Host, task: str, device: str) -> str:
-    """The scale where none is asked for: paper on CUDA and mini elsewhere, else the task's first.
-
-    Raises:
-        UsageError: the task is not known.
-    """
-    scales = list(plugins.tasks.get(task).spec.scales)
-    wanted = "paper" if device == "cuda" else "mini"
-    return wanted if wanted in scales else scales[0]
-
-
-def required(value: str | None, option: str) -> str:
-    """The value of an option that may also stand in ``--config``.
-
-    Raises:
-        UsageError: it stands in neither.
-    """
-    if not value:
-        raise UsageError(f"{option} is missing")
-    return value
+def json_option(what: str) -> Callable[[F], F]:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from ..host.host import host
-from .options import all_settings, data_options, required
-from .terminal import echo_json
+from ..api.errors import UsageError
+from .options import all_settings, data_options, json_option
+from .terminal import echo, echo_json
 
 
 @click.command("prepare")
 @data_options
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@json_option("what was made")
 def command(
     task: str | None,
     scale: str | None,
@@ -23,31 +23,28 @@ def command(
     as_json: bool,
 ) -> None:
     """Make or read a task's puzzles, so that a later run finds them in the cache."""
-    from ..data.prepare import prepare
-    from ..planning.grid import RunRequest, build_request
-    from ..running.progress import console, counted
+    from ..python.verbs import prepare
 
-    part = host().tasks.get(required(task, "--task"))
-    request = RunRequest(
-        (), part.spec.name, scale or "mini", (), source, data, settings=all_settings(settings)
-    )
-    with counted(console()) as progress:
-        prepared = prepare(part, build_request(part.spec, request, progress))
+    if task is None:
+        raise UsageError("--task is missing")
+    prepared = prepare(task, scale=scale, source=source, data=data, settings=all_settings(settings))
+    notes = [*prepared.source.notes, *prepared.source.caveats]
     if as_json:
-        content = {
-            "task": part.spec.name,
-            "scale": request.scale,
-            "folder": str(prepared.folder),
-            "source": prepared.source.summary,
-            "counts": prepared.counts,
-            "fingerprints": prepared.fingerprints,
-            "notes": [*prepared.source.notes, *prepared.source.caveats],
-        }
-        echo_json(content)
+        echo_json(
+            {
+                "task": task,
+                "scale": prepared.info.scale,
+                "folder": str(prepared.folder),
+                "source": prepared.source.summary,
+                "counts": prepared.counts,
+                "fingerprints": prepared.fingerprints,
+                "notes": notes,
+            }
+        )
         return
-    click.echo(f"{part.spec.name} at scale {request.scale}: {prepared.source.summary}")
+    echo(f"{task} at scale {prepared.info.scale}: {prepared.source.summary}")
     for split, count in prepared.counts.items():
-        click.echo(f"{split:<10} {count:>9,}  {prepared.fingerprints[split][:16]}")
-    for note in (*prepared.source.notes, *prepared.source.caveats):
-        click.echo(f"- {note}")
-    click.echo(f"in {prepared.folder}")
+        echo(f"{split:<10} {count:>9,}  {prepared.fingerprints[split][:16]}")
+    for note in notes:
+        echo(f"- {note}")
+    echo(f"in {prepared.folder}")

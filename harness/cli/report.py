@@ -2,77 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ..host.host import OWN_DISTRIBUTION, Host, host, plugins_aside
-from . import complete
+from ..api.errors import UsageError
+from .complete import names
+from .options import PATH, json_option
 from .terminal import echo_report
-
-if TYPE_CHECKING:
-    from ..report.table import Report
 
 
 @click.command("report")
-@click.argument(
-    "folders",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-    shell_complete=complete.outputs,
-    metavar="DIR...",
-)
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="DIR...")
 @click.option(
     "--format",
     "reporter",
     default="text",
     show_default=True,
-    shell_complete=complete.reporter,
-    help="Name of a reporter; see `list`.",
+    shell_complete=names("reporters"),
+    help="text, markdown, html, latex, csv, json or another reporter; see `list`.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@json_option("every number")
+@click.option("--costs", is_flag=True, help="Print the tables of costs too (text and markdown).")
+@click.option("--only", multiple=True, metavar="MODEL", help="Print this model only; may be repeated.")
 @click.option(
-    "--figures",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Also write the figures, as SVG and PNG.",
+    "--name",
+    "renamed",
+    multiple=True,
+    metavar="MODEL=NAME",
+    help='Print a model under another name, e.g. trm="Ours".',
 )
-@click.option(
-    "--published", is_flag=True, help="Put the literature's numbers beside ours; they enter no test."
-)
+@click.option("--figures", type=PATH, metavar="DIR", help="Also write the figures, as SVG and PNG.")
+@click.option("--published", is_flag=True, help="Print published numbers below; they enter no test.")
 def command(
-    folders: tuple[Path, ...], reporter: str, as_json: bool, figures: Path | None, published: bool
+    folders: tuple[Path, ...],
+    reporter: str,
+    as_json: bool,
+    costs: bool,
+    only: tuple[str, ...],
+    renamed: tuple[str, ...],
+    figures: Path | None,
+    published: bool,
 ) -> int:
-    """Print the table of the finished cells in one or several output folders.
+    """Print the table of the finished runs in one or several output folders.
 
-    Exit code 1 where a file could not be read or a requested cell is not done; the rest is
-    reported all the same.
+    With --only, tests stay those of all models, and hidden ones are named. Exit code 1 where a file could not
+    be read or a requested run is not done; the rest is reported all the same.
     """
-    from ..report.build import build_report
+    from ..python.api import load_results
 
-    plugins = host()
-    spec = plugins.reporters.get("json" if as_json else reporter, prefer=(OWN_DISTRIBUTION,)).spec
-    report = build_report(folders)
-    if published:
-        report = with_published(report, plugins)
-    with plugins_aside():
-        plugins.notify("trm_bench_report_ready", report=report)
+    results = load_results(*folders)
+    name = "json" if as_json else reporter
+    text = results.report(name, costs=costs, published=published, only=only, names=_names(renamed))
     if figures is not None:
-        from ..report.figures import save
-
-        click.echo(f"{len(save(report, figures))} files of figures in {figures}", err=True)
-    echo_report(spec.render(report), spec.name)
-    for problem in report.problems:
+        click.echo(f"{len(results.save_figures(figures))} files of figures in {figures}", err=True)
+    echo_report(text, name)
+    for problem in results.problems:
         click.echo(f"not read: {problem}", err=True)
-    complete = all(row.complete for table in report.tables for row in table.rows)
-    return 0 if complete and not report.problems else 1
+    return 0 if results.complete else 1
 
 
-def with_published(report: Report, plugins: Host) -> Report:
-    """The report with what its tasks' plugins know of the literature."""
-    known = {part.spec.name: part.spec.published for part in plugins.tasks.parts}
-    tables = tuple(replace(table, published=known.get(table.task, ())) for table in report.tables)
-    return replace(report, tables=tables)
+def _names(pairs: tuple[str, ...]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for pair in pairs:
+        model, equals, name = pair.rpartition("=")
+        if not (model and equals and name.strip()):
+            raise UsageError(f"--name {pair!r}: write MODEL=NAME")
+        names[model] = name.strip()
+    return names

@@ -1,4 +1,4 @@
-"""``trm-bench score``: a file of answers, whoever wrote it, against a task's test set."""
+"""``trm-bench score``: a submission file against a task's test set."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ from pathlib import Path
 import click
 
 from ..api.errors import UsageError
-from ..host.host import host
-from . import complete
-from .options import parse_settings, required
-from .terminal import echo_json
+from .options import PATH, json_option, parse_settings, task_option
+from .terminal import echo, echo_json
 
 
 @click.command("score")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--task", shell_complete=complete.task, help="Name of the task that the answers are for.")
+@click.argument("file", type=PATH)
+@task_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the task.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON, 0 to 1.")
+@json_option("the scores, 0 to 1,")
 def command(file: Path, task: str | None, settings: tuple[str, ...], as_json: bool) -> None:
-    """Score FILE, answers in the form of the task's competition; it may be gzipped.
+    """Score FILE, a submission in the form of the task's competition; it may be gzipped.
 
-    A file with anything missing or malformed gets no score: everything that is wrong is named. Example:
+    A file with anything missing or malformed gets no score: all problems are named. Example:
 
+    \b
         trm-bench score submission.json --task arc-agi-1
     """
-    spec = host().tasks.get(required(task, "--task")).spec
-    if spec.score_submission is None:
-        able = [part.spec.name for part in host().tasks.parts if part.spec.score_submission is not None]
-        raise UsageError(f"task {spec.name!r} scores no files; {', '.join(able)} do")
-    scored = spec.score_submission(file, parse_settings(settings))
+    from ..python.verbs import score
+
+    if task is None:
+        raise UsageError("--task is missing")
+    scored = score(file, task, parse_settings(settings))
     if as_json:
-        content = {"task": spec.name, "file": str(file), "summary": scored.summary, "scores": scored.scores}
-        echo_json(content)
+        echo_json({"task": task, "file": str(file), "summary": scored.summary, "scores": dict(scored.scores)})
         return
-    click.echo(scored.summary)
+    echo(scored.summary)
     width = max(map(len, scored.scores))
-    for name, score in scored.scores.items():
-        click.echo(f"{name:<{width}}  {100 * score:7.3f} %")
+    for name, value in scored.scores.items():
+        echo(f"{name:<{width}}  {100 * value:7.3f} %")

@@ -1,4 +1,4 @@
-"""``trm-bench show``: the manifest of a cell."""
+"""``trm-bench show``: the manifest of a run."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ import click
 import yaml
 
 from ..api.errors import NothingToReport
-from . import complete
-from .terminal import echo_json_text
+from .options import PATH, json_option
+from .terminal import echo, echo_json
 
 
 @click.command("show")
-@click.argument("cell", type=click.Path(path_type=Path), shell_complete=complete.cell)
-@click.option("--json", "as_json", is_flag=True, help="Print it as it is stored.")
-def command(cell: Path, as_json: bool) -> None:
-    """Print the manifest of CELL, a folder beneath an output folder."""
-    from ..store.folders import MANIFEST, Cell
+@click.argument("run", type=PATH)
+@json_option("the manifest")
+def command(run: Path, as_json: bool) -> None:
+    """Print the manifest of RUN, a folder below an output folder."""
+    from ..store.folders import MANIFEST, RunFolder
 
-    if not (cell / MANIFEST).is_file():
-        raise NothingToReport(f"{cell}: no {MANIFEST} in it; name the folder of one cell")
-    manifest = Cell(cell).manifest()
+    if not (run / MANIFEST).is_file():
+        raise NothingToReport(f"{run}: no {MANIFEST} in it; name the folder of one run")
+    content = RunFolder(run).manifest().model_dump(mode="json")
     if as_json:
-        echo_json_text(manifest.model_dump_json(indent=1))
+        echo_json(content)
     else:
-        content = manifest.model_dump(mode="json")
-        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), nl=False)
+        echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).rstrip("\n"))

@@ -1,4 +1,4 @@
-"""``trm-bench speed``: how fast models train and answer on this machine."""
+"""``trm-bench speed``: how fast models train and predict on this machine."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..host.host import host
-from . import complete
-from .options import all_settings, data_options, device_option, read_config, required, usual_scale
-from .terminal import echo_json
+from .options import (
+    all_settings,
+    config_option,
+    data_options,
+    device_option,
+    json_option,
+    models_option,
+)
+from .terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from ..running.speed import Measured, Speed
 
 
 @click.command("speed")
-@click.option(
-    "--models",
-    shell_complete=complete.models,
-    help="Names by comma; options in brackets, e.g. trm[cycles=2].",
-)
+@models_option
 @data_options
 @device_option
 @click.option(
@@ -30,51 +31,33 @@ if TYPE_CHECKING:
 @click.option(
     "--minutes", type=click.FloatRange(min=0.1), default=8.0, show_default=True, help="For all of it."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.option(
-    "--config",
-    type=click.Path(),
-    callback=read_config,
-    is_eager=True,
-    expose_value=False,
-    help="YAML file with any of these options.",
-)
-def command(**given: Any) -> None:
-    """Measure training and answering of models on this machine, and print a table.
+@json_option("the figures")
+@config_option
+def command(
+    models: str | None,
+    task: str | None,
+    ways: str | None,
+    minutes: float,
+    as_json: bool,
+    settings: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Measure training and inference of models on this machine, and print a table.
 
-    Each model is measured in a process of its own with the threads that a cell has. Example:
+    Each model is measured in a process of its own with the threads that a run has. Example:
 
+    \b
         trm-bench speed --models trm,hrm,transformer --task sudoku-extreme
     """
-    from ..planning.grid import RunRequest, plan
-    from ..planning.models import split_models
-    from ..running.progress import console, counted
-    from ..running.speed import AT_MOST, measure_speed, parse_ways
-    from ..training.device import resolve_device
+    from ..python.measure import measure_speed
 
-    kind = resolve_device(given["device"]).type
-    ways = parse_ways(given["ways"], kind)
-    models, task = required(given["models"], "--models"), required(given["task"], "--task")
-    request = RunRequest(
-        models=tuple(split_models(models)),
-        task=task,
-        scale=given["scale"] or usual_scale(host(), task, kind),
-        seeds=(0,),
-        source=given["source"],
-        data=given["data"],
-        device=kind,
-        settings=all_settings(given["settings"]),
-    )
-    out = console()
-    with counted(out) as progress:
-        study = plan(host(), request, progress, at_most=AT_MOST)
     speed = measure_speed(
-        study, ways, 60 * given["minutes"], lambda line: out.print(line, markup=False, soft_wrap=True)
+        models or (), task, ways=ways, minutes=minutes, settings=all_settings(settings), **options
     )
-    if given["as_json"]:
+    if as_json:
         echo_json(asdict(speed))
     else:
-        click.echo(render(speed))
+        echo(render(speed))
 
 
 def render(speed: Speed) -> str:
@@ -94,8 +77,8 @@ def render(speed: Speed) -> str:
         f"batch {speed.batch}; an example is one puzzle in one supervision step",
         "",
         tabulate(
-            [_answering_row(one, machine.flops) for one in speed.measured if one.answering],
-            headers=_ANSWERING,
+            [_inference_row(one, machine.flops) for one in speed.measured if one.inference],
+            headers=_INFERENCE,
         ),
         "all supervision steps, fresh weights: no puzzle halts early",
     ]
@@ -104,7 +87,7 @@ def render(speed: Speed) -> str:
 
 
 _TRAINING = ["training", "way", "first step s", "ms a step", "examples/s", "FLOP/s", "of peak", "memory"]
-_ANSWERING = ["answering", "steps", "batch", "puzzles/s", "ms alone", "FLOP/s", "of peak"]
+_INFERENCE = ["inference", "steps", "batch", "puzzles/s", "ms alone", "FLOP/s", "of peak"]
 
 
 def _training_row(one: Measured, peak: float) -> list[str]:
@@ -123,8 +106,8 @@ def _training_row(one: Measured, peak: float) -> list[str]:
     ]
 
 
-def _answering_row(one: Measured, peak: float) -> list[str]:
-    seen = one.answering
+def _inference_row(one: Measured, peak: float) -> list[str]:
+    seen = one.inference
     assert seen is not None
     return [
         one.model,

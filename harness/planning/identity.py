@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..api.specs import TaskSpec
+from ..api.specs import EvaluatorSpec, TaskSpec
 from ..data.prepare import Prepared
 from ..host.host import OWN_DISTRIBUTION, Part
 from ..store import provenance
@@ -52,6 +52,11 @@ def describe(
         model=model,
         display_name=display_name,
         primary=task.primary,
+        headings={
+            part.spec.name: part.spec.heading
+            for part in parts
+            if isinstance(part.spec, EvaluatorSpec) and part.spec.heading
+        },
         cluster=task.cluster,
         cells=prepared.info.cells,
         supervision_steps=supervision_steps,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ..planning.models import parse_variant
 from ..planning.study import Contrast, Declared, evaluated_folder, grid_folder, subject
-from ..stats.stats import Kind, Verdict, holm
-from .pairs import judged, mixed_code, model_key, pair_of
+from ..stats.rules import Kind
+from ..stats.tests import Verdict, holm
+from .pairs import compare, judged, mixed_code, model_key
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
 from .words import p_words, points
@@ -17,7 +18,7 @@ from .words import p_words, points
 def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnswers:
     """Every question of a study in every grid that asks it, adjusted over all of them."""
     study = declared.study
-    asked = [
+    questions = [
         (contrast, grid)
         for grid in study.grids
         for contrast in study.contrasts
@@ -25,24 +26,23 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
     ]
     reserved: dict[int, str] = {}
     found = []
-    for place, (contrast, grid) in enumerate(asked):
+    for place, (contrast, grid) in enumerate(questions):
         sides = _sides(folder, declared, runs, contrast, grid)
         found.append(_compared(contrast, sides))
         if not isinstance(found[-1], str) and (reasons := _not_citable([*sides[0][1], *sides[1][1]])):
             reserved[place] = f" NOT CITABLE: {reasons}."
-    adjusted = holm([one.difference.p if isinstance(one, Pair) else None for one in found])
+    adjusted = holm([pair.difference.p if isinstance(pair, Pair) else None for pair in found])
     answers = []
-    for place, ((contrast, grid), one, p) in enumerate(zip(asked, found, adjusted, strict=True)):
-        pair = judged(one, p) if isinstance(one, Pair) else None
+    for place, ((contrast, grid), outcome, p) in enumerate(zip(questions, found, adjusted, strict=True)):
+        pair = judged(outcome, p) if isinstance(outcome, Pair) else None
         names = _name(declared, contrast.a), _name(declared, contrast.b)
-        words = f"{contrast.asks} {one}" if pair is None else said(contrast.asks, pair, *names)
-        words += reserved.get(place, "")
-        answers.append(Answer(contrast.asks, grid, pair, words))
+        sentence = f"{contrast.asks} {outcome}" if pair is None else said(contrast.asks, pair, *names)
+        answers.append(Answer(contrast.asks, grid, pair, sentence + reserved.get(place, "")))
     return StudyAnswers(study.name, study.asks, study.source, declared.scale, tuple(answers))
 
 
 Side = tuple[str, list[Run]]
-"""What a side of a question was asked for as, and its cells."""
+"""The requested name of a side of a question, and its runs."""
 
 
 def _sides(
@@ -52,30 +52,31 @@ def _sides(
     here = (grid_folder(folder, grid), evaluated_folder(folder, grid))
     sides = []
     for text in (contrast.a, contrast.b):
-        one = subject(text)
-        kept = declared.stands_for.get(grid, {}).get(one.model, one.model)
-        asked = f"{kept} @ {one.evaluation}" if one.evaluation else kept
-        sides.append((asked, [run for run in runs if run.folder in here and run.manifest.asked == asked]))
+        named = subject(text)
+        kept = declared.resolved.get(grid, {}).get(named.model, named.model)
+        requested = f"{kept} @ {named.evaluation}" if named.evaluation else kept
+        mine = [run for run in runs if run.folder in here and run.manifest.description.requested == requested]
+        sides.append((requested, mine))
     return sides
 
 
 def _not_citable(runs: Sequence[Run]) -> str:
-    """Why cells must not be cited, or not together; empty where they may."""
+    """Why runs must not be cited, or not together; empty where they may."""
     reasons = [reason for run in runs for reason in run.manifest.not_citable_because]
     return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
 
 
 def _compared(contrast: Contrast, sides: Sequence[Side]) -> Pair | str:
-    """The pair of a question, or words for why there is none."""
+    """The pair of a question, or a sentence that says why there is none."""
     (a, left), (b, right) = sides
     if a == b:
         return f"Nothing to compare: at this scale {contrast.a} and {contrast.b} are both {a}."
     for name, side in sides:
         if not any(run.samples is not None for run in side):
-            return f"Not answered: no finished cell of {name}."
+            return f"Not answered: no finished run of {name}."
         if len({model_key(run.manifest) for run in side}) > 1:
-            return f"Not answered: the cells of {name} were made with several settings or on several devices."
-    return pair_of(a, b, left, right)
+            return f"Not answered: the runs of {name} were made with several settings or on several devices."
+    return compare(a, left, b, right)
 
 
 ANSWERS = {
@@ -86,24 +87,24 @@ ANSWERS = {
 
 
 def _name(declared: Declared, text: str) -> str:
-    """A side of a contrast in the study's own words, where it has any."""
-    one = subject(text)
+    """A side of a contrast by the study's own label, where it has one."""
+    named = subject(text)
     labels = {str(parse_variant(model)): label for model, label in declared.study.labels.items()}
-    model = labels.get(one.model, one.model)
-    return f"{model} @ {one.evaluation}" if one.evaluation else model
+    model = labels.get(named.model, named.model)
+    return f"{model} @ {named.evaluation}" if named.evaluation else model
 
 
 def said(asks: str, pair: Pair, a: str, b: str) -> str:
-    """The question, yes or no or undecided, and the numbers that say so."""
+    """The question, yes or no or undecided, and the numbers behind it."""
     difference = pair.difference
-    seen = f"{a} minus {b} is {points(difference.delta, True)} points"
+    numbers = f"{a} minus {b} is {points(difference.delta, True)} points"
     if difference.kind is not Kind.CROSSED or pair.holm_p is None:
-        return f"{asks} Not tested ({pair.note}): {seen}."
+        return f"{asks} Not tested ({pair.note}): {numbers}."
     assert difference.low is not None  # a crossed test has an interval
     assert difference.high is not None
-    seen += f" (95 % interval {points(difference.low, True)} to {points(difference.high, True)}"
-    seen += f", Holm's {p_words(pair.holm_p)})"
+    numbers += f" (95 % CI {points(difference.low, True)} to {points(difference.high, True)}"
+    numbers += f", Holm's {p_words(pair.holm_p)})"
     if pair.verdict is Verdict.UNDECIDED and pair.detectable is not None:
-        seen += f"; under {points(pair.detectable)} points nothing could be seen"
+        numbers += f"; differences below {points(pair.detectable)} points were not detectable (80 % power)"
     note = f"; {pair.note}" if pair.note else ""
-    return f"{asks} {ANSWERS[pair.verdict]}: {seen}{note}."
+    return f"{asks} {ANSWERS[pair.verdict]}: {numbers}{note}."

@@ -1,6 +1,6 @@
 """The figures of a report, as matplotlib draws them (`pip install 'trm-bench[figures]'`).
 
-Each is a pure function of a `Table`; a table that has nothing to show in a figure has none of that kind.
+Each is a pure function of a `Table`; a table with nothing to show has no figure of that kind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000")
-"""Told apart by people who are colour-blind, too (Okabe and Ito 2008)."""
+"""Safe for colour-blind readers (Okabe and Ito 2008)."""
 MARKS = "osD^vP*X"
 
 
@@ -84,8 +84,8 @@ def _axes(table: Table, title: str, height: float = 3.2) -> tuple[Figure, Axes]:
 
 
 def _percent_axis(axes: Axes, label: str) -> None:
-    """From 0 to what was drawn, with a little air; never beyond 100 by more than that."""
-    axes.set_ylabel(f"{label}, %")
+    """From 0 to the highest point, with a little air; never far beyond 100."""
+    axes.set_ylabel(label)
     top = min(100.0, max(1.0, axes.get_ylim()[1]))
     axes.set_ylim(-0.03 * top, 1.03 * top)
 
@@ -108,7 +108,9 @@ def differences(table: Table) -> Figure | None:
     pairs = [pair for pair in table.pairs if pair.difference.low is not None]
     if not pairs:
         return None
-    figure, axes = _axes(table, f"Differences in {table.primary}, 95 % intervals", 1.2 + 0.35 * len(pairs))
+    figure, axes = _axes(
+        table, f"Differences in {table.heading(table.primary)}, 95 % CI", 1.2 + 0.35 * len(pairs)
+    )
     for place, pair in enumerate(reversed(pairs)):
         low, high = 100 * (pair.difference.low or 0), 100 * (pair.difference.high or 0)
         decided = pair.verdict.value in ("A > B", "B > A")
@@ -117,7 +119,7 @@ def differences(table: Table) -> Figure | None:
         face = colour if decided else "white"
         axes.plot(100 * pair.difference.delta, place, "o", color=colour, markerfacecolor=face)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(pairs)), [f"{pair.a} – {pair.b}" for pair in reversed(pairs)], fontsize=8)
+    axes.set_yticks(range(len(pairs)), [f"{pair.a} − {pair.b}" for pair in reversed(pairs)], fontsize=8)
     axes.set_xlabel("percentage points, A minus B")
     return figure
 
@@ -135,9 +137,9 @@ def _against(table: Table, title: str, label: str, cost: Callable[[Row], float])
         middle = 100 * row.summary.mean
         around = [[middle - 100 * row.summary.low], [100 * row.summary.high - middle]]
         colour, mark = COLOURS[place % 8], MARKS[place % 8]
-        axes.errorbar([cost(row)], [middle], around, color=colour, marker=mark, capsize=3, label=row.label)
+        axes.errorbar([cost(row)], [middle], around, color=colour, marker=mark, capsize=3, label=row.name)
     _cost_axis(axes, label, [cost(row) for _, row in rows])
-    _percent_axis(axes, table.primary)
+    _percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure
 
@@ -155,7 +157,9 @@ def depth(table: Table) -> Figure | None:
     """
     label = "supervision steps at inference"
     several = [
-        name for name in dict.fromkeys(row.name for row in table.rows) if len(_depths(table, name)) > 1
+        name
+        for name in dict.fromkeys(row.display_name for row in table.rows)
+        if len(_depths(table, name)) > 1
     ]
     if not several:
         title = "Score against inference depth"
@@ -181,14 +185,14 @@ def depth(table: Table) -> Figure | None:
                 )  # fmt: skip
             ticks += [] if halts else steps
     _cost_axis(axes, label, ticks)
-    _percent_axis(axes, table.primary)
+    _percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure
 
 
 def _depths(table: Table, name: str) -> list[Row]:
     """The rows of one model with a score, the shallowest first; of two alike the one after training."""
-    rows = [row for row in table.rows if row.name == name and row.summary is not None and row.depth]
+    rows = [row for row in table.rows if row.display_name == name and row.summary is not None and row.depth]
     distinct = {(row.depth, row.halts): row for row in reversed(rows)}
     return sorted(distinct.values(), key=lambda row: _of(row, "steps_taken") or row.depth)
 
@@ -209,10 +213,10 @@ def curves(table: Table) -> Figure | None:
         axes.fill_between(steps, low, high, color=COLOURS[place % 8], alpha=0.15, linewidth=0)
         means = [100 * point.mean for point in row.validation]
         axes.plot(
-            steps, means, color=COLOURS[place % 8], marker=MARKS[place % 8], markersize=3, label=row.label
+            steps, means, color=COLOURS[place % 8], marker=MARKS[place % 8], markersize=3, label=row.name
         )
     axes.set_xlabel("optimiser steps")
-    _percent_axis(axes, "validation puzzles solved")
+    _percent_axis(axes, "validation puzzles solved, %")
     axes.legend(fontsize=7)
     return figure
 
@@ -228,60 +232,60 @@ def halting(table: Table) -> Figure | None:
     for offset, (place, row) in enumerate(rows):
         at = [step + (offset - (len(rows) - 1) / 2) * width for step in row.halting]
         shares = [100 * share for share in row.halting.values()]
-        axes.bar(at, shares, width, color=COLOURS[place % 8], label=row.label)
+        axes.bar(at, shares, width, color=COLOURS[place % 8], label=row.name)
     axes.set_xticks(range(1, 1 + max(int(_of(row, "inference_steps")) for _, row in rows)))
     axes.set_xlabel("supervision step")
-    _percent_axis(axes, "test items")
+    _percent_axis(axes, "test items, %")
     axes.legend(fontsize=7)
     return figure
 
 
 def votes(table: Table) -> Figure | None:
-    """The primary metric by the first so many votes, all of them last."""
+    """The primary metric by the first N votes, all of them last."""
     rows = [(place, row) for place, row in enumerate(table.rows) if len(row.vote_curve) > 1]
     if not rows:
         return None
-    figure, axes = _axes(table, f"{table.primary} by number of votes")
+    figure, axes = _axes(table, f"{table.heading(table.primary)} by number of votes")
     for place, row in rows:
         points = dict(row.vote_curve)
         if row.summary is not None and table.votes:
             points[table.votes] = row.summary.mean
         scores = [100 * score for _, score in sorted(points.items())]
-        axes.plot(sorted(points), scores, color=COLOURS[place % 8], marker=MARKS[place % 8], label=row.label)
+        axes.plot(sorted(points), scores, color=COLOURS[place % 8], marker=MARKS[place % 8], label=row.name)
     counts = sorted({votes for _, row in rows for votes in row.vote_curve} | {table.votes or 1})
     _cost_axis(axes, "votes per test item", [float(count) for count in counts])
-    _percent_axis(axes, table.primary)
+    _percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure
 
 
-def answers(table: Table) -> Figure | None:
-    """The first test items: question, truth and each model's answer, wrong cells framed in red."""
+def predictions(table: Table) -> Figure | None:
+    """The first test items: puzzle, solution and each model's prediction, wrong cells framed in red."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in table.rows if row.answers is not None and row.answers.answers]
-    if not rows or rows[0].answers is None:
+    rows = [row for row in table.rows if row.predictions is not None and row.predictions.items]
+    if not rows or rows[0].predictions is None:
         return None
-    first = rows[0].answers
-    known = {row.label: {one.item: one for one in row.answers.answers} for row in rows if row.answers}
-    items = [one for one in first.answers[:SHOWN] if all(one.item in each for each in known.values())]
+    first = rows[0].predictions
+    known = {row.name: {one.item: one for one in row.predictions.items} for row in rows if row.predictions}
+    items = [one for one in first.items[:SHOWN] if all(one.item in each for each in known.values())]
     if not items:
         return None
     figure = Figure(figsize=(1.7 * (2 + len(rows)), 1.9 * len(items)))
     axes = figure.subplots(len(items), 2 + len(rows), squeeze=False)
     shape = (first.height, first.width)
     for line, item in zip(axes, items, strict=True):
-        board(line[0], item.question, None, shape, first.symbols, "question")
-        board(line[1], item.target, None, shape, first.symbols, "truth")
-        for place, (label, each) in enumerate(known.items(), start=2):
-            board(line[place], each[item.item].answer, item.target, shape, first.symbols, label)
+        draw_board(line[0], item.inputs, None, shape, first.symbols, "puzzle")
+        draw_board(line[1], item.target, None, shape, first.symbols, "solution")
+        for place, (name, each) in enumerate(known.items(), start=2):
+            draw_board(line[place], each[item.item].prediction, item.target, shape, first.symbols, name)
         line[0].set_ylabel(item.item, fontsize=5)
     figure.suptitle(f"{table.task} · {table.scale}: the first test items, one seed each", fontsize=8)
     return figure
 
 
 SHOWN = 3
-"""Test items of the figure of answers."""
+"""Test items of the figure of predictions."""
 PALETTE = (
     "#ffffff", "#e8e8e8", "#bcd4e6", "#f6c8a8", "#bfe0c2", "#e6c6df", "#f4e3a1", "#a8dadc", "#d8c3a5",
     "#f2b5b5", "#c9c9f0", "#d4e7a5",
@@ -289,7 +293,7 @@ PALETTE = (
 """Pale, so that symbols can be read on them; padding is white."""
 
 
-def board(
+def draw_board(
     axes: Axes,
     tokens: Sequence[int],
     target: Sequence[int] | None,
@@ -297,7 +301,7 @@ def board(
     symbols: Sequence[str],
     title: str,
 ) -> None:
-    """One grid of tokens; beside a ``target`` wrong cells are framed and those that do not count pale."""
+    """One grid of tokens; with a ``target``, wrong cells are framed and those that do not count are pale."""
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Rectangle
 
@@ -327,6 +331,6 @@ KINDS: Mapping[str, Callable[[Table], Figure | None]] = {
     "training": curves,
     "halting": halting,
     "votes": votes,
-    "answers": answers,
+    "predictions": predictions,
 }
 """The kinds of figures, in their order."""

@@ -1,24 +1,16 @@
-"""Two models of a report compared: the test, and what may be said of it."""
+"""Two models compared: alignment, the test, power, and what may be said. The one place where that is done."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..stats.power import variance_shares
-from ..stats.stats import (
-    Difference,
-    ItemScores,
-    Kind,
-    Verdict,
-    align,
-    crossed_test,
-    mcnemar,
-    minimum_detectable,
-    paired_test,
-    stack,
-    verdict,
-)
+from ..api.budget import described
+from ..stats.interval import score_interval
+from ..stats.power import equivalence, minimum_detectable, seeds_to_see, variance_shares
+from ..stats.rules import Kind
+from ..stats.scores import ItemScores, align, stack
+from ..stats.tests import Difference, Verdict, crossed_test, mcnemar, paired_test, verdict
 from ..store.records import Manifest
 from .read import Run
 from .table import Pair
@@ -29,9 +21,9 @@ PAIRED = "the same weights, so seeds are paired"
 
 def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
     """The finished seeds of one model, (S, I), in the order of the first one's items."""
-    found = [
+    finished = [
         ItemScores(
-            run.cell,
+            run.name,
             run.samples.names.items,
             run.samples.names.clusters,
             run.samples.scores[metric][None],
@@ -41,12 +33,17 @@ def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
         for run in runs
         if run.samples is not None
     ]
-    return stack(runs[0].manifest.identity.model, found) if found else None
+    return stack(runs[0].manifest.description.model, finished) if finished else None
 
 
-def pair_of(a: str, b: str, left: Sequence[Run], right: Sequence[Run]) -> Pair:
-    """Compare two models of which a seed each is finished; not yet adjusted or judged."""
-    primary = left[0].manifest.identity.primary
+def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
+    """Compare two models of which a seed each is finished; not yet adjusted for a family.
+
+    Raises:
+        TrmBenchError: they were tested on different items.
+    """
+    described_as = left[0].manifest.description
+    primary = described_as.primary
     left, right = (sorted(runs, key=lambda run: run.manifest.identity.seed) for runs in (left, right))
     first, second = scores_of(left, primary), scores_of(right, primary)
     assert first is not None
@@ -55,35 +52,45 @@ def pair_of(a: str, b: str, left: Sequence[Run], right: Sequence[Run]) -> Pair:
     a_SC, b_SC = first.means(), second.means()
     paired = same_weights(left, right)
     difference = paired_test(a_SC, b_SC) if paired else crossed_test(a_SC, b_SC)
-    detectable = None
-    if difference.kind is Kind.CROSSED and difference.se is not None and difference.df is not None:
-        detectable = minimum_detectable(difference.se, difference.df)
     note = "; ".join(filter(None, (difference.note, PAIRED if paired and len(a_SC) > 1 else "")))
     if any(run.samples is None for run in (*left, *right)):
-        note, detectable, difference = INCOMPLETE, None, untested(difference, INCOMPLETE)
-    crossed = difference.kind is Kind.CROSSED and not paired
+        note, difference = INCOMPLETE, _untested(difference, INCOMPLETE)
+    crossed = difference.kind is Kind.CROSSED
+    margin = described_as.margin
     return Pair(
-        a,
-        b,
-        difference,
-        mcnemar(a_SC[0], b_SC[0]) if len(a_SC) == len(b_SC) == 1 else None,
-        None,
-        Verdict.UNTESTED,
-        detectable,
-        variance_shares(a_SC, b_SC) if crossed else None,
-        note,
+        a=a,
+        b=b,
+        metric=f"{left[0].manifest.identity.part('task').name} at {left[0].manifest.identity.scale}, {primary}",
+        first=score_interval(a_SC, items=len(first.items)),
+        second=score_interval(b_SC, items=len(second.items)),
+        difference=difference,
+        mcnemar=mcnemar(a_SC[0], b_SC[0]) if len(a_SC) == len(b_SC) == 1 else None,
+        holm_p=None,
+        verdict=Verdict.UNTESTED,
+        detectable=_detectable(difference),
+        shares=variance_shares(a_SC, b_SC) if crossed and not paired else None,
+        needed=None if paired else seeds_to_see(a_SC, b_SC, abs(difference.delta)),
+        equivalence=None if margin is None else equivalence(difference, margin),
+        differs=tuple(treated_differently([run.manifest for run in (*left, *right)])),
+        note=note,
     )
 
 
+def _detectable(difference: Difference) -> float | None:
+    if difference.kind is not Kind.CROSSED or difference.se is None or difference.df is None:
+        return None
+    return minimum_detectable(difference.se, difference.df)
+
+
 def same_weights(left: Sequence[Run], right: Sequence[Run]) -> bool:
-    """Whether the two are the same training runs, seed by seed, answered in two ways."""
+    """Whether the two are the same training runs, seed by seed, evaluated in two modes."""
     ours, theirs = (
         [run.manifest.weights_sha256 for run in runs if run.samples is not None] for runs in (left, right)
     )
     return ours == theirs and all(ours)
 
 
-def untested(difference: Difference, why: str) -> Difference:
+def _untested(difference: Difference, why: str) -> Difference:
     """The difference alone, without interval or test."""
     return replace(difference, low=None, high=None, p=None, df=None, se=None, kind=Kind.UNTESTED, note=why)
 
@@ -94,19 +101,37 @@ def judged(pair: Pair, holm_p: float | None) -> Pair:
 
 
 def model_key(manifest: Manifest) -> str:
-    """Cells with the same key are seeds of one model, with one recipe on one kind of device."""
+    """Runs with the same key are seeds of one model, with one recipe on one kind of device."""
     identity = manifest.identity
     parts = [part.model_dump_json() for part in identity.parts]
     settings = sorted(identity.architecture.items()), sorted(identity.training.items())
     where = (identity.device, identity.threads, identity.deterministic)
-    depth = (identity.steps, identity.halting, manifest.asked.partition(" @ ")[2])
-    return repr((parts, identity.model, settings, where, depth))
+    mode = (identity.steps, identity.halting, manifest.evaluation)
+    return repr((parts, manifest.description.model, settings, where, mode))
 
 
 def mixed_code(runs: Sequence[Run]) -> list[str]:
-    """Cells that were made by different code, or with another torch, are not one experiment."""
+    """Runs that were made by different code, or with another torch, are not one experiment."""
     done = [run.manifest for run in runs if run.samples is not None]
     codes = {str(manifest.code.get("fingerprint")) for manifest in done}
     torches = {str(manifest.environment.get("libraries", {}).get("torch")) for manifest in done}
-    mixed = [f"cells made by {len(codes)} states of the code"] if len(codes) > 1 else []
-    return mixed + ([f"cells made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])
+    mixed = [f"runs made by {len(codes)} states of the code"] if len(codes) > 1 else []
+    return mixed + ([f"runs made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])
+
+
+def treated_differently(manifests: Sequence[Manifest]) -> list[str]:
+    """How runs were treated differently, apart from their model and seed."""
+
+    def values(name: str, each: Sequence[object]) -> list[str]:
+        distinct = list(dict.fromkeys(map(str, each)))
+        return [f"{name} {' and '.join(distinct)}"] if len(distinct) > 1 else []
+
+    identities = [manifest.identity for manifest in manifests]
+    return [
+        *values("budget", [described(identity.budget) for identity in identities]),
+        *values("source", [manifest.description.source for manifest in manifests]),
+        *values("training puzzles", [identity.fingerprints["train"][:12] for identity in identities]),
+        *values("votes", [identity.votes for identity in identities]),
+        *values("puzzle ids", [identity.puzzle_ids.value for identity in identities]),
+        *values("device", [identity.device for identity in identities]),
+    ]

@@ -1,9 +1,9 @@
-"""Result folders read back: manifests, samples as columns, and what was asked for and is not there."""
+"""Result folders read back: manifests, samples as columns, and what was requested and is not there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,19 +11,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.study import leaves
-from ..stats.stats import Floats
-from ..store.folders import MANIFEST, Cell, DamagedResult, Output
-from ..store.records import Answers, Manifest, Status
-from ..store.requests import Requested, read_requests
+from ..planning.study import Declared, declared_in, leaves
+from ..stats.scores import Floats
+from ..store.folders import MANIFEST, DamagedResult, Output, RunFolder
+from ..store.records import Manifest, Predicted, Status
+from ..store.requests import RequestedRun, read_requested
 
 FOLDER = 1_000_000
-"""More cells than a folder has: those of the folder that is named first come first."""
+"""More runs than a folder has: those of the folder that is named first come first."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Test items and their clusters; the cells of a study share one, so that they are sorted once.
+    """Test items and their clusters; the runs of a grid share one, so that they are sorted once.
 
     Attributes:
         items: (I,).
@@ -40,13 +40,13 @@ class Names:
 
     @cached_property
     def distinct(self) -> bool:
-        """Whether no item is there twice."""
+        """Whether no item occurs twice."""
         return len(np.unique(self.items)) == len(self.items)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The records of one cell, column by column.
+    """The records of one run, column by column.
 
     Attributes:
         names: of items and clusters.
@@ -61,20 +61,56 @@ class Samples:
 
 @dataclass(frozen=True)
 class Run:
-    """A cell as found on disk, in an output folder; ``samples`` is None where it is not done."""
+    """A run as found on disk, in an output folder; ``samples`` is None where it is not done."""
 
-    cell: str
+    name: str
     manifest: Manifest
     order: int
     samples: Samples | None
     status: str
     reason: str
-    answers: Answers | None = None
+    predictions: Predicted | None = None
     folder: Path = Path()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Everything that was read of some output folders.
+
+    Attributes:
+        plain: runs of folders that belong to no study.
+        studies: by folder, what was declared and its runs. Two studies may share a run, and both need it.
+        problems: files that could not be read, and why.
+    """
+
+    folders: tuple[Path, ...]
+    plain: tuple[Run, ...]
+    studies: Mapping[Path, tuple[Declared, tuple[Run, ...]]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run."""
+        return (*self.plain, *(run for _, runs in self.studies.values() for run in runs))
+
+
+def read_folders(folders: Sequence[Path]) -> Reading:
+    """Read output folders, folders of studies, or folders of single runs.
+
+    Raises:
+        UsageError: a study's definition cannot be read.
+    """
+    problems: list[str] = []
+    declared = {folder: study for folder in folders if (study := declared_in(folder)) is not None}
+    plain = read_runs([folder for folder in folders if folder not in declared], problems)
+    studies = {
+        folder: (study, tuple(read_runs(leaves([folder]), problems))) for folder, study in declared.items()
+    }
+    return Reading(tuple(folders), tuple(plain), studies, tuple(problems))
+
+
 def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
-    """The cells of some output folders (or cell folders); what cannot be read is added to ``problems``."""
+    """The runs of some output folders; what cannot be read is added to ``problems``."""
     runs: list[Run] = []
     for place, folder in enumerate(folders):
         found = [
@@ -86,91 +122,96 @@ def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
 
 
 def read_manifests(folders: Sequence[Path]) -> Iterator[Manifest]:
-    """The manifests of every readable cell; samples are not looked at."""
+    """The manifests of every readable run; samples are not read."""
     for folder in leaves(folders):
-        for cell in [Cell(folder)] if (folder / MANIFEST).exists() else Output(folder).cells():
+        for run in [RunFolder(folder)] if (folder / MANIFEST).exists() else Output(folder).runs():
             try:
-                yield cell.manifest()
+                yield run.manifest()
             except DamagedResult:
                 continue
 
 
 def _read_folder(folder: Path, problems: list[str]) -> list[Run]:
     if (folder / MANIFEST).exists():
-        requested, cells = [], [Cell(folder)]
+        requested, folders = [], [RunFolder(folder)]
     else:
-        requested, cells = _requests_or_problem(folder, problems), Output(folder).cells()
-    order = {one.cell: place for place, one in enumerate(requested)}
-    # A cell that nobody asks for any more is of an earlier version of a recipe or of the code.
-    cells = [cell for cell in cells if not requested or cell.name in order]
+        requested, folders = _requested_or_problem(folder, problems), Output(folder).runs()
+    order = {run.run: place for place, run in enumerate(requested)}
+    # A run that no request names any more belongs to an earlier version of a recipe or of the code.
+    folders = [run for run in folders if not requested or run.name in order]
     runs: list[Run] = []
-    for cell in cells:
+    for run_folder in folders:
         try:
             like = next((run.samples for run in runs if run.samples is not None), None)
-            runs.append(_read_cell(cell, order.get(cell.name, len(runs)), like, problems))
+            runs.append(_read_run(run_folder, order.get(run_folder.name, len(runs)), like, problems))
         except DamagedResult as error:
             problems.append(str(error))
-    found = {run.cell for run in runs}
-    absent = [one for one in requested if one.cell not in found]
-    runs += [run for one in absent for run in _absent(one, order[one.cell], folder, runs, problems)]
+    found = {run.name for run in runs}
+    absent = [run for run in requested if run.run not in found]
+    runs += [stand_in for run in absent for stand_in in _absent(run, order[run.run], folder, runs, problems)]
     return runs
 
 
-def _requests_or_problem(folder: Path, problems: list[str]) -> list[Requested]:
+def _requested_or_problem(folder: Path, problems: list[str]) -> list[RequestedRun]:
     try:
-        return read_requests(folder)
+        return read_requested(folder)
     except DamagedResult as error:
-        problems.append(f"{error}; every cell in the folder is reported")
+        problems.append(f"{error}; every run in the folder is reported")
         return []
 
 
-def _read_cell(cell: Cell, order: int, like: Samples | None, problems: list[str]) -> Run:
-    manifest = cell.manifest()
+def _read_run(folder: RunFolder, order: int, like: Samples | None, problems: list[str]) -> Run:
+    manifest = folder.manifest()
     if manifest.status is not Status.DONE:
-        return Run(cell.name, manifest, order, None, manifest.status.value, manifest.error or "")
+        return Run(folder.name, manifest, order, None, manifest.status.value, manifest.error or "")
     try:
-        return Run(cell.name, manifest, order, _columns(cell, like), "done", "", cell.answers())
+        return Run(folder.name, manifest, order, _columns(folder, like), "done", "", folder.predictions())
     except DamagedResult as error:
         problems.append(str(error))
-        return Run(cell.name, manifest, order, None, "damaged", str(error))
+        return Run(folder.name, manifest, order, None, "damaged", str(error))
 
 
-def _absent(one: Requested, order: int, folder: Path, runs: Sequence[Run], problems: list[str]) -> list[Run]:
-    """Stand-in for a requested cell without a readable manifest, so that its row is incomplete.
+def _absent(
+    requested: RequestedRun, order: int, folder: Path, runs: Sequence[Run], problems: list[str]
+) -> list[Run]:
+    """Stand-in for a requested run without a readable manifest, so that its row is incomplete.
 
-    What it has in common with the folder's other cells is taken from one of them, of the same
+    What it has in common with the folder's other runs is taken from one of them, of the same
     model if there is one.
     """
-    path = folder / one.cell
+    path = folder / requested.run
     status, reason = (
         ("damaged", "manifest.json cannot be read") if path.is_dir() else ("missing", "no such folder")
     )
     if status == "missing":
-        problems.append(f"{path}: requested, but there is no such cell")
-    siblings = sorted(runs, key=lambda run: run.manifest.identity.model != one.model)
+        problems.append(f"{path}: requested, but there is no such run")
+    siblings = sorted(runs, key=lambda run: run.manifest.description.model != requested.model)
     if not siblings:
         return []
     like = siblings[0].manifest
-    identity = like.identity.model_copy(update={"model": one.model, "seed": one.seed})
-    manifest = like.model_copy(update={"identity": identity, "asked": one.asked, "cell": one.cell})
-    return [Run(one.cell, manifest, order, None, status, reason)]
+    identity = like.identity.model_copy(update={"seed": requested.seed})
+    described = like.description.model_copy(
+        update={"model": requested.model, "requested": requested.requested}
+    )
+    update = {"identity": identity, "description": described, "run": requested.run}
+    return [Run(requested.run, like.model_copy(update=update), order, None, status, reason)]
 
 
 def _without_repeats(
     found: Sequence[Run], known: Sequence[Run], folder: Path, problems: list[str]
 ) -> list[Run]:
     """A run that was read from another folder already must not count as a second seed."""
-    identities = {_same_cell(run) for run in known}
-    repeated = [run for run in found if _same_cell(run) in identities]
+    identities = {_same_run(run) for run in known}
+    repeated = [run for run in found if _same_run(run) in identities]
     problems += [
-        f"{folder / run.cell}: the same cell was read from another folder; left out" for run in repeated
+        f"{folder / run.name}: the same run was read from another folder; left out" for run in repeated
     ]
     return [run for run in found if run not in repeated]
 
 
-def _same_cell(run: Run) -> tuple[str, str]:
-    """Stored weights that were evaluated again are another cell, even where nothing was changed."""
-    return repr(run.manifest.identity), run.manifest.asked.partition(" @ ")[2]
+def _same_run(run: Run) -> tuple[str, str]:
+    """Stored weights that were evaluated again are another run, even where nothing was changed."""
+    return repr(run.manifest.identity), run.manifest.evaluation
 
 
 class _Line(msgspec.Struct):
@@ -185,25 +226,25 @@ class _Line(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def _columns(cell: Cell, like: Samples | None) -> Samples:
-    """Samples of a cell as arrays; names are shared with ``like`` where they are the same.
+def _columns(folder: RunFolder, like: Samples | None) -> Samples:
+    """Samples of a run as arrays; names are shared with ``like`` where they are the same.
 
     Raises:
-        DamagedResult: see `Cell.samples`; or a line is not what it should be.
+        DamagedResult: see `RunFolder.samples`; or a line is not what it should be.
     """
     try:
-        lines = _DECODER.decode_lines(cell.samples())
+        lines = _DECODER.decode_lines(folder.samples())
     except msgspec.DecodeError as error:
-        raise DamagedResult(f"{cell.folder}: samples cannot be read ({error}); run the cell again") from error
+        raise DamagedResult(f"{folder.folder}: samples cannot be read ({error}); repeat the run") from error
     nan = float("nan")
     keys = dict.fromkeys(key for line in lines for key in line.extras)
     scores = {name: np.array([line.scores.get(name, nan) for line in lines]) for name in lines[0].scores}
     extras = {key: np.array([line.extras.get(key, nan) for line in lines]) for key in keys}
     names = Names(np.array([line.item for line in lines]), np.array([line.cluster for line in lines]))
-    if like is not None and _same(names, like.names):
+    if like is not None and _same_names(names, like.names):
         names = like.names
     return Samples(names, scores, extras)
 
 
-def _same(a: Names, b: Names) -> bool:
+def _same_names(a: Names, b: Names) -> bool:
     return np.array_equal(a.items, b.items) and np.array_equal(a.clusters, b.clusters)

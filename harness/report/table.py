@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..api.budget import Budget, Ledger, described
 from ..api.embedding_rows import PuzzleIds
 from ..api.published import Published
 from ..stats.across_tasks import Overall
-from ..stats.power import VarianceShares
-from ..stats.stats import CellSummary, Difference, McNemar, Verdict
-from ..store.records import Answers
+from ..stats.interval import ScoreSummary
+from ..stats.power import Equivalence, VarianceShares
+from ..stats.tests import Difference, McNemar, Verdict
+from ..store.records import Predicted
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One training run: its score on the primary metric, or why there is none.
+    """One run: its score on the primary metric, or why there is none.
 
     Attributes:
         seed: training seed.
-        cell: name of its folder.
-        score: mean over test items, 0 to 1; None where the cell is not done.
+        run: name of its folder.
+        score: mean over test items, 0 to 1; None where the run is not done.
         status: ``done``, ``failed``, ``interrupted``, ``running``, ``damaged`` or ``missing``.
         reason: why it is not done.
     """
 
     seed: int
-    cell: str
+    run: str
     score: float | None
     status: str
     reason: str = ""
 
 
 @dataclass(frozen=True)
-class OtherMeans:
-    """Averages of a metric over finished seeds that give every cluster another weight, 0 to 1.
-
-    Attributes:
-        items: every item weighs the same.
-        whole_clusters: the share of clusters with all of their items fully right.
-    """
-
-    items: float
-    whole_clusters: float
-
-
-@dataclass(frozen=True)
 class CurvePoint:
-    """Validation at one step: mean, lowest and highest of the seeds, 0 to 1."""
+    """Validation at one optimiser step: mean, lowest and highest of the seeds, 0 to 1."""
 
     step: int
     mean: float
@@ -60,57 +48,62 @@ class Row:
     """One model.
 
     Attributes:
-        model: what was run, e.g. ``trm-mlp``.
-        asked: what the user wrote, e.g. ``trm``.
+        model: what was run, with the options that change something, e.g. ``trm-mlp``.
+        requested: what the user typed, e.g. ``trm``, and after @ how it was evaluated.
+        display_name: what tables call the model, e.g. ``TRM-MLP``.
         seeds: every requested seed.
         summary: the primary metric over the finished seeds; None where none is finished.
         means: each evaluator's mean over finished seeds and clusters, 0 to 1.
-        other_means: two more ways to average the primary metric, where clusters have several items.
-        vote_curve: the primary metric by the first so many votes, where items are answered by vote.
-        copy_cells: cell accuracy of copying the question, where an evaluator gave it.
+        other_means: ``items`` (every item weighs the same) and ``whole clusters`` (share of clusters with all
+            items fully correct); empty where every item is a cluster of its own.
+        vote_curve: the primary metric by the first N votes, where items are voted on.
+        copy_cells: cell accuracy of copying the input, where an evaluator gave it.
         halt_step: mean step at which the model's own rule would have stopped.
         validation: the validation curve over the finished seeds; empty for a model that is not trained.
         halting: share of test items by the step at which the model's own rule would have stopped.
-        answers: the first test items as the first finished seed answered them, where they were kept.
+        predictions: the first test items as the first finished seed predicted them, where they were kept.
         ledger: means over the finished seeds; None where none is finished.
-        devices: what the cells ran on.
-        not_citable_because: reasons of any of its cells.
-        number: tells rows of one model apart that were run with different settings; else None.
+        devices: what the runs ran on.
+        not_citable_because: reasons of any of its runs.
+        number: tells rows of one name apart that were run with different settings; else None.
     """
 
     model: str
-    asked: str
+    requested: str
+    display_name: str
     seeds: tuple[SeedResult, ...]
-    summary: CellSummary | None
+    summary: ScoreSummary | None
     means: dict[str, float]
-    other_means: OtherMeans | None
+    other_means: dict[str, float]
     vote_curve: dict[int, float]
     copy_cells: float | None
     halt_step: float | None
     validation: tuple[CurvePoint, ...]
     halting: dict[int, float]
-    answers: Answers | None
+    predictions: Predicted | None
     ledger: Ledger | None
     devices: tuple[str, ...]
     not_citable_because: tuple[str, ...]
     number: int | None = None
 
     @property
-    def label(self) -> str:
-        """The model, with the name it was asked by where that is another, and how it was evaluated."""
-        asked, at, evaluation = self.asked.partition(" @ ")
-        name = (self.model if asked == self.model else f"{asked} ({self.model})") + at + evaluation
-        return name if self.number is None else f"{name} #{self.number}"
+    def name(self) -> str:
+        """The display name, how it was evaluated, and its number."""
+        mode = f" @ {self.evaluation}" if self.evaluation else ""
+        return self.display_name + mode + ("" if self.number is None else f" #{self.number}")
 
     @property
-    def name(self) -> str:
-        """The model as it was asked for, however it was evaluated."""
-        return self.asked.partition(" @ ")[0]
+    def label(self) -> str:
+        """`name`, and the name that is typed where that is another."""
+        typed = self.requested.partition(" @ ")[0].partition("[")[0]
+        if self.display_name.lower().startswith(typed.lower()):
+            return self.name
+        return f"{self.name} ({typed})"
 
     @property
     def evaluation(self) -> str:
-        """How stored weights were evaluated again, ``steps=32``; empty for the end of training."""
-        return self.asked.partition(" @ ")[2]
+        """How stored weights were evaluated, ``steps=32``; empty for the evaluation after training."""
+        return self.requested.partition(" @ ")[2]
 
     @property
     def depth(self) -> int:
@@ -133,42 +126,55 @@ class Pair:
     """Two models compared on the primary metric.
 
     Attributes:
-        a, b: labels of the rows.
-        difference: A minus B with the crossed test, where there is one.
+        a, b: names of the rows.
+        metric: task, scale and primary metric.
+        first, second: each model by itself.
+        difference: A minus B with the test, where there is one.
         mcnemar: with one seed each, the comparison of the two checkpoints; else None.
-        holm_p: adjusted over every pair of every table of the report.
-        verdict: in the words of `stats.Verdict`.
-        detectable: smallest difference seen with 80 % power, 0 to 1; None without a test.
+        holm_p: adjusted over the family that the pair belongs to; None before that, or without a test.
+        verdict: in the words of `stats.tests.Verdict`.
+        detectable: smallest true difference found with 80 % power, 0 to 1; None without a test.
         shares: what the variance of the difference consists of; None without a test.
-        note: what must be said beside it.
+        needed: seeds per model that would show a difference as large as the measured one; None where none would.
+        equivalence: with a margin that was declared before the runs; else None.
+        differs: how the two were treated differently; empty within one grid.
+        note: what must be printed with it.
     """
 
     a: str
     b: str
+    metric: str
+    first: ScoreSummary
+    second: ScoreSummary
     difference: Difference
     mcnemar: McNemar | None
     holm_p: float | None
     verdict: Verdict
     detectable: float | None
     shares: VarianceShares | None
+    needed: int | None
+    equivalence: Equivalence | None
+    differs: tuple[str, ...]
     note: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells that may be compared: same task, data, budget and evaluation.
+    """Runs that may be compared: same task, data, budget and evaluation.
 
     Attributes:
         task, scale, source: where the puzzles come from.
-        budget: of training; None for weights from elsewhere.
-        train, test: how many puzzles.
-        primary: the metric of ``summary`` and of every pair.
-        votes: most answers to a test item; None for a single one.
+        train, test: number of puzzles.
+        budget: of training; None for external weights.
+        votes: most predictions for a test item; None for a single one.
         puzzle_ids: which rows of the puzzle embedding were used at evaluation.
         cluster: what a cluster of test items is called.
+        primary: the metric of ``summary`` and of every pair.
         evaluators: the columns of ``Row.means``, in order.
-        notes: what must stand beneath.
-        published: numbers of the literature, where they were asked for; reported, not tested.
+        headings: what each evaluator's column is called.
+        notes: what must be printed below.
+        hidden: names of rows that were left out of print; tests were adjusted with them.
+        published: published numbers, where they were requested; reported, not tested.
     """
 
     task: str
@@ -182,9 +188,11 @@ class Table:
     cluster: str
     primary: str
     evaluators: tuple[str, ...]
+    headings: dict[str, str]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
 
     @property
@@ -194,12 +202,16 @@ class Table:
 
     @property
     def conditions(self) -> str:
-        """The training budget, and how many answers were given to a test item."""
+        """The training budget, and how many predictions were made for a test item."""
         votes = f"; up to {self.votes:,} votes per test item" if self.votes else ""
         ids = (
             "" if self.puzzle_ids is PuzzleIds.OWN else f"; puzzle ids {self.puzzle_ids.value} at evaluation"
         )
         return described(self.budget) + votes + ids
+
+    def heading(self, evaluator: str) -> str:
+        """The heading of an evaluator's column, in percent."""
+        return self.headings.get(evaluator) or f"{evaluator} %"
 
 
 @dataclass(frozen=True)
@@ -207,10 +219,10 @@ class Answer:
     """What a study found for one of its questions.
 
     Attributes:
-        asks: the question, of yes or no.
+        asks: the question, to be answered yes or no.
         grid: the budget under which it is asked here, by its name in the study.
         pair: the two models, A better meaning yes; None where there is nothing to compare.
-        sentence: the answer in words.
+        sentence: the answer.
     """
 
     asks: str
@@ -243,9 +255,10 @@ class Report:
     Attributes:
         tables: one for each budget, data set and task.
         problems: files that could not be read, and why.
-        commands: what was typed to make the cells.
+        commands: what was typed to make the runs.
         overall: each model over all tasks, where there are three or more; describes, and tests nothing.
         studies: the answers of the studies among the folders; their tables have no pairs of their own.
+        costs: whether reporters of text print the tables of costs.
     """
 
     tables: tuple[Table, ...]
@@ -253,6 +266,7 @@ class Report:
     commands: tuple[str, ...]
     overall: tuple[Overall, ...] = ()
     studies: tuple[StudyAnswers, ...] = ()
+    costs: bool = field(default=False, metadata={"schema": False})
 
     @property
     def family(self) -> str:
@@ -262,6 +276,6 @@ class Report:
             return ""
         tests = "the one test" if tested == 1 else f"all {tested} tests"
         return (
-            f"Holm's p is adjusted over {tests} of this report: every pair that its tables list, on each "
-            "table's primary metric. Other metrics are unadjusted and exploratory."
+            f"Holm's p is adjusted over {tests} of this report: every pair of its tables, on each table's "
+            "primary metric. Other metrics are unadjusted and exploratory."
         )

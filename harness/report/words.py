@@ -2,41 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ..stats.power import Equivalence, VarianceShares
-from ..stats.stats import CellSummary, Difference, Kind, McNemar, Verdict, verdict
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Everything that is known of a pair.
-
-    Attributes:
-        a, b: names of the models.
-        metric: the primary metric.
-        first, second: each model by itself.
-        difference: A minus B.
-        mcnemar: of two single runs; else None.
-        detectable: smallest difference seen with 80 % power, 0 to 1; None without a test.
-        shares: what the variance consists of; None without one.
-        needed: seeds per model that would show a difference as large as the one seen; None where none would.
-        equivalence: with a margin that was declared before the runs; else None.
-        differs: in what the two were not treated alike, in words; empty for one study.
-    """
-
-    a: str
-    b: str
-    metric: str
-    first: CellSummary
-    second: CellSummary
-    difference: Difference
-    mcnemar: McNemar | None
-    detectable: float | None
-    shares: VarianceShares | None
-    needed: int | None
-    equivalence: Equivalence | None
-    differs: tuple[str, ...] = ()
+from ..stats.interval import ScoreSummary
+from ..stats.rules import Kind
+from ..stats.tests import Verdict
+from .table import Pair
 
 
 def points(value: float, sign: bool = False) -> str:
@@ -49,24 +18,24 @@ def p_words(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
 
 
-def sentences(found: Comparison) -> list[str]:
-    """What may be said, most important first."""
-    said = [_scores(found), _verdict(found)]
-    if found.difference.kind is Kind.CROSSED:
-        said += [_equivalence(found), _shares(found)]
-    said += [f"Not treated alike: {difference}." for difference in found.differs]
-    return [sentence for sentence in said if sentence]
+def sentences(pair: Pair) -> list[str]:
+    """What may be said of a pair that is a family of its own, most important first."""
+    lines = [_scores(pair), _verdict(pair)]
+    if pair.difference.kind is Kind.CROSSED:
+        lines += [_equivalence(pair), _shares(pair)]
+    lines += [f"Treated differently: {difference}." for difference in pair.differs]
+    return [sentence for sentence in lines if sentence]
 
 
-def _scores(found: Comparison) -> str:
+def _scores(pair: Pair) -> str:
     each = [
         f"{name} {points(one.mean)} % ({points(one.low)} to {points(one.high)}, {_count(one.seeds, 'seed')})"
-        for name, one in ((found.a, found.first), (found.b, found.second))
+        for name, one in ((pair.a, pair.first), (pair.b, pair.second))
     ]
-    return f"{found.metric}: {', '.join(each)}, {_items(found.first)}."
+    return f"{pair.metric}: {', '.join(each)}, {_items(pair.first)}."
 
 
-def _items(one: CellSummary) -> str:
+def _items(one: ScoreSummary) -> str:
     if one.clusters == one.items:
         return _count(one.items, "puzzle")
     return f"{_count(one.items, 'test item')} in {_count(one.clusters, 'cluster')}"
@@ -76,76 +45,72 @@ def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def _verdict(found: Comparison) -> str:
-    difference = found.difference
+def _verdict(pair: Pair) -> str:
+    difference = pair.difference
     if difference.kind is not Kind.CROSSED or difference.p is None:
-        return _untested(found)
+        return _untested(pair)
     assert difference.low is not None  # a crossed test has an interval
     assert difference.high is not None
-    seen = (
-        f"{points(difference.delta, True)} points, 95 % interval {points(difference.low, True)} to "
+    numbers = (
+        f"{points(difference.delta, True)} points, 95 % CI {points(difference.low, True)} to "
         f"{points(difference.high, True)}, {p_words(difference.p)} for this pair alone"
     )
-    word = verdict(difference, difference.p)
-    if word is Verdict.A_BETTER:
-        return f"{found.a} beats {found.b}: {seen}."
-    if word is Verdict.B_BETTER:
-        return f"{found.b} beats {found.a}: {seen} ({found.a} minus {found.b})."
-    return f"Undecided: {seen}. {_what_would_help(found)}"
+    if pair.verdict is Verdict.A_BETTER:
+        return f"{pair.a} beats {pair.b}: {numbers}."
+    if pair.verdict is Verdict.B_BETTER:
+        return f"{pair.b} beats {pair.a}: {numbers} ({pair.a} minus {pair.b})."
+    return f"Undecided: {numbers}. {_what_would_help(pair)}"
 
 
-def _what_would_help(found: Comparison) -> str:
-    """The smallest difference that could have been seen, and what would show the one that was."""
-    seeds, puzzles = found.difference.seeds, _items(found.first)
-    said = []
-    if found.detectable is not None:
-        said.append(
-            f"With {_count(seeds, 'seed')} and {puzzles} a difference under "
-            f"{points(found.detectable)} points cannot be seen (80 % power)"
+def _what_would_help(pair: Pair) -> str:
+    """The smallest detectable difference, and what would show the measured one."""
+    seeds, puzzles = pair.difference.seeds, _items(pair.first)
+    parts = []
+    if pair.detectable is not None:
+        parts.append(
+            f"With {_count(seeds, 'seed')} and {puzzles}, differences below {points(pair.detectable)} points "
+            "are not detectable (80 % power)"
         )
-    if found.needed is not None and found.needed > seeds:
-        said.append(
-            f"if the {points(abs(found.difference.delta))} points are real, "
-            f"{_count(found.needed - seeds, 'more seed')} of each model would show them"
+    if pair.needed is not None and pair.needed > seeds:
+        parts.append(
+            f"if the {points(abs(pair.difference.delta))} points are real, "
+            f"{_count(pair.needed - seeds, 'more seed')} of each model would show them"
         )
-    elif found.needed is None and found.shares is not None and found.difference.delta:
-        said.append(
-            f"no number of seeds would show the {points(abs(found.difference.delta))} points "
-            "seen here on these puzzles alone; more puzzles might"
+    elif pair.needed is None and pair.shares is not None and pair.difference.delta:
+        parts.append(
+            f"no number of seeds would show the {points(abs(pair.difference.delta))} points on these puzzles "
+            "alone; more puzzles might"
         )
-    if found.difference.note:
-        said.append(found.difference.note)
-    return "; ".join(said) + "." if said else ""
+    if pair.difference.note:
+        parts.append(pair.difference.note)
+    return "; ".join(parts) + "." if parts else ""
 
 
-def _untested(found: Comparison) -> str:
-    said = f"No test between methods ({found.difference.note})"
-    if found.mcnemar is None:
-        return f"{said}: the difference is {points(found.difference.delta, True)} points."
-    pair = found.mcnemar
+def _untested(pair: Pair) -> str:
+    start = f"No test between methods ({pair.difference.note})"
+    if pair.mcnemar is None:
+        return f"{start}: the difference is {points(pair.difference.delta, True)} points."
+    only = pair.mcnemar
     return (
-        f"{said}. These two checkpoints: {found.a} alone is right on {pair.a_only}, {found.b} alone on "
-        f"{pair.b_only}, exact McNemar {p_words(pair.p)}. A claim about methods needs three seeds of each."
+        f"{start}. These two checkpoints: only {pair.a} solves {only.a_only}, only {pair.b} solves "
+        f"{only.b_only}, exact McNemar {p_words(only.p)}. A claim about methods needs three seeds of each."
     )
 
 
-def _equivalence(found: Comparison) -> str:
-    if found.equivalence is None or found.equivalence.p is None:
+def _equivalence(pair: Pair) -> str:
+    if pair.equivalence is None or pair.equivalence.p is None:
         return ""
-    shown = "As" if found.equivalence.equivalent else "Not shown to be as"
-    margin, p = points(found.equivalence.margin), p_words(found.equivalence.p)
-    tests = f"two one-sided tests, {p}"
-    return f"{shown} good as one another within the declared margin of {margin} points ({tests})."
+    shown = "Equivalent" if pair.equivalence.equivalent else "Not shown to be equivalent"
+    margin, p = points(pair.equivalence.margin), p_words(pair.equivalence.p)
+    return f"{shown} within the declared margin of {margin} points (two one-sided tests, {p})."
 
 
-def _shares(found: Comparison) -> str:
-    if found.shares is None:
+def _shares(pair: Pair) -> str:
+    if pair.shares is None:
         return ""
-    shares = found.shares
-    parts = (
-        f"{shares.seeds:.0%} seeds, {shares.items:.0%} puzzles, {shares.residual:.0%} single runs on puzzles"
-    )
+    shares = pair.shares
+    parts = f"{shares.seeds:.0%} seeds, {shares.items:.0%} puzzles, {shares.residual:.0%} residual"
     return (
-        f"The uncertainty is {parts}: twice the seeds would narrow the interval by "
+        f"Variance of the difference: {parts}. Twice the seeds would narrow the interval by "
         f"{shares.twice_the_seeds:.0%}, twice the puzzles by {shares.twice_the_items:.0%}."
     )

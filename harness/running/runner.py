@@ -43,7 +43,7 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     """What will be run, on which puzzles, under which budget, and why it may not be cited."""
     context, request = grid.context, grid.context.request
     where = f"{grid.task.name} at scale {context.scale} on {request.device}"
-    lines = [f"left out: {what}" for what in grid.left_out]
+    lines = [scale_line(grid), *(f"left out: {what}" for what in grid.left_out)]
     if grid.budget is None:
         passes = "one pass" if len(grid.jobs) == 1 else f"{len(grid.jobs)} passes"
         lines.append(f"{where}: {len(grid.runs)} evaluations in {passes} over the test set, to {folder}")
@@ -64,6 +64,15 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     lines += [note for model in grid.models for note in model.notes]
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in context.prepared.source.files]
     return lines + [f"not citable: {reason}" for reason in grid.all_reasons()]
+
+
+def scale_line(grid: Grid) -> str:
+    """What the scale is, how long it takes, and how to run the published size."""
+    size, scales = grid.context.size, grid.task.scales
+    line = f"scale {size.name}: {size.summary}" + (f"; {size.takes}" if size.takes else "")
+    if size.name == "mini" and "paper" in scales:
+        line += "; the published size is --scale paper"
+    return line
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How fast models train and answer on this machine, each in a process of its own, one after another.
+"""How fast models train and predict on this machine, each in a process of its own, one after another.
 
 Nothing is learnt here: the weights are fresh, so that no puzzle halts before its last supervision step.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,16 +20,16 @@ import torch
 from ..api.errors import TrmBenchError, UsageError, nearest
 from ..api.puzzles import PuzzleSet
 from ..host.host import host
-from ..inference.inference import Pass, answer, milliseconds_per_puzzle
-from ..planning.grid import Study
-from ..planning.job import CellJob, CellPlan
-from ..store.folders import Cell
+from ..inference.inference import Depths, infer, milliseconds_per_puzzle
+from ..planning.grid import Grid
+from ..planning.job import Job
+from ..store.folders import RunFolder
 from ..training.config import TrainingConfig
 from ..training.device import default_precision, peak_memory, synchronize
 from ..training.trainer import Trainer
 from .machine import Machine, measure_machine
-from .progress import spoken
-from .run import CellRun
+from .progress import duration
+from .worker import Worker
 
 T = TypeVar("T")
 AT_MOST = 64
@@ -46,20 +45,22 @@ STEPS = 100
 """No more portions of steps are timed."""
 LEAST = 3
 START_SECONDS = 15.0
-"""Of a measurement's share of the time, what a process and its imports may take on a slow machine."""
+"""What a process and its imports may take of a measurement's share of the time on a slow machine."""
+COMPILE_SECONDS = 60.0
+"""What compiling may take in addition."""
 
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """Of one model launched in one way.
+    """One model trained in one way.
 
     Attributes:
         first_step_seconds: from an imported torch to the end of the first optimiser step: building the
             model, making the first examples, compiling.
         step_seconds: median; ``steps`` are those it is the median of, one after another or ten at a time.
         examples_per_second: puzzles given a supervision step, per second.
-        flops: per second, by the rule of `harness.training.costs`.
-        memory: peak in bytes, as in a cell's ledger.
+        flops: per second, by the rule of `training.costs`.
+        memory: peak in bytes, as in a run's ledger.
     """
 
     first_step_seconds: float
@@ -71,13 +72,13 @@ class TrainingSpeed:
 
 
 @dataclass(frozen=True)
-class AnsweringSpeed:
-    """Of one model with all of its supervision steps.
+class InferenceSpeed:
+    """One model with all of its supervision steps.
 
     Attributes:
         steps: N_sup.
         batch: puzzles at a time.
-        puzzles_per_second: of such batches.
+        puzzles_per_second: in such batches.
         milliseconds_alone: of one puzzle by itself, median.
         flops: per second, of the batches.
     """
@@ -91,12 +92,12 @@ class AnsweringSpeed:
 
 @dataclass(frozen=True)
 class Measured:
-    """One model in one way; what is None was not measured, and ``why`` says why not."""
+    """One model in one way; None was not measured, and ``why`` says why."""
 
     model: str
     way: str
     training: TrainingSpeed | None = None
-    answering: AnsweringSpeed | None = None
+    inference: InferenceSpeed | None = None
     why: str | None = None
 
 
@@ -118,25 +119,6 @@ class Speed:
     measured: tuple[Measured, ...]
 
 
-@dataclass(frozen=True)
-class SpeedJob:
-    """What a process is to measure; can be pickled.
-
-    Attributes:
-        cell: the model on its puzzles.
-        way: a key of `WAYS`.
-        answering: whether to measure answering too, which is the same in every way.
-        machine: the ceiling, by which the time of a step is foreseen.
-        seconds: for all of it.
-    """
-
-    cell: CellJob
-    way: str
-    answering: bool
-    machine: Machine
-    seconds: float
-
-
 def parse_ways(text: str | None, device: str) -> tuple[str, ...]:
     """The value of ``--ways``; by default every way that is worth its time on a device.
 
@@ -156,53 +138,57 @@ def parse_ways(text: str | None, device: str) -> tuple[str, ...]:
     return ways
 
 
-def measure_speed(study: Study, ways: Sequence[str], seconds: float, tell: Callable[[str], None]) -> Speed:
-    """Measure every model of a study in every way, within about ``seconds`` in all.
+def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable[[str], None]) -> Speed:
+    """Measure every model of a grid in every way, within about ``seconds`` in all.
 
-    ``tell`` is called with a line before each measurement.
+    ``tell`` is called with a line before and after each measurement, so that nothing measured is lost.
     """
-    plans = [(plan, way) for plan in study.cells for way in ways]
-    first = study.cells[0].identity
-    training = TrainingConfig(**first.training)
-    device = torch.device(first.device)
+    identity = grid.runs[0].identity
+    training = TrainingConfig(**identity.training)
+    device = torch.device(identity.device)
     precision = default_precision(device) if training.precision == "auto" else training.precision
     tell("measuring the machine itself: a matrix product and a copy")
     started = time.monotonic()
-    machine = apart(_measure_machine, (first.device, first.threads, precision), limit=120)
+    machine = apart(_measure_machine, (identity.device, identity.threads, precision), limit=120)
+    todo = [(job, way) for job in grid.jobs for way in ways]
     measured = []
-    for number, (plan, way) in enumerate(plans):
+    for number, (job, way) in enumerate(todo):
         left = seconds - (time.monotonic() - started)
-        share = left / (len(plans) - number)
         tell(
-            f"measuring {plan.identity.model}, {way} ({number + 1} of {len(plans)}, "
-            f"at most about {spoken(max(left, 0))} left)"
+            f"measuring {job.run.description.model}, {way} ({number + 1} of {len(todo)}, at most about "
+            f"{duration(left)} left)"
         )
-        measured.append(_measured(study, plan, way, machine, share, answering=way == ways[0]))
-    return Speed(
-        study.task.spec.name,
-        study.request.scale,
-        first.device,
-        precision,
-        study.budget.batch_size,
-        machine,
-        tuple(measured),
-    )
+        measured.append(_measured(job, way, machine, left, len(todo) - number, inference=way == ways[0]))
+        tell(_line(measured[-1], machine))
+    assert grid.budget is not None  # of training
+    batch = grid.budget.batch_size
+    scale = grid.context.scale
+    return Speed(grid.task.name, scale, identity.device, precision, batch, machine, tuple(measured))
 
 
-def _measured(
-    study: Study, plan: CellPlan, way: str, machine: Machine, share: float, answering: bool
-) -> Measured:
-    identity, budget = plan.identity, plan.identity.budget
-    assert budget is not None  # of a cell that is to be trained
-    identity = identity.model_copy(update={"training": {**identity.training, **WAYS[way]}})
-    plan = CellPlan(plan.name, plan.asked, identity, plan.notes)
-    prepared = study.prepared_for(budget.augmentations)
-    cell = CellJob(plan, Path(tempfile.gettempdir()), prepared, (), ())
-    job = SpeedJob(cell, way, answering, machine, max(share - START_SECONDS, share / 2))
+def _line(measured: Measured, machine: Machine) -> str:
+    """One measurement as soon as it is there."""
+    speed = measured.training
+    if speed is None:
+        return f"{measured.model}, {measured.way}: not measured: {measured.why}"
+    share = speed.flops / machine.flops
+    return f"{measured.model}, {measured.way}: {1000 * speed.step_seconds:.3g} ms a step, {share:.0%} of the peak"
+
+
+def _measured(job: Job, way: str, machine: Machine, left: float, remaining: int, inference: bool) -> Measured:
+    """Measure in a process of its own, with a share of the time that is left."""
+    model = job.run.description.model
+    starting = START_SECONDS + (COMPILE_SECONDS if WAYS[way]["compile"] else 0.0)
+    share = left / remaining
+    if left <= START_SECONDS / 3:
+        return Measured(model, way, why="the time was over; give it more --minutes")
+    execution = job.execution.model_copy(update=WAYS[way])
+    seconds = max(share - START_SECONDS, share / 2)
+    arguments = (replace(job, execution=execution), way, inference, machine, seconds)
     try:
-        return apart(measure, (job,), limit=2 * share + START_SECONDS)
+        return apart(measure, arguments, limit=min(2 * share + starting, left + starting))
     except TrmBenchError as error:
-        return Measured(identity.model, way, why=str(error))
+        return Measured(model, way, why=str(error))
 
 
 def _measure_machine(device: str, threads: int, precision: str) -> Machine:
@@ -210,37 +196,35 @@ def _measure_machine(device: str, threads: int, precision: str) -> Machine:
     return measure_machine(torch.device(device), precision)
 
 
-def measure(job: SpeedJob) -> Measured:
-    """Measure one model in one way, in this process."""
+def measure(job: Job, way: str, inference: bool, machine: Machine, seconds: float) -> Measured:
+    """Measure one model in one way, in this process; inference too, which is the same in every way."""
     started = time.perf_counter()
-    run = CellRun(host(), job.cell, Cell(job.cell.output / job.cell.plan.name), lambda line: None)
-    identity = job.cell.plan.identity
+    worker = Worker(host(), job, RunFolder(Path(job.run.name)), lambda line: None)
+    identity = job.run.identity
     assert identity.budget is not None
-    share = job.seconds * (0.6 if job.answering else 1.0)
+    share = seconds * (0.6 if inference else 1.0)
     training, why = None, None
-    if run.spec.trained:
-        foreseen = run.flops.training_step * identity.budget.batch_size / job.machine.flops
+    if worker.spec.trained:
+        batch = identity.budget.batch_size
+        foreseen = worker.flops.training_step * batch / machine.flops
         if foreseen * (LEAST + 1) > share:
-            fits = int(identity.budget.batch_size * share / foreseen / (LEAST + 1) / 2)
+            fits = int(batch * share / foreseen / (LEAST + 1) / 2)
             advice = f"try --set batch_size={fits}" if fits else "give it more --minutes"
-            why = (
-                f"a step of batch {identity.budget.batch_size} would take {spoken(foreseen)} or more here; "
-                f"{advice}"
-            )
+            why = f"a step of batch {batch} would take {duration(foreseen)} or more here; {advice}"
         else:
-            training = _training(run, started, share)
+            training = _training(worker, started, share)
     else:
         why = "nothing is trained"
-    answering = _answering(run, job) if job.answering else None
-    return Measured(identity.model, job.way, training, answering, why)
+    predicted = _inference(worker, job, machine, seconds) if inference else None
+    return Measured(job.run.description.model, way, training, predicted, why)
 
 
-def _training(run: CellRun, started: float, seconds: float) -> TrainingSpeed:
-    trainer = run.trainer()
+def _training(worker: Worker, started: float, seconds: float) -> TrainingSpeed:
+    trainer = worker.trainer()
     trainer.step()
-    synchronize(run.device)
+    synchronize(worker.device)
     first = time.perf_counter() - started
-    portion = 10 if run.device.type == "cuda" else 1
+    portion = 10 if worker.device.type == "cuda" else 1
     if portion > 1:  # capture comes after a few plain steps
         _timed(trainer, portion)
     times: list[float] = []
@@ -252,8 +236,8 @@ def _training(run: CellRun, started: float, seconds: float) -> TrainingSpeed:
         step_seconds=step,
         steps=len(times) * portion,
         examples_per_second=batch / step,
-        flops=batch * run.flops.training_step / step,
-        memory=peak_memory(run.device),
+        flops=batch * worker.flops.training_step / step,
+        memory=peak_memory(worker.device),
     )
 
 
@@ -266,38 +250,38 @@ def _timed(trainer: Trainer, steps: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def _answering(run: CellRun, job: SpeedJob) -> AnsweringSpeed:
-    """As at the end of a cell, on as many puzzles as a batch has or the time allows."""
-    seconds, steps = job.seconds * 0.2, run.model.supervision_steps
-    test = run.as_asked(job.cell.prepared.read("test"))
-    fits = int(seconds * job.machine.flops / max(run.flops.inference, 1.0) / 2)
-    batch = max(1, min(run.answering.batch_size, fits))
-    puzzles = _as_many(test, batch)
-    reading = Pass((steps,))
+def _inference(worker: Worker, job: Job, machine: Machine, seconds: float) -> InferenceSpeed:
+    """As at the end of a run, on as many puzzles as a batch has or the time allows."""
+    seconds, steps = seconds * 0.2, worker.model.supervision_steps
+    test = worker.with_rows(job.prepared.read("test"))
+    fits = int(seconds * machine.flops / max(worker.flops.inference, 1.0) / 2)
+    batch = max(1, min(worker.inference.batch_size, fits))
+    puzzles = _repeated(test, batch)
+    depths = Depths((steps,))
     times: list[float] = []
     began = time.perf_counter()
     while not times or (len(times) < STEPS and time.perf_counter() - began < seconds):
-        (answered,) = answer(run.model, puzzles, run.answering, reading)
-        times.append(answered.seconds)
+        (read,) = infer(worker.model, puzzles, worker.inference, depths)
+        times.append(read.seconds)
     took = statistics.median(times[1:] or times)  # the first is a warm-up
-    return AnsweringSpeed(
+    return InferenceSpeed(
         steps=steps,
         batch=batch,
         puzzles_per_second=batch / took,
-        milliseconds_alone=milliseconds_per_puzzle(run.model, test, run.answering, reading),
-        flops=batch * run.flops.inference / took,
+        milliseconds_alone=milliseconds_per_puzzle(worker.model, test, worker.inference, depths),
+        flops=batch * worker.flops.inference / took,
     )
 
 
-def _as_many(puzzles: PuzzleSet, count: int) -> PuzzleSet:
-    """So many puzzles, the same ones over and over where there are fewer."""
+def _repeated(puzzles: PuzzleSet, count: int) -> PuzzleSet:
+    """``count`` puzzles, the same ones over and over where there are fewer."""
     rows = np.arange(count) % len(puzzles)
     names = np.array([str(number) for number in range(count)])
     return PuzzleSet(puzzles.inputs[rows], puzzles.targets[rows], names, names, puzzles.identifiers[rows])
 
 
 def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T:
-    """Call a function in a process of its own, so that memory and threads are its alone.
+    """Call a function in a process of its own, so that it shares memory and threads with nothing else.
 
     Raises:
         TrmBenchError: it raised one, died, or took longer than ``limit`` seconds.
@@ -309,7 +293,7 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
     sender.close()
     try:
         if not receiver.poll(limit):
-            raise TrmBenchError(f"not done within {spoken(limit)}; give it more --minutes")
+            raise TrmBenchError(f"not done within {duration(limit)}; give it more --minutes")
         ended: tuple[bool, Any] = receiver.recv()
     except EOFError:
         process.join()
@@ -327,7 +311,7 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
 def _send_result(pipe: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     try:
         pipe.send((True, work(*arguments)))
-    except TrmBenchError as error:  # its words are for the user
+    except TrmBenchError as error:  # its message is for the user
         pipe.send((False, str(error)))
     except Exception as error:  # whatever it is, it belongs in the row of this measurement
         pipe.send((False, f"{type(error).__name__}: {error}".splitlines()[0]))

@@ -1,4 +1,4 @@
-"""Is the statistics honest? Simulated studies whose truth is known, judged by the functions of `stats`.
+"""Are the statistics honest? Simulated studies whose truth is known, analysed by the functions of this package.
 
 A study is drawn from a random-effects logit model: training seeds, clusters, items within clusters, and
 what a method makes of an item all vary. Two methods are drawn alike, so that every difference found is
@@ -17,7 +17,10 @@ from scipy import stats as distributions
 from scipy.special import expit
 
 from ..api.randomness import named_seed
-from .stats import ALPHA, Floats, Kind, cell_interval, cluster_means, crossed_test, mcnemar
+from .interval import score_interval
+from .rules import ALPHA, Kind
+from .scores import Floats, cluster_means
+from .tests import crossed_test, mcnemar
 
 CLUSTER_SD, ITEM_SD, METHOD_SD, RUN_SD = 2.0, 1.0, 1.0, 1.0
 """Logit standard deviations: of clusters, of items within a cluster of several, of what a method makes of a
@@ -181,7 +184,7 @@ def judge(design: Design, studies: int, gain: float, rivals: bool = True) -> Rat
         found[CROSSED].append(1.0 if test.p is None else test.p)
         held.append(test.low is None or test.high is None or test.low <= 0 <= test.high)
         for one in (a, b):
-            interval = cell_interval(one)
+            interval = score_interval(one)
             covered.append(interval.low <= design.accuracy <= interval.high)
         if rivals:
             for name, p in _rivals(study, random):

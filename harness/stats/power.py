@@ -1,6 +1,6 @@
 """What a comparison's design can see, what its uncertainty is made of, and what more would buy.
 
-Shapes: S seeds, C clusters, as in `stats`.
+Shapes: S seeds, C clusters, as in `scores`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 from scipy import stats as distributions
 
-from .stats import ALPHA, Difference, Kind, Parts, minimum_detectable, parts_of
+from .rules import ALPHA, POWER, Kind, t_quantile
+from .tests import Difference
+from .variance import Parts, parts_of
 
 MOST_SEEDS = 1000
 """Seeds per model beyond which more are no advice."""
@@ -44,7 +46,7 @@ class VarianceShares:
 def variance_shares(a: ArrayLike, b: ArrayLike) -> VarianceShares | None:
     """Shares of the variance of the difference of (S_A, C) and (S_B, C) cluster means.
 
-    The components of the two-way analysis of variance behind `stats.crossed_test`; one that comes out
+    The components of the two-way analysis of variance behind `tests.crossed_test`; one that comes out
     negative counts as 0. None where there are under two seeds or clusters, or nothing varies.
     """
     parts = parts_of(a, b)
@@ -62,7 +64,7 @@ def variance_shares(a: ArrayLike, b: ArrayLike) -> VarianceShares | None:
 def seeds_to_see(a: ArrayLike, b: ArrayLike, target: float) -> int | None:
     """How many seeds per model would show a true difference of ``target`` with 80 % power.
 
-    The variances are taken as they were seen. None where no number of seeds up to `MOST_SEEDS` would, because
+    The variances are taken as measured. None where no number of seeds up to `MOST_SEEDS` would, because
     the items alone are too few, or where there is nothing to go by.
     """
     parts = parts_of(a, b)
@@ -115,3 +117,11 @@ def equivalence(difference: Difference, margin: float) -> Equivalence:
     above = distributions.t.sf((difference.delta + margin) / difference.se, difference.df)
     below = distributions.t.sf((margin - difference.delta) / difference.se, difference.df)
     return Equivalence(margin, float(max(above, below)))
+
+
+def minimum_detectable(se: float, df: float) -> float:
+    """The smallest true difference, 0 to 1, that a design finds with 80 % power at a two-sided 5 %.
+
+    ``se`` and ``df`` are those of a `Difference`: (t_{.975,df} + t_{.80,df}) · se.
+    """
+    return (t_quantile(1 - ALPHA / 2, df) + t_quantile(POWER, df)) * se

@@ -15,7 +15,7 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[2]
 _SOURCE_FOLDERS = ("harness", "plugins", "trm", "hrm_baseline")
-_LIBRARIES = ("torch", "numpy", "scipy", "statsmodels", "numba", "pydantic", "pluggy")
+_LIBRARIES = ("torch", "numpy", "scipy", "pandas", "numba", "pydantic", "pluggy")
 
 
 @cache
@@ -66,8 +66,8 @@ def code() -> dict[str, Any]:
 
     ``changed`` lists source files that differ from the commit; None where there is no checkout.
     """
-    found: dict[str, Any] = {"trm-bench": _version("trm-bench"), "fingerprint": code_fingerprint()}
-    # A package installed under somebody else's repository must not take that repository's commit.
+    found: dict[str, Any] = {"trm-bench": version_of("trm-bench"), "fingerprint": code_fingerprint()}
+    # A package installed inside another repository must not take that repository's commit.
     if (PACKAGE / ".git").exists():
         found["commit"] = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", *_SOURCE_FOLDERS)
@@ -75,7 +75,8 @@ def code() -> dict[str, Any]:
     return found
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """The installed version of a distribution; None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -86,7 +87,7 @@ def environment() -> dict[str, Any]:
     """Interpreter, libraries, operating system, processor."""
     return {
         "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": {name: version_of(name) for name in _LIBRARIES},
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "processor": _processor(),

@@ -84,6 +84,7 @@ class Description(_Frozen):
     model: str = Field(description="the model that it resolves to, with the options that change something")
     display_name: str = Field(description="what tables call the model")
     primary: str = Field(description="name of the evaluator that the table compares")
+    headings: dict[str, str] = Field({}, description="of the evaluators' columns, where they have any")
     cluster: str = Field(description="what a group of dependent test items is called")
     cells: int = Field(description="L, cells of one puzzle")
     supervision_steps: int = Field(description="N_sup of the model")

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def _text(report: Report) -> str:
-    from .tables import render
+    from .as_text import render
 
     return render(report, "simple")
 
 
 def _markdown(report: Report) -> str:
-    from .tables import render
+    from .as_text import render
 
     return render(report, "github")
 

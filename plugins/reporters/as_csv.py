@@ -9,9 +9,9 @@ from ...harness.report.table import Report, Row, Table
 
 COLUMNS = (
     "task", "scale", "source", "train", "test", "match", "amount", "batch_size", "augmentations", "votes",
-    "model", "metric", "mean", "low", "high", "seed_sd", "seeds", "items", "clusters", "each_seed",
-    "complete", "citable", "trunk_parameters", "outer_parameters", "embedding_parameters", "training_flops",
-    "training_seconds", "optimiser_steps", "draws", "distinct_variants", "inference_steps",
+    "model", "requested", "metric", "mean", "low", "high", "seed_sd", "seeds", "items", "clusters", "each_seed",
+    "complete", "citable", "core_parameters", "io_parameters", "puzzle_embedding_parameters", "training_flops",
+    "training_seconds", "optimiser_steps", "draws", "distinct_augmentations", "inference_steps",
     "inference_flops_per_puzzle", "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes",
 )  # fmt: skip
 
@@ -45,12 +45,13 @@ def _lines(table: Table, row: Row) -> list[dict[str, object]]:
         "batch_size": "" if budget is None else budget.batch_size,
         "augmentations": "" if budget is None else budget.augmentations,
         "votes": table.votes or 1,
-        "model": row.label,
+        "model": row.name,
+        "requested": row.requested,
         "complete": row.complete,
         "citable": row.complete and not row.not_citable_because,
     }
     if row.ledger is not None:
-        ledger = row.ledger.model_dump(exclude={"variants_of"})
+        ledger = row.ledger.model_dump(exclude={"augmentations_of"})
         common |= {name: ledger[name] for name in COLUMNS if name in ledger}
     primary = {**common, "metric": table.primary}
     if summary is not None:

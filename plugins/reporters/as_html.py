@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 from markupsafe import Markup
@@ -11,16 +11,17 @@ from markupsafe import Markup
 from ...harness.api.errors import UnavailableError
 from ...harness.report.figures import as_svg, figures
 from ...harness.report.table import Report, Table
-from .tables import FAMILY, OVERALL, grids, overall, study_lines
+from .as_text import as_text
+from .grids import FAMILY, grids, hidden_note, overall, study_lines
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """One table of the report as it stands on the page."""
 
     table: Table
-    grids: tuple[tuple[str, Markup], ...]
-    figures: tuple[Markup, ...]
+    grids: list[tuple[str, Markup]]
+    notes: list[str]
+    figures: list[Markup]
 
 
 def render(report: Report) -> str:
@@ -33,25 +34,27 @@ def render(report: Report) -> str:
     sections = [
         Section(
             table,
-            tuple((heading, Markup(grid)) for heading, grid in grids(table, "html")),
-            tuple(svg for name, svg in drawn.items() if name.startswith(f"{place}-")),
+            [(grid.heading, Markup(as_text(grid, "html"))) for grid in grids(table, costs=True)],
+            [*hidden_note(table), *table.notes],
+            [svg for name, svg in drawn.items() if name.startswith(f"{place}-")],
         )
         for place, table in enumerate(report.tables, start=1)
     ]
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
         Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     )
+    across = overall(report.overall) if report.overall else None
     return template.render(
         report=report,
         sections=sections,
         missing=missing,
         studies=[(study, study_lines(study)) for study in report.studies],
         family_of_a_study=FAMILY,
-        overall_heading=OVERALL,
-        overall=Markup(overall(report.overall, "html")) if report.overall else "",
+        overall_heading=across.heading if across else "",
+        overall=Markup(as_text(across, "html")) if across else "",
     )
 
 
 def _inline(svg: str) -> str:
-    """An SVG file without what only a file has before it."""
+    """An SVG file without its XML header."""
     return svg[svg.index("<svg") :]

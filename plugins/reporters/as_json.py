@@ -22,10 +22,11 @@ def _plain(value: Any) -> Any:
 def render(report: Report) -> str:
     """The whole report; ``title`` is added to each table and ``label`` to each row."""
     content = json.loads(json.dumps(asdict(report), default=_plain))
+    del content["costs"]  # which tables are printed as text
     for table, entry in zip(report.tables, content["tables"], strict=True):
         entry["title"] = table.title
         for row, inner in zip(table.rows, entry["rows"], strict=True):
-            inner["label"] = row.label
+            inner["name"], inner["label"] = row.name, row.label
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
@@ -34,9 +35,11 @@ def schema() -> dict[str, Any]:
     found = TypeAdapter(Report).json_schema(mode="serialization")
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["title"] = "trm-bench report"
+    del found["properties"]["costs"]
     for kind, added, what in (
         ("Table", "title", "task, scale, source and number of puzzles in one line"),
-        ("Row", "label", "the model, with the name it was asked by where that is another"),
+        ("Row", "name", "what tables call the model, how it was evaluated, and its number"),
+        ("Row", "label", "the name, and the name that is typed where that is another"),
     ):
         found["$defs"][kind]["properties"][added] = {"type": "string", "description": what}
         found["$defs"][kind]["required"].append(added)

@@ -1,18 +1,33 @@
-"""The report as LaTeX tables in the style of booktabs, for a plain article."""
+"""The report as LaTeX tables in the style of booktabs, as wide as the text of a plain article."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from ...harness.report.table import Report, StudyAnswers, Table
-from .tables import FAMILY, NONE, PUBLISHED, p_value, percent, study_lines
+from ...harness.stats.tests import Verdict
+from .grids import (
+    FAMILY,
+    NONE,
+    Grid,
+    cost_grids,
+    differences,
+    hidden_note,
+    percent,
+    primary_heading,
+    published,
+    spread,
+    study_lines,
+    supervision,
+    with_interval,
+)
 
 SYMBOLS = {
     "Δ": r"$\Delta$",
     "–": "--",
     "—": "---",
+    "−": r"$-$",
     "×": r"$\times$",
     "·": r"$\cdot$",
     "±": r"$\pm$",
@@ -36,18 +51,23 @@ ESCAPES = {
     "<": r"$<$",
     ">": r"$>$",
 }
+HEAD = (
+    "% Needs \\usepackage[utf8]{inputenc}, \\usepackage[T1]{fontenc}, \\usepackage{booktabs} and "
+    "\\usepackage{tabularx}."
+)
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join((ESCAPES | SYMBOLS).get(letter, letter) for letter in text)
+    """Text that LaTeX prints as it is; a name without spaces may break after its separators."""
+    escaped = "".join((ESCAPES | SYMBOLS).get(letter, letter) for letter in " ".join(text.split()))
+    return re.sub(r"(?<=[\w\]])([,=@])(?=\w)", r"\1\\allowbreak{}", escaped)
 
 
 def render(report: Report) -> str:
-    """Each table with its differences, a caption that says what must not be left off, and its notes."""
-    head = "% Needs \\usepackage[utf8]{inputenc}, \\usepackage[T1]{fontenc} and \\usepackage{booktabs}."
-    parts = [head, *map(_study, report.studies), *(_table(table) for table in report.tables)]
-    parts += [f"% Reproduce with: {command}" for command in report.commands]
+    """Each table with its differences and costs, a label, a caption with all conditions, and its notes."""
+    parts = [HEAD, *map(_study, report.studies)]
+    parts += [_table(table, place) for place, table in enumerate(report.tables, start=1)]
+    parts += [f"% Reproduce with: {' '.join(command.split())}" for command in report.commands]
     return "\n\n".join(parts)
 
 
@@ -60,63 +80,91 @@ def _study(study: StudyAnswers) -> str:
     return f"\\paragraph{{{title}}}\n{list_}\n{escape(FAMILY)}"
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, place: int) -> str:
+    label = f"tab:{table.task}-{table.scale}" + ("" if place == 1 else f"-{place}")
     title = f"{table.title}; {table.conditions}."
-    scores = _tabular(
-        ["model", f"{table.primary} %", "95 % interval", "seeds", "seed SD", "steps", "trunk", "train FLOPs"],
-        [_score_row(table, place) for place in range(len(table.rows))],
-    )
-    parts = [_float(f"{title} Mean over seeds.", scores)]
+    notes = [*hidden_note(table), *table.notes]
+    parts = [_float(title, _scores(table), label, notes, bold=best_row(table))]
     if table.pairs:
-        parts.append(_float(f"Differences in {table.primary}, percentage points. {title}", _pairs(table)))
+        caption = f"Differences in {table.heading(table.primary)}, percentage points. {title}"
+        parts.append(_float(caption, differences(table), f"{label}-differences"))
+    for number, grid in enumerate(cost_grids(table), start=1):
+        parts.append(_float(f"{grid.heading}. {title}", grid, f"{label}-costs-{number}"))
     if table.published:
-        rows = [[one.model, one.score, one.source] for one in table.published]
-        headers = ["model", f"{table.primary} %", "reported by"]
-        parts.append(_float(f"{PUBLISHED}. {table.task}.", _tabular(headers, rows)))
-    notes = "\n".join(f"  \\item {escape(note)}" for note in table.notes)
-    parts.append(f"{{\\footnotesize\n\\begin{{itemize}}\n{notes}\n\\end{{itemize}}}}")
+        grid = published(table)
+        parts.append(_float(f"{grid.heading}. {table.task}.", grid, f"{label}-published"))
     return "\n\n".join(parts)
 
 
-def _score_row(table: Table, place: int) -> list[str]:
-    row = table.rows[place]
-    summary, ledger = row.summary, row.ledger
-    return [
-        row.label,
-        percent(summary.mean if summary else None),
-        f"{percent(summary.low)} – {percent(summary.high)}" if summary else NONE,
-        str(sum(seed.status == "done" for seed in row.seeds)),
-        percent(summary.seed_sd) if summary else NONE,
-        str(ledger.inference_steps) if ledger else NONE,
-        f"{ledger.trunk_parameters:,}" if ledger else NONE,
-        f"{ledger.training_flops:.2e}" if ledger else NONE,
+def _scores(table: Table) -> Grid:
+    """The scores in the columns that fit a page."""
+    headers = ("model", primary_heading(table), "seed SD (seeds)", "sup. steps (test)", "FLOPs per puzzle")
+    rows = [
+        [
+            row.label,
+            with_interval(row),
+            spread(row),
+            supervision(row),
+            NONE if row.ledger is None else f"{row.ledger.inference_flops_per_puzzle:.2e}",
+        ]
+        for row in table.rows
     ]
+    return Grid("", headers, rows)
 
 
-def _pairs(table: Table) -> str:
-    rows = []
+def best_row(table: Table) -> int | None:
+    """The row that is decided to be better than every other one; None where there is none."""
+    wins: dict[str, int] = {}
     for pair in table.pairs:
-        low, high = pair.difference.low, pair.difference.high
-        interval = NONE if low is None or high is None else f"{100 * low:+.1f} – {100 * high:+.1f}"
-        delta = f"{100 * pair.difference.delta:+.1f}"
-        rows.append([f"{pair.a} – {pair.b}", delta, interval, p_value(pair.holm_p), pair.verdict.value])
-    return _tabular(["A – B", "Δ", "95 % interval", "Holm p", "verdict"], rows)
+        winner = {Verdict.A_BETTER: pair.a, Verdict.B_BETTER: pair.b}.get(pair.verdict)
+        if winner is not None:
+            wins[winner] = wins.get(winner, 0) + 1
+    others = len(table.rows) + len(table.hidden) - 1
+    names = [row.name for row in table.rows]
+    best = [name for name, count in wins.items() if count == others and name in names]
+    return names.index(best[0]) if best and others else None
 
 
-def _tabular(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    align = ["left", *["right"] * (len(headers) - 1)]
-    table = tabulate(
-        [[escape(cell) for cell in row] for row in rows],
-        headers=[escape(header) for header in headers],
-        tablefmt="latex_raw",
-        disable_numparse=True,
-        colalign=align if rows else None,
+def _float(caption: str, grid: Grid, label: str, notes: Sequence[str] = (), bold: int | None = None) -> str:
+    lines = [
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{{label}}}",
+        _tabular(grid, bold),
+    ]
+    if notes:
+        items = "\n".join(f"  \\item {escape(note)}" for note in notes)
+        lines.append(f"\\begin{{itemize}}\\raggedright\n{items}\n\\end{{itemize}}")
+    return "\n".join([*lines, r"\end{table}"])
+
+
+def _tabular(grid: Grid, bold: int | None) -> str:
+    """Columns as wide as the text together; names and headings wrap."""
+    narrow = len(grid.headers) - 1
+    columns = (
+        r">{\raggedright\arraybackslash}X"
+        + r"*{%d}{>{\raggedleft\arraybackslash}p{%.3f\linewidth}}"
+        % (
+            narrow,
+            _share(narrow),
+        )
     )
-    check_rules = iter(("\\toprule", "\\midrule", "\\bottomrule"))
-    return "\n".join(next(check_rules) if line == "\\hline" else line for line in table.splitlines())
+    lines = [rf"\begin{{tabularx}}{{\linewidth}}{{{columns}}}", r"\toprule", _row(grid.headers), r"\midrule"]
+    lines += [_row(row, place == bold) for place, row in enumerate(grid.rows)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabularx}"])
 
 
-def _float(caption: str, tabular: str) -> str:
-    return "\n".join(
-        [r"\begin{table}", r"\centering\small", rf"\caption{{{escape(caption)}}}", tabular, r"\end{table}"]
-    )
+def _share(columns: int) -> float:
+    """The share of the text's width of each column but the first."""
+    return 0.68 / columns - 0.025
+
+
+def _row(cells: Sequence[str], bold: bool = False) -> str:
+    escaped = [escape(cell) for cell in cells]
+    if bold:
+        escaped = [rf"\textbf{{{cell}}}" for cell in escaped]
+    return " & ".join(escaped) + r" \\"
+
+
+__all__ = ["best_row", "escape", "percent", "render"]

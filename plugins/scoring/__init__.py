@@ -11,7 +11,7 @@ from ...harness.api.specs import EvaluatorSpec, Sample
 
 
 def exact(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
-    """1 where every labelled cell is right."""
+    """1 where every labelled cell is correct."""
     right = ((predictions.answers == puzzles.targets) | (puzzles.targets == PAD)).all(axis=1)
     return [
         Sample(str(item), str(cluster), float(score))
@@ -20,7 +20,7 @@ def exact(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Seque
 
 
 def cells(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
-    """The share of labelled cells that are right, beside that of copying the question."""
+    """The share of labelled cells that are correct; in the extras that of copying the input."""
     labelled = puzzles.targets != PAD
     count = labelled.sum(axis=1)
     right = ((predictions.answers == puzzles.targets) & labelled).sum(axis=1) / count
@@ -35,6 +35,6 @@ def cells(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Seque
 def trm_bench_register_evaluators() -> Iterable[EvaluatorSpec]:
     """Exact match and cell accuracy."""
     return [
-        EvaluatorSpec("exact", "every cell right", evaluate=exact),
-        EvaluatorSpec("cells", "share of cells right, beside that of `copy`", evaluate=cells),
+        EvaluatorSpec("exact", "every cell correct", evaluate=exact, heading="solved %"),
+        EvaluatorSpec("cells", "share of cells correct", evaluate=cells, heading="cell acc. %"),
     ]

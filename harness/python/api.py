@@ -1,0 +1,265 @@
+"""`trm_bench.run`, `evaluate`, `resume`, `load_results`, `compare`: the command line as functions.
+
+None of them ends the process. They print only with ``progress=True``, to stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from ..api.budget import Match
+from ..api.errors import UsageError
+from ..host.host import host
+from ..planning.evaluation_mode import EvaluationMode, parse_steps
+from ..planning.grid import Grid
+from ..planning.request import Request, Value, read_requests
+from ..planning.settings import parse_seeds, read_settings
+from ..planning.study import leaves
+from ..report.compare import compare_folders, compare_models
+from ..report.read import read_folders
+from ..report.table import Pair
+from ..running.progress import console
+from ..running.runner import Execution, cores
+from ..training.device import resolve_device
+from .grids import (
+    PlannedStudy,
+    carry_out,
+    find_definition,
+    plan_quietly,
+    plan_study,
+    quiet_console,
+    results_of,
+    resumable,
+    run_study,
+)
+from .options import (
+    CommonOptions,
+    EvaluateOptions,
+    Names,
+    PathLike,
+    RunOptions,
+    names_of,
+    path_of,
+    settings_of,
+)
+from .results import Results
+
+DEFAULT_SEEDS = "0-4"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of `run` that has been checked and planned, before anything is run.
+
+    Attributes:
+        execution: how it will be carried out.
+        folder: output folder.
+        grid: what is run; None for a study.
+        study: the study that is run; None for models.
+    """
+
+    execution: Execution
+    folder: Path
+    grid: Grid | None = None
+    study: PlannedStudy | None = None
+
+    @property
+    def grids(self) -> Mapping[str | None, tuple[Grid, Path]]:
+        """Every grid with its folder, by the name that a study gives it."""
+        if self.study is not None:
+            return {name: (grid, self.folder / name) for name, grid in self.study.grids.items()}
+        assert self.grid is not None
+        return {None: (self.grid, self.folder)}
+
+    def carry_out(self) -> Results:
+        """Run what is planned."""
+        if self.study is not None:
+            return results_of([self.folder], run_study(self.execution, self.study))
+        assert self.grid is not None
+        return results_of([self.folder], carry_out(self.execution, self.grid, self.folder))
+
+
+def _execution(options: CommonOptions, device: str, force: bool = False) -> Execution:
+    out = console() if options.get("progress") else quiet_console()
+    workers = options.get("jobs") or (cores() if device == "cpu" else 1)
+    execution = Execution(host(), out, workers, force, options.get("command", ()))
+    for problem in host().problems():
+        execution.tell(f"plugin left out: {problem}")
+    return execution
+
+
+def _request(options: CommonOptions, kind: Any) -> Request:
+    """What both kinds of calls say."""
+    return Request(
+        scale=options.get("scale"),
+        source=options.get("source"),
+        data=path_of(options.get("data")),
+        limit=options.get("limit"),
+        evaluators=names_of(options.get("evaluators", ())),
+        device=resolve_device(options.get("device") or "auto").type,
+        settings=settings_of(options, kind),
+    )
+
+
+def prepare_run(models: Names = (), task: str | None = None, **options: Unpack[RunOptions]) -> Call:
+    """Check and plan a call of `run`; makes or reads the puzzles and runs nothing.
+
+    Raises:
+        UsageError: a name, value or combination is wrong; says what and what to do.
+        UnavailableError: the device is missing, or a data file.
+    """
+    request, seeds = _request(options, RunOptions), options.get("seeds")
+    request = replace(request, seeds=() if seeds is None else parse_seeds(seeds))
+    study, folder = options.get("study"), path_of(options.get("output"))
+    execution = _execution(options, request.device, bool(options.get("force")))
+    if study is not None:
+        _refuse_decided(study, {"models": models, "task": task, **options})
+        planned = plan_study(execution, find_definition(host(), study), request, folder)
+        return Call(execution, planned.folder, study=planned)
+    names = names_of(models)
+    if not names:
+        raise UsageError("--models is missing or names no model; see trm-bench list models")
+    if not task:
+        raise UsageError("--task is missing; see trm-bench list tasks")
+    spec = host().tasks.get(task).spec
+    read_settings(request.settings, spec.options)  # before minutes are spent on puzzles
+    request = replace(
+        request,
+        models=names,
+        task=task,
+        scale=request.scale or ("mini" if "mini" in spec.scales else next(iter(spec.scales))),
+        seeds=request.seeds or parse_seeds(DEFAULT_SEEDS),
+        augmentations=options.get("augmentations"),
+        match=_match(options.get("match")),
+    )
+    grid = plan_quietly(execution, request)
+    return Call(execution, folder or Path("results") / f"{grid.task.name}-{request.scale}", grid)
+
+
+def _match(name: str | None) -> Match:
+    if name is not None and name not in tuple(Match):
+        raise UsageError(f"--match {name}: choose one of {', '.join(Match)}")
+    return Match(name or Match.STEPS)
+
+
+def _refuse_decided(study: PathLike, options: Mapping[str, object]) -> None:
+    for option in ("models", "task", "match", "augmentations"):
+        if options.get(option) not in (None, (), ""):
+            raise UsageError(f"--{option} cannot be combined with --study; study {study} sets it")
+
+
+def run(models: Names = (), task: str | None = None, **options: Unpack[RunOptions]) -> Results:
+    """Train and evaluate models on a task, or run a study. Finished runs in the output folder are reused.
+
+    Every run has a process of its own; in a script, call this below ``if __name__ == "__main__":``.
+
+    Args:
+        models: names by comma or in a list, with options in brackets, e.g. ``trm[cycles=2],transformer``.
+        task: name of the task.
+        **options: see `RunOptions`; any other keyword is a setting, e.g. ``steps=200`` or ``lr=1e-3``.
+
+    Raises:
+        UsageError: a name, value or combination is wrong; nothing has been written.
+        UnavailableError: the device, a file or a writable folder is missing.
+        KeyboardInterrupt: the runs that were active have saved a checkpoint.
+    """
+    return prepare_run(models, task, **options).carry_out()
+
+
+def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateOptions]) -> Results:
+    """Evaluate saved weights on the test set, with any number of supervision steps.
+
+    Args:
+        weights: files, runs or output folders; each file of external weights counts as a seed.
+        **options: see `EvaluateOptions`; any other keyword is a setting.
+
+    Raises:
+        UsageError: what is unknown about the weights and must be given, or does not fit.
+        NothingToReport: there are no trained weights.
+        DataError: a file is not what it should be.
+    """
+    paths = [weights] if isinstance(weights, str | Path) else list(weights)
+    request, model = _request(options, EvaluateOptions), options.get("model")
+    modes, settings = _modes(options, request.settings)
+    request = replace(
+        request,
+        models=() if model is None else (model,),
+        task=options.get("task"),
+        weights=tuple(map(Path, paths)),
+        modes=modes,
+        settings=settings,
+    )
+    execution = _execution(options, request.device)
+    grid = plan_quietly(execution, request)
+    usual = Path("results") / f"{grid.task.name}-{grid.context.scale}-evaluated"
+    folder = path_of(options.get("output")) or usual
+    return results_of([folder], carry_out(execution, grid, folder))
+
+
+def _modes(
+    options: EvaluateOptions, settings: Mapping[str, Value]
+) -> tuple[tuple[EvaluationMode, ...], dict[str, Value]]:
+    """Every depth, once more with halting where that is wanted, and the settings that are no modes."""
+    own = {key: value for key, value in settings.items() if key in ("votes", "puzzle_ids")}
+    typed, steps = read_settings(own), options.get("steps")
+    texts = str(steps).split(",") if isinstance(steps, str | int) else map(str, steps or ())
+    depths: list[int | None] = [*dict.fromkeys(parse_steps(text.strip(), "--steps") for text in texts)]
+    modes = tuple(
+        EvaluationMode(depth, halts, typed.votes, typed.puzzle_ids)
+        for halts in ((False, True) if options.get("halting") else (False,))
+        for depth in depths or [None]
+    )
+    return modes, {key: value for key, value in settings.items() if key not in own}
+
+
+def resume(folder: PathLike, **options: Unpack[CommonOptions]) -> Results:
+    """Continue the runs into an output folder, each from its last checkpoint.
+
+    Args:
+        folder: output folder of `run`.
+        **options: ``jobs`` and ``progress``, as for `run`.
+
+    Raises:
+        UsageError: the folder belongs to a study, which is resumed by running it again.
+        NothingToReport: no run into the folder is known.
+    """
+    root = Path(folder)
+    known = [(leaf, request) for leaf in leaves([root]) for request in read_requests(leaf)]
+    statuses = {}
+    for leaf, request in resumable(root, known):
+        execution = _execution(options, request.device)
+        statuses |= carry_out(execution, plan_quietly(execution, request), leaf)
+    return results_of([root], statuses)
+
+
+def load_results(*folders: PathLike) -> Results:
+    """The results in one or several output folders.
+
+    Raises:
+        UsageError: no folder is named, or the definition of a study cannot be read.
+    """
+    if not folders:
+        raise UsageError("load_results: name at least one output folder")
+    return Results(read_folders([Path(folder) for folder in folders]))
+
+
+def compare(a: PathLike, b: PathLike, *folders: PathLike, problems: list[str] | None = None) -> list[Pair]:
+    """Compare two models of some output folders, or (without folders) two output folders.
+
+    Returns a pair for each task and scale; `trm_bench.sentences` says it in words. Files that cannot be read
+    are added to ``problems``.
+
+    Raises:
+        UsageError: a model is in none of the folders (the nearest is suggested), or a folder is missing.
+        NothingToReport: there is no finished run.
+        TrmBenchError: the two were tested on different items; names them.
+    """
+    unread: list[str] = [] if problems is None else problems
+    if folders:
+        return compare_models(str(a), str(b), [Path(folder) for folder in folders], unread)
+    if not (Path(a).is_dir() and Path(b).is_dir()):
+        raise UsageError(f"compare {a} {b}: name the output folders to look in, or two folders to compare")
+    return compare_folders(Path(a), Path(b), unread)

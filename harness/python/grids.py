@@ -1,0 +1,230 @@
+"""Carry requests out: grids of models, evaluations, studies. What `trm_bench.run` and `evaluate` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from ..api.errors import NothingToReport, UsageError, nearest
+from ..api.specs import TaskSpec
+from ..data.prepare import scale_of
+from ..host.host import Host
+from ..planning.evaluation_grid import check_modes
+from ..planning.evaluation_mode import EvaluationMode
+from ..planning.grid import Grid
+from ..planning.models import parse_variant
+from ..planning.planner import plan
+from ..planning.request import Request, Value
+from ..planning.settings import parse_seeds
+from ..planning.study import (
+    FILE,
+    Declared,
+    GridDefinition,
+    StudyDefinition,
+    declared_in,
+    evaluated_folder,
+    grid_folder,
+    questions,
+    read_definition,
+)
+from ..report.read import Reading, read_folders
+from ..running.progress import counted
+from ..running.runner import Execution, announcement, execute
+from ..store.folders import WEIGHTS, RunFolder, write_atomically
+from ..store.records import Status
+from .results import Results
+
+
+def plan_quietly(execution: Execution, request: Request) -> Grid:
+    """Plan a request, showing how puzzles are made."""
+    with counted(execution.out) as progress:
+        return plan(execution.host, request, progress)
+
+
+def carry_out(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
+    """Announce a grid and carry it out."""
+    for line in announcement(grid, folder):
+        execution.tell(line)
+    return execute(execution, grid, folder)
+
+
+def results_of(folders: Sequence[Path], statuses: Mapping[str, Status]) -> Results:
+    """The results of some folders after a call that left these statuses."""
+    reading = read_folders(folders)
+    return Results(reading, _failures(reading, statuses))
+
+
+def _failures(reading: Reading, statuses: Mapping[str, Status]) -> dict[str, str]:
+    """Why each run did not finish."""
+    reasons = {run.name: run.reason for run in reading.runs}
+    return {
+        name: reasons.get(name) or status.value
+        for name, status in statuses.items()
+        if status is not Status.DONE
+    }
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study with all of its grids planned, before any is run."""
+
+    definition: StudyDefinition
+    scale: str
+    folder: Path
+    grids: Mapping[str, Grid]
+
+    @property
+    def modes(self) -> tuple[EvaluationMode, ...]:
+        """The evaluations of trained weights that the study declares."""
+        return tuple(EvaluationMode.parse(text) for text in self.definition.evaluations)
+
+
+def find_definition(host: Host, study: str | Path) -> StudyDefinition:
+    """The study of that name or YAML file.
+
+    Raises:
+        UsageError: there is none of that name, or the file is no study.
+    """
+    path = Path(study)
+    if path.suffix in (".yaml", ".yml"):
+        return read_definition(path)
+    return read_definition(host.studies.get(str(study)).spec.file)
+
+
+def plan_study(
+    execution: Execution, study: StudyDefinition, base: Request, folder: Path | None
+) -> PlannedStudy:
+    """Plan every grid of a study; ``base`` has the scale, seeds, device and other options of the call.
+
+    Raises:
+        UsageError: a scale or an evaluation does not fit the task.
+    """
+    scale = base.scale or "mini"
+    spec = execution.host.tasks.get(study.task).spec
+    size = scale_of(spec, scale)
+    modes = [EvaluationMode.parse(text) for text in study.evaluations]
+    grids: dict[str, Grid] = {}
+    for name, grid in study.grids.items():
+        _check_shares(study, name, grid, spec)
+        grids[name] = plan_quietly(execution, _grid_request(study, grid, size.steps, base, scale))
+        budgets = [run.identity.budget for run in grids[name].runs]
+        fewest = min(budget.augmentations for budget in budgets if budget is not None)
+        check_modes(study.task, size, grids[name].context.prepared, fewest, modes)
+    return PlannedStudy(study, scale, folder or Path("results") / f"{study.name}-{scale}", grids)
+
+
+def _check_shares(study: StudyDefinition, name: str, grid: GridDefinition, spec: TaskSpec) -> None:
+    for scale in grid.share:
+        if scale not in spec.scales:
+            raise UsageError(
+                f"study {study.name}: grids.{name}.share: task {spec.name!r} has no scale {scale!r}; "
+                f"{nearest(scale, spec.scales)}"
+            )
+
+
+def _grid_request(
+    study: StudyDefinition, grid: GridDefinition, steps: int, base: Request, scale: str
+) -> Request:
+    declared: dict[str, Value] = dict(grid.settings)
+    if scale in grid.share:  # draws and FLOPs follow from the steps, see `training_grid.budget_of`
+        declared["steps"] = max(1, round(grid.share[scale] * steps))
+    return replace(
+        base,
+        models=tuple(study.models),
+        task=study.task,
+        scale=scale,
+        seeds=base.seeds or parse_seeds(study.seeds),
+        augmentations=grid.augmentations,
+        match=grid.match,
+        settings={**declared, **base.settings},
+        declared=declared,
+    )
+
+
+def run_study(execution: Execution, planned: PlannedStudy) -> dict[str, Status]:
+    """Carry out every grid of a study, then its evaluations.
+
+    Raises:
+        UsageError: the folder holds another study.
+    """
+    statuses: dict[str, Status] = {}
+    for name, grid in planned.grids.items():
+        execution.tell(f"study {planned.definition.name}, grid {name}")
+        _claim(planned, name, grid)
+        folder = grid_folder(planned.folder, name)
+        statuses |= carry_out(execution, grid, folder)
+        if planned.modes:
+            statuses |= _evaluate(execution, planned, name, grid, folder)
+    return statuses
+
+
+def _claim(planned: PlannedStudy, name: str, grid: Grid) -> None:
+    """Write the definition into the study's folder, or check that it is the same study's.
+
+    Raises:
+        UsageError: the folder holds another study.
+    """
+    resolved = {name: {str(parse_variant(text)): kept for text, kept in grid.resolved.items()}}
+    present = declared_in(planned.folder)
+    if present is not None:
+        same = questions(present.study) == questions(planned.definition) and present.scale == planned.scale
+        if not same:
+            raise UsageError(
+                f"--output {planned.folder} holds study {present.study.name} at scale {present.scale}, or "
+                "another version of this one; choose another folder"
+            )
+        resolved = {**present.resolved, **resolved}
+    declared = Declared(study=planned.definition, scale=planned.scale, resolved=resolved)
+    planned.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(planned.folder / FILE, declared.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _evaluate(
+    execution: Execution, planned: PlannedStudy, name: str, grid: Grid, trained: Path
+) -> dict[str, Status]:
+    """Evaluate trained weights in every further mode that the study declares."""
+    folders = [trained / run.name for run in grid.runs]
+    weights = tuple(path for path in folders if (path / WEIGHTS).is_file() and RunFolder(path).is_done())
+    if not weights:
+        execution.tell("nothing to evaluate: no run with weights is finished")
+        return {}
+    request = replace(
+        grid.context.request,
+        models=(),
+        seeds=(),
+        task=None,
+        scale=None,
+        weights=weights,
+        modes=planned.modes,
+        settings={},
+        declared={},
+        study=True,
+    )
+    again = plan_quietly(execution, request)
+    return carry_out(execution, again, evaluated_folder(planned.folder, name))
+
+
+def resumable(folder: Path, requests: Sequence[tuple[Path, Request]]) -> Sequence[tuple[Path, Request]]:
+    """The requests that an output folder knows.
+
+    Raises:
+        UsageError: it is a study's.
+        NothingToReport: it knows none.
+    """
+    declared = declared_in(folder)
+    if declared is not None:
+        raise UsageError(
+            f"{folder} belongs to a study: trm-bench run --study {declared.study.name} --scale "
+            f"{declared.scale} --output {folder} resumes it"
+        )
+    if not requests:
+        raise NothingToReport(f"{folder}: no run into it is known; name the folder of a run's --output")
+    return requests
+
+
+def quiet_console() -> Console:
+    """A console that prints nothing."""
+    return Console(stderr=True, quiet=True)

@@ -1,0 +1,59 @@
+"""`trm-bench speed` as a function."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from ..api.errors import UsageError
+from ..host.host import host
+from ..planning.request import Request
+from ..planning.training_grid import plan_training
+from ..running.progress import console, counted
+from ..running.speed import AT_MOST, Speed, measure_grid, parse_ways
+from ..training.device import resolve_device
+from .options import CommonOptions, Names, names_of, path_of, settings_of
+
+
+def measure_speed(
+    models: Names,
+    task: str | None,
+    *,
+    ways: str | None = None,
+    minutes: float = 8.0,
+    **options: Unpack[CommonOptions],
+) -> Speed:
+    """Measure training and inference of models on this machine; prints each measurement to stderr.
+
+    Args:
+        models: names by comma or in a list.
+        task: name of the task.
+        ways: plain, compiled, graph, compiled+graph, by comma; by default those that fit the device.
+        minutes: for all of it.
+        **options: see `CommonOptions`; any other keyword is a setting.
+
+    Raises:
+        UsageError: a name, value or way is wrong.
+    """
+    device = resolve_device(options.get("device") or "auto").type
+    chosen = parse_ways(ways, device)
+    names = names_of(models)
+    if not names:
+        raise UsageError("--models is missing or names no model; see trm-bench list models")
+    if not task:
+        raise UsageError("--task is missing; see trm-bench list tasks")
+    request = Request(
+        models=names,
+        task=task,
+        scale=options.get("scale") or "mini",
+        seeds=(0,),
+        source=options.get("source"),
+        data=path_of(options.get("data")),
+        device=device,
+        settings=settings_of(options, CommonOptions),
+    )
+    out = console()
+    with counted(out) as progress:
+        grid = plan_training(host(), request, progress, at_most=AT_MOST)
+    return measure_grid(
+        grid, chosen, 60 * minutes, lambda line: out.print(line, markup=False, soft_wrap=True)
+    )

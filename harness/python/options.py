@@ -1,0 +1,100 @@
+"""The options of `trm_bench.run` and `evaluate`, which are those of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from ..planning.models import split_models
+from ..planning.request import Value
+
+PathLike = str | Path
+Names = str | Sequence[str]
+Seeds = str | int | Iterable[int]
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options of both functions.
+
+    Attributes:
+        source: where the puzzles come from; by default the task's first source, or as in training.
+        data: folder of official files.
+        scale: mini, lite or paper; by default mini, or as in training.
+        limit: only the first N test puzzles; the results are marked not citable.
+        evaluators: further evaluators, in addition to the task's own.
+        device: auto, cpu, cuda or mps.
+        jobs: processes side by side; by default one per core on a CPU.
+        output: output folder; by default ``results/TASK-SCALE``, with ``-evaluated`` for an evaluation.
+        progress: print what is done and an estimate, to stderr.
+        settings: any other setting, e.g. ``{"steps": 200, "lr": 1e-3}``; also taken as keywords.
+        command: what manifests keep as the command.
+    """
+
+    source: str | None
+    data: PathLike | None
+    scale: str | None
+    limit: int | None
+    evaluators: Names
+    device: str
+    jobs: int | None
+    output: PathLike | None
+    progress: bool
+    settings: Mapping[str, Value]
+    command: tuple[str, ...]
+
+
+class RunOptions(CommonOptions, total=False):
+    """Options of `run`.
+
+    Attributes:
+        study: name of a study or a YAML file, instead of models and task.
+        seeds: training seeds, e.g. ``"0-4"`` or ``range(5)``; by default 0 to 4, or the study's.
+        augmentations: A, augmentations per puzzle, the puzzle itself included.
+        match: what is made equal between models: steps, examples or flops.
+        force: repeat finished runs.
+    """
+
+    study: PathLike | None
+    seeds: Seeds | None
+    augmentations: int | None
+    match: str | None
+    force: bool
+
+
+class EvaluateOptions(CommonOptions, total=False):
+    """Options of `evaluate`.
+
+    Attributes:
+        steps: supervision steps, e.g. ``"1,2,4,8"``; each is a row, and all are read in one pass.
+        halting: also evaluate each with puzzles stopping by the model's own rule.
+        model: architecture of external weights, e.g. ``trm[cycles=3]``.
+        task: of external weights.
+    """
+
+    steps: str | int | Iterable[int] | None
+    halting: bool
+    model: str | None
+    task: str | None
+
+
+def settings_of(options: Mapping[str, Any], kind: Any) -> dict[str, Value]:
+    """The settings of a call: its ``settings``, and every keyword that is no option of its kind."""
+    keywords = {key: value for key, value in options.items() if key not in all_options(kind)}
+    return {**(options.get("settings") or {}), **keywords}
+
+
+def all_options(kind: Any) -> set[str]:
+    """The names of the options of a function."""
+    return set(kind.__required_keys__ | kind.__optional_keys__)
+
+
+def names_of(value: Names) -> tuple[str, ...]:
+    """Names by comma, or one by one; commas in brackets belong to a model's options."""
+    texts = [value] if isinstance(value, str) else list(value)
+    return tuple(name for text in texts for name in split_models(text))
+
+
+def path_of(value: PathLike | None) -> Path | None:
+    """A path, where one is given."""
+    return None if value is None else Path(value)

@@ -1,0 +1,141 @@
+"""What `trm_bench.run`, `evaluate` and `load_results` return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..host.host import OWN_DISTRIBUTION, host, plugins_aside
+from ..report.build import build_report
+from ..report.read import Reading
+from ..report.select import select_models, with_costs, with_published
+from ..report.table import Report
+from . import frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class Results:
+    """Runs of one or several output folders, as tables and DataFrames.
+
+    Shows itself as a table in a notebook. DataFrames are made when they are first used.
+
+    Attributes:
+        folders: the output folders that were read.
+        failed: why each run that was requested in this call did not finish, by name.
+    """
+
+    def __init__(self, reading: Reading, failed: Mapping[str, str] | None = None):
+        self._reading = reading
+        self.folders: tuple[Path, ...] = reading.folders
+        self.failed: dict[str, str] = dict(failed or {})
+
+    @cached_property
+    def data(self) -> Report:
+        """The whole report as plain values.
+
+        Raises:
+            NothingToReport: no run is finished.
+        """
+        report = build_report(self._reading)
+        with plugins_aside():
+            host().notify("trm_bench_report_ready", report=report)
+        return report
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Files that could not be read, and why."""
+        return self._reading.problems
+
+    @property
+    def complete(self) -> bool:
+        """Whether every requested run is done and every file could be read."""
+        rows_complete = all(row.complete for table in self.data.tables for row in table.rows)
+        return rows_complete and not self.problems
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per model: score, interval, seeds. Columns: `frames.TABLE`."""
+        return frames.frame(list(frames.table_rows(self.data)), frames.TABLE)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per requested run, finished or not. Columns: `frames.RUNS`."""
+        return frames.frame([frames.run_row(run) for run in self._reading.runs], frames.RUNS)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row per test item of every finished run. Columns: `frames.SAMPLES`, evaluators, extras."""
+        return frames.samples_frame(self._reading.runs)
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """One row per pair of models, or question of a study. Columns: `frames.COMPARISONS`."""
+        return frames.frame(list(frames.comparison_rows(self.data)), frames.COMPARISONS)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """One row per model: parameters, FLOPs, seconds, memory. Columns: `frames.COSTS`."""
+        return frames.frame(list(frames.cost_rows(self.data)), frames.COSTS)
+
+    def report(
+        self,
+        format: str = "text",  # noqa: A002  the word of every reporter's users
+        *,
+        costs: bool = False,
+        published: bool = False,
+        only: Sequence[str] = (),
+        names: Mapping[str, str] | None = None,
+    ) -> str:
+        """The report in the format of a reporter: text, markdown, html, latex, csv, json or a plugin's.
+
+        Args:
+            format: name of a reporter.
+            costs: whether text and Markdown print the tables of costs too.
+            published: whether published numbers are printed below; they enter no test.
+            only: models to print; all models stay in the family of tests, and hidden ones are named.
+            names: other names for models, e.g. ``{"trm": "Ours"}``.
+
+        Raises:
+            NothingToReport: no run is finished.
+            UsageError: an unknown reporter or model; the nearest is suggested.
+        """
+        spec = host().reporters.get(format, prefer=(OWN_DISTRIBUTION,)).spec
+        report = select_models(self.data, only, names or {})
+        report = with_published(report, host()) if published else report
+        with plugins_aside():
+            return spec.render(with_costs(report, costs))
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure of the report by name.
+
+        Raises:
+            UnavailableError: matplotlib is not installed.
+        """
+        from ..report.figures import figures
+
+        return figures(self.data)
+
+    def save_figures(self, folder: str | Path) -> list[Path]:
+        """Write every figure as SVG and PNG into a folder.
+
+        Raises:
+            UnavailableError: matplotlib is not installed.
+        """
+        from ..report.figures import save
+
+        return save(self.data, Path(folder))
+
+    def __repr__(self) -> str:
+        return f"<trm_bench.Results: {len(self._reading.runs)} runs in {', '.join(map(str, self.folders))}>"
+
+    def _repr_html_(self) -> str:
+        parts = [self.table.to_html(index=False, na_rep="–", float_format="%.4g")]
+        if len(self.comparisons):
+            columns = ["a", "b", "delta", "low", "high", "holm_p", "verdict"]
+            parts.append(self.comparisons[columns].to_html(index=False, na_rep="–", float_format="%.4g"))
+        return "\n".join(parts)

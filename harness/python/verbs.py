@@ -1,0 +1,170 @@
+"""The smaller verbs of the command line as functions: prepare, solve, score, export, dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+
+from ..api.errors import NothingToReport, UsageError
+from ..api.specs import Puzzle, SubmissionScore
+from ..data.prepare import Prepared
+from ..host.host import host
+from ..inference.one_puzzle import Solved, judged, puzzle_row, trace
+from ..planning.find_weights import config_of, find_weights, model_part
+from ..planning.grid import Grid, context_of
+from ..planning.open_weights import OpenedWeights, open_weights
+from ..planning.request import Request
+from ..running.machine import measure_machine
+from ..running.progress import console, counted
+from ..running.runner import grid_costs
+from ..training.device import resolve_device
+from ..weights.files import export_weights, read_weights
+from .api import Call
+from .options import CommonOptions, PathLike, path_of, settings_of
+
+
+def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
+    """Make or read a task's puzzles ahead of a run; a later run finds them in the cache.
+
+    Raises:
+        UsageError: an unknown name or setting; the nearest is suggested.
+        DataError: a data file is missing or wrong; names it.
+    """
+    request = _data_request(options, task)
+    with counted(console()) as progress:
+        return context_of(host(), request, task, options.get("scale") or "mini", progress).prepared
+
+
+def _data_request(options: CommonOptions, task: str | None) -> Request:
+    return Request(
+        task=task,
+        scale=options.get("scale"),
+        source=options.get("source"),
+        data=path_of(options.get("data")),
+        device=resolve_device(options.get("device") or "auto").type,
+        settings=settings_of(options, CommonOptions),
+    )
+
+
+def open_model(
+    weights: PathLike, *, model: str | None = None, task: str | None = None, **options: Unpack[CommonOptions]
+) -> OpenedWeights:
+    """A model with the weights of a file or of a run, ready to predict.
+
+    Raises:
+        UsageError: what is unknown about the weights and must be given, or does not fit.
+        DataError: the weights are not those of the model.
+    """
+    request = Request(
+        **{
+            **vars(_data_request(options, task)),
+            "models": () if model is None else (model,),
+            "weights": (Path(weights),),
+        }
+    )
+    with counted(console()) as progress:
+        return open_weights(host(), request, progress)
+
+
+def parse_puzzles(opened: OpenedWeights, text: str) -> Sequence[Puzzle]:
+    """The puzzles that a text holds, in the form of the model's task.
+
+    Raises:
+        UsageError: the task reads no text, or the text is no puzzle; says what is wrong.
+    """
+    spec = opened.task.spec
+    if spec.parse is None:
+        able = [part.spec.name for part in host().tasks.parts if part.spec.parse is not None]
+        raise UsageError(f"task {spec.name!r} reads no puzzles from text; {', '.join(able)} do")
+    if not text.strip():
+        raise UsageError("the puzzle is empty")
+    return spec.parse(text, opened.prepared.info)
+
+
+def solve(
+    opened: OpenedWeights, puzzle: Puzzle, *, identity: str | None = None, steps: int | None = None
+) -> Solved:
+    """Predict one puzzle step by step, and compare with the solution and the rules.
+
+    Raises:
+        UsageError: an identity is named for a task without identities.
+    """
+    spec, prepared = opened.task.spec, opened.prepared
+    if prepared.rows is None and identity is not None:
+        raise UsageError(f"--identity {identity}: puzzles of {spec.name!r} have no identities; leave it out")
+    row = puzzle_row(prepared, identity or puzzle.identity)
+    found = trace(opened.reasoner, puzzle, row.number, opened.inference, steps)
+    return judged(spec, prepared.info, puzzle, row, found)
+
+
+def score(file: PathLike, task: str, settings: Mapping[str, str] | None = None) -> SubmissionScore:
+    """Score a submission file in the form of the task's competition.
+
+    Raises:
+        UsageError: the task scores no files.
+        DataError: anything in the file is missing or malformed; names all of it.
+    """
+    spec = host().tasks.get(task).spec
+    if spec.score_submission is None:
+        able = [part.spec.name for part in host().tasks.parts if part.spec.score_submission is not None]
+        raise UsageError(f"task {spec.name!r} scores no files; {', '.join(able)} do")
+    return spec.score_submission(Path(file), dict(settings or {}))
+
+
+def export(run: PathLike, output: PathLike, *, compiled: bool = False) -> tuple[str, Path, Path]:
+    """Write the weights of a run in the names of the reference implementation.
+
+    Returns the model's name, the file of weights and the configuration next to it.
+
+    Raises:
+        UsageError: the folder is not that of one finished run, or the model has no reference.
+    """
+    folder = Path(run)
+    if not folder.is_dir():
+        raise UsageError(f"export {folder}: name the folder of a run")
+    found = find_weights([folder])
+    if len(found) != 1:
+        raise UsageError(f"export {folder}: {len(found)} runs with weights in it; name the folder of one")
+    origin = found[0].origin
+    if origin is None:
+        raise NothingToReport(f"export {folder}: the run is not finished")
+    part = model_part(host(), origin.identity)
+    config = config_of(part, origin.identity, found[0].file)
+    target = Path(output)
+    side = export_weights(read_weights(found[0].file), part.spec, config, target, compiled=compiled)
+    return origin.description.model, target, side
+
+
+def dry_run(call: Call) -> list[dict[str, Any]]:
+    """What a planned call would run and what it costs, grid by grid."""
+    return [
+        {"grid": name, **_grid_costs(grid, folder, call.execution.workers)}
+        for name, (grid, folder) in call.grids.items()
+    ]
+
+
+def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
+    rows = grid_costs(grid, folder)
+    total = sum(row.training_flops * row.to_run for row in rows)
+    identity = grid.runs[0].identity
+    torch.set_num_threads(identity.threads)
+    speed = measure_machine(torch.device(identity.device), "float32").flops * workers
+    assert grid.budget is not None  # of training
+    return {
+        "task": grid.task.name,
+        "scale": grid.context.scale,
+        "device": grid.context.request.device,
+        "folder": str(folder),
+        "seeds": list(grid.context.request.seeds),
+        "budget": grid.budget.model_dump(mode="json"),
+        "not_citable_because": grid.all_reasons(),
+        "models": [asdict(row) for row in rows],
+        "flops_to_do": total,
+        "workers": workers,
+        "flops_per_second": speed,
+        "seconds_at_least": total / speed,
+    }

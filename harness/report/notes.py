@@ -1,0 +1,149 @@
+"""The notes under a table: protocol, what was resolved to what, what is missing, and why it may not be cited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..api.budget import Ledger
+from ..stats.tests import Verdict
+from ..store.records import Manifest
+from .pairs import mixed_code
+from .read import Run
+from .table import Row, Table
+
+
+def notes_of(runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
+    """What a reader must know before using a number of the table.
+
+    ``by_row`` are the runs of each row, by the row's name.
+    """
+    notes = [_protocol(runs, rows), *_copying(rows), *_numbered(rows, by_row)]
+    notes += dict.fromkeys(note for run in runs for note in run.manifest.notes)
+    notes += dict.fromkeys(note for run in runs for note in run.manifest.description.source_notes)
+    for row in rows:
+        for seed in row.seeds:
+            if seed.status != "done":
+                because = f": {seed.reason}" if seed.reason else ""
+                notes.append(f"incomplete: {row.name}, seed {seed.seed}, {seed.status}{because}")
+    notes += [f"{row.name}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
+    notes += _made_with(runs)
+    return notes + _not_citable(runs, rows)
+
+
+def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
+    """Reasons that hold for every row, then those of single rows."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for reason in row.not_citable_because:
+            reasons.setdefault(reason, []).append(row.name)
+    words = [
+        reason if len(names) == len(rows) else f"{', '.join(names)}: {reason}"
+        for reason, names in reasons.items()
+    ]
+    words += mixed_code(runs)
+    words += [] if all(row.complete for row in rows) else ["incomplete"]
+    return [f"NOT CITABLE: {'; '.join(words)}"] if words else []
+
+
+def _copying(rows: Sequence[Row]) -> list[str]:
+    """Cell accuracy of copying the input, once for the whole table."""
+    shares = {f"{100 * row.copy_cells:.1f}" for row in rows if row.copy_cells is not None}
+    return [f"cell accuracy of copying the input: {' or '.join(sorted(shares))} %"] if shares else []
+
+
+def _numbered(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
+    """How rows of one name differ: a legend of #1 and #2."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.number is not None:
+            groups.setdefault(row.name.rpartition(" #")[0], []).append(row)
+    notes = []
+    for same in groups.values():
+        settings = [_settings(by_row[row.name][0].manifest) for row in same]
+        differing = [key for key in settings[0] if len({one.get(key) for one in settings}) > 1]
+        for row, one in zip(same, settings, strict=True):
+            values = ", ".join(f"{key}={one.get(key)}" for key in differing) or "another version of its code"
+            notes.append(f"{row.name}: {values}")
+    return notes
+
+
+def _settings(manifest: Manifest) -> dict[str, str]:
+    identity = manifest.identity
+    where = {"device": identity.device, "threads": identity.threads, "deterministic": identity.deterministic}
+    every = {**identity.architecture, **identity.training, **where}
+    return {key: str(value) for key, value in every.items()}
+
+
+def _made_with(runs: Sequence[Run]) -> list[str]:
+    """Versions and fingerprints, the same for all runs of a table unless it says otherwise."""
+    done = [run.manifest for run in runs if run.samples is not None]
+    if not done:
+        return []
+    parts = dict.fromkeys(
+        f"{part.distribution} {part.version}" for manifest in done for part in manifest.identity.parts
+    )
+    libraries = (manifest.environment.get("libraries", {}) for manifest in done)
+    torches = dict.fromkeys(str(versions.get("torch", "?")) for versions in libraries)
+    codes = dict.fromkeys(str(manifest.code.get("fingerprint", "?"))[:12] for manifest in done)
+    prints = done[0].identity.fingerprints
+    data = ", ".join(f"{split} {value[:12]}" for split, value in prints.items())
+    made = f"{', '.join(parts) or 'no distribution'}, code {', '.join(codes)}, torch {', '.join(torches)}"
+    return [f"made with {made}; puzzles {data}"]
+
+
+def _protocol(runs: Sequence[Run], rows: Sequence[Row]) -> str:
+    done = [run.manifest for run in runs if run.status == "done"]
+    weights: dict[str, list[str]] = {}
+    for manifest in done:
+        names = weights.setdefault(manifest.weights, [])
+        if manifest.description.display_name not in names:
+            names.append(manifest.description.display_name)
+    which = "; ".join(f"{kind} for {', '.join(names)}" for kind, names in weights.items())
+    steps = ", ".join(f"{row.name} {_steps(row.ledger)}" for row in rows if row.ledger is not None)
+    protocol = f"protocol: {_evaluated(done)}; {_voting(runs)}"
+    return f"{protocol}; weights: {which}; supervision steps at test: {steps}"
+
+
+def _evaluated(done: Sequence[Manifest]) -> str:
+    """When the test set was evaluated, for every kind of run."""
+    kinds = {
+        "test set evaluated once, after training; no model selection on validation": any(
+            not manifest.weights_file for manifest in done
+        ),
+        "rows with @ evaluate stored weights again; nothing may be chosen by their scores": any(
+            manifest.weights_file and manifest.identity.weights is None for manifest in done
+        ),
+        "external weights: how they were selected is unknown": any(
+            manifest.identity.weights is not None for manifest in done
+        ),
+    }
+    return "; ".join(words for words, holds in kinds.items() if holds)
+
+
+def _steps(ledger: Ledger) -> str:
+    """The steps of every puzzle, or their mean and most where puzzles halt."""
+    if ledger.steps_taken in (0, ledger.inference_steps):
+        return str(ledger.inference_steps)
+    return f"{ledger.steps_taken:.1f} of up to {ledger.inference_steps}"
+
+
+def _voting(runs: Sequence[Run]) -> str:
+    """How many predictions were made for a test item, by one and the same weights."""
+    most = runs[0].manifest.identity.votes
+    if most is None:
+        return "one prediction per puzzle, no voting"
+    means = {f"{run.manifest.ledger.votes_per_puzzle:.1f}" for run in runs if run.status == "done"}
+    return (
+        f"up to {most:,} votes per test item, one for each augmentation, {' or '.join(sorted(means))} on "
+        "average; all votes of a seed come from one checkpoint"
+    )
+
+
+def advice(table: Table) -> list[str]:
+    """For every undecided pair, what would narrow its interval."""
+    return [
+        f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by {pair.shares.twice_the_seeds:.0%}, "
+        f"twice the {table.cluster}s by {pair.shares.twice_the_items:.0%}"
+        for pair in table.pairs
+        if pair.verdict is Verdict.UNDECIDED and pair.shares is not None
+    ]

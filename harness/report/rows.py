@@ -1,0 +1,152 @@
+"""The rows of a table: each model's numbers over its finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..api.budget import Ledger
+from ..stats.interval import score_interval
+from ..stats.scores import Floats, ItemScores, cluster_means
+from .read import Run, Samples
+from .table import CurvePoint, Row, SeedResult
+
+
+def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[str]) -> Row:
+    """The row of one model; ``scores`` are those of its finished runs."""
+    described = runs[0].manifest.description
+    done = [run for run in runs if run.samples is not None]
+    means = None if scores is None else scores.means()
+    values = iter([] if means is None else means.mean(axis=1).tolist())
+    seeds = [
+        SeedResult(
+            run.manifest.identity.seed,
+            run.name,
+            next(values) if run.samples is not None else None,
+            run.status,
+            run.reason,
+        )
+        for run in runs
+    ]
+    summary = None
+    if scores is not None and means is not None:
+        summary = score_interval(means, items=len(scores.items))
+    return Row(
+        model=described.model,
+        requested=described.requested,
+        display_name=described.display_name,
+        seeds=tuple(sorted(seeds, key=lambda seed: seed.seed)),
+        summary=summary,
+        means=_means(done, evaluators),
+        other_means=_other_means(scores),
+        vote_curve=_vote_curve(done),
+        copy_cells=_mean_of_extra(done, "cells.copy"),
+        halt_step=_halt_step(done),
+        validation=tuple(_validation(done)),
+        halting=_halting(done),
+        predictions=next((run.predictions for run in done if run.predictions is not None), None),
+        ledger=_mean_ledger([run.manifest.ledger for run in done]),
+        devices=tuple(sorted({run.manifest.identity.device for run in runs})),
+        not_citable_because=tuple(
+            dict.fromkeys(reason for run in runs for reason in run.manifest.not_citable_because)
+        ),
+    )
+
+
+def distinct_names(rows: Sequence[Row]) -> list[Row]:
+    """Number the rows of a model that was run with two recipes."""
+    names = [row.name for row in rows]
+    seen: dict[str, int] = {}
+    distinct = []
+    for row in rows:
+        seen[row.name] = seen.get(row.name, 0) + 1
+        distinct.append(replace(row, number=seen[row.name]) if names.count(row.name) > 1 else row)
+    return distinct
+
+
+def _mean_over_clusters(runs: Sequence[Run], column: Callable[[Samples], Floats]) -> float:
+    """The mean over runs of the mean over clusters, as that of the primary metric is taken."""
+    done = [run.samples for run in runs if run.samples is not None]
+    return float(np.mean([cluster_means(column(one)[None], one.names.codes).mean() for one in done]))
+
+
+def _means(runs: Sequence[Run], evaluators: Sequence[str]) -> dict[str, float]:
+    if not runs:
+        return {}
+
+    def column(name: str) -> Callable[[Samples], Floats]:
+        return lambda samples: samples.scores[name]
+
+    return {name: _mean_over_clusters(runs, column(name)) for name in evaluators}
+
+
+def _other_means(scores: ItemScores | None) -> dict[str, float]:
+    """The primary metric averaged in two more ways; empty where every item is a cluster of its own."""
+    if scores is None or scores.means().shape[1] == len(scores.items):
+        return {}
+    whole = scores.means() == 1
+    return {"items": float(scores.scores.mean()), "whole clusters": float(whole.mean())}
+
+
+def _vote_curve(runs: Sequence[Run]) -> dict[int, float]:
+    """The primary metric by the first N votes, from the extras ``at_N`` of its samples."""
+    if not runs or runs[0].samples is None:
+        return {}
+    prefix = f"{runs[0].manifest.description.primary}.at_"
+    extras = [key.removeprefix(prefix) for key in runs[0].samples.extras if key.startswith(prefix)]
+    points = [int(point) for point in extras if point.isdecimal()]
+    curve = {point: _mean_of_extra(runs, f"{prefix}{point}") for point in points}
+    return {votes: score for votes, score in sorted(curve.items()) if score is not None}
+
+
+def _mean_of_extra(runs: Sequence[Run], key: str) -> float | None:
+    """The mean of an extra of 0 to 1; None unless every sample of every run has it."""
+    done = [run.samples for run in runs if run.samples is not None]
+    if not done or not all(key in one.extras and np.isfinite(one.extras[key]).all() for one in done):
+        return None
+    return _mean_over_clusters(runs, lambda one: one.extras[key])
+
+
+def _halt_step(runs: Sequence[Run]) -> float | None:
+    done = [run.samples for run in runs if run.samples is not None]
+    if not done or not all("halt_step" in one.extras for one in done):
+        return None
+    return float(np.mean([np.mean(one.extras["halt_step"]) for one in done]))
+
+
+def _validation(runs: Sequence[Run]) -> list[CurvePoint]:
+    """The steps at which every finished seed was validated."""
+    curves = [
+        {int(line["step"]): line["validation_exact"] for line in run.manifest.validation} for run in runs
+    ]
+    shared = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+    return [
+        CurvePoint(step, float(np.mean(scores)), min(scores), max(scores))
+        for step in shared
+        for scores in [[curve[step] for curve in curves]]
+    ]
+
+
+def _halting(runs: Sequence[Run]) -> dict[int, float]:
+    done = [run.samples.extras.get("halt_step") for run in runs if run.samples is not None]
+    columns = [column for column in done if column is not None]
+    if not columns or len(columns) != len(runs):
+        return {}
+    steps, counts = np.unique(np.concatenate(columns).astype(np.int64), return_counts=True)
+    return {int(step): float(share) for step, share in zip(steps, counts / counts.sum(), strict=True)}
+
+
+def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
+    if not ledgers:
+        return None
+    fields: dict[str, Any] = {}
+    for name, field in Ledger.model_fields.items():
+        if name == "augmentations_of":  # of the data, so the same in all
+            fields[name] = ledgers[0].augmentations_of
+            continue
+        mean = float(np.mean([getattr(ledger, name) for ledger in ledgers]))
+        fields[name] = round(mean) if field.annotation is int else mean
+    return Ledger(**fields)

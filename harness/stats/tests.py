@@ -1,0 +1,216 @@
+"""Tests between two models, adjustment for several, and the verdict. Shapes as in `scores`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from .rules import ALPHA, METHOD_SEEDS, SINGLE_RUN, Kind, t_quantile
+from .scores import Floats, matrix_of
+from .variance import Variance, item_variance, parts_of, residual_variance, satterthwaite, seed_variance
+
+
+class Verdict(StrEnum):
+    """The word in the report's comparison table."""
+
+    A_BETTER = "A > B"
+    B_BETTER = "B > A"
+    UNDECIDED = "undecided"
+    UNTESTED = "untested"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Model A minus model B on one task.
+
+    Attributes:
+        delta: mean of A minus mean of B, -1 to 1.
+        low: lower end of the 95 % interval; None where there is no test.
+        high: upper end of the 95 % interval; None where there is no test.
+        p: two-sided, unadjusted; None where there is no test.
+        df: degrees of freedom of the t distribution; None where there is no test.
+        se: standard error of ``delta``; None where there is no test.
+        kind: ``CROSSED``, ``DEGENERATE`` or ``UNTESTED``.
+        seeds: of the model that has fewer.
+        note: what a reader must know with the number; empty for a plain crossed test.
+    """
+
+    delta: float
+    low: float | None
+    high: float | None
+    p: float | None
+    df: float | None
+    se: float | None
+    kind: Kind
+    seeds: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Where two checkpoints disagree.
+
+    Attributes:
+        a_only: rows on which A scores higher.
+        b_only: rows on which B scores higher.
+        p: exact, two-sided.
+        kind: always ``CHECKPOINT``: it says nothing of the methods.
+        note: what must be printed with it.
+    """
+
+    a_only: int
+    b_only: int
+    p: float
+    kind: Kind = Kind.CHECKPOINT
+    note: str = SINGLE_RUN
+
+
+def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
+    """Is method A better than method B? Seeds and items are both samples.
+
+    Args:
+        a: (S_A, C) cluster means of A.
+        b: (S_B, C) cluster means of B; the columns are the same clusters as in ``a``, while the
+            seeds of A and B have nothing to do with one another.
+
+    Two-way random-effects analysis of variance: V = max(v_A + v_B + v_I - r_A - r_B, v_I,
+    v_A + v_B), a t test with Satterthwaite's degrees of freedom but no fewer than min(S) - 1.
+    docs/statistics.md has the terms.
+
+    Raises:
+        ValueError: the numbers of clusters differ, or a score is not within 0 to 1.
+    """
+    a_SC, b_SC = matrix_of(a), matrix_of(b)
+    if a_SC.shape[1] != b_SC.shape[1]:
+        raise ValueError(f"A has {a_SC.shape[1]} clusters, B has {b_SC.shape[1]}")
+    seeds, clusters = min(len(a_SC), len(b_SC)), a_SC.shape[1]
+    delta = float(a_SC.mean() - b_SC.mean())
+    if seeds < 2:
+        return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
+    if clusters < 2:
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster; how items vary cannot be seen")
+    parts = parts_of(a_SC, b_SC)
+    assert parts is not None  # there are two seeds and two clusters
+    if parts.total == 0.0:
+        return _without_test(delta, Kind.DEGENERATE, seeds, _what_was_seen(a_SC, b_SC))
+    return _t_test(delta, parts.total**0.5, parts.df, seeds)
+
+
+def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
+    """Does a change at evaluation alone help? The same training runs, answered in two ways.
+
+    Args:
+        a: (S, C) cluster means of the runs evaluated in the first way.
+        b: (S, C) of the same runs, row by row, evaluated in the second.
+
+    The differences (S, C) are one sample of seeds × clusters: what a seed and a cluster have in common in
+    both ways has gone. V = max(v_S + v_I - r, v_I, v_S), by the analysis of variance of `crossed_test`.
+
+    Raises:
+        ValueError: the shapes differ, or a score is not within 0 to 1.
+    """
+    a_SC, b_SC = matrix_of(a), matrix_of(b)
+    if a_SC.shape != b_SC.shape:
+        raise ValueError(f"paired scores must have one shape, not {a_SC.shape} and {b_SC.shape}")
+    seeds, clusters = a_SC.shape
+    d_SC = a_SC - b_SC
+    delta = float(d_SC.mean())
+    if seeds < 2:
+        return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
+    if seeds < METHOD_SEEDS:  # with two, equal ways would be told apart in one study of ten
+        return _without_test(
+            delta, Kind.UNTESTED, seeds, f"{seeds} seeds; a paired test needs {METHOD_SEEDS}"
+        )
+    if clusters < 2:
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster; how items vary cannot be seen")
+    seeds_part, residual = seed_variance(d_SC), residual_variance(d_SC)
+    items_part = item_variance(d_SC.mean(axis=0))
+    total = Variance(seeds_part, items_part, residual).total
+    if total == 0.0:
+        return _without_test(delta, Kind.DEGENERATE, seeds, _what_was_seen(a_SC, b_SC))
+    df = satterthwaite(total, [(seeds_part, seeds - 1), (items_part, clusters - 1)], seeds - 1)
+    return _t_test(delta, total**0.5, df, seeds)
+
+
+def _t_test(delta: float, se: float, df: float, seeds: int) -> Difference:
+    half = t_quantile(1 - ALPHA / 2, df) * se
+    # A t distribution has no p of 0; only floating point does.
+    p = max(2 * float(stats.t.sf(abs(delta) / se, df)), sys.float_info.min)
+    note = "" if seeds >= METHOD_SEEDS else f"{seeds} seeds; a claim on methods needs {METHOD_SEEDS} of each"
+    return Difference(delta, delta - half, delta + half, p, df, se, Kind.CROSSED, seeds, note)
+
+
+def _without_test(delta: float, kind: Kind, seeds: int, note: str) -> Difference:
+    return Difference(delta, None, None, None, None, None, kind, seeds, note)
+
+
+def _what_was_seen(a_SC: Floats, b_SC: Floats) -> str:
+    """Describe a sample without variance, where a p-value would claim a certainty that the data cannot give."""
+    low_a, high_a = a_SC.min(), a_SC.max()
+    low_b, high_b = b_SC.min(), b_SC.max()
+    if low_a == low_b == 1:
+        return "both models solved every item in every seed"
+    if high_a == high_b == 0:
+        return "neither model solved any item in any seed"
+    if low_a == 1 and high_b == 0:
+        return "A solved every item in every seed, B solved none in any"
+    if low_b == 1 and high_a == 0:
+        return "B solved every item in every seed, A solved none in any"
+    if np.all(a_SC == a_SC[0]) and np.all(b_SC == a_SC[0]):
+        return "every seed of A and of B scored the same on every item"
+    return "neither the seeds' means nor the items' differences vary; there is no error to estimate"
+
+
+def mcnemar(a: ArrayLike, b: ArrayLike) -> McNemar:
+    """Do these two checkpoints differ on items like these? Exact test (McNemar 1947).
+
+    Args:
+        a: (I,) scores of one checkpoint.
+        b: (I,) scores of the other, on the same items in the same order.
+
+    Scores between 0 and 1 count by which side is higher, which makes it a sign test. Rows must be
+    independent: where clusters hold several items, pass one seed's cluster means.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"scores must be (I,) alike, not {first.shape} and {second.shape}")
+    a_only, b_only = int((first > second).sum()), int((second > first).sum())
+    if a_only + b_only == 0:
+        return McNemar(0, 0, 1.0)
+    return McNemar(a_only, b_only, float(stats.binomtest(a_only, a_only + b_only).pvalue))
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values (1979) of one family, in the given order; None stays None.
+
+    An untested pair (None) does not count towards the size of the family.
+    """
+    places = [place for place, p in enumerate(p_values) if p is not None]
+    tested = np.array([p_values[place] for place in places], np.float64)
+    order = np.argsort(tested, kind="stable")
+    steps = np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1))
+    adjusted: list[float | None] = [None] * len(p_values)
+    for place, p in zip(order.tolist(), np.minimum(steps, 1.0).tolist(), strict=True):
+        adjusted[places[place]] = p
+    return adjusted
+
+
+def verdict(difference: Difference, holm_p: float | None) -> Verdict:
+    """The word for one pair, from the Holm-adjusted p-value.
+
+    Under three seeds of either model the word is never that one is better, whatever the p-value.
+    """
+    if holm_p is None or difference.kind is not Kind.CROSSED:
+        return Verdict.UNTESTED
+    if difference.seeds < METHOD_SEEDS or holm_p >= ALPHA:
+        return Verdict.UNDECIDED
+    return Verdict.A_BETTER if difference.delta > 0 else Verdict.B_BETTER
