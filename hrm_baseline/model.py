@@ -1,7 +1,8 @@
 """HRM, the Hierarchical Reasoning Model (arXiv 2506.21734): a slow high-level and a fast low-level network.
 
 Read beside Figure 4 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
-x the embedded puzzle, z_H the high-level state (from which the answer is read), z_L the low-level one, (B, S, D).
+x the embedded puzzle, z_H the high-level state (the output is read from it), z_L the low-level state, all
+(B, S, D).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .config import HRMConfig
 
 
 class HRM(Reasoner):
-    """N high-level cycles of T low-level timesteps per supervision step, with the one-step gradient (section 2)."""
+    """N high-level cycles of T low-level timesteps a step, with the one-step gradient (section 2)."""
 
     z_H_init: Tensor
     z_L_init: Tensor

@@ -17,6 +17,7 @@ from .findings import Check, Finding, Wrong, require, run_checks
 
 if TYPE_CHECKING:
     from ..harness.report.table import Report
+    from ..harness.store.records import Description, Record, RunIdentity
 
 MODELS = {"alpha-net": 0.7, "beta-net": 0.4}
 _RENDER = "`render`"
@@ -30,7 +31,7 @@ class Subject:
 
 
 def check_reporter(reporter: str | ReporterSpec) -> tuple[Finding, ...]:
-    """Check a reporter on a made-up report of two models, and on one of a single cell.
+    """Check a reporter on a made-up report of two models, and on one of a single run.
 
     Raises:
         UsageError: the name is not known.
@@ -50,71 +51,92 @@ def find_in_reporter(reporter: str | ReporterSpec) -> tuple[Finding, ...]:
 def sample_report(seeds: int = 3) -> Report:
     """A report of `MODELS` on a made-up task, as `trm-bench report` would build it from their folders."""
     from ..harness.report.build import build_report
+    from ..harness.report.read import read_folders
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for model, share in MODELS.items():
             for seed in range(seeds):
-                _write_cell(folder, model, seed, share)
-        return build_report([folder])
+                _write_run(folder, model, seed, share)
+        return build_report(read_folders([folder]))
 
 
-def _write_cell(folder: Path, model: str, seed: int, share: float) -> None:
-    from ..harness.api.budget import Budget, Ledger
+def _write_run(folder: Path, model: str, seed: int, share: float) -> None:
+    """Write a finished run of 30 test items, of which a share is solved."""
+    from ..harness.api.budget import Ledger
     from ..harness.running.run import now
-    from ..harness.store.folders import Cell
-    from ..harness.store.records import CellIdentity, DataRecord, Manifest, Record, Status
+    from ..harness.store.folders import RunFolder
+    from ..harness.store.records import Manifest, Status
 
-    draw = np.random.default_rng([seed, len(model)])
-    scores = (draw.random(30) < share).astype(float)
-    data = DataRecord(
-        kind="generated",
-        summary="generated, seed 0",
-        files=[],
-        notes=[],
-        fingerprints={"train": "a" * 64, "validation": "b" * 64, "test": "c" * 64},
-        counts={"train": 60, "validation": 20, "test": 30},
-        task_seed=0,
-    )
-    identity = CellIdentity(
-        task="made-up",
-        task_version=1,
-        scale="mini",
-        cells=16,
-        primary="exact",
-        evaluators=["exact"],
-        model=model,
-        architecture={},
-        training={"ema": 0.0},
-        budget=Budget(amount=10, batch_size=8, augmentations=1),
-        data=data,
-        seed=seed,
-        device="cpu",
-        threads=1,
-        deterministic=True,
-        parts=[],
-    )
-    cell = Cell(folder / f"{model}-s{seed}")
+    run = RunFolder(folder / f"{model}-s{seed}")
     manifest = Manifest(
         status=Status.RUNNING,
-        cell=cell.folder.name,
-        asked=model,
-        identity=identity,
+        run=run.name,
+        identity=_identity(seed),
+        description=_description(model),
         ledger=Ledger(optimiser_steps=10, training_flops=1e9, inference_steps=4, peak_memory_bytes=1 << 28),
         citable=True,
         started=now(),
     )
-    cell.start(manifest)
-    records = [
+    run.start(manifest)
+    run.finish(manifest, _records(np.random.default_rng([seed, len(model)]), share))
+
+
+def _identity(seed: int) -> RunIdentity:
+    from ..harness.api.budget import Budget
+    from ..harness.store.records import PartIdentity, RunIdentity
+
+    parts = {"task": "made-up", "evaluator": "exact"}
+    return RunIdentity(
+        procedure=1,
+        task_version=1,
+        scale="mini",
+        fingerprints={"train": "a" * 64, "validation": "b" * 64, "test": "c" * 64},
+        task_seed=0,
+        architecture={},
+        training={"ema": 0.0},
+        budget=Budget(amount=10, batch_size=8, augmentations=1),
+        seed=seed,
+        device="cpu",
+        threads=1,
+        deterministic=True,
+        parts=[
+            PartIdentity(kind=kind, name=name, distribution="here", version="0")
+            for kind, name in parts.items()
+        ],
+    )
+
+
+def _description(model: str) -> Description:
+    from ..harness.store.records import Description
+
+    return Description(
+        requested=model,
+        model=model,
+        display_name=model,
+        primary="exact",
+        cluster="item",
+        cells=16,
+        supervision_steps=1,
+        source_kind="generated",
+        source="generated, seed 0",
+        counts={"train": 60, "validation": 20, "test": 30},
+    )
+
+
+def _records(draw: np.random.Generator, share: float) -> list[Record]:
+    from ..harness.store.records import Record
+
+    scores = (draw.random(30) < share).astype(float).tolist()
+    return [
         Record(
             item=f"item-{row}",
             cluster=f"item-{row}",
             scores={"exact": score},
             extras={"steps": 4, "halt_step": 2},
         )
-        for row, score in enumerate(scores.tolist())
+        for row, score in enumerate(scores)
     ]
-    cell.finish(manifest, records)
 
 
 def _text(subject: Subject) -> str:

@@ -109,7 +109,7 @@ def _evaluators(
     registered = replace(
         part.spec, evaluators=tuple(name for name in part.spec.evaluators if name not in own)
     )
-    found = evaluators_of(plugins, Part(registered, part.plugin), ())
+    found = evaluators_of(plugins, Part(registered, part.plugin))
     known = {**{one.spec.name: one.spec for one in found}, **own}
     return tuple(known[name] for name in part.spec.evaluators)
 
@@ -130,7 +130,7 @@ Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 def _scores(subject: Subject, puzzles: PuzzleSet, answers: Tokens) -> dict[str, Scores]:
     """What each of the task's evaluators gives these answers."""
-    from ..harness.running.run import score
+    from ..harness.inference.scoring import score
 
     votes = subject.spec.scales[subject.request.scale].votes is not None
     records = score(subject.evaluators, subject.data.info, puzzles, answered(puzzles, answers, votes))

@@ -1,6 +1,6 @@
 """trm-bench: a benchmark harness for recursive reasoners. This module is its public face.
 
-Everything a plugin needs is importable from here, from `trm_bench.nn` or from `trm_bench.testing`; nothing else
+Import what a plugin needs from here, from `trm_bench.nn` or from `trm_bench.testing`; nothing else
 is promised to stay. Importing it imports neither torch nor pandas: they are loaded when they are first used.
 """
 

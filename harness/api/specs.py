@@ -137,7 +137,7 @@ class RuleCheck:
     Attributes:
         valid: None where no rule could be checked.
         reason: why, e.g. "row 3 holds 5 twice".
-        correct: whether the task accepts the prediction, where that is not the same as equal cells; else None.
+        correct: whether the task accepts the prediction, where that differs from equal cells; else None.
     """
 
     valid: bool | None
@@ -226,7 +226,7 @@ class ModelSpec:
         config: the pydantic model of its options.
         build: ``build(config, task_info)`` gives the untrained `Reasoner`.
         recipes: a YAML file of settings by task and scale, see docs/recipes.md.
-        resolve: for an alias: ``resolve(task_info, options)`` gives the name of the model that is meant on the
+        resolve: of an alias: ``resolve(task_info, options)`` gives the name of the model that is meant on the
             task. Needs no config, build or recipes.
         trained: False for a model that has nothing to learn.
         aliases: other names of options, e.g. the letters of the paper, to their names in ``config``.

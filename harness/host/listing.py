@@ -9,7 +9,7 @@ from .host import Host, host
 
 
 def list_parts(kinds: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """The parts of each kind (``tasks``, ``models``, …): name, summary and plugin, and the scales of a task."""
+    """The parts of each kind (``tasks``, ``models``, …): name, summary, plugin, and a task's scales."""
     return {kind: _entries(host(), kind) for kind in kinds}
 
 

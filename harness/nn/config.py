@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class BlockConfig(BaseModel):
-    """Sizes of a block and of the puzzle embedding before the cells; defaults as in the HRM and TRM papers."""
+    """Sizes of a block and of the puzzle embedding before the cells; defaults of the HRM and TRM papers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

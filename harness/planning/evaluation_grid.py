@@ -202,7 +202,11 @@ def _external(host: Host, context: Context, stored: StoredWeights, number: int) 
     text = request.models[0]
     model = external_model(host, text, prepared, stored.file)
     shapes = _shapes(model.part, model.config, prepared)
-    parts = {"task": [task], "model": [model.part], "evaluator": list(context.evaluators)}
+    parts: dict[str, list[Part[Any]]] = {
+        "task": [task],
+        "model": [model.part],
+        "evaluator": list(context.evaluators),
+    }
     identity = RunIdentity(
         procedure=PROCEDURE,
         task_version=task.spec.version,
@@ -243,7 +247,7 @@ def _external(host: Host, context: Context, stored: StoredWeights, number: int) 
 
 def _shapes(part: Part[Any], config: Any, prepared: Prepared) -> Reasoner:
     """The model without its numbers: it knows N_sup, and whether it halts."""
-    return build_shapes(lambda info: part.spec.build(config, info), prepared.info)  # type: ignore[no-any-return]
+    return build_shapes(lambda info: part.spec.build(config, info), prepared.info)
 
 
 def _jobs(context: Context, stored: StoredWeights, base: Base, left_out: list[str]) -> list[Job]:

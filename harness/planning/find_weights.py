@@ -106,8 +106,8 @@ def config_of(part: Part[ModelSpec], identity: RunIdentity, file: Path) -> BaseM
     """
     if part.spec.config is None:
         raise UsageError(
-            f"weights {file}: the installed model {part.spec.name!r} has no configuration; these weights come "
-            "from another version"
+            f"weights {file}: the installed model {part.spec.name!r} has no configuration; these weights "
+            "come from another version"
         )
     return validated(part.spec.config, identity.architecture, f"weights {file}:")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -146,7 +146,7 @@ def context_of(
     scale = scale or next(iter(part.spec.scales))
     scale_of(part.spec, scale)
     settings = read_settings(request.settings, part.spec.options)
-    evaluators = _evaluators(host, part, request)
+    evaluators = evaluators_of(host, part, request.evaluators)
     build = replace(build_request(part.spec, request, scale, settings, progress), at_most=at_most)
     declared = read_settings(request.declared, part.spec.options)
     return Context(request, settings, declared, part, scale, evaluators, prepare(part, build))
@@ -175,7 +175,9 @@ def build_request(
     )
 
 
-def _evaluators(host: Host, task: Part[TaskSpec], request: Request) -> tuple[Part[EvaluatorSpec], ...]:
+def evaluators_of(
+    host: Host, task: Part[TaskSpec], requested: Sequence[str] = ()
+) -> tuple[Part[EvaluatorSpec], ...]:
     """The evaluators of a task, and the further ones that were requested.
 
     Of a name that is claimed twice, the task's own or ours is meant.
@@ -185,7 +187,7 @@ def _evaluators(host: Host, task: Part[TaskSpec], request: Request) -> tuple[Par
     """
     prefer = (task.plugin.distribution, OWN_DISTRIBUTION)
     parts = [host.evaluators.get(name, prefer) for name in task.spec.evaluators]
-    for name in request.evaluators:
+    for name in requested:
         part = host.evaluators.get(name, prefer)
         if part.spec.tasks and task.spec.name not in part.spec.tasks:
             raise UsageError(f"evaluator {name!r} fits {', '.join(part.spec.tasks)}, not {task.spec.name!r}")

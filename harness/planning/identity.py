@@ -42,7 +42,7 @@ def describe(
     model: str,
     display_name: str,
     supervision_steps: int,
-    task_options: dict[str, str],
+    task_options: dict[str, Any],
     margin: float | None,
 ) -> Description:
     """Everything that a report prints about a run; ``margin`` in percentage points."""

@@ -109,7 +109,7 @@ def parse_variant(text: str) -> Variant:
 
 
 COMMON_OPTIONS = ("augment", "match", "recipe")
-"""Options in brackets of every model: A, the model to be as large as, the model whose training settings to use."""
+"""Options of every model: A, the model to be as large as, the model whose training settings to use."""
 
 
 def resolve_model(

@@ -81,7 +81,7 @@ def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ())
 
 def _unknown(key: str, task_options: Sequence[str]) -> str:
     known = [*OWN_KEYS, *task_options, *(name for model in GROUPS.values() for name in model.model_fields)]
-    return f"unknown key; {nearest(key, known)}. An option of one model is written in brackets, as in trm[cycles=2]."
+    return f"unknown key; {nearest(key, known)}. Write an option of a model in brackets: trm[cycles=2]."
 
 
 def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:
@@ -153,7 +153,7 @@ def parse_seeds(value: str | int | Iterable[int], what: str = "--seeds") -> tupl
         start, end = int(first), int(last) if dash else int(first)
         if end < start or end - start >= MOST_SEEDS or len(seeds) > MOST_SEEDS:
             raise UsageError(
-                f"{what} {shown(text)!r}: {part.strip()!r} is not a rising range of at most {MOST_SEEDS} seeds"
+                f"{what} {shown(text)!r}: {part.strip()!r} is no rising range of at most {MOST_SEEDS} seeds"
             )
         seeds |= dict.fromkeys(range(start, end + 1))
     return tuple(seeds)

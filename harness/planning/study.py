@@ -205,7 +205,7 @@ def questions(study: StudyDefinition) -> StudyDefinition:
 
 
 class Declared(_Frozen):
-    """`study.json`: what was declared, and the rows that the models of its contrasts resolve to at this scale.
+    """`study.json`: what was declared, and the rows that the models of its contrasts resolve to.
 
     Attributes:
         resolved: by grid, a model as written to the requested name of its row; two may be one model there.

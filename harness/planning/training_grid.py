@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..api.budget import Budget, Match
 from ..api.embedding_rows import PuzzleIds
 from ..api.errors import UsageError
 from ..api.specs import AugmentationRequest, Progress, no_progress
 from ..data.prepare import Prepared
-from ..host.host import Host
+from ..host.host import Host, Part
 from ..store import provenance
 from ..store.records import RunIdentity
 from ..training.costs import build_shapes, count_flops
@@ -32,15 +33,15 @@ def plan_training(
     """
     assert request.task is not None  # of training, see `Request`
     # What can be checked without the puzzles is checked before minutes are spent on making them.
-    for model in request.models:
-        host.models.get(parse_variant(model).name)
+    for text in request.models:
+        host.models.get(parse_variant(text).name)
     context = context_of(host, request, request.task, request.scale, progress, at_most)
     augmentations = request.augmentations or context.size.augmentations
     prepared = context.prepared.for_budget(augmentations)
     models, resolved = _models(host, context, prepared, augmentations)
     budget = budget_of(context, context.settings, augmentations, models, prepared)
     counts = {augmentations, *(model.augmentations or augmentations for model in models)}
-    for count in counts:
+    for count in sorted(counts):
         _check_augmentations(context, count)
     by_count = {count: context.prepared.for_budget(count) for count in counts}
     reasons = _reasons(context, budget, models, prepared)
@@ -142,7 +143,11 @@ def _run(
     context: Context, model: ResolvedModel, budget: Budget, augmentations: int, seed: int, steps: int
 ) -> PlannedRun:
     task, prepared, settings = context.task, context.prepared, context.settings
-    parts = {"task": [task], "model": [model.part], "evaluator": list(context.evaluators)}
+    parts: dict[str, list[Part[Any]]] = {
+        "task": [task],
+        "model": [model.part],
+        "evaluator": list(context.evaluators),
+    }
     votes = _votes(context, budget.augmentations)
     identity = RunIdentity(
         procedure=PROCEDURE,

@@ -23,6 +23,7 @@ from ..report.read import read_folders
 from ..report.table import Pair
 from ..running.progress import console
 from ..running.runner import Execution, cores
+from ..store.records import Status
 from ..training.device import resolve_device
 from .grids import (
     PlannedStudy,
@@ -228,7 +229,7 @@ def resume(folder: PathLike, **options: Unpack[CommonOptions]) -> Results:
     """
     root = Path(folder)
     known = [(leaf, request) for leaf in leaves([root]) for request in read_requests(leaf)]
-    statuses = {}
+    statuses: dict[str, Status] = {}
     for leaf, request in resumable(root, known):
         execution = _execution(options, request.device)
         statuses |= carry_out(execution, plan_quietly(execution, request), leaf)

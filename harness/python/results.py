@@ -134,8 +134,10 @@ class Results:
         return f"<trm_bench.Results: {len(self._reading.runs)} runs in {', '.join(map(str, self.folders))}>"
 
     def _repr_html_(self) -> str:
-        parts = [self.table.to_html(index=False, na_rep="–", float_format="%.4g")]
+        tables = [self.table]
         if len(self.comparisons):
             columns = ["a", "b", "delta", "low", "high", "holm_p", "verdict"]
-            parts.append(self.comparisons[columns].to_html(index=False, na_rep="–", float_format="%.4g"))
-        return "\n".join(parts)
+            tables.append(self.comparisons[columns])
+        return "\n".join(
+            table.to_html(index=False, na_rep="–", float_format="{:.4g}".format) for table in tables
+        )

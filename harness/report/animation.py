@@ -1,4 +1,4 @@
-"""The predictions for one puzzle as an animated GIF, drawn by matplotlib (`pip install 'trm-bench[figures]'`)."""
+"""The predictions for one puzzle as an animated GIF, drawn by matplotlib (the ``figures`` extra)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .table import Pair
 def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str]) -> list[Pair]:
     """Two models of some result folders, one comparison for each task and scale that has both.
 
-    A model is named as it was typed (``trm``), as in the table (``TRM-MLP``) or as it is resolved (``trm-mlp``).
+    Name a model as typed (``trm``), as in the table (``TRM-MLP``) or as resolved (``trm-mlp``).
 
     Raises:
         NothingToReport: no folder has a finished run.

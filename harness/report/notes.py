@@ -1,4 +1,4 @@
-"""The notes under a table: protocol, what was resolved to what, what is missing, and why it may not be cited."""
+"""The notes under a table: protocol, aliases, what is missing, and why it may not be cited."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _voting(runs: Sequence[Run]) -> str:
 def advice(table: Table) -> list[str]:
     """For every undecided pair, what would narrow its interval."""
     return [
-        f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by {pair.shares.twice_the_seeds:.0%}, "
+        f"{pair.a} − {pair.b}: twice the seeds would narrow it by {pair.shares.twice_the_seeds:.0%}, "
         f"twice the {table.cluster}s by {pair.shares.twice_the_items:.0%}"
         for pair in table.pairs
         if pair.verdict is Verdict.UNDECIDED and pair.shares is not None

@@ -42,7 +42,7 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
     Raises:
         TrmBenchError: they were tested on different items.
     """
-    described_as = left[0].manifest.description
+    identity, described_as = left[0].manifest.identity, left[0].manifest.description
     primary = described_as.primary
     left, right = (sorted(runs, key=lambda run: run.manifest.identity.seed) for runs in (left, right))
     first, second = scores_of(left, primary), scores_of(right, primary)
@@ -60,7 +60,7 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
     return Pair(
         a=a,
         b=b,
-        metric=f"{left[0].manifest.identity.part('task').name} at {left[0].manifest.identity.scale}, {primary}",
+        metric=f"{identity.part('task').name} at {identity.scale}, {primary}",
         first=score_interval(a_SC, items=len(first.items)),
         second=score_interval(b_SC, items=len(second.items)),
         difference=difference,

@@ -62,9 +62,8 @@ def _select(table: Table, only: Sequence[str], names: Mapping[str, str]) -> Tabl
 def _rename_in(note: str, shown: Sequence[Row], renamed: Mapping[str, Row]) -> str:
     for row in shown:
         if row.name != renamed[row.name].name:
-            note = re.sub(
-                rf"(?<!\w){re.escape(row.name)}(?!\w)", lambda _, new=renamed[row.name].name: new, note
-            )
+            new = renamed[row.name].name.replace("\\", r"\\")
+            note = re.sub(rf"(?<!\w){re.escape(row.name)}(?!\w)", new, note)
     return note
 
 

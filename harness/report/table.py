@@ -135,7 +135,7 @@ class Pair:
         verdict: in the words of `stats.tests.Verdict`.
         detectable: smallest true difference found with 80 % power, 0 to 1; None without a test.
         shares: what the variance of the difference consists of; None without a test.
-        needed: seeds per model that would show a difference as large as the measured one; None where none would.
+        needed: seeds per model that would show a difference as large as the measured one, if any would.
         equivalence: with a margin that was declared before the runs; else None.
         differs: how the two were treated differently; empty within one grid.
         note: what must be printed with it.

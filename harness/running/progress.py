@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: bars on a terminal or in a notebook, one line per finished run elsewhere."""
+"""Progress on stderr: bars on a terminal or in a notebook, one line per finished run elsewhere."""
 
 from __future__ import annotations
 

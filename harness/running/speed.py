@@ -172,7 +172,8 @@ def _line(measured: Measured, machine: Machine) -> str:
     if speed is None:
         return f"{measured.model}, {measured.way}: not measured: {measured.why}"
     share = speed.flops / machine.flops
-    return f"{measured.model}, {measured.way}: {1000 * speed.step_seconds:.3g} ms a step, {share:.0%} of the peak"
+    step = f"{1000 * speed.step_seconds:.3g} ms a step"
+    return f"{measured.model}, {measured.way}: {step}, {share:.0%} of the peak"
 
 
 def _measured(job: Job, way: str, machine: Machine, left: float, remaining: int, inference: bool) -> Measured:

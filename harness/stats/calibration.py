@@ -1,4 +1,4 @@
-"""Are the statistics honest? Simulated studies whose truth is known, analysed by the functions of this package.
+"""Are the statistics honest? Simulated studies of known truth, analysed by the functions of this package.
 
 A study is drawn from a random-effects logit model: training seeds, clusters, items within clusters, and
 what a method makes of an item all vary. Two methods are drawn alike, so that every difference found is

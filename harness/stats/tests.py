@@ -151,7 +151,7 @@ def _without_test(delta: float, kind: Kind, seeds: int, note: str) -> Difference
 
 
 def _what_was_seen(a_SC: Floats, b_SC: Floats) -> str:
-    """Describe a sample without variance, where a p-value would claim a certainty that the data cannot give."""
+    """Describe a sample without variance, whose p-value would claim more certainty than the data can give."""
     low_a, high_a = a_SC.min(), a_SC.max()
     low_b, high_b = b_SC.min(), b_SC.max()
     if low_a == low_b == 1:

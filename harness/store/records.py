@@ -93,7 +93,7 @@ class Description(_Frozen):
     files: list[dict[str, Any]] = Field([], description="files that the puzzles were read from")
     source_notes: list[str] = []
     counts: dict[str, int] = Field(description="puzzles by split")
-    task_options: dict[str, str] = Field({}, description="the task's own settings that built the puzzles")
+    task_options: dict[str, Any] = Field({}, description="the task's own settings that built the puzzles")
     margin: float | None = Field(None, description="declared differences that do not matter, 0 to 1")
     api_versions: dict[str, str] = Field({}, description="of the plugin interface, by part")
     plugin_files: dict[str, str] = Field({}, description="file of each part that no distribution installed")

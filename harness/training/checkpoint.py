@@ -48,7 +48,7 @@ class Clock:
         return self.execution.checkpoint_seconds is not None and seconds >= self.execution.checkpoint_seconds
 
     def saved(self, step: int) -> None:
-        """A checkpoint was written; the clock restarts at its end, so that slow saving cannot take all the time."""
+        """Note that one was written; the clock restarts after it, so that slow saving cannot take all time."""
         self.last_step, self.last_time = step, time.monotonic()
 
 

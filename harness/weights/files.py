@@ -30,7 +30,7 @@ SIDE_FILES = ("{stem}.yaml", "all_config.yaml")
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors or torch file, by the names in it.
 
-    The kind of file is told by its first bytes: the references' checkpoints have no suffix. Nothing in a torch
+    The first bytes tell the kind of a file: the references' checkpoints have no suffix. Nothing in a torch
     file is executed (``weights_only=True``).
 
     Raises:

@@ -144,11 +144,7 @@ def _tabular(grid: Grid, bold: int | None) -> str:
     narrow = len(grid.headers) - 1
     columns = (
         r">{\raggedright\arraybackslash}X"
-        + r"*{%d}{>{\raggedleft\arraybackslash}p{%.3f\linewidth}}"
-        % (
-            narrow,
-            _share(narrow),
-        )
+        + rf"*{{{narrow}}}{{>{{\raggedleft\arraybackslash}}p{{{_share(narrow):.3f}\linewidth}}}}"
     )
     lines = [rf"\begin{{tabularx}}{{\linewidth}}{{{columns}}}", r"\toprule", _row(grid.headers), r"\midrule"]
     lines += [_row(row, place == bold) for place, row in enumerate(grid.rows)]

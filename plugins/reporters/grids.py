@@ -233,7 +233,12 @@ def power(table: Table) -> Grid:
         ]
         for pair in table.pairs
     ]
-    headers = ("A − B", "min. detectable Δ (80 % power)", "variance: seeds / puzzles / residual %", "note")
+    headers: tuple[str, ...] = (
+        "A − B",
+        "min. detectable Δ (80 % power)",
+        "variance: seeds / puzzles / residual %",
+        "note",
+    )
     if not any(row[-1] for row in rows):
         headers, rows = headers[:-1], [row[:-1] for row in rows]
     return Grid("Power of these comparisons", headers, rows)
@@ -269,8 +274,9 @@ def _costs(table: Table, heading: str, headers: Sequence[str], each: Sequence[Se
 def parameters(table: Table) -> Grid:
     """Numbers of trainable parameters."""
     each = [
-        ledger
-        and [
+        None
+        if ledger is None
+        else [
             count(ledger.core_parameters),
             count(ledger.io_parameters),
             count(ledger.puzzle_embedding_parameters),
@@ -284,8 +290,9 @@ def parameters(table: Table) -> Grid:
 def training_cost(table: Table, devices: str) -> Grid:
     """What a training run used."""
     each = [
-        ledger
-        and [
+        None
+        if ledger is None
+        else [
             f"{ledger.training_flops:.2e}",
             f"{ledger.optimiser_steps:,}",
             f"{ledger.supervision_steps:,}",
@@ -309,8 +316,9 @@ def training_cost(table: Table, devices: str) -> Grid:
 def inference_cost(table: Table, devices: str) -> Grid:
     """What evaluation used."""
     each = [
-        row.ledger
-        and [
+        None
+        if row.ledger is None
+        else [
             f"{row.ledger.inference_flops_per_puzzle:.2e}",
             f"{row.ledger.milliseconds_per_puzzle:.2f}",
             f"{row.ledger.puzzles_per_second:,.0f}",
