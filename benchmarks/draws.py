@@ -14,7 +14,7 @@ import time
 from trm_bench.harness.api.specs import AugmentationRequest
 from trm_bench.harness.data.examples import ExampleStream, Exploration
 from trm_bench.harness.host.host import host
-from trm_bench.harness.planning.grid import RunRequest, plan
+from trm_bench.harness.planning.grid import Request, plan
 from trm_bench.harness.running.speed import AT_MOST
 
 BLOCK, BLOCKS = 1024, 20
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--scale", default="paper")
     scale = parser.parse_args().scale
     for task in ("sudoku-extreme", "maze-hard", "arc-agi-1"):
-        study = plan(host(), RunRequest(("copy",), task, scale, (0,)), at_most=AT_MOST)
+        study = plan(host(), Request(("copy",), task, scale, (0,)), at_most=AT_MOST)
         prepared = study.prepared
         train = prepared.read("train")
         request = AugmentationRequest(prepared.info, train, prepared.identities, training=True)

@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 from trm_bench.harness.api.budget import Budget, Ledger
-from trm_bench.harness.store.records import CellIdentity, DataRecord, Manifest, Status
+from trm_bench.harness.store.records import DataRecord, Manifest, RunIdentity, Status
 
 OFFICIAL_ITEMS, SEEDS = 422_786, 5
 MODELS = {"trm-mlp": 0.87, "trm-att": 0.75, "hrm": 0.55, "transformer": 0.01}
 
 
-def write_cell(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
+def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
     """One finished cell as a run would leave it, its samples at the fastest compression."""
     digest = {split: split for split in ("train", "validation", "test")}
     counts = {"train": 1000, "validation": 64, "test": len(right)}
-    identity = CellIdentity(
+    identity = RunIdentity(
         task="sudoku-extreme",
         task_version=1,
         scale="paper",
@@ -82,7 +82,7 @@ def main() -> None:
         for model, skill in MODELS.items():
             for seed in range(SEEDS):
                 right = skill + random.normal(0, 0.1, items) > difficulty
-                write_cell(folder, model, seed, right.astype(float))
+                write_run(folder, model, seed, right.astype(float))
         size = sum(path.stat().st_size for path in folder.rglob("*.gz"))
         print(f"{len(MODELS)} models × {SEEDS} seeds × {items:,} items, {size / 2**20:.0f} MiB of samples")
         started = time.perf_counter()

@@ -19,12 +19,12 @@ import torch
 from tabulate import tabulate
 from trm_bench.harness.host.host import host
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.planning.grid import RunRequest, plan
-from trm_bench.harness.planning.job import CellJob
+from trm_bench.harness.planning.grid import Request, plan
+from trm_bench.harness.planning.job import Job
 from trm_bench.harness.planning.models import split_models
 from trm_bench.harness.running.run import CellRun
 from trm_bench.harness.running.speed import AT_MOST
-from trm_bench.harness.store.folders import Cell
+from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.training.device import autocast, synchronize
 from trm_bench.harness.training.supervision import continue_target
 from trm_bench.harness.training.trainer import Trainer
@@ -93,11 +93,11 @@ def main() -> None:
     given = parser.parse_args()
     settings = {"batch_size": given.batch} if given.batch else {}
     names = tuple(split_models(given.models))
-    request = RunRequest(names, given.task, given.scale, (0,), device=given.device, settings=settings)
+    request = Request(names, given.task, given.scale, (0,), device=given.device, settings=settings)
     study = plan(host(), request, at_most=AT_MOST)
     columns: dict[str, dict[str, float]] = {}
     for cell in study.cells:
-        run = CellRun(host(), CellJob(cell, Path(), study.prepared, (), ()), Cell(Path()), lambda line: None)
+        run = CellRun(host(), Job(cell, Path(), study.prepared, (), ()), RunFolder(Path()), lambda line: None)
         one, counted = run.trainer(), 0
         for _ in range(WARM_UP):
             step(one, Parts(run.device))

@@ -25,8 +25,8 @@ from trm_bench.harness.api.reasoner import Reasoner
 from trm_bench.harness.api.specs import AugmentationRequest
 from trm_bench.harness.data.examples import ExampleStream, Exploration
 from trm_bench.harness.host.host import host
-from trm_bench.harness.inference.inference import InferenceConfig, Pass, Views, answer, predict
-from trm_bench.harness.planning.grid import RunRequest, Study, plan
+from trm_bench.harness.inference.inference import InferenceConfig, Views, answer, predict
+from trm_bench.harness.planning.grid import Request, Study, plan
 from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.training.costs import count_flops
 from trm_bench.harness.training.trainer import Trainer, Watcher
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 def validation_score(name: str, task: str, settings: Mapping[str, str]) -> float:
     """The primary metric on validation after the whole budget, averaged weights, 0 to 1."""
-    study = plan(host(), RunRequest((name,), task, "mini", (0,), settings={**settings, "validations": "0"}))
+    study = plan(host(), Request((name,), task, "mini", (0,), settings={**settings, "validations": "0"}))
     model, prepared, spec = study.models[0], study.prepared, study.task.spec
     assert model.part.spec.build is not None
     torch.manual_seed(named_seed("initial weights", 0))
@@ -79,7 +79,7 @@ def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predicti
         np.minimum(prepared.identities.variants[who], votes),
         lambda items, ks: rows.of(who[items], ks),
     )
-    reading = Pass((reasoner.supervision_steps,))
+    reading = InferenceConfig((reasoner.supervision_steps,))
     return answer(reasoner, validation, InferenceConfig(CPU), reading, views)[0].predictions
 
 

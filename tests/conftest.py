@@ -11,23 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.distributions import write_distribution
+from support.paths import DATA, PLUGINS
 from trm_bench.harness.host.host import host
 from trm_bench.testing.pytest_plugin import Ended as Ended
 from trm_bench.testing.pytest_plugin import RunCli as RunCli
-
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("TRM_BENCH_DATA_DIR", ROOT.parent / "shared" / "data"))
-PARITY = Path(os.environ.get("TRM_BENCH_PARITY_DIR", DATA / "parity"))
-PLUGINS = Path(__file__).parent / "plugins_for_tests"
-
-
-def write_distribution(folder: Path, name: str, entry_points: str, version: str = "1.0") -> Path:
-    """A folder that looks to Python like an installed distribution."""
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(f"[trm_bench]\n{entry_points}\n")
-    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,4 +55,4 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-from fake_plugins import install  # noqa: E402, F401  a fixture, and its module needs `write_distribution`
+from support.distributions import install  # noqa: E402, F401  a fixture, and its module needs `write_distribution`

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.paths import ROOT
 
 HARNESS = ROOT / "harness"
 PACKAGES = ("harness", "plugins", "trm", "hrm_baseline", "testing", "trm_bench")

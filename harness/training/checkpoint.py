@@ -48,7 +48,7 @@ class Clock:
         return self.execution.checkpoint_seconds is not None and seconds >= self.execution.checkpoint_seconds
 
     def saved(self, step: int) -> None:
-        """Note that one was written; the clock restarts after it, so that slow saving cannot take all time."""
+        """Restart the clock after a save, so that slow saving cannot take all the time."""
         self.last_step, self.last_time = step, time.monotonic()
 
 

@@ -91,5 +91,7 @@ def _pass_at(k: int) -> EvaluatorSpec:
 
 EVALUATORS = [
     *(_pass_at(k) for k in TOP),
-    EvaluatorSpec("single", "the answer to the unaugmented input, without a vote", single, TASKS),
+    EvaluatorSpec(
+        "single", "the answer to the unaugmented input, without a vote", single, TASKS, "single view %"
+    ),
 ]

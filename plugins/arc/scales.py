@@ -41,6 +41,7 @@ _LITE = Scale(
     batch_size=256,
     augmentations=100,
     votes=100,
+    takes="a run takes days on a GPU",
 )
 _PAPER = Scale(
     name="paper",
@@ -50,12 +51,21 @@ _PAPER = Scale(
     batch_size=768,
     augmentations=1000,
     votes=1000,
+    takes="a run takes weeks on a GPU",
 )
 
 
 def _scales(mini: str) -> Mapping[str, Scale]:
     """The scales of a benchmark; ``mini`` says which tasks its smallest one has."""
-    small = Scale("mini", f"{mini} whose grids are at most 6x6", 1500, 32, augmentations=8, votes=8)
+    small = Scale(
+        name="mini",
+        summary=f"{mini} whose grids are at most 6x6",
+        steps=1500,
+        batch_size=32,
+        augmentations=8,
+        votes=8,
+        takes="a run takes minutes on two CPU cores",
+    )
     return {"mini": small, "lite": _LITE, "paper": _PAPER}
 
 

@@ -53,11 +53,13 @@ EVALUATORS = [
         summary="the answer marks exactly one path from S to G and changes nothing else",
         evaluate=evaluate_valid,
         tasks=("maze-hard",),
+        heading="valid path %",
     ),
     EvaluatorSpec(
         name="maze-shortest",
         summary="the answer marks exactly one shortest path from S to G and changes nothing else",
         evaluate=evaluate_shortest,
         tasks=("maze-hard",),
+        heading="shortest path %",
     ),
 ]

@@ -67,6 +67,7 @@ SCALES = {
         steps=1200,
         batch_size=32,
         augmentations=1,
+        takes="a run takes minutes on two CPU cores",
     ),
     "lite": Scale(
         name="lite",
@@ -74,6 +75,7 @@ SCALES = {
         steps=20_000,
         batch_size=128,
         augmentations=1,
+        takes="a run takes hours on a GPU",
     ),
     "paper": Scale(
         name="paper",
@@ -81,5 +83,6 @@ SCALES = {
         steps=65_104,
         batch_size=768,
         augmentations=1,
+        takes="a run takes days on a GPU",
     ),
 }

@@ -64,7 +64,11 @@ def trm_bench_register_evaluators() -> list[EvaluatorSpec]:
     from .evaluate import sudoku_valid
 
     summary = "a full valid grid that keeps every given"
-    return [EvaluatorSpec("sudoku-valid", summary, sudoku_valid, tasks=("sudoku-extreme",))]
+    return [
+        EvaluatorSpec(
+            "sudoku-valid", summary, sudoku_valid, tasks=("sudoku-extreme",), heading="valid grid %"
+        )
+    ]
 
 
 def _scales() -> tuple[Scale, ...]:
@@ -75,6 +79,7 @@ def _scales() -> tuple[Scale, ...]:
             steps=800,
             batch_size=32,
             augmentations=1000,
+            takes="a run takes minutes on two CPU cores",
         ),
         Scale(
             "lite",
@@ -82,6 +87,7 @@ def _scales() -> tuple[Scale, ...]:
             steps=20_000,
             batch_size=768,
             augmentations=1000,
+            takes="a run takes hours on a GPU",
         ),
         # 50,000 epochs of 1000 puzzles in batches of 768, as in the papers.
         Scale(
@@ -90,6 +96,7 @@ def _scales() -> tuple[Scale, ...]:
             steps=65_104,
             batch_size=768,
             augmentations=1000,
+            takes="a run takes most of a day on a GPU",
         ),
     )
 

@@ -1,0 +1,551 @@
+"""The command line from end to end, on a task that trains in a second."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from trm_bench.testing.pytest_plugin import RunCli
+
+HEAVY = ("torch", "scipy", "pandas", "statsmodels", "numba")
+TINY = ("run", "--task", "tiny", "--models", "mirror,copy", "--jobs", "2")
+
+
+def cells(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def manifest(cell: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((cell / "manifest.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """One run of two models and three seeds; the folder and what was printed."""
+    folder = tmp_path_factory.mktemp("finished") / "out"
+    command = [sys.executable, "-m", "trm_bench", *TINY, "--seeds", "0-2", "--output", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return folder, done.stdout
+
+
+def copied(finished: tuple[Path, str], tmp_path: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+def test_a_run_prints_scores_differences_costs_and_the_budget(finished: tuple[Path, str]) -> None:
+    _, out = finished
+    assert "tiny · mini · mirrored rows, seed 0 · 120 train, 40 test" in out
+    assert "matched on steps: 150, batch 16, augmentations per puzzle A = 1" in out
+    assert "mirror – copy" in out
+    for column in (
+        "exact %",
+        "95 % interval",
+        "each seed",
+        "Holm p",
+        "train FLOPs",
+        "ms/puzzle",
+        "puzzles/s",
+    ):
+        assert column in out
+    assert "inference steps: mirror 1, copy 1" in out
+
+
+def test_a_cell_folder_holds_everything_that_its_number_rests_on(finished: tuple[Path, str]) -> None:
+    cell = next(path for path in cells(finished[0]) if path.name.startswith("mirror-s1"))
+    assert sorted(path.name for path in cell.iterdir()) == [
+        "answers.json",
+        "manifest.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "samples.jsonl.gz",
+    ]
+    content = manifest(cell)
+    assert content["status"] == "done"
+    reasons = content["not_citable_because"]
+    assert isinstance(reasons, list)
+    assert [reason for reason in reasons if "source tree" not in reason] == []
+    assert content["citable"] is (not reasons)
+    ledger = content["ledger"]
+    assert isinstance(ledger, dict)
+    assert ledger["optimiser_steps"] == 150
+    assert ledger["draws"] == 150 * 16
+    assert ledger["distinct_variants"] == 120
+    identity = content["identity"]
+    assert isinstance(identity, dict)
+    assert {part["kind"]: part["distribution"] for part in identity["parts"]}["model"] == "tiny-plugin"
+    with gzip.open(cell / "samples.jsonl.gz", "rt") as lines:
+        records = [json.loads(line) for line in lines]
+    assert len(records) == 40
+    assert set(records[0]["scores"]) == {"exact", "first-cell", "cells"}
+
+
+def test_the_same_seed_gives_the_same_samples_and_metrics(
+    finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    again = run_cli(*TINY, "--seeds", "1", "--output", tmp_path / "again")
+    assert again.code == 0
+    for cell in cells(tmp_path / "again"):
+        twin = finished[0] / cell.name
+        assert (cell / "samples.jsonl.gz").read_bytes() == (twin / "samples.jsonl.gz").read_bytes()
+        if cell.name.startswith("mirror"):
+            assert (cell / "metrics.jsonl").read_text() == (twin / "metrics.jsonl").read_text()
+            assert (cell / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
+
+
+def test_finished_cells_are_reused_and_force_repeats_them(
+    finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder = copied(finished, tmp_path)
+    stamps = {cell.name: manifest(cell)["started"] for cell in cells(folder)}
+    again = run_cli(*TINY, "--seeds", "0-2", "--output", folder)
+    assert again.code == 0
+    assert "6 of 6 cells are finished already and reused" in again.err
+    assert again.out.split("Reproduce")[0] == finished[1].split("Reproduce")[0]
+    assert {cell.name: manifest(cell)["started"] for cell in cells(folder)} == stamps
+    forced = run_cli(*TINY, "--seeds", "0", "--output", folder, "--force")
+    assert forced.code == 0
+    assert "finished already" not in forced.err
+    assert "[2/2]" in forced.err
+
+
+def test_report_prints_the_same_table_from_the_records_alone(
+    finished: tuple[Path, str], run_cli: RunCli
+) -> None:
+    again = run_cli("report", finished[0])
+    assert again.code == 0
+    assert again.out == finished[1]
+
+
+def test_report_knows_markdown_and_json(finished: tuple[Path, str], run_cli: RunCli) -> None:
+    assert "| model" in run_cli("report", finished[0], "--format", "markdown").out
+    content = json.loads(run_cli("report", finished[0], "--json").out)
+    rows = content["tables"][0]["rows"]
+    assert [row["label"] for row in rows] == ["mirror", "copy"]
+    assert [seed["seed"] for seed in rows[0]["seeds"]] == [0, 1, 2]
+
+
+def test_a_truncated_file_is_named_and_the_rest_is_reported(
+    finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder = copied(finished, tmp_path)
+    samples = next(folder.glob("mirror-s0*")) / "samples.jsonl.gz"
+    samples.write_bytes(samples.read_bytes()[:-20])
+    broken = next(folder.glob("copy-s2*")) / "manifest.json"
+    broken.write_text(broken.read_text()[:200])
+    again = run_cli("report", folder)
+    assert again.code == 1
+    assert str(samples) in again.err
+    assert str(broken) in again.err
+    assert "incomplete: mirror, seed 0, damaged" in again.out
+    assert "2 of 3" in again.out
+    assert "untested" in again.out
+
+
+def test_a_damaged_cell_is_run_again(finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli) -> None:
+    folder = copied(finished, tmp_path)
+    samples = next(folder.glob("mirror-s0*")) / "samples.jsonl.gz"
+    whole = samples.read_bytes()
+    samples.write_bytes(whole[:-20])
+    again = run_cli(*TINY, "--seeds", "0-2", "--output", folder)
+    assert "5 of 6 cells are finished already" in again.err
+    assert samples.read_bytes() == whole
+
+
+def test_show_prints_a_manifest(finished: tuple[Path, str], run_cli: RunCli) -> None:
+    cell = cells(finished[0])[0]
+    shown = run_cli("show", cell)
+    assert shown.code == 0
+    assert "status: done" in shown.out
+    assert json.loads(run_cli("show", cell, "--json").out) == manifest(cell)
+    missing = run_cli("show", finished[0])
+    assert missing.code == 3
+    assert "name the folder of one cell" in missing.err
+
+
+def test_a_diverging_cell_fails_alone(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run",
+        "--task",
+        "tiny",
+        "--models",
+        "mirror,mirror[explode=true]",
+        "--seeds",
+        "0-1",
+        "--output",
+        tmp_path,
+    )
+    assert ended.code == 1
+    assert "the loss is nan at optimiser step 1" in ended.err
+    assert "incomplete: mirror[explode=true], seed 1, failed: the loss is nan" in ended.out
+    statuses = {cell.name.rpartition("-")[0]: manifest(cell)["status"] for cell in cells(tmp_path)}
+    assert statuses == {
+        "mirror-s0": "done",
+        "mirror-s1": "done",
+        "mirror_explode=true-s0": "failed",
+        "mirror_explode=true-s1": "failed",
+    }
+
+
+def test_a_process_that_dies_without_a_word_fails_its_cell_only(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run", "--task", "tiny", "--models", "mirror[crash=true],copy", "--seeds", "0", "--output", tmp_path
+    )
+    assert ended.code == 1
+    assert "ended with exit code 7" in ended.err
+    assert "copy" in ended.out
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    """A process that hears Ctrl-C, also where the tests run in the background of a shell that ignores it."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_ctrl_c_leaves_finished_cells_and_ends_with_130(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "copy,mirror"]
+    command += ["--seeds", "0", "--jobs", "1", "--set", "steps=1000000", "--output", str(tmp_path)]
+    process = started(command)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("mirror-*/metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    statuses = {cell.name[:4]: manifest(cell)["status"] for cell in cells(tmp_path)}
+    assert statuses == {"copy": "done", "mirr": "interrupted"}
+
+
+def test_a_dry_run_shows_the_grid_and_runs_nothing(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(*TINY, "--seeds", "0-1", "--output", tmp_path / "out", "--dry-run")
+    assert ended.code == 0
+    assert "train FLOPs a cell" in ended.out
+    assert "FLOPs to do" in ended.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path, run_cli: RunCli) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text("task: tiny\nmodels: [mirror, copy]\nseeds: 0-4\nset: {steps: 10, lr: 0.002}\n")
+    ended = run_cli("run", "--config", config, "--seeds", "3", "--output", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    names = [cell.name.rpartition("-")[0] for cell in cells(tmp_path / "out")]
+    assert names == ["copy-s3", "mirror-s3"]
+    identity = manifest(cells(tmp_path / "out")[1])["identity"]
+    assert isinstance(identity, dict)
+    assert identity["training"]["lr"] == 0.002
+    assert identity["budget"]["amount"] == 10
+
+
+def test_settings_of_a_file_and_of_the_command_line_are_merged_key_by_key(
+    tmp_path: Path, run_cli: RunCli
+) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text("task: tiny\nmodels: copy\nset: {steps: 7, batch_size: 3}\n")
+    ended = run_cli("run", "--config", config, "--set", "steps=9", "--dry-run", "--output", tmp_path / "out")
+    assert ended.code == 0
+    assert "matched on steps: 9, batch 3" in ended.err
+
+
+def test_a_further_evaluator_gets_its_column(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run",
+        "--task",
+        "tiny",
+        "--models",
+        "copy",
+        "--seeds",
+        "0",
+        "--evaluators",
+        "last-cell",
+        "--output",
+        tmp_path,
+    )
+    assert ended.code == 0, ended.err
+    assert "last-cell %" in ended.out
+
+
+def test_changed_settings_are_named_as_reasons_against_citing(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run", "--task", "tiny", "--models", "mirror", "--seeds", "0", "--output", tmp_path,
+        "--match", "examples", "--set", "examples=64", "--set", "lr=0.5",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "shortened recipe: 64 examples instead of 2,400" in ended.out
+    assert "changed recipe: lr=0.5 for every model" in ended.out
+
+
+def test_a_run_without_any_finished_cell_says_what_failed(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "run", "--task", "tiny", "--models", "mirror[explode=true]", "--seeds", "0", "--output", tmp_path
+    )
+    assert ended.code == 1
+    assert "failed the loss is nan at optimiser step 1" in ended.err
+
+
+def test_an_interrupted_repeat_gives_the_finished_result_back(tmp_path: Path) -> None:
+    base = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "mirror", "--seeds", "0"]
+    base += ["--set", "steps=3000", "--output", str(tmp_path)]
+    subprocess.run(base, capture_output=True, check=True)
+    (cell,) = cells(tmp_path)
+    before = manifest(cell)
+    process = started([*base, "--force"])
+    deadline = time.monotonic() + 120
+    while not (cell / ".previous").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert manifest(cell) == before
+
+
+def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        *TINY,
+        "--seeds",
+        "0",
+        "--limit",
+        "7",
+        "--set",
+        "steps=3",
+        "--set",
+        "batch_size=4",
+        "--output",
+        tmp_path,
+    )
+    assert ended.code == 0
+    assert "NOT CITABLE" in ended.out
+    content = manifest(cells(tmp_path)[0])
+    assert content["citable"] is False
+    reasons = content["not_citable_because"]
+    assert isinstance(reasons, list)
+    assert "--limit 7: only the first 7 test items" in reasons
+    assert "shortened recipe: 3 steps instead of 150" in reasons
+    assert "changed recipe: batch size 4 instead of 16" in reasons
+    assert content["samples"] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--models", "miror", "--task", "tiny"), 2, "unknown model 'miror'; did you mean 'mirror'?"),
+        (("--models", "mirror", "--task", "tinny"), 2, "unknown task 'tinny'; did you mean 'tiny'?"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--scale", "minni"),
+            2,
+            "has no scale 'minni'; did you mean 'mini'?",
+        ),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "step=3"),
+            2,
+            "unknown key; did you mean 'steps'?",
+        ),
+        (("--models", "mirror", "--task", "tiny", "--set", "steps"), 2, "--set 'steps': write key=value"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "steps=none"),
+            2,
+            "steps=none: not a whole number",
+        ),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "lr=-1"),
+            2,
+            "lr='-1': Input should be greater than 0",
+        ),
+        (
+            ("--models", "mirror[hiden=3]", "--task", "tiny"),
+            2,
+            "has no option 'hiden'; did you mean 'hidden'?",
+        ),
+        (("--models", "mirror[hidden", "--task", "tiny"), 2, "cannot read model 'mirror[hidden'"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--seeds", "one"),
+            2,
+            "cannot read 'one'; write 0-4, 0,1,2 or 3",
+        ),
+        (("--models", "mirror", "--task", "tiny", "--seeds", "4-2"), 2, "'4-2' is not a rising range"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--augmentations", "3"),
+            2,
+            "--augmentations 3: task 'tiny' has 1 to 1",
+        ),
+        (("--models", "mirror", "--task", "tiny", "--source", "official"), 2, "has no source 'official'"),
+        (("--models", "mirror", "--task", "tiny", "--device", "tpu"), 2, "--device 'tpu' is not known"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--set", "broken=1"),
+            4,
+            "tiny.csv:3: the question has 5 cells",
+        ),
+        (("--task", "tiny"), 2, "--models is missing"),
+        (("--models", ",", "--task", "tiny"), 2, "--models ',' names no model"),
+        (("--models", "mirror", "--task", "tiny", "--evaluators", "exat"), 2, "unknown evaluator 'exat'"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--evaluators", "maze-valid"),
+            2,
+            "fits maze-hard, not 'tiny'",
+        ),
+        (("--models", "mirror"), 2, "--task is missing"),
+        (("--models", "mirror", "--task", "tiny", "--match", "time"), 2, "'time' is not one of"),
+        (("--models", "copy", "--task", "tiny", "--match", "flops"), 2, "the first model, copy, uses none"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(
+    tmp_path: Path, run_cli: RunCli, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    ended = run_cli("run", *arguments, "--output", tmp_path / "out")
+    assert ended.code == code
+    assert message in ended.err.replace("\n", " ")
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_without_cuda_says_what_there_is(run_cli: RunCli) -> None:
+    ended = run_cli(*TINY, "--device", "cuda")
+    assert ended.code == 4
+    assert "--device cuda: this machine or this build of torch" in ended.err
+    assert "available: cpu" in ended.err
+
+
+def test_a_folder_of_another_study_is_refused(
+    finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder = copied(finished, tmp_path)
+    ended = run_cli(*TINY, "--set", "steps=10", "--output", folder)
+    assert ended.code == 2
+    assert "holds another study: budget is" in ended.err
+    assert "Choose another folder" in ended.err
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ended = run_cli(*TINY, "--output", tmp_path / "file" / "out")
+    assert ended.code == 4
+    assert "not writable" in ended.err
+
+
+def test_an_empty_folder_has_nothing_to_report(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli("report", tmp_path)
+    assert ended.code == 3
+    assert "no cell was found" in ended.err
+
+
+def test_a_config_with_an_unknown_key_is_refused(tmp_path: Path, run_cli: RunCli) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text("tasks: tiny\n")
+    ended = run_cli("run", "--config", config)
+    assert ended.code == 2
+    assert "unknown key 'tasks'; did you mean 'task'?" in ended.err
+
+
+@pytest.mark.parametrize("verb", [("--help",), ("list",), ("plugins",), ("run", "--help"), ("--version",)])
+def test_quick_verbs_import_nothing_heavy(verb: tuple[str, ...]) -> None:
+    program = (
+        "import sys\nfrom trm_bench.harness.cli import main\n"
+        f"try:\n    main({list(verb)!r})\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_list_names_everything(run_cli: RunCli) -> None:
+    out = run_cli("list").out
+    for name in (
+        "sudoku-extreme",
+        "maze-hard",
+        "tiny",
+        "trm-att",
+        "transformer-looped",
+        "maze-shortest",
+        "markdown",
+    ):
+        assert name in out
+    models = json.loads(run_cli("list", "models", "--json").out)["models"]
+    assert {model["name"] for model in models} >= {"trm", "trm-mlp", "hrm", "transformer", "copy", "mirror"}
+
+
+def test_plugins_names_broken_ones_and_check_fails(tmp_path: Path) -> None:
+    from support.distributions import write_distribution
+
+    write_distribution(tmp_path, "broken-plugin", "bad = broken_plugin")
+    (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('no such luck')\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "trm_bench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    listed = run("plugins")
+    assert listed.returncode == 0
+    assert "problem: broken-plugin:bad: RuntimeError: no such luck" in listed.stdout
+    assert run("plugins", "--check").returncode == 1
+    assert "maze-hard" in run("list", "tasks").stdout
+    assert "broken" not in run("--no-plugins", "plugins").stdout
+
+
+def test_prepare_makes_puzzles_once(run_cli: RunCli) -> None:
+    first = json.loads(run_cli("prepare", "--task", "tiny", "--json").out)
+    assert first["counts"] == {"train": 120, "validation": 20, "test": 40}
+    assert json.loads(run_cli("prepare", "--task", "tiny", "--json").out) == first
+    other = json.loads(run_cli("prepare", "--task", "tiny", "--set", "task_seed=5", "--json").out)
+    assert other["fingerprints"] != first["fingerprints"]
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]]) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["source", "question", "answer", "rating"])
+        writer.writerows(("x", question, answer, "0") for question, answer in rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("." * 80, "1" * 81)], "80"),
+        ([("x" + "." * 80, "1" * 81)], "'x'"),
+        ([("." * 81, "1" * 81)], "answer"),
+    ],
+)
+def test_a_bad_official_row_names_file_and_line(
+    tmp_path: Path, run_cli: RunCli, rows: list[tuple[str, str]], message: str
+) -> None:
+    for name in ("train.csv", "test.csv"):
+        write_csv(tmp_path / name, rows)
+    ended = run_cli(
+        "run", "--models", "trm", "--task", "sudoku-extreme", "--scale", "paper", "--data", tmp_path,
+        "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert ended.code == 4
+    assert f"{tmp_path / 'train.csv'}" in ended.err
+    assert "line 2" in ended.err
+    assert message in ended.err
+
+
+@pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard"])
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_a_data_folder_without_a_file_says_which(
+    tmp_path: Path, run_cli: RunCli, task: str, missing: str
+) -> None:
+    other = "test" if missing == "train" else "train"
+    (tmp_path / f"{other}.csv").write_text("source,question,answer,rating\n")
+    ended = run_cli("run", "--models", "trm", "--task", task, "--scale", "paper", "--data", tmp_path)
+    assert ended.code == 4
+    assert f"no {missing} table" in ended.err
+    assert str(tmp_path) in ended.err

@@ -1,0 +1,528 @@
+"""`trm-bench evaluate` and `export` from end to end, on models that train in a moment."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from support.stored import (
+    TINY,
+    VARIANTS,
+    answers,
+    asked,
+    cells,
+    command,
+    evaluate,
+    evaluated,
+    export,
+    foreign,
+    made,
+    manifests,
+    run,
+    said,
+    same_results,
+    write,
+    written,
+)
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.host.host import host
+from trm_bench.harness.inference.inference import predict
+from trm_bench.harness.planning.evaluation import open_weights
+from trm_bench.harness.store.folders import WEIGHTS, RunFolder
+from trm_bench.harness.store.records import Manifest
+from trm_bench.harness.weights.files import read_weights
+from trm_bench.testing.pytest_plugin import RunCli
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TRAINED = asked("trm-mlp")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small TRM with two seeds, and a model that has nothing to learn."""
+    return run(tmp_path_factory.mktemp("trained") / "out", TRAINED, "copy", seeds="0-1")
+
+
+@pytest.fixture(scope="module")
+def cell(trained: Path) -> RunFolder:
+    return next(one for one in cells(trained) if one.name.startswith("trm"))
+
+
+# --- our own cells -------------------------------------------------------------------------------
+
+
+def test_cells_of_a_folder_give_the_very_samples_of_their_training(trained: Path, tmp_path: Path) -> None:
+    own = [one for one in cells(trained) if one.name.startswith("trm")]
+    again = evaluated(tmp_path / "out", trained)
+    assert [one.name for one in again] == [one.name for one in own]
+    for one, other in zip(own, again, strict=True):
+        assert same_results(one, other)
+        before, after = one.manifest(), other.manifest()
+        assert after.identity == before.identity
+        assert after.weights_file == str(one.folder / WEIGHTS)
+        kept = ("weights", "weights_sha256", "not_citable_because", "validation", "asked")
+        assert all(getattr(after, key) == getattr(before, key) for key in kept)
+        training = (
+            "optimiser_steps",
+            "draws",
+            "training_flops",
+            "training_seconds",
+            "inference_flops_per_puzzle",
+        )
+        assert all(getattr(after.ledger, key) == getattr(before.ledger, key) for key in training)
+
+
+@pytest.mark.parametrize("what", ["cell", "file"])
+def test_a_cell_and_its_file_are_the_same_to_evaluate(cell: RunFolder, tmp_path: Path, what: str) -> None:
+    (again,) = evaluated(tmp_path / "out", cell.folder if what == "cell" else cell.folder / WEIGHTS)
+    assert again.name == cell.name
+    assert same_results(cell, again)
+
+
+def test_cells_get_processes_of_their_own(trained: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli(
+        "evaluate", "--weights", trained, "--jobs", 2, "--steps", "2,3", "--output", tmp_path / "out"
+    )
+    assert ended.code == 0, ended.err
+    again = [one for one in cells(tmp_path / "out") if one.manifest().identity.steps is None]
+    own = [one for one in cells(trained) if one.name.startswith("trm")]
+    assert all(same_results(one, other) for one, other in zip(own, again, strict=True))
+    assert len(cells(tmp_path / "out")) == 4
+
+
+def test_finished_cells_are_reused_and_only_the_others_are_filled(cell: RunFolder, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    first = evaluated(output, cell.folder, more=("--steps", "1,3"))
+    stamps = [written(one) for one in first]
+    more = evaluated(output, cell.folder, more=("--steps", "1,2,3,4"))
+    assert len(more) == 4
+    assert {one.name for one in first} < {one.name for one in more}
+    assert [written(one) for one in first] == stamps
+    assert [one.manifest().ledger.inference_steps for one in more] == [1, 2, 3, 4]
+
+
+def test_the_puzzles_are_those_that_the_study_named(tmp_path: Path) -> None:
+    out = run(tmp_path / "out", TRAINED, more=("--set", "task_seed=3"))
+    (again,) = evaluated(tmp_path / "again", out)
+    assert same_results(cells(out)[0], again)
+    assert again.manifest().identity.data.task_seed == 3
+    (other,) = evaluated(tmp_path / "other", out, more=("--set", "task_seed=0"))
+    assert other.manifest().identity.data.task_seed == 0
+    assert "the weights were trained on other puzzles than those beside the test split" in (
+        other.manifest().not_citable_because
+    )
+
+
+def test_a_cell_that_lies_alone_still_knows_its_puzzles(tmp_path: Path) -> None:
+    out = run(tmp_path / "out", TRAINED, more=("--set", "task_seed=3"))
+    alone = Path(shutil.copytree(cells(out)[0].folder, tmp_path / "alone" / "cell"))
+    (again,) = evaluated(tmp_path / "again", alone)
+    assert same_results(cells(out)[0], again)
+
+
+def test_a_limit_takes_the_first_items_and_is_a_reason_against_citing(
+    cell: RunFolder, tmp_path: Path
+) -> None:
+    (again,) = evaluated(tmp_path / "out", cell.folder, more=("--limit", 5))
+    assert again.records() == cell.records()[:5]
+    assert "--limit 5: only the first 5 test items" in again.manifest().not_citable_because
+
+
+def test_a_setting_of_the_evaluation_holds_for_our_cells_too(cell: RunFolder, tmp_path: Path) -> None:
+    (again,) = evaluated(tmp_path / "out", cell.folder, more=("--set", "evaluation_batch=5"))
+    assert again.manifest().ledger.evaluation_batch == 5
+
+
+@pytest.mark.parametrize("setting", ["steps=8", "lr=0.5"])
+def test_a_setting_that_only_training_has_is_not_swallowed(
+    cell: RunFolder, tmp_path: Path, setting: str
+) -> None:
+    ended = evaluate(tmp_path / "out", cell.folder, more=("--set", setting))
+    assert ended.code == 2
+    assert setting.partition("=")[0] in ended.err
+
+
+def test_a_folder_without_trained_weights_is_nothing_to_evaluate(trained: Path, tmp_path: Path) -> None:
+    (copy, *_) = [one.folder for one in cells(trained) if one.name.startswith("copy")]
+    for folder in (tmp_path, copy):
+        ended = evaluate(tmp_path / "out", folder)
+        assert ended.code == 3
+        assert f"{folder}: no finished cell with weights in it" in ended.err
+
+
+def test_weights_that_are_not_those_of_the_manifest_are_not_ours(cell: RunFolder, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(cell.folder, tmp_path / "cell"))
+    weights = read_weights(changed / WEIGHTS)
+    (changed / WEIGHTS).unlink()  # what was read lies in memory that is mapped to it
+    torch.save(weights, changed / WEIGHTS)
+    assert "no finished cell with weights in it" in evaluate(tmp_path / "out", changed).err
+    assert "--task is missing: weights from elsewhere" in evaluate(tmp_path / "out", changed / WEIGHTS).err
+
+
+def test_an_opened_cell_answers_as_its_samples_say(cell: RunFolder) -> None:
+    opened = open_weights(host(), cell.folder)
+    test = opened.prepared.read("test").take(slice(0, 4))
+    assert predict(opened.reasoner, test, opened.answering).answers.tolist() == answers(cell)
+    assert opened.model == cell.manifest().asked
+    with pytest.raises(UsageError, match="holds the weights of 2 cells; name one of them"):
+        open_weights(host(), cell.folder.parent)
+
+
+def built(manifest: Manifest) -> dict[str, Any]:
+    """The options that differ; an MLP has no heads, and puzzle_size is hidden where it is not said."""
+    options = {**manifest.identity.architecture, "heads": None}
+    return {**options, "puzzle_size": options["puzzle_size"] or options["hidden"]}
+
+
+# --- exported, and read back ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["trm.pt", "trm.safetensors"])
+@pytest.mark.parametrize("compiled", [(), ("--compiled",)])
+@pytest.mark.parametrize("told", ["beside", "in brackets", "all_config.yaml"])
+def test_exported_weights_score_as_the_cell_they_are_of(
+    cell: RunFolder, tmp_path: Path, file: str, compiled: tuple[str, ...], told: str
+) -> None:
+    weights = export(cell, tmp_path / file, *compiled)
+    if told == "in brackets":
+        (tmp_path / "trm.yaml").unlink()
+    elif told == "all_config.yaml":
+        weights = weights.rename(tmp_path / "step_4")
+        (tmp_path / "trm.yaml").rename(tmp_path / "all_config.yaml")
+    model = "trm[T=2,n=2,supervision=3]" if told == "in brackets" else "trm"
+    (again,) = evaluated(tmp_path / "out", weights, more=foreign(model))
+    assert same_results(cell, again)
+    manifest = again.manifest()
+    assert manifest.identity.weights == manifest.weights_sha256
+    assert manifest.weights_file == str(weights)
+    assert manifest.identity.budget is None
+    assert built(manifest) == built(cell.manifest())
+    assert manifest.ledger.optimiser_steps == 0
+    assert "trained elsewhere: budget, seed and data are not known here" in manifest.not_citable_because
+
+
+MORE: list[tuple[str, dict[str, Any]]] = [
+    ("trm-att", {"gradient": "one-step", "registers": 3}),
+    (
+        "trm-mlp",
+        {"expansion": 2},
+    ),
+    ("hrm", {"gradient": "full"}),
+    ("hrm", {"halting": "sigmoid"}),
+    ("hrm", {"registers": 2}),
+    ("hrm", {"mixer": "mlp", "registers": 2}),
+    ("transformer-looped", {"registers": 2}),
+    ("transformer-looped", {"halting": "sigmoid"}),
+]
+"""What a reference lacks: it must either be refused by `export`, or come back as it was."""
+
+
+@pytest.mark.parametrize("kind", [*VARIANTS, *MORE], ids=said)
+def test_every_variant_scores_alike_after_its_export_or_is_refused(
+    tmp_path: Path, kind: tuple[str, dict[str, Any]]
+) -> None:
+    name, options = kind
+    model, plain = made(name, TINY, seed=2, **options), tmp_path / "ours" / "w.pt"
+    plain.parent.mkdir()
+    torch.save(model.state_dict(), plain)
+    (own,) = evaluated(tmp_path / "own", plain, more=foreign(asked(name, **options)))
+    try:
+        file = write(tmp_path / "theirs.safetensors", name, model, **options)
+    except UsageError:
+        assert kind in MORE
+        return
+    (again,) = evaluated(tmp_path / "again", file, more=foreign(name))
+    assert same_results(own, again)
+
+
+@pytest.mark.parametrize("name", ["mirror", "transformer"])
+def test_weights_of_a_model_without_a_reference_are_read_in_their_own_names(
+    tmp_path: Path, name: str
+) -> None:
+    sizes = {"mirror": "[hidden=8]", "transformer": "[heads=2,repeats=1]"}[name]
+    model = f"mirror{sizes}" if name == "mirror" else asked("transformer")
+    own = cells(run(tmp_path / "own", model))[0]
+    weights = Path(shutil.copy(own.folder / WEIGHTS, tmp_path / "weights"))
+    (again,) = evaluated(tmp_path / "out", weights, more=foreign(name + sizes))
+    assert same_results(own, again)
+
+
+def test_export_refuses_what_it_cannot_write(trained: Path, cell: RunFolder, tmp_path: Path) -> None:
+    (copy, *_) = [one.folder for one in cells(trained) if one.name.startswith("copy")]
+    for what, file, code, words in (
+        (trained, "w.pt", 2, "2 cells with weights in it; name the folder of one"),
+        (cell.folder / WEIGHTS, "w.pt", 2, "name the folder of a cell"),
+        (copy, "w.pt", 3, "no finished cell with weights in it"),
+        (cell.folder, "w.bin", 2, "the name must end in .safetensors or .pt"),
+        (cell.folder, "missing/w.pt", 4, "missing"),
+    ):
+        ended = command("export", what, "--output", tmp_path / file)
+        assert ended.code == code, ended.err
+        assert words in ended.err
+        assert "Traceback" not in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- weights from elsewhere ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def untold(cell: RunFolder, tmp_path: Path) -> Path:
+    """Exported weights without their configuration."""
+    file = export(cell, tmp_path / "untold.pt")
+    file.with_suffix(".yaml").unlink()
+    return file
+
+
+def test_what_the_file_does_not_tell_is_asked_for_with_words_that_can_be_copied(
+    untold: Path, tmp_path: Path
+) -> None:
+    ended = evaluate(tmp_path / "out", untold, more=foreign("trm"))
+    assert ended.code == 2
+    assert (
+        f"weights {untold}: they do not tell cycles, updates, supervision; write them in brackets"
+        in ended.err
+    )
+    assert "or put the run's all_config.yaml beside the file" in ended.err
+    ready = re.search(r"--model '([^']+)'", ended.err)
+    assert ready is not None
+    assert ready[1] == "trm[cycles=3,updates=6,supervision=16]"
+    (again,) = evaluated(tmp_path / "out", untold, more=foreign(ready[1]))
+    assert again.manifest().ledger.inference_steps == 16
+
+
+def test_what_was_told_already_stays_in_the_words_that_can_be_copied(untold: Path, tmp_path: Path) -> None:
+    ended = evaluate(tmp_path / "out", untold, more=foreign("trm[cycles=2]"))
+    assert ended.code == 2
+    assert "they do not tell updates, supervision;" in ended.err
+    assert "trm[cycles=2,updates=6,supervision=16]" in ended.err
+
+
+def test_of_attention_heads_and_prefix_are_asked_for_and_a_name_with_advice_follows_the_file(
+    tmp_path: Path,
+) -> None:
+    weights = write(tmp_path / "w.pt", "trm-att", made("trm-att", TINY), side=False)
+    ended = evaluate(tmp_path / "out", weights, more=foreign("trm"))
+    assert ended.code == 2
+    assert "they do not tell heads, registers, cycles, updates, supervision;" in ended.err
+    model = "trm[heads=2,registers=2,cycles=2,updates=2,supervision=3]"
+    (again,) = evaluated(tmp_path / "out", weights, more=foreign(model))
+    assert again.manifest().identity.model.startswith("trm-att")
+
+
+def test_a_row_is_not_named_after_a_mixer_that_the_weights_do_not_have(
+    cell: RunFolder, tmp_path: Path
+) -> None:
+    ended = evaluate(tmp_path / "out", export(cell, tmp_path / "w.pt"), more=foreign("trm-att"))
+    assert ended.code != 0 or "mixer=mlp" in manifests(tmp_path / "out")[0].identity.model
+
+
+@pytest.fixture
+def pair(trained: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The exported weights of two seeds."""
+    first, second = (one for one in cells(trained) if one.name.startswith("trm"))
+    return export(first, tmp_path / "first.pt"), export(second, tmp_path / "second.pt")
+
+
+def test_two_files_are_two_seeds_in_the_order_in_which_they_were_named(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    ended = evaluate(tmp_path / "out", *pair, more=foreign("trm"))
+    assert ended.code == 0, ended.err
+    for seed, (one, file) in enumerate(zip(manifests(tmp_path / "out"), pair, strict=True)):
+        assert (one.identity.seed, one.weights_file) == (seed, str(file))
+        (words,) = one.notes
+        assert words == f"seed {seed} is {file.name} (SHA-256 {one.weights_sha256[:12]}), trained elsewhere"
+        assert words in ended.out
+
+
+def test_one_file_is_one_seed_however_often_and_by_whatever_name(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    twin = Path(shutil.copy(pair[0], tmp_path / "twin.pt"))
+    evaluated(tmp_path / "out", *pair, pair[0], twin, more=foreign("trm"))
+    found = manifests(tmp_path / "out")
+    assert [one.identity.seed for one in found] == [0, 1]
+    assert [one.weights_file for one in found] == [str(file) for file in pair]
+
+
+def test_weights_of_different_sizes_are_not_seeds_of_one_model(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / f"{hidden}.pt", "trm-mlp", made("trm-mlp", TINY, hidden=hidden), hidden=hidden)
+        for hidden in (16, 32)
+    ]
+    ended = evaluate(tmp_path / "out", *files, more=foreign("trm", "--json"))
+    assert ended.code == 0, ended.err
+    rows = [row for table in json.loads(ended.out)["tables"] for row in table["rows"]]
+    assert [len(row["seeds"]) for row in rows] == [1, 1]
+
+
+def test_the_table_says_that_the_budget_is_not_known(cell: RunFolder, tmp_path: Path) -> None:
+    weights = export(cell, tmp_path / "w.pt")
+    ended = evaluate(tmp_path / "out", weights, more=foreign("trm"))
+    assert "trained elsewhere: the training budget is not known here" in ended.out
+    assert "NOT CITABLE: trained elsewhere: budget, seed and data are not known here" in ended.out
+    assert "weights from elsewhere answered the test split" in ended.out
+    again = command("report", tmp_path / "out", "--format", "json")
+    assert json.loads(again.out)["tables"][0]["budget"] is None
+
+
+# --- weights that do not fit ---------------------------------------------------------------------
+
+
+def of(tmp_path: Path, name: str, task: TaskInfo = TINY, **options: Any) -> Path:
+    return write(tmp_path / "w.pt", name, made(name, task, **options), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "model", "words"),
+    [
+        ("transformer-looped", TINY, "trm", "not of a trm-mlp: no tensor net.blocks.0.…; it has "),
+        ("hrm", TINY, "trm[registers=1]", "says HierarchicalReasoningModel_ACTV1"),
+        ("trm-mlp", TINY, "hrm", "not of a hrm: no tensor f_H.blocks.0.…; it has "),
+        (
+            "trm-mlp",
+            TINY,
+            "transformer",
+            "not of a transformer: no 'embed.tokens.weight'; it has model.",
+        ),
+        ("trm-mlp", TINY, "mirror", "unexpected model.inner."),
+        (
+            "trm-mlp",
+            TaskInfo("smaller", "mini", 1, 4, 5),
+            "trm",
+            "net.blocks.0.mixer.gate_up.weight is 32×6, for 6 positions; these puzzles have 6 cells",
+        ),
+        (
+            "trm-mlp",
+            TaskInfo("larger", "mini", 3, 3, 5),
+            "trm[registers=2]",
+            "net.blocks.0.mixer.gate_up.weight is 64×11 in the file and 64×8 in the model",
+        ),
+        (
+            "trm-mlp",
+            TaskInfo("words", "mini", 1, 6, 11),
+            "trm",
+            "embed.tokens.weight is 11×16 in the file and 5×16 in the model",
+        ),
+        (
+            "trm-mlp",
+            TINY,
+            "trm[hidden=32]",
+            "embed.tokens.weight is 5×16 in the file and 5×32 in the model",
+        ),
+        ("trm-mlp", TINY, "trm[blocks=2]", "missing net.blocks.1.mixer.gate_up.weight, net.blocks.1."),
+        (
+            "trm-mlp",
+            TaskInfo("many", "mini", 1, 6, 5, identifiers=4),
+            "trm",
+            "embed.puzzle.table is 4×16 in the file and 1×16 in the model",
+        ),
+    ],
+)
+def test_weights_of_another_architecture_vocabulary_or_size_name_the_tensor(
+    tmp_path: Path, name: str, task: TaskInfo, model: str, words: str
+) -> None:
+    ended = evaluate(tmp_path / "out", of(tmp_path, name, task), more=foreign(model))
+    assert ended.code in (1, 4)
+    assert words in ended.err
+    assert str(tmp_path / "w.pt") in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_weights_of_larger_puzzles_are_refused_when_the_prefix_is_told_beside_them(tmp_path: Path) -> None:
+    larger = TaskInfo("larger", "mini", 3, 3, 5)
+    ended = evaluate(tmp_path / "out", of(tmp_path, "trm-mlp", larger), more=foreign("trm"))
+    assert ended.code in (1, 4)
+
+
+def test_weights_that_their_configuration_calls_another_model_are_refused(tmp_path: Path) -> None:
+    weights = of(tmp_path, "hrm", low_blocks=1)
+    ended = evaluate(tmp_path / "out", weights, more=foreign("trm[registers=1]"))
+    assert ended.code in (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "neither a safetensors nor a torch file"),
+        (b"model: trm\n", "neither a safetensors nor a torch file"),
+        (b"PK\3\4 cut short", "damaged torch file"),
+        (b"\x80\4" + b"cos\nsystem\n(S'true'\ntR.", "refused"),
+    ],
+)
+def test_a_file_that_is_not_weights_is_refused_before_anything_is_written(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / "w.pt").write_bytes(content)
+    ended = evaluate(tmp_path / "out", tmp_path / "w.pt", more=foreign("trm"))
+    assert ended.code == 4
+    assert f"{tmp_path / 'w.pt'}: " in ended.err
+    assert words in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        (("--model", "trm"), 2, "--task is missing"),
+        (("--task", "tiny"), 2, "say with --model which model they are of"),
+        (foreign("trmm"), 2, "unknown model 'trmm'; did you mean 'trm'?"),
+        (foreign("trm[cycle=2]"), 2, "has no option 'cycle'; did you mean 'cycles'?"),
+        (foreign("trm[cycles=0]"), 2, "cycles='0'"),
+        (foreign("trm[lr=1]"), 2, "lr"),
+        (foreign("copy"), 1, "unexpected"),
+        (foreign("trm", "--evaluators", "exat"), 2, "unknown evaluator 'exat'"),
+        (foreign("trm", "--set", "halting=true"), 2, "unknown key"),
+        (foreign("trm", "--set", "puzzle_ids=blank"), 2, "the puzzles of 'tiny' have no identity"),
+        (foreign("trm", "--set", "votes=2"), 2, "answered once, not by vote"),
+    ],
+)
+def test_a_wrong_word_is_named(
+    cell: RunFolder, tmp_path: Path, more: tuple[object, ...], code: int, words: str
+) -> None:
+    ended = evaluate(tmp_path / "out", export(cell, tmp_path / "w.pt"), more=more)
+    assert ended.code == code
+    assert words in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_training_setting_in_brackets_is_refused_for_a_plugins_model_too(tmp_path: Path) -> None:
+    own = cells(run(tmp_path / "own", "mirror"))[0]
+    weights = Path(shutil.copy(own.folder / WEIGHTS, tmp_path / "weights"))
+    ended = evaluate(tmp_path / "out", weights, more=foreign("mirror[lr=1]"))
+    assert ended.code == 2
+
+
+def test_a_file_that_is_not_there_ends_with_4(tmp_path: Path) -> None:
+    ended = evaluate(tmp_path / "out", tmp_path / "gone.pt", more=foreign("trm"))
+    assert ended.code == 4
+    assert str(tmp_path / "gone.pt") in ended.err
+
+
+def test_a_broken_configuration_beside_the_weights_is_named(cell: RunFolder, tmp_path: Path) -> None:
+    file = export(cell, tmp_path / "w.pt")
+    file.with_suffix(".yaml").write_text("arch: {H_cycles: 3")
+    ended = evaluate(tmp_path / "out", file, more=foreign("trm"))
+    assert ended.code == 4
+    assert f"{tmp_path / 'w.yaml'}, beside the weights: cannot be read" in ended.err
+
+
+def test_a_value_beside_the_weights_that_cannot_be_is_laid_to_its_file(
+    cell: RunFolder, tmp_path: Path
+) -> None:
+    file = export(cell, tmp_path / "w.pt")
+    arch = yaml.safe_load(file.with_suffix(".yaml").read_text())["arch"]
+    file.with_suffix(".yaml").write_text(yaml.safe_dump({"arch": {**arch, "H_cycles": "three"}}))
+    ended = evaluate(tmp_path / "out", file, more=foreign("trm"))
+    assert ended.code in (2, 4)
+    assert "cycles='three'" in ended.err
+    assert "w.yaml" in ended.err

@@ -1,0 +1,483 @@
+"""The command line in a pipe, and in terminals that are narrow, plain or not UTF-8; and `env`."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import click
+import numpy as np
+import pytest
+import rich.console
+from support.distributions import write_distribution
+from support.folders import three_models
+from support.paths import ROOT
+from support.shell import environment, printed, shell, strictly
+from support.solving import SUDOKU, Scripted, opened, solve
+from support.stored import asked, cells, command, run
+from support.studies import QUICK, write_yaml
+from trm_bench.harness.cli import VERBS, cli, terminal
+from trm_bench.harness.report.boards import Look
+from trm_bench.testing.pytest_plugin import RunCli
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+DRY_RUN = ("run", "--task", "tiny", "--models", "mirror", "--dry-run", "--output", "FOLDER-×")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder of three models and three seeds."""
+    path = tmp_path_factory.mktemp("shell") / "made"
+    three_models(path)
+    return path
+
+
+# --- any text in any encoding --------------------------------------------------------------------
+
+
+def letters_of_the_package() -> set[str]:
+    """Every letter beyond ASCII that some message, table or study may print."""
+    found: set[str] = set()
+    for part in ("harness", "plugins", "trm", "hrm_baseline"):
+        for path in (ROOT / part).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.update(node.value)
+        for path in (ROOT / part).rglob("*.yaml"):
+            found.update(path.read_text(encoding="utf-8"))
+    return {letter for letter in found if not letter.isascii()}
+
+
+def test_every_letter_that_the_package_uses_can_be_spelled() -> None:
+    used = {letter for letter in letters_of_the_package() if letter.isprintable()}
+    assert used >= set("×·–Δ≤…")
+    for letter in used:
+        word = terminal.spelled(letter, "ascii")
+        assert word.isascii()
+        assert "?" not in word
+        assert "\\" not in word, letter
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("3 × 3 ± 1 – 2 − 1 ≥ 0 ≤ 5 … → Δ", "3 x 3 +/- 1 - 2 - 1 >= 0 <= 5 ... -> diff"),
+        ("├── naïve Größe 10² ½", "+-- naive Grosse 10^2 1/2"),
+        ("╭─╮│┃█▒⠋ σ Ω", "+-+||##. sigma Omega"),
+        ("“a” ‘b’ «c»", '"a" \'b\' "c"'),
+        ("☃ √2", "(snowman) sqrt2"),
+        ("中", "\\u4e2d"),
+        ("r\udcc3\udca9sum\udcc3\udca9", "resume"),
+        ("\udcff", "\\xff"),
+    ],
+)
+def test_letters_are_spelled_by_word_shape_or_number(text: str, plain: str) -> None:
+    assert terminal.spelled(text, "ascii") == plain
+
+
+def test_only_what_an_encoding_lacks_is_spelled() -> None:
+    assert terminal.spelled("é × · – Δ", "latin-1") == "é × · - diff"
+    assert terminal.spelled("é × · – Δ", "cp1252") == "é × · – diff"
+    assert terminal.spelled("é × · – Δ", "utf-8") == "é × · – Δ"
+
+
+def test_columns_stay_in_line_where_they_have_room() -> None:
+    table = "A – B          Δ  p\n-----  ---------  -\na         +12.5  1\nb     6.0 ≤ 16  1\nc  1 ≤ 2      1"
+    lines = terminal.spelled(table, "ascii").splitlines()
+    assert lines[0] == "A - B       diff  p"
+    assert lines[3] == "b    6.0 <= 16  1"
+    assert lines[4] == "c  1 <= 2     1"
+    assert terminal.spelled("    … code", "ascii") == "    ... code"  # an indentation is no column
+
+
+def test_a_stream_is_told_once_and_keeps_its_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding, written in (("ascii", b"x - diff e"), ("latin-1", b"\xd7 - diff \xe9"), ("utf-8", None)):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal.prepare()
+        terminal.prepare()
+        click.echo("× – Δ é", nl=False)
+        stream.flush()
+        assert stream.buffer.getvalue() == (written or "× – Δ é".encode())  # type: ignore[attr-defined]
+        assert terminal.takes_unicode(terminal.encoding_of(stream)) is (encoding == "utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("report", "FOLDER"),
+        ("report", "FOLDER", "--format", "markdown"),
+        ("compare", "trm-mlp", "hrm", "FOLDER"),
+        DRY_RUN,
+    ],
+    ids=" ".join,
+)
+def test_verbs_print_legibly_in_any_encoding(encoding: str, words: tuple[str, ...], folder: Path) -> None:
+    words = tuple(word.replace("FOLDER", str(folder)) for word in words)
+    usual, plain = printed("utf-8", *words), printed(encoding, *words)
+    assert plain[0] == usual[0] == 0, plain
+    for before, after in zip(usual[1:], plain[1:], strict=True):
+        text = after.decode(encoding)
+        assert "Ã" not in text  # UTF-8 taken for something else
+        assert "\\" not in text
+        assert text.count("?") == before.decode().count("?")
+
+
+def test_a_real_locale_without_unicode_gets_ascii(folder: Path) -> None:
+    ended = shell("report", folder, **C_LOCALE)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.isascii()
+    assert ended.stdout == printed("ascii", "report", folder)[1]
+
+
+def test_a_report_in_ascii_has_its_columns_where_they_were(folder: Path) -> None:
+    usual, plain = (printed(name, "report", folder)[1].decode().splitlines() for name in ("utf-8", "ascii"))
+    (place,) = [number for number, line in enumerate(usual) if line.startswith("A – B")]
+    assert plain[place].startswith("A - B")
+    assert "diff" in plain[place]
+    table = slice(place, place + 5)
+    assert [len(line) for line in plain[table]] == [len(line) for line in usual[table]]
+    assert plain[place].index("95 %") == usual[place].index("95 %")
+
+
+def test_an_error_names_what_the_locale_cannot_read() -> None:
+    ended = shell("show", "nöwhere", **C_LOCALE)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(b"error: nowhere: no manifest.json")
+
+
+def test_a_page_is_utf8_as_it_says_in_any_locale(folder: Path) -> None:
+    usual, plain = (printed(name, "report", folder, "--format", "html")[1] for name in ("utf-8", "ascii"))
+    assert b'<meta charset="utf-8">' in plain
+    assert "–" in plain.decode("utf-8")
+    assert plain.split(b"<svg")[0] == usual.split(b"<svg")[0]
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "completion"])
+def test_every_verb_that_reports_has_json(verb: str) -> None:
+    found = cli.get_command(click.Context(cli), verb)
+    assert found is not None
+    assert "--json" in [option for parameter in found.params for option in parameter.opts]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("plugins",),
+        ("show", "CELL"),
+        ("report", "FOLDER"),
+        ("compare", "trm-mlp", "hrm", "FOLDER"),
+        ("cite", "FOLDER"),
+        ("prepare", "--task", "tiny"),
+        DRY_RUN,
+    ],
+    ids=lambda words: words[0],
+)
+def test_json_is_the_same_in_latin1_and_alone_on_stdout(words: tuple[str, ...], folder: Path) -> None:
+    cell = next(path for path in sorted(folder.iterdir()) if path.is_dir())
+    words = tuple(word.replace("FOLDER", str(folder)).replace("CELL", str(cell)) for word in words)
+    usual, plain = (printed(encoding, *words, "--json") for encoding in ("utf-8", "latin-1"))
+    assert plain[0] == usual[0] == 0, plain
+    assert plain[1].isascii()
+    assert strictly(plain[1]) == strictly(usual[1].decode())
+
+
+def test_numbers_that_json_cannot_write_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.echo_json({"a": [float("nan"), float("-inf"), 0.5], "b": (1, "ü")})
+    out = capsys.readouterr().out
+    assert strictly(out) == {"a": [None, None, 0.5], "b": [1, "ü"]}
+    assert "ü" in out
+    terminal.echo_json_text('{"a": NaN, "b": "NaN"}')
+    assert strictly(capsys.readouterr().out) == {"a": None, "b": "NaN"}
+
+
+def test_a_dry_run_says_the_same_in_json(tmp_path: Path, run_cli: RunCli) -> None:
+    line = ("run", "--task", "tiny", "--models", "mirror,copy", "--seeds", "0-1", "--dry-run")
+    content = strictly(run_cli(*line, "--output", tmp_path / "out", "--json").out)
+    (grid,) = content["grids"]
+    assert (content["study"], grid["task"], grid["seeds"]) == (None, "tiny", [0, 1])
+    assert [(row["model"], row["finished"], row["to_run"]) for row in grid["models"]] == [
+        ("mirror", 0, 2),
+        ("copy", 0, 2),
+    ]
+    flops = [row["training_flops"] for row in grid["models"]]
+    assert flops[1] == 0
+    assert grid["flops_to_do"] == 2 * flops[0] > 0
+    assert grid["seconds_at_least"] == pytest.approx(grid["flops_to_do"] / grid["flops_per_second"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_a_study_has_every_grid(tmp_path: Path, run_cli: RunCli) -> None:
+    grids = {"main": {"settings": {"steps": 2}}, "long": {"settings": {"steps": 4}}}
+    study = write_yaml(tmp_path / "study.yaml", {**QUICK, "grids": grids})
+    content = strictly(
+        run_cli("run", "--study", study, "--dry-run", "--json", "--output", tmp_path / "o").out
+    )
+    assert content["study"] == "quick"
+    assert {grid["grid"]: grid["budget"]["amount"] for grid in content["grids"]} == {"main": 2, "long": 4}
+    assert not (tmp_path / "o").exists()
+
+
+def test_export_says_in_json_what_it_wrote(tmp_path: Path) -> None:
+    (cell,) = cells(run(tmp_path / "run", asked("trm-att")))
+    ended = command("export", cell.folder, "--output", tmp_path / "trm.safetensors", "--json")
+    content = strictly(ended.out)
+    assert content["cell"] == str(cell.folder)
+    assert content["model"].startswith("trm-att")
+    assert Path(content["weights"]).is_file()
+    assert Path(content["configuration"]).is_file()
+
+
+def test_cite_says_in_json_what_each_entry_is_of(tmp_path: Path) -> None:
+    output = run(tmp_path / "run", asked("trm-att"), asked("trm-mlp"))
+    content = strictly(command("cite", output, "--json").out)
+    assert content[0]["of"] == ["trm-bench"]
+    assert content[1]["of"] == ["model trm-bench:trm-att", "model trm-bench:trm-mlp"]
+    assert content[1]["bibtex"].startswith("@")
+
+
+def test_what_a_plugin_prints_in_a_hook_is_not_in_the_json(tmp_path: Path, folder: Path) -> None:
+    write_distribution(tmp_path, "chatty", "chatty = chatty")
+    (tmp_path / "chatty.py").write_text(
+        "from trm_bench import hookimpl\n@hookimpl\ndef trm_bench_report_ready(report): print('HEARD')\n"
+    )
+    paths = f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"
+    ended = shell("report", folder, "--json", PYTHONPATH=paths)
+    assert b"HEARD" in ended.stderr
+    assert strictly(ended.stdout.decode())["tables"]
+
+
+# --- narrow, plain and gone ----------------------------------------------------------------------
+
+
+def in_a_terminal(line: list[str], columns: int = 120, **more: str) -> tuple[int, str]:
+    """The exit code of a command in a terminal, and everything that it wrote there."""
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        line, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**more)
+    ) as process:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                part = os.read(ours, 1 << 16)
+            except OSError:  # as Linux says that nobody holds the other side any more
+                break
+            if not part:
+                break
+            written += part
+    os.close(ours)
+    return process.returncode, written.decode(errors="replace").replace("\r\n", "\n")
+
+
+PROGRESS = dedent(
+    """
+    import time
+    from trm_bench.harness.cli.terminal import prepare
+    from trm_bench.harness.progress import RunWatch, console, counted
+    from trm_bench.harness.records import Status
+    prepare()
+    out = console()
+    with counted(out) as report:
+        report(1, 2, "mazes")
+    with RunWatch(out, {"mirror-s0-91496a56": 1.0}, {"mirror-s0-91496a56": "mirror"}, 1) as watch:
+        watch.started("mirror-s0-91496a56")
+        watch.metrics("mirror-s0-91496a56", {"spent": 0.5, "loss": 0.25})
+        watch.tick()
+        watch.bars and watch.bars.refresh()
+        watch.finished("mirror-s0-91496a56", Status.DONE, None)
+    """
+)
+MOVING = [sys.executable, "-c", PROGRESS]
+
+
+@pytest.mark.parametrize(
+    "plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}]
+)
+def test_progress_in_a_plain_terminal_is_lines_without_codes(plain: dict[str, str]) -> None:
+    code, text = in_a_terminal(MOVING, **plain)
+    assert code == 0, text
+    assert "\x1b" not in text
+    assert "[1/1] mirror-s0-91496a56: done" in text
+
+
+def test_progress_moves_where_it_can_and_an_empty_no_color_says_nothing() -> None:
+    code, text = in_a_terminal(MOVING, NO_COLOR="")
+    assert code == 0, text
+    assert "\x1b[" in text
+    assert "━" in text
+
+
+def test_progress_in_a_narrow_terminal_keeps_what_matters() -> None:
+    _, text = in_a_terminal(MOVING, columns=40)
+    assert " 50 %" in text
+    assert "mirror-s0-91496a56" in text
+    assert "━" not in text
+
+
+def test_progress_in_ascii_has_no_letter_beyond_it() -> None:
+    _, text = in_a_terminal(MOVING, PYTHONIOENCODING="ascii")
+    assert "\x1b[" in text
+    assert text.isascii()
+    assert "\\u" not in text
+
+
+@pytest.mark.parametrize(
+    ("more", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_boards_are_coloured_only_where_colours_are_welcome(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, str], coloured: bool
+) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **more}.items():
+        monkeypatch.setenv(name, value)
+    file = Terminal(io.BytesIO(), encoding="utf-8")
+    assert Look.of(rich.console.Console(file=file)).coloured is coloured
+
+
+@pytest.mark.parametrize(("columns", "boards"), [("40", 2), ("80", 3)])
+def test_a_dumb_terminal_is_as_wide_as_it_is(
+    columns: str, boards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = "312456456312123564564123231645645231"
+    tokens = np.array([int(digit) + 1 for digit in answer], np.uint8)
+    env = {"TERM": "dumb", "FORCE_COLOR": "1", "NO_COLOR": None, "COLUMNS": columns}
+    there = opened(Scripted([tokens] * 3, 8), SUDOKU)
+    text = solve(monkeypatch, there, f".{answer[1:]}", env=env, color=True).stdout
+    assert "\x1b" not in text
+    headings = next(line for line in text.splitlines() if line.startswith("question"))
+    assert headings.count("step") == boards - 1
+
+
+@pytest.mark.parametrize("words", [("list",), ("--help",), ("run", "--help"), ("plugins",)], ids=" ".join)
+def test_verbs_use_no_codes_in_a_terminal_or_a_pipe(words: tuple[str, ...]) -> None:
+    code, text = in_a_terminal([sys.executable, "-m", "trm_bench", *words], NO_COLOR="1")
+    assert code == 0
+    assert "\x1b" not in text
+    assert b"\x1b" not in shell(*words).stdout
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help_fits_a_narrow_terminal(
+    verb: str | None, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = run_cli(*([verb] if verb else []), "--help").out
+    examples = ("      trm-bench ", "      source ")
+    long = [line for line in text.splitlines() if len(line) > 40 and not line.startswith(examples)]
+    names = [line for line in long if " " not in line.strip()]  # which cannot be broken
+    assert long == names
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help_tears_no_name_apart(verb: str | None, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = run_cli(*([verb] if verb else []), "--help").out.splitlines()
+    assert [line for line in lines if line.endswith("-") and not line.endswith(" -")] == []
+
+
+def test_an_example_in_a_help_can_be_copied(monkeypatch: pytest.MonkeyPatch, run_cli: RunCli) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = [line.strip() for line in run_cli("run", "--help").out.splitlines()]
+    assert "trm-bench run --models trm,hrm,transformer --task maze-hard" in lines
+    lines = [line.strip() for line in run_cli("export", "--help").out.splitlines()]
+    assert any(
+        line.startswith("trm-bench export results/") and line.endswith("trm.safetensors") for line in lines
+    )
+
+
+@pytest.mark.parametrize("words", [("report", "FOLDER"), DRY_RUN], ids=lambda words: words[0])
+def test_tables_and_messages_are_as_wide_as_they_are(
+    words: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tuple(word.replace("FOLDER", str(folder)) for word in words)
+    written = []
+    for columns in ("300", "40"):
+        monkeypatch.setenv("COLUMNS", columns)
+        written.append(printed("utf-8", *words))
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("words", [("list",), ("report", "FOLDER"), ("run", "--help"), ("list", "--json")])
+def test_a_reader_that_has_gone_ends_it_quietly(words: tuple[str, ...], folder: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "trm_bench", *(word.replace("FOLDER", str(folder)) for word in words)]
+    ended = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, env=environment(), check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "trm_bench", "show", "nowhere"]
+    ended = subprocess.run(line, stdout=subprocess.PIPE, stderr=writer, env=environment(), check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stdout) == (3, b"")
+
+
+# --- env -----------------------------------------------------------------------------------------
+
+
+def test_env_says_what_a_bug_report_needs(tmp_path: Path, own_cache: Path) -> None:
+    secret = {"HF_TOKEN": "hf_verysecret", "TRM_BENCH_SOMETHING": "else", "NO_COLOR": "1"}
+    ended = shell("env", "--json", **secret)
+    content = strictly(ended.stdout)
+    assert content["trm-bench"]["fingerprint"]
+    assert content["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
+    assert content["torch"]["version"] == content["libraries"]["torch"]
+    assert content["devices"][0]["device"] == "cpu"
+    assert content["machine"]["usable_cores"] <= content["machine"]["cores"]
+    assert content["machine"]["memory"]["total"] > 2**28
+    assert content["cache"]["folder"] == str(own_cache)
+    assert (content["cache"]["set_by"], content["cache"]["writable"]) == ("TRM_BENCH_CACHE", True)
+    assert "tiny-plugin:tiny 1.0" in content["plugins"]["found"]
+    assert content["variables"]["TRM_BENCH_SOMETHING"] == "else"
+    assert content["variables"]["NO_COLOR"] == "1"
+    assert b"verysecret" not in ended.stdout
+    assert content["terminal"]["terminals"] == []
+
+
+def test_env_names_a_cache_that_cannot_be_written_and_a_plugin_that_is_broken(tmp_path: Path) -> None:
+    write_distribution(tmp_path, "broken-plugin", "bad = broken_plugin")
+    (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('no such luck')\n")
+    (tmp_path / "file").touch()
+    paths = f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"
+    more = {"TRM_BENCH_CACHE": str(tmp_path / "file" / "cache"), "PYTHONPATH": paths}
+    ended = shell("env", **more)
+    assert ended.returncode == 0
+    lines = ended.stdout.decode().splitlines()
+    assert any(line.startswith("cache ") and "NOT WRITABLE" in line for line in lines)
+    assert any(line.startswith("problem ") and "RuntimeError: no such luck" in line for line in lines)
+    strict = strictly(shell("env", "--json", TRM_BENCH_STRICT_PLUGINS="1", **more).stdout)
+    assert "no such luck" in strict["plugins"]["problems"][0]
+
+
+def test_env_says_what_is_wrong_with_torch_instead_of_failing(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open shared object file')\n")
+    ended = shell("env", PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    assert ended.returncode == 0, ended.stderr
+    assert b"OSError: libcudart.so" in ended.stdout

@@ -1,0 +1,40 @@
+"""The documents become a site without a single warning."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.documents import PAGES
+from support.paths import ROOT
+
+pytest.importorskip("furo")
+pytest.importorskip("myst_parser")
+
+
+def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(source), str(target)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """A page in no toctree, a link or an anchor that leads nowhere, an unknown language: warnings."""
+    built = build(ROOT / "docs", tmp_path)
+    assert built.returncode == 0, built.stderr
+    made = {path.relative_to(tmp_path).with_suffix(".md") for path in tmp_path.rglob("*.html")}
+    assert {path.relative_to(ROOT / "docs") for path in PAGES} <= made
+    studies = (tmp_path / "studies.html").read_text(encoding="utf-8")
+    assert 'class="reference download' in studies  # what it links to outside of docs/ can be had
+
+
+def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "docs"
+    source.mkdir()
+    (source / "conf.py").write_text((ROOT / "docs" / "conf.py").read_text(encoding="utf-8"))
+    (source / "index.md").write_text("# One\n\n[here](#one) [there](#two)\n")
+    built = build(source, tmp_path / "site")
+    assert built.returncode != 0
+    assert "two" in built.stderr
+    assert "one" not in built.stderr

@@ -1,0 +1,229 @@
+"""What the tutorial, "write a model" and README tell the reader to type is typed here, in order, in a folder.
+
+Long commands run at a smaller size (`SMALLER`); what is not run stands in `NOT_RUN`, with the reason. A new
+block is run as it is, and an entry of these tables that fits nothing fails: nothing escapes unnoticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+from support.documents import Block, fenced
+from support.paths import ROOT
+
+SHELL = ("sh", "bash", "console", "shell")
+SHOWN = ("text", "yaml", "bibtex", "json", "toml")
+"""Languages of blocks that are looked at: output, and files."""
+NOT_RUN = {
+    ("README.md", "make bench"): "the whole job; the tutorial runs its command at a smaller size",
+    ("README.md", "python3 -m venv .venv"): "continuous integration installs so, in a new environment",
+    ("docs/tutorial.md", "python3 -m venv .venv"): "continuous integration installs so, in a new environment",
+}
+"""Blocks by their first line."""
+INTERRUPTED = "# press Ctrl-C"
+"""A line with this gets the signal as soon as its first new cell has begun."""
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """In a document's blocks ``text`` is typed as ``instead``: the reader has more time, or other files."""
+
+    document: str
+    text: str
+    instead: str
+
+
+DOCUMENTS = ("docs/tutorial.md", "docs/write-a-model.md", "README.md")
+"""In this order, in one folder: README's weights are those of the tutorial."""
+TINY = "--seeds 0 --limit 16 --set steps=8"
+SMALLER = [
+    Smaller("docs/tutorial.md", "--seeds 0,1 --set steps=300", TINY),
+    Smaller("docs/tutorial.md", "s0-* --weights results/first/trm-mlp-s1-*", "s0-*"),  # there is but one seed
+    Smaller("docs/tutorial.md", "trm-mlp-s1-*", "trm-mlp-s0-*"),
+    Smaller("docs/tutorial.md", "--steps 1,2,4,6,12", "--steps 1,12"),
+    Smaller("docs/write-a-model.md", "my-model,transformer", "my-model"),
+    Smaller("docs/write-a-model.md", "--seeds 0-2 --set steps=300", TINY),
+    Smaller("docs/write-a-model.md", "pytest my-model", "pytest my-model -k is_a_model"),  # the other trains
+    Smaller("README.md", 'looped" --task sudoku-extreme', 'looped" --task sudoku-extreme --dry-run'),
+    Smaller("README.md", "--output results/by-flops", "--output results/by-flops --dry-run"),
+    Smaller("README.md", "--scale paper --data DIR", "--scale paper --data official --dry-run"),
+    Smaller("README.md", "the-gain-is --seeds 0-2", "the-gain-is --seeds 0-2 --dry-run"),
+    Smaller("README.md", "sudoku-extreme-mini --steps 1,2,4,8,16", "first/trm-mlp-s0-* --steps 2"),
+    Smaller("README.md", "sudoku-extreme-mini/CELL", "first/trm-mlp-s0-*"),
+]
+CELLS = 6
+"""That are trained by all this: five in the tutorial, one of "write a model"."""
+
+
+@dataclass
+class Reader:
+    """A reader who types what a document says, in a folder that looks like a checkout.
+
+    The commands are real ones. ``pip`` alone is not: tests change no environment and ask no index, so that an
+    installation is what it leaves behind, the package and its entry points, in a folder on the path.
+    """
+
+    folder: Path
+    used: set[tuple[str, str]] = field(default_factory=set)
+    printed: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("bin", "site", "results"):
+            (self.folder / name).mkdir()
+        for name in ("mini", "studies"):
+            (self.folder / "results" / name).symlink_to(ROOT / "results" / name)
+        self._put_command("trm-bench", f'exec "{sys.executable}" -m trm_bench "$@"')
+        self._put_command("pytest", f'exec "{sys.executable}" -m pytest -q -p no:cacheprovider "$@"')
+        (self.folder / "pip.py").write_text(PIP)
+        self._put_command("pip", f'exec "{sys.executable}" "{self.folder}/pip.py" "$@"')
+
+    def _put_command(self, name: str, line: str) -> None:
+        path = self.folder / "bin" / name
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+
+    def environment(self) -> dict[str, str]:
+        paths = [str(self.folder / "site"), os.environ.get("PYTHONPATH", "")]
+        return {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "110",
+        }
+
+    def types(self, block: Block) -> None:
+        """Run a block."""
+        if block.language == "python":
+            named = re.match(r"# (\S+\.py)\n", block.code)
+            if named:  # a file, to be put where its first line says
+                assert (self.folder / named[1]).exists(), f"{named[1]} is no file that is there already"
+                (self.folder / named[1]).write_text(block.code)
+            else:
+                self.runs([sys.executable, "-c", block.code], block)
+            return
+        for line in self.lines(block):
+            self.runs(["bash", "-euo", "pipefail", "-c", line], block)
+
+    def lines(self, block: Block) -> list[str]:
+        """The commands of a block in the size of a test."""
+        code = block.code.replace("\\\n", " ")
+        for one in SMALLER:
+            if one.document == block.document and one.text in code:
+                self.used.add((one.document, one.text))
+                code = code.replace(one.text, one.instead)
+        lines = [code] if "<<" in code else code.splitlines()
+        return [line for line in lines if line.strip()]
+
+    def runs(self, command: list[str], block: Block) -> None:
+        where = f"{block.document}, block of line {block.line}: {command[-1]}"
+        started = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        expected = 0
+        if INTERRUPTED in command[-1]:
+            self.waits_for_a_cell(started)
+            os.killpg(started.pid, signal.SIGINT)
+            expected = 130
+        out, err = started.communicate(timeout=600)
+        assert started.returncode == expected, f"{where}\nended with {started.returncode}\n{out}\n{err}"
+        self.printed += out
+
+    def waits_for_a_cell(self, started: subprocess.Popen[str]) -> None:
+        """Until the command has begun one more cell than there were."""
+        before = self.cells()
+        while self.cells() == before:
+            assert started.poll() is None, "it ended before it could be interrupted"
+            time.sleep(0.02)
+
+    def cells(self) -> list[Path]:
+        own = [
+            path for path in (self.folder / "results").iterdir() if not path.is_symlink()
+        ]  # nor what is kept
+        return sorted(cell for path in own for cell in path.rglob("manifest.json"))
+
+
+PIP = dedent(
+    """
+    import shutil, sys, tomllib
+    from pathlib import Path
+
+    install, editable, folder = sys.argv[1:]
+    assert (install, editable) == ("install", "-e"), sys.argv
+    site, source = Path(__file__).parent / "site", Path(folder)
+    project = tomllib.loads((source / "pyproject.toml").read_text())
+    for package in project["tool"]["setuptools"]["packages"]:
+        shutil.copytree(source / package, site / package)
+    name, version = project["project"]["name"], project["project"]["version"]
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    points = project["project"]["entry-points"]["trm_bench"]
+    lines = [f"{key} = {value}" for key, value in points.items()]
+    (info / "entry_points.txt").write_text("\\n".join(["[trm_bench]", *lines, ""]))
+    """
+)
+
+
+def put_files(folder: Path) -> None:
+    """The files that the README takes for the reader's own: official tables, a puzzle, a submission."""
+    from support.sudoku import good
+    from trm_bench.plugins.arc.packaged import REVISIONS, packaged
+
+    good(folder / "official")
+    (folder / "puzzle.txt").write_text("S#...\n..#.#\n#....\n..#.#\n.#..G\n")
+    black = {"attempt_1": [[0]], "attempt_2": [[0]]}
+    tasks = packaged(REVISIONS["arc-agi-1"][0]).evaluation
+    answers = {task.id: [black for _ in task.test] for task in tasks}
+    (folder / "submission.json").write_text(json.dumps(answers))
+
+
+@pytest.mark.slow
+def test_what_the_documents_say_can_be_typed(tmp_path: Path) -> None:
+    reader, left = Reader(tmp_path), dict(NOT_RUN)
+    put_files(tmp_path)
+    for block in [block for document in DOCUMENTS for block in fenced(document)]:
+        first = block.code.split("\n")[0].split("#")[0].strip()
+        if block.language not in SHOWN and left.pop((block.document, first), None) is None:
+            reader.types(block)
+    assert not left
+    assert reader.used == {(one.document, one.text) for one in SMALLER}
+    assert {json.loads(path.read_text())["status"] for path in reader.cells()} == {"done"}
+    trained = [path for path in reader.cells() if (path.parent / "model.safetensors").exists()]
+    assert len(trained) == CELLS
+    shows_what_is_printed(reader)
+
+
+def shows_what_is_printed(reader: Reader) -> None:
+    """The output that "write a model" shows is what its commands print, and its recipe the project's."""
+    (recipe,) = [block for block in fenced("docs/write-a-model.md") if block.language == "yaml"]
+    written = (reader.folder / "my-model" / "my_model" / "recipes.yaml").read_text()
+    assert yaml.safe_load(recipe.code) == yaml.safe_load(written)
+    shown = [block.code for block in fenced("docs/write-a-model.md") if block.language == "text"]
+    assert len(shown) == 2
+    for output in shown:
+        assert output in reader.printed
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_block_is_of_a_language_that_is_neither_run_nor_shown(document: str) -> None:
+    for block in fenced(document):
+        assert block.language in (*SHELL, *SHOWN, "python"), f"{document}:{block.line}: {block.language!r}"

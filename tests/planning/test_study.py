@@ -1,0 +1,599 @@
+"""What a study declares: the stock ones keep their promises, and what cannot be meant is refused by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.models import BUILT_IN
+from support.paths import ROOT
+from support.studies import ask, definition, write_yaml
+from trm_bench.harness.api.budget import Match
+from trm_bench.harness.api.embedding_rows import PuzzleIds
+from trm_bench.harness.api.errors import TrmBenchError, UnavailableError, UsageError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.api.reasoner import HALTING_OPTIONS, Halting, Reasoner
+from trm_bench.harness.api.specs import Scale
+from trm_bench.harness.planning.evaluation import EvaluationMode
+from trm_bench.harness.planning.models import ResolvedModel, parse_variant, resolve_model
+from trm_bench.harness.planning.study import (
+    TRAINED,
+    Declared,
+    StudyDefinition,
+    Subject,
+    canonical_evaluation,
+    checked,
+    declared_in,
+    questions,
+    read_definition,
+    subject,
+)
+from trm_bench.harness.training.costs import Flops, count_flops
+
+FILES = {part.spec.name: part.spec.file for part in BUILT_IN.studies.parts}
+STUDIES = {name: read_definition(path) for name, path in FILES.items()}
+SUDOKU = {"mini": TaskInfo("sudoku-extreme", "mini", 6, 6, 8)} | {
+    scale: TaskInfo("sudoku-extreme", scale, 9, 9, 11) for scale in ("lite", "paper")
+}
+ARC = {"mini": TaskInfo("arc-agi-1", "mini", 7, 7, 12, 8)} | {
+    scale: TaskInfo("arc-agi-1", scale, 30, 30, 12, 8) for scale in ("lite", "paper")
+}
+INFOS = {"sudoku-extreme": SUDOKU, "arc-agi-1": ARC}
+SCALES = ("mini", "lite", "paper")
+UNHURRIED = settings(deadline=None)  # the machine may be busy
+every_study = pytest.mark.parametrize("name", STUDIES)
+
+
+def scale_of(study: StudyDefinition, scale: str) -> Scale:
+    return BUILT_IN.tasks.get(study.task).spec.scales[scale]
+
+
+def resolved(name: str, scale: str) -> dict[str, ResolvedModel]:
+    """The models of a stock study by what is written there, in its order."""
+    study, info = STUDIES[name], INFOS[STUDIES[name].task][scale]
+    full = scale_of(study, scale).augmentations
+    return {text: resolve_model(BUILT_IN, text, info, {}, (full, full)) for text in study.models}
+
+
+def options(model: ResolvedModel) -> dict[str, Any]:
+    return model.config.model_dump()
+
+
+def is_(one: ResolvedModel, other: ResolvedModel) -> bool:
+    """Whether two are one and the same row."""
+    settings = [
+        (each.part.full_name, each.config, each.training, each.augmentations) for each in (one, other)
+    ]
+    return settings[0] == settings[1]
+
+
+# --- the stock studies ---------------------------------------------------------------------------
+
+
+def test_the_stock_studies_are_those_that_were_promised() -> None:
+    promised = {
+        "less-is-more",
+        "recursion-or-augmentation",
+        "where-the-gain-is",
+        "depth",
+        "votes",
+        "identity",
+    }
+    assert set(STUDIES) == promised
+
+
+@every_study
+def test_a_study_is_called_as_its_file_is(name: str) -> None:
+    assert STUDIES[name].name == FILES[name].stem == name
+
+
+@every_study
+def test_list_says_what_a_study_asks_in_one_line(name: str) -> None:
+    asks = BUILT_IN.studies.get(name).spec.summary
+    assert asks == STUDIES[name].asks
+    assert asks
+    assert "\n" not in asks
+    assert STUDIES[name].source
+
+
+@every_study
+def test_every_contrast_names_what_its_study_has(name: str) -> None:
+    study = STUDIES[name]
+    models = {str(parse_variant(text)) for text in study.models}
+    evaluations = {TRAINED, *map(canonical_evaluation, study.evaluations)}
+    for contrast in study.contrasts:
+        for side in (subject(contrast.a), subject(contrast.b)):
+            assert side.model in models
+            assert side.evaluation in evaluations
+        assert contrast.grid in (None, *study.grids)
+        assert contrast.asks.endswith("?")
+    assert len({contrast.asks for contrast in study.contrasts}) == len(study.contrasts)
+
+
+@every_study
+def test_no_evaluation_is_run_that_nothing_asks_for_but_those_of_a_curve(name: str) -> None:
+    asked = {subject(side).evaluation for one in STUDIES[name].contrasts for side in (one.a, one.b)}
+    idle = set(map(canonical_evaluation, STUDIES[name].evaluations)) - asked
+    assert all(re.fullmatch(r"steps=\d+", evaluation) for evaluation in idle)
+
+
+@every_study
+def test_an_evaluation_is_called_in_a_contrast_as_its_rows_are(name: str) -> None:
+    for text in STUDIES[name].evaluations:
+        assert EvaluationMode.parse(text).label == canonical_evaluation(text)
+
+
+@every_study
+def test_a_share_is_of_a_scale_that_the_task_has(name: str) -> None:
+    study = STUDIES[name]
+    known = BUILT_IN.tasks.get(study.task).spec.scales
+    for grid in study.grids.values():
+        assert set(grid.share) <= set(known)
+        assert all(0 < share <= 1 for share in grid.share.values())
+
+
+@every_study
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_model_can_be_had_at_every_scale(name: str, scale: str) -> None:
+    for text, model in resolved(name, scale).items():
+        assert str(model.asked) == str(parse_variant(text))
+        assert model.part.spec.trained
+
+
+@every_study
+def test_at_paper_no_question_is_asked_of_a_model_and_itself(name: str) -> None:
+    assert empty_questions(name, "paper") == []
+
+
+def empty_questions(name: str, scale: str) -> list[str]:
+    models = {str(model.asked): model for model in resolved(name, scale).values()}
+    sides = [(one.asks, subject(one.a), subject(one.b)) for one in STUDIES[name].contrasts]
+    return [
+        asks for asks, a, b in sides if a.evaluation == b.evaluation and is_(models[a.model], models[b.model])
+    ]
+
+
+def test_at_mini_only_the_question_after_the_recipe_itself_has_nothing_to_compare() -> None:
+    found = {name: empty_questions(name, "mini") for name in STUDIES}
+    assert found.pop("less-is-more") == ["Are the recipe's T and n better than T=2 and n=2?"]
+    assert set(map(len, found.values())) == {0}
+
+
+# --- less is more --------------------------------------------------------------------------------
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "trm[halting=two-pass]": {"halting": "two-pass"},
+    "trm[networks=2]": {"networks": 2},
+    "trm[blocks=4,updates=3]": {"blocks": 4, "updates": 3},
+    "trm[gradient=one-step]": {"gradient": "one-step"},
+    "trm[latents=1]": {"latents": 1},
+    "trm[latents=multi]": {"latents": "multi"},
+    "trm[T=2,n=2]": {"cycles": 2, "updates": 2},
+    "trm[T=1,n=2]": {"cycles": 1, "updates": 2},
+    "trm[T=2,n=4]": {"cycles": 2, "updates": 4},
+    "trm[T=3,n=6]": {"cycles": 3, "updates": 6},
+    "trm[T=4,n=8]": {"cycles": 4, "updates": 8},
+}
+"""Rows of the paper's Tables 1 to 3 that are TRM with other options; T=3, n=6 is the paper's own recipe."""
+GRID = {1: (6, 8), 2: (20, 24), 3: (42, 48), 4: (72, 80)}
+"""Cycles to the layers of a supervision step that the paper's Table 3 has: of TRM, of HRM."""
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("text", ABLATIONS)
+def test_an_ablation_changes_what_it_says_and_nothing_else(text: str, scale: str) -> None:
+    models = resolved("less-is-more", scale)
+    assert options(models[text]) == {**options(models["trm"]), **ABLATIONS[text]}
+    assert models[text].training == models["trm"].training
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_ablations_of_the_average_and_of_the_mixer_change_these(scale: str) -> None:
+    models = resolved("less-is-more", scale)
+    trm, without, attention = (models[text] for text in ("trm", "trm[ema=0]", "trm[mixer=attention]"))
+    assert without.config == trm.config
+    assert without.training == trm.training.model_copy(update={"ema": 0.0})
+    assert trm.training.ema > 0
+    assert (options(trm)["mixer"], options(attention)["mixer"]) == ("mlp", "attention")
+
+
+def test_the_paper_s_trm_has_its_published_cycles_and_the_rows_of_its_tables_their_depth() -> None:
+    models = resolved("less-is-more", "paper")
+    assert is_(models["trm"], models["trm[T=3,n=6]"])
+    assert models["trm[latents=multi]"].config.scratch_pads + 1 == 7  # type: ignore[attr-defined]
+    for cycles, (of_trm, of_hrm) in GRID.items():
+        trm, hrm = (
+            options(models[text])
+            for text in (f"trm[T={cycles},n={2 * cycles}]", f"hrm[H={cycles},L={cycles}]")
+        )
+        assert trm["cycles"] * (trm["updates"] + 1) * trm["blocks"] == of_trm
+        assert (hrm["h_cycles"], hrm["l_cycles"], hrm["h_blocks"], hrm["l_blocks"]) == (cycles, cycles, 4, 4)
+        assert cycles * (cycles + 1) * hrm["l_blocks"] == of_hrm
+
+
+def test_no_row_of_the_paper_s_tables_is_left_out_and_none_is_added() -> None:
+    grid = [f"hrm[H={cycles},L={cycles}]" for cycles in GRID]
+    rows = {"trm", "trm[ema=0]", "trm[mixer=attention]", *ABLATIONS, *grid}
+    assert sorted(STUDIES["less-is-more"].models) == sorted(rows)
+
+
+def test_every_ablation_is_asked_about_against_trm() -> None:
+    study = STUDIES["less-is-more"]
+    against_trm = {contrast.b for contrast in study.contrasts if contrast.a == "trm"}
+    table_3 = {f"trm[T={cycles},n={2 * cycles}]" for cycles in GRID}
+    assert against_trm == {"trm[ema=0]", "trm[mixer=attention]", *ABLATIONS} - table_3
+    pairs = {(contrast.a, contrast.b) for contrast in study.contrasts}
+    assert {(f"trm[T={k},n={2 * k}]", f"hrm[H={k},L={k}]") for k in GRID} <= pairs
+
+
+# --- where the gain is ---------------------------------------------------------------------------
+
+
+def built(model: ResolvedModel, info: TaskInfo) -> Reasoner:
+    assert model.part.spec.build is not None
+    return model.part.spec.build(model.config, info)
+
+
+@pytest.fixture(scope="module")
+def ladder() -> list[tuple[ResolvedModel, Reasoner, Flops]]:
+    """The rungs at mini, from the lowest."""
+    models = resolved("where-the-gain-is", "mini").values()
+    made = [(model, built(model, SUDOKU["mini"])) for model in models]
+    return [(model, reasoner, count_flops(reasoner, SUDOKU["mini"].cells)) for model, reasoner in made]
+
+
+def test_from_the_second_rung_on_a_supervision_step_costs_the_same(
+    ladder: list[tuple[ResolvedModel, Reasoner, Flops]],
+) -> None:
+    costs = [flops.inference / reasoner.supervision_steps for _, reasoner, flops in ladder]
+    hidden = options(ladder[-1][0])["hidden"]
+    costs[-1] -= 2 * 2 * hidden  # a halt logit has to be read: two products of D numbers
+    assert len(set(costs[1:])) == 1
+    assert costs[0] == costs[1]  # eight blocks once, or two blocks four times
+
+
+def test_from_the_second_rung_on_a_step_of_training_costs_the_same(
+    ladder: list[tuple[ResolvedModel, Reasoner, Flops]],
+) -> None:
+    costs = [flops.training_step for *_, flops in ladder]
+    costs[-1] -= 3 * 2 * 2 * options(ladder[-1][0])["hidden"]
+    assert len(set(costs[1:])) == 1
+
+
+def test_from_the_second_rung_on_the_network_has_as_many_weights(
+    ladder: list[tuple[ResolvedModel, Reasoner, Flops]],
+) -> None:
+    sizes = [sum(each.numel() for each in reasoner.net.parameters()) for _, reasoner, _ in ladder]  # type: ignore[union-attr, operator]
+    assert sizes[1:] == [sizes[1]] * 4
+    assert sizes[0] == 4 * sizes[1]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_all_rungs_have_one_mixer_one_prefix_position_and_one_training(scale: str) -> None:
+    rungs = list(resolved("where-the-gain-is", scale).values())
+    said = [options(rung) for rung in rungs]
+    for rung, each in zip(rungs, said, strict=True):
+        assert each["mixer"] == "mlp"
+        assert (each["registers"] or rung.config.prefix) == 1  # type: ignore[attr-defined]
+        assert rung.training == rungs[-1].training
+        assert rung.augmentations is None
+        for size in ("hidden", "expansion", "multiple", "puzzle_size"):
+            assert each[size] == said[-1][size]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_each_rung_adds_one_thing(scale: str) -> None:
+    wide, tied, looped, levels, halting = map(options, resolved("where-the-gain-is", scale).values())
+    assert (wide["blocks"], wide["repeats"], tied["blocks"], tied["repeats"]) == (8, 1, 2, 4)
+    assert {**wide, "blocks": 2, "repeats": 4} == tied
+    assert {key: looped[key] for key in tied} == tied
+    assert looped["supervision"] == levels["supervision"] > 1
+    assert (levels["cycles"], levels["updates"] + 1, levels["latents"]) == (1, looped["repeats"], 2)
+    assert [each["halting"] for each in (looped, levels, halting)] == ["none", "none", "sigmoid"]
+    assert {**levels, "halting": "sigmoid"} == halting
+
+
+def test_the_ladder_is_asked_about_rung_by_rung() -> None:
+    study = STUDIES["where-the-gain-is"]
+    rungs = [str(parse_variant(text)) for text in study.models]
+    asked = [(subject(one.b).model, subject(one.a).model) for one in study.contrasts]
+    assert asked == list(pairwise(rungs))
+
+
+# --- recursion or augmentation, depth, votes, identity -------------------------------------------
+
+
+def test_recursion_or_augmentation_is_a_full_product() -> None:
+    study = STUDIES["recursion-or-augmentation"]
+    kinds = ["trm-mlp", "transformer-looped", "transformer"]
+    variants = [parse_variant(text) for text in study.models]
+    found = [(each.name, each.options["augment"]) for each in variants]
+    assert found == list(product(kinds, ["1", "8", "full"]))
+    assert [grid.match for grid in study.grids.values()] == [Match.STEPS, Match.EXAMPLES, Match.FLOPS]
+    assert all(contrast.grid is None for contrast in study.contrasts)
+    assert all(grid.augmentations is None and not grid.settings for grid in study.grids.values())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_recursion_or_augmentation_differs_in_these_two_alone(scale: str) -> None:
+    models = resolved("recursion-or-augmentation", scale)
+    full = scale_of(STUDIES["recursion-or-augmentation"], scale).augmentations
+    assert full > 8
+    for text, model in models.items():
+        assert options(model)["mixer"] == "mlp"
+        assert model.training == models["trm-mlp[augment=full]"].training
+        said = parse_variant(text).options["augment"]
+        assert (model.augmentations or full) == (full if said == "full" else int(said))
+
+
+def test_depth_goes_from_one_step_to_128_and_to_halting() -> None:
+    study = STUDIES["depth"]
+    depths = [
+        EvaluationMode.parse(text).steps
+        for text in study.evaluations
+        if not EvaluationMode.parse(text).halting
+    ]
+    assert depths == [2**power for power in range(8)]
+    assert [text for text in study.evaluations if EvaluationMode.parse(text).halting] == ["halting=true"]
+    for scale in SCALES:
+        for model in resolved("depth", scale).values():
+            assert HALTING_OPTIONS[options(model)["halting"]] is not Halting.NONE
+
+
+def test_votes_and_identity_are_of_arc_and_of_the_models_as_they_are() -> None:
+    assert {STUDIES[name].task for name in ("votes", "identity")} == {"arc-agi-1"}
+    assert STUDIES["votes"].evaluations == ["votes=1"]
+    assert [EvaluationMode.parse(text).puzzle_ids for text in STUDIES["identity"].evaluations] == [
+        PuzzleIds.BLANK,
+        PuzzleIds.SHUFFLED,
+    ]
+    for name in ("votes", "identity"):
+        assert STUDIES[name].models == ["trm", "hrm", "transformer"]
+        assert all(scale_of(STUDIES[name], scale).votes for scale in SCALES)
+
+
+def test_the_example_of_the_documentation_is_a_study() -> None:
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    study = checked(yaml.safe_load(example), "docs")
+    for model in study.models:
+        resolve_model(BUILT_IN, model, SUDOKU["mini"], {})
+    for evaluation in study.evaluations:
+        EvaluationMode.parse(evaluation)
+
+
+# --- what cannot be meant ------------------------------------------------------------------------
+
+GOOD = definition(ask("mirror", "copy"), models=["mirror", "copy"])
+SEVERAL = definition(ask("mirror @ steps=2", "copy"), models=["mirror", "copy"], evaluations=["steps=2"])
+
+
+def refusal(tmp_path: Path, content: object) -> str:
+    """Why a file is refused; it must say which file."""
+    path = tmp_path / "bad.yaml"
+    if isinstance(content, str):
+        path.write_text(content, encoding="utf-8")
+    else:
+        write_yaml(path, content)
+    with pytest.raises(TrmBenchError) as caught:
+        read_definition(path)
+    assert str(caught.value).startswith(f"study {path}: ")
+    assert caught.value.exit_code in (2, 4)
+    return str(caught.value).removeprefix(f"study {path}: ")
+
+
+def test_a_good_study_is_read_as_it_stands(tmp_path: Path) -> None:
+    study = read_definition(write_yaml(tmp_path / "good.yaml", SEVERAL))
+    assert (study.name, study.seeds, list(study.grids)) == ("made", "0-4", ["main"])
+    assert study.grids["main"].match is Match.STEPS
+    assert not study.grids["main"].share
+
+
+BAD: dict[str, tuple[object, str]] = {
+    "no YAML": ("models: [", "not YAML .*line 1"),
+    "a list": ([GOOD], "must be a mapping of keys"),
+    "nothing": ("", "must be a mapping of keys"),
+    "an unknown key": ({**GOOD, "modles": []}, "modles: Extra inputs are not permitted"),
+    "an unknown key of a contrast": (
+        {**GOOD, "contrasts": [ask("mirror", "copy"), {**ask("mirror", "copy"), "c": "x"}]},
+        r"contrasts\.1\.c: Extra inputs",
+    ),
+    "an unknown key of a grid": ({**GOOD, "grids": {"main": {"stpes": 3}}}, r"grids\.main\.stpes: Extra"),
+    "no contrasts": ({key: GOOD[key] for key in GOOD if key != "contrasts"}, "contrasts: Field required"),
+    "an empty list of contrasts": ({**GOOD, "contrasts": []}, "contrasts: .*at least 1 item"),
+    "no models": ({**GOOD, "models": []}, "models: .*at least 1 item"),
+    "a number for a model": ({**GOOD, "models": [1, "copy"]}, r"models\.0: Input should be a valid string"),
+    "no question": ({**GOOD, "contrasts": [{"a": "mirror", "b": "copy"}]}, r"contrasts\.0\.asks: Field req"),
+    "an unknown model": (
+        {**GOOD, "contrasts": [ask("mirror", "copy"), ask("mirror", "coppy")]},
+        "contrast 2: b: the study has no model 'coppy'; did you mean 'copy'",
+    ),
+    "an unknown option of a model": (
+        {**GOOD, "contrasts": [ask("mirror[hidden=3]", "copy")]},
+        r"contrast 1: a: the study has no model 'mirror\[hidden=3\]'; did you mean 'mirror'",
+    ),
+    "an unknown evaluation": (
+        {**SEVERAL, "contrasts": [ask("mirror @ steps=3", "copy")]},
+        "contrast 1: a: the study has no evaluation 'steps=3'; did you mean 'steps=2'",
+    ),
+    "an evaluation of a study without any": (
+        {**GOOD, "contrasts": [ask("mirror", "copy @ steps=2")]},
+        "contrast 1: b: the study has no evaluation 'steps=2'; known: none",
+    ),
+    "an unknown grid": (
+        {**GOOD, "contrasts": [ask("mirror", "copy", grid="mian")]},
+        "contrast 1: the study has no grid 'mian'; did you mean 'main'",
+    ),
+    "a label of an unknown model": (
+        {**GOOD, "labels": {"coppy": "nothing"}},
+        "labels: the study has no model 'coppy'; did you mean 'copy'",
+    ),
+    "an unknown axis": ({**GOOD, "grids": {"main": {"match": "time"}}}, r"grids\.main\.match: .*'steps'"),
+    "one share for all scales": (
+        {**GOOD, "grids": {"main": {"match": "flops", "share": 0.5}}},
+        r"grids\.main\.share: Input should be a valid dictionary",
+    ),
+    "a share of nothing": (
+        {**GOOD, "grids": {"main": {"share": {"mini": 0}}}},
+        r"grids\.main\.share\.mini: Input should be greater than 0",
+    ),
+    "settings in a list": ({**GOOD, "grids": {"main": {"settings": [3]}}}, r"grids\.main\.settings: "),
+    "no variants": (
+        {**GOOD, "grids": {"main": {"augmentations": 0}}},
+        r"grids\.main\.augmentations: Input should be greater than 0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD)
+def test_what_cannot_be_meant_is_refused_with_file_and_place(
+    content: object, why: str, tmp_path: Path
+) -> None:
+    assert re.search(why, refusal(tmp_path, content), re.DOTALL)
+
+
+@pytest.mark.parametrize("content", [[GOOD], "", 3])
+def test_a_file_that_is_no_mapping_is_refused_in_words(content: object, tmp_path: Path) -> None:
+    assert not refusal(tmp_path, content).startswith(": ")
+
+
+WITHOUT_PLACE: dict[str, tuple[Mapping[str, Any], str]] = {
+    "a model": ({**GOOD, "models": ["mirror[", "copy"]}, "models"),
+    "a side of a contrast": ({**GOOD, "contrasts": [ask("mirror[hidden", "copy")]}, "contrast 1: a"),
+    "a label": ({**GOOD, "labels": {"mirror[": "x"}}, "labels"),
+}
+
+
+@pytest.mark.parametrize(("content", "place"), WITHOUT_PLACE.values(), ids=WITHOUT_PLACE)
+def test_brackets_that_do_not_close_are_refused_with_file_and_place(
+    content: Mapping[str, Any], place: str, tmp_path: Path
+) -> None:
+    assert refusal(tmp_path, content).startswith(place)
+
+
+NEVER_RUN: dict[str, Mapping[str, Any]] = {
+    "an unknown setting of an evaluation": {**GOOD, "evaluations": ["stepz=1"]},
+    "no number of steps": {**GOOD, "evaluations": ["steps=many"]},
+    "seeds that are none": {**GOOD, "seeds": "one"},
+    "no grid at all": {**GOOD, "grids": {}},
+    "a grid outside of the study's folder": {**GOOD, "grids": {"../../elsewhere": {}}},
+    "a grid where another's evaluations are kept": {**GOOD, "grids": {"main": {}, "main-evaluated": {}}},
+}
+
+
+@pytest.mark.parametrize("content", NEVER_RUN.values(), ids=NEVER_RUN)
+def test_what_could_never_be_run_is_refused_when_the_file_is_read(
+    content: Mapping[str, Any], tmp_path: Path
+) -> None:
+    refusal(tmp_path, content)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    for name, why in (("missing.yaml", "No such file"), ("binary.yaml", "invalid start byte")):
+        with pytest.raises(UnavailableError, match=re.escape(str(tmp_path / name)) + f".*{why}"):
+            read_definition(tmp_path / name)
+
+
+def test_numbers_in_settings_are_read_as_set_would_have_them(tmp_path: Path) -> None:
+    grids = {"main": {"settings": {"steps": 3, "lr": 0.001, "deterministic": False}}, "other": None}
+    study = read_definition(write_yaml(tmp_path / "good.yaml", {**GOOD, "grids": grids}))
+    assert study.grids["main"].settings == {"steps": "3", "lr": "0.001", "deterministic": "False"}
+    assert study.grids["other"].settings == {}
+
+
+def test_a_definition_that_was_kept_is_read_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    assert declared_in(tmp_path) is None
+    declared = Declared(study=checked(SEVERAL, "here"), scale="mini", stands_for={"main": {"mirror": "copy"}})
+    (tmp_path / "definition.json").write_text(declared.model_dump_json(indent=1))
+    assert declared_in(tmp_path) == declared
+    (tmp_path / "definition.json").write_text('{"study"')
+    with pytest.raises(UsageError, match=rf"{re.escape(str(tmp_path))}/definition\.json: cannot be read"):
+        declared_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"asks": "in other words?"}, True),
+        ({"source": "a book"}, True),
+        ({"labels": {"mirror": "glass"}}, True),
+        ({"contrasts": [ask("mirror", "copy", "Really?")]}, True),
+        ({"contrasts": [ask("copy", "mirror")]}, False),
+        ({"contrasts": [ask("mirror", "copy", grid="main")]}, False),
+        ({"models": ["mirror", "copy", "mirror[hidden=3]"]}, False),
+        ({"seeds": "0-2"}, False),
+        ({"evaluations": ["steps=2"]}, False),
+        ({"grids": {"main": {"share": {"mini": 0.5}}}}, False),
+        ({"task": "maze-hard"}, False),
+    ],
+)
+def test_words_may_be_mended_and_anything_else_is_another_study(
+    change: Mapping[str, Any], same: bool
+) -> None:
+    before, after = checked(GOOD, "here"), checked({**GOOD, **change}, "here")
+    assert (questions(before) == questions(after)) is same
+
+
+# --- sides of a contrast -------------------------------------------------------------------------
+
+NUMBERS = st.none() | st.integers(1, 10_000)
+HOWS = st.builds(EvaluationMode, NUMBERS, st.booleans(), NUMBERS, st.none() | st.sampled_from(PuzzleIds))
+
+
+@UNHURRIED
+@given(HOWS)
+def test_a_way_to_answer_is_read_back_from_its_label(how: EvaluationMode) -> None:
+    assert EvaluationMode.parse(how.label) == how
+    assert canonical_evaluation(how.label) == how.label
+
+
+@UNHURRIED
+@given(HOWS, st.randoms(use_true_random=False))
+def test_the_order_of_the_settings_does_not_matter(how: EvaluationMode, random: Any) -> None:
+    pairs = how.label.split(",")
+    random.shuffle(pairs)
+    assert canonical_evaluation(" , ".join(pairs)) == how.label
+    assert EvaluationMode.parse(",".join(pairs)) == how
+
+
+@UNHURRIED
+@given(st.permutations(["T=2", "n=4", "lr=0.1"]), st.permutations(["steps=8", "votes=3", "halting=true"]))
+def test_a_side_is_the_same_in_whatever_order_it_is_written(model: list[str], how: list[str]) -> None:
+    written = f" trm[{','.join(model)}]@ {', '.join(how)} "
+    found = subject(written)
+    assert found == Subject("trm[T=2,lr=0.1,n=4]", "halting=true,steps=8,votes=3")
+    assert subject(str(found)) == found
+
+
+def test_a_side_without_an_evaluation_is_the_end_of_training() -> None:
+    assert subject("trm") == subject("trm @ ") == Subject("trm", TRAINED)
+    assert str(subject("trm")) == "trm"
+
+
+@pytest.mark.parametrize("text", ["halting=yes", "halting=1", "steps=08", "steps = 8"])
+def test_an_evaluation_is_found_by_whatever_way_to_write_it_is_understood(text: str) -> None:
+    assert canonical_evaluation(text) == EvaluationMode.parse(text).label
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("stepz=1", "evaluation 'stepz=1': cannot read 'stepz=1'; did you mean 'steps'"),
+        ("steps=0", "must be at least 1"),
+        ("votes=none", "not a whole number"),
+        ("halting=perhaps", "write true or false"),
+        ("puzzle_ids=mine", "puzzle_ids=mine: write own, blank, shuffled"),
+        ("steps", "evaluation 'steps': cannot read 'steps'"),
+    ],
+)
+def test_a_way_to_answer_that_there_is_not_is_refused(text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        EvaluationMode.parse(text)

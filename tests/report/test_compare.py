@@ -1,0 +1,210 @@
+"""`compare` and `cite`: sentences that claim no more than the numbers, and entries for what a table names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.folders import TRM, data, other, quick, request, solved, three_models, write_model, write_run
+from trm_bench.harness.api.budget import Budget
+from trm_bench.harness.report.compare import compare_folders, compare_models
+from trm_bench.harness.report.words import p_words, sentences
+from trm_bench.harness.stats.scores import cluster_means
+from trm_bench.harness.stats.tests import crossed_test
+from trm_bench.harness.store.records import PartIdentity, Status
+from trm_bench.testing.pytest_plugin import RunCli
+
+__all__ = ["quick"]
+
+
+def test_a_clear_winner_is_named_with_interval_and_p(tmp_path: Path, run_cli: RunCli) -> None:
+    three_models(tmp_path)
+    ended = run_cli("compare", "trm-mlp", "hrm", tmp_path)
+    assert ended.code == 0
+    first, verdict, uncertainty = ended.out.splitlines()
+    assert first.startswith("made at mini, exact: trm-mlp 90.0 % (")
+    assert "3 seeds), hrm 4" in first
+    assert first.endswith("40 puzzles.")
+    assert verdict.startswith("trm-mlp beats hrm: +")
+    assert "for this pair alone." in verdict
+    assert "twice the seeds would narrow the interval by" in uncertainty
+
+
+def test_the_order_of_the_models_changes_the_sign_and_not_the_winner(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    (forth,) = compare_models("trm-mlp", "hrm", [tmp_path], [])
+    (back,) = compare_models("hrm", "trm-mlp", [tmp_path], [])
+    assert forth.difference.delta == -back.difference.delta
+    assert forth.difference.p == back.difference.p
+    assert sentences(back)[1].startswith("trm-mlp beats hrm: -")
+    assert sentences(back)[1].endswith("(hrm minus trm-mlp).")
+
+
+def test_an_undecided_pair_says_what_could_have_been_seen_and_what_would_help(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    (found,) = compare_models("hrm", "plain", [tmp_path], [])
+    text = " ".join(sentences(found))
+    assert "Undecided: " in text
+    assert "beats" not in text
+    assert "equal" not in text
+    assert found.detectable is not None
+    assert f"a difference under {100 * found.detectable:.1f} points cannot be seen (80 % power)" in text
+    assert "more seed" in text or "no number of seeds" in text
+
+
+def test_the_numbers_are_those_of_the_crossed_test(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    (found,) = compare_models("trm-mlp", "plain", [tmp_path], [])
+    clusters = np.array([f"p{row}" for row in range(TRM.shape[1])])
+    from support.folders import PLAIN
+
+    assert found.difference == crossed_test(cluster_means(TRM, clusters), cluster_means(PLAIN, clusters))
+
+
+def test_one_seed_makes_no_claim_about_methods(tmp_path: Path) -> None:
+    write_model(tmp_path, "a", solved(1, 0.9))
+    write_model(tmp_path, "b", solved(2, 0.3))
+    (found,) = compare_models("a", "b", [tmp_path], [])
+    text = " ".join(sentences(found))
+    assert "No test between methods (single training run; checkpoint-level only)" in text
+    assert "exact McNemar p" in text
+    assert "needs three seeds of each" in text
+    assert "beats" not in text
+
+
+def test_a_seed_that_is_missing_leaves_the_pair_untested(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    failed = write_run(tmp_path, "hrm", 3, [], status=Status.FAILED)
+    request(tmp_path, [*names, failed])
+    (found,) = compare_models("trm-mlp", "hrm", [tmp_path], [])
+    assert "incomplete: not every requested seed is done" in sentences(found)[1]
+    assert "beats" not in " ".join(sentences(found))
+
+
+def test_two_folders_are_compared_and_what_differs_is_said(tmp_path: Path, run_cli: RunCli) -> None:
+    write_model(tmp_path / "one", "trm-mlp", TRM)
+    augmented = Budget(amount=100, batch_size=8, augmentations=1000)
+    write_model(tmp_path / "two", "trm-mlp", solved(5, 0.5, 0.55, 0.6), change=other(budget=augmented))
+    out = run_cli("compare", tmp_path / "one", tmp_path / "two").out
+    assert f"trm-mlp in {tmp_path / 'one'} beats trm-mlp in {tmp_path / 'two'}" in out
+    assert "Not treated alike: budget" in out
+    assert "A = 1000" in out
+
+
+def test_folders_with_several_models_are_compared_model_by_model(tmp_path: Path) -> None:
+    three_models(tmp_path / "one")
+    three_models(tmp_path / "two")
+    found = compare_folders(tmp_path / "one", tmp_path / "two", [])
+    assert len(found) == 3
+    assert all(one.difference.delta == 0 for one in found)
+
+
+def test_a_declared_margin_is_tested_and_an_undeclared_one_is_not(tmp_path: Path) -> None:
+    shared = solved(1, 0.6, 0.6, 0.6, 0.6, 0.6, items=400)
+    for folder, margin in (("declared", 0.2), ("not", None)):
+        write_model(tmp_path / folder, "a", shared, change=other(margin=margin))
+        again = solved(7, 0.6, 0.6, 0.6, 0.6, 0.6, items=400)
+        write_model(tmp_path / folder, "b", again, change=other(margin=margin))
+    (declared,) = compare_models("a", "b", [tmp_path / "declared"], [])
+    (undeclared,) = compare_models("a", "b", [tmp_path / "not"], [])
+    assert "as good as one another within the declared margin of 20.0 points" in " ".join(
+        sentences(declared)
+    ).replace("As good", "as good")
+    assert undeclared.equivalence is None
+    assert "margin" not in " ".join(sentences(undeclared))
+
+
+def test_clusters_are_counted_as_such(tmp_path: Path) -> None:
+    clusters = np.array([f"c{row // 4}" for row in range(40)])
+    three_models(tmp_path, clusters=clusters)
+    (found,) = compare_models("trm-mlp", "hrm", [tmp_path], [])
+    assert sentences(found)[0].endswith("40 test items in 10 clusters.")
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [
+        (("trm-mpl", "hrm"), 2, "no cell of model 'trm-mpl'; did you mean 'trm-mlp'?"),
+        (("trm-mlp", "hrm"), 2, "name the output folders to look in"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    names: tuple[str, str], code: int, message: str, tmp_path: Path, run_cli: RunCli
+) -> None:
+    three_models(tmp_path)
+    folders = [tmp_path] if "trm-mpl" in names else []
+    ended = run_cli("compare", *names, *folders)
+    assert ended.code == code
+    assert message in ended.err
+
+
+def test_different_test_sets_are_refused_by_item(tmp_path: Path, run_cli: RunCli) -> None:
+    write_model(tmp_path / "one", "a", solved(1, 0.5, 0.5, 0.5))
+    write_model(tmp_path / "two", "a", solved(1, 0.5, 0.5, 0.5, items=39))
+    ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
+    assert ended.code == 1
+    assert "1 missing from" in ended.err
+    assert "'p39'" in ended.err
+
+
+def test_two_recipes_of_one_name_are_not_pooled(tmp_path: Path, run_cli: RunCli) -> None:
+    three_models(tmp_path / "one")
+    write_model(tmp_path / "two", "hrm", TRM, change=other(training={"lr": 0.5}))
+    ended = run_cli("compare", "trm-mlp", "hrm", tmp_path / "one", tmp_path / "two")
+    assert ended.code == 2
+    assert "hrm was run with several settings in these folders" in ended.err
+
+
+def test_other_training_puzzles_are_said(tmp_path: Path) -> None:
+    write_model(tmp_path / "one", "a", TRM)
+    changed = data(fingerprints={"train": "f" * 64, "validation": "b", "test": "c"})
+    write_model(tmp_path / "two", "a", TRM, change=changed)
+    (found,) = compare_folders(tmp_path / "one", tmp_path / "two", [])
+    assert any(difference.startswith("training puzzles") for difference in found.differs)
+
+
+def test_json_holds_the_numbers_and_the_sentences(tmp_path: Path, run_cli: RunCli) -> None:
+    three_models(tmp_path)
+    (content,) = json.loads(run_cli("compare", "trm-mlp", "hrm", tmp_path, "--json").out)
+    assert content["difference"]["delta"] > 0
+    assert content["sentences"][1].startswith("trm-mlp beats hrm")
+
+
+def test_a_p_value_is_never_zero_in_words() -> None:
+    assert p_words(5e-324) == "p < 0.0001"
+    assert p_words(0.03125) == "p = 0.0312"
+
+
+# --- cite ----------------------------------------------------------------------------------------
+
+
+def parts(*named: tuple[str, str]) -> list[PartIdentity]:
+    return [PartIdentity(kind=kind, name=name, distribution="trm-bench", version="0") for kind, name in named]
+
+
+def test_cite_names_the_harness_the_task_and_the_models_once(tmp_path: Path, run_cli: RunCli) -> None:
+    for model in ("trm-mlp", "trm-att", "hrm"):
+        change = other(parts=parts(("task", "sudoku-extreme"), ("model", model), ("evaluator", "exact")))
+        write_model(tmp_path, model, TRM, change=change)
+    out = run_cli("cite", tmp_path).out
+    assert out.count("@") == out.count("@software{trm_bench") + out.count("@misc{") + out.count("@article{")
+    assert out.count("2510.04871") == 1  # both mixers are of one paper
+    assert out.count("{") == out.count("}")
+    assert out.index("@software{trm_bench") == 0
+
+
+def test_cite_alone_gives_the_harness_in_the_running_version(run_cli: RunCli) -> None:
+    import trm_bench
+
+    assert f"version = {{{trm_bench.__version__}}}" in run_cli("cite").out
+
+
+def test_what_cannot_be_cited_is_said(tmp_path: Path, run_cli: RunCli) -> None:
+    change = other(parts=parts(("task", "chess"), ("model", "copy")))
+    write_model(tmp_path, "copy", TRM, change=change)
+    ended = run_cli("cite", tmp_path)
+    assert ended.code == 0
+    assert "task trm-bench:chess: its plugin is not installed" in ended.err
+    assert "model trm-bench:copy: names no citation" in ended.err

@@ -1,0 +1,496 @@
+"""The report: every number is recomputed from records, and nothing incomparable stands in one table.
+
+Golden files of the reporters: ``TRM_BENCH_UPDATE_GOLDEN=1 pytest tests/test_report.py`` rewrites them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from support.folders import (
+    HRM,
+    IDENTITY,
+    INCOMPLETE,
+    ITEMS,
+    PLAIN,
+    TRM,
+    Change,
+    clusters_of,
+    data,
+    only_table,
+    other,
+    pair_of,
+    render,
+    request,
+    row_of,
+    solved,
+    three_models,
+    write_model,
+    write_run,
+)
+from trm_bench.harness.api.budget import Budget, Ledger, Match
+from trm_bench.harness.api.errors import NothingToReport
+from trm_bench.harness.report.build import build_report
+from trm_bench.harness.stats.interval import score_interval
+from trm_bench.harness.stats.power import minimum_detectable
+from trm_bench.harness.stats.rules import SINGLE_RUN, Kind
+from trm_bench.harness.stats.scores import cluster_means
+from trm_bench.harness.stats.tests import Verdict, crossed_test, holm, mcnemar
+from trm_bench.harness.store.folders import RunFolder
+from trm_bench.harness.store.records import RunIdentity, Status
+from trm_bench.harness.store.requests import REQUESTS
+from trm_bench.plugins.reporters.tables import p_value
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 3, 5], ids=lambda size: f"clusters of {size}")
+def test_rows_and_pairs_hold_what_the_statistics_give_for_the_same_arrays(size: int, tmp_path: Path) -> None:
+    clusters = clusters_of(size)
+    three_models(tmp_path, clusters=clusters)
+    report = build_report([tmp_path])
+    arrays = {"trm-mlp": TRM, "hrm": HRM, "plain": PLAIN}
+    means = {model: cluster_means(scores, clusters) for model, scores in arrays.items()}
+    for model in arrays:
+        row = row_of(report, model)
+        assert row.summary == score_interval(means[model], items=ITEMS)
+        assert row.summary.clusters == len(set(clusters))
+        assert [seed.score for seed in row.seeds] == means[model].mean(axis=1).tolist()
+        assert row.means["exact"] == pytest.approx(means[model].mean())
+    pairs = only_table(report).pairs
+    assert [(pair.a, pair.b) for pair in pairs] == [
+        ("trm-mlp", "hrm"),
+        ("trm-mlp", "plain"),
+        ("hrm", "plain"),
+    ]
+    differences = [crossed_test(means[pair.a], means[pair.b]) for pair in pairs]
+    assert [pair.difference for pair in pairs] == differences
+    assert [pair.holm_p for pair in pairs] == holm([difference.p for difference in differences])
+    for pair in pairs:
+        assert pair.difference.se is not None
+        assert pair.difference.df is not None
+        assert pair.detectable == minimum_detectable(pair.difference.se, pair.difference.df)
+    assert pairs[0].verdict is Verdict.A_BETTER
+    assert pairs[2].verdict is Verdict.UNDECIDED
+
+
+def test_the_order_in_which_a_cell_lists_its_items_does_not_matter(tmp_path: Path) -> None:
+    three_models(tmp_path / "a")
+    three_models(tmp_path / "b")
+    shuffled = np.random.default_rng(0).permutation(ITEMS).tolist()
+    write_run(tmp_path / "b", "hrm", 1, HRM[1], order=shuffled)
+    one, other = build_report([tmp_path / "a"]), build_report([tmp_path / "b"])
+    assert pair_of(one, "trm-mlp", "hrm") == pair_of(other, "trm-mlp", "hrm")
+
+
+def test_other_metrics_are_means_and_enter_no_test(tmp_path: Path) -> None:
+    share = np.linspace(0, 1, ITEMS)
+    for seed in range(3):
+        write_run(tmp_path, "trm-mlp", seed, TRM[seed], cells=share)
+        write_run(tmp_path, "hrm", seed, TRM[seed], cells=1 - share)
+    report = build_report([tmp_path])
+    assert row_of(report, "hrm").means["cells"] == pytest.approx(0.5)
+    assert row_of(report, "hrm").copy_cells == 0.25
+    assert only_table(report).pairs[0].difference.delta == 0.0
+
+
+def test_costs_are_means_over_the_finished_seeds(tmp_path: Path) -> None:
+    for seed, (steps, seconds) in enumerate([(100, 1.0), (200, 2.0), (201, 4.5)]):
+        ledger = Ledger(optimiser_steps=steps, training_seconds=seconds)
+        write_run(tmp_path, "trm-mlp", seed, TRM[seed], ledger=ledger)
+    write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, ledger=Ledger(optimiser_steps=9999))
+    ledger = row_of(build_report([tmp_path]), "trm-mlp").ledger
+    assert (ledger.optimiser_steps, ledger.training_seconds) == (167, 2.5)
+
+
+def test_the_values_of_the_seeds_average_to_the_mean_beside_them(tmp_path: Path) -> None:
+    scores = np.array([[1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]])
+    write_model(tmp_path, "trm-mlp", scores, clusters=["big", "big", "big", "small"])
+    row = row_of(build_report([tmp_path]), "trm-mlp")
+    assert row.summary is not None
+    assert row.summary.mean == pytest.approx(np.mean([seed.score for seed in row.seeds]))
+
+
+# --- which cells, in which order -----------------------------------------------------------------
+
+
+def test_models_stand_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    assert [row.model for row in only_table(build_report([tmp_path])).rows] == ["trm-mlp", "hrm", "plain"]
+    request(tmp_path, names[::-1])
+    table = only_table(build_report([tmp_path]))
+    assert [row.model for row in table.rows] == ["plain", "hrm", "trm-mlp"]
+    assert next((pair.a, pair.b) for pair in table.pairs) == ("plain", "hrm")
+    assert [seed.seed for seed in table.rows[0].seeds] == [0, 1, 2]
+
+
+def test_cells_that_were_not_asked_for_are_stale_and_ignored(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    before = build_report([tmp_path])
+    write_model(tmp_path, "hrm", np.ones((3, ITEMS)), tag="01dc0de0")
+    write_run(tmp_path, "gone", 0, np.ones(ITEMS))
+    (tmp_path / "stale-s0-00000000").mkdir()
+    assert build_report([tmp_path]) == before
+    request(tmp_path, [name for name in names if not name.startswith("plain")])
+    assert [row.model for row in only_table(build_report([tmp_path])).rows] == ["trm-mlp", "hrm"]
+
+
+def test_without_a_list_of_requests_every_cell_is_reported(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    (tmp_path / REQUESTS).unlink()
+    assert {row.model for row in only_table(build_report([tmp_path])).rows} == {"trm-mlp", "hrm", "plain"}
+
+
+def test_a_folder_of_one_cell_can_be_reported(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    report = build_report([tmp_path / names[4]])
+    assert [(row.model, row.seeds[0].seed) for row in only_table(report).rows] == [("hrm", 1)]
+
+
+def test_models_of_several_folders_stand_in_one_table_where_they_may_be_compared(tmp_path: Path) -> None:
+    write_model(tmp_path / "a", "trm-mlp", TRM)
+    write_model(tmp_path / "b", "hrm", HRM)
+    report = build_report([tmp_path / "a", tmp_path / "b"])
+    assert pair_of(report, "trm-mlp", "hrm").difference == crossed_test(TRM, HRM)
+
+
+def slower(identity: RunIdentity) -> RunIdentity:
+    return identity.model_copy(update={"training": {"lr": 0.0001}})
+
+
+def test_two_recipes_of_one_model_are_two_rows_with_two_labels(tmp_path: Path) -> None:
+    write_model(tmp_path, "hrm", HRM)
+    write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=slower)
+    table = only_table(build_report([tmp_path]))
+    assert len({row.label for row in table.rows}) == len(table.rows) == 2
+    assert {row.summary for row in table.rows} == {score_interval(HRM), score_interval(PLAIN)}
+    assert [(pair.a, pair.b) for pair in table.pairs] == [(table.rows[0].label, table.rows[1].label)]
+
+
+def test_two_recipes_of_one_model_do_not_stand_for_another_one(tmp_path: Path) -> None:
+    write_model(tmp_path, "hrm", HRM)
+    write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=slower)
+    report = build_report([tmp_path])
+    assert [row.label for row in only_table(report).rows] == ["hrm #1", "hrm #2"]
+    assert "hrm stands for" not in render(report)
+
+
+def test_two_models_of_one_name_from_two_distributions_are_not_pooled(tmp_path: Path) -> None:
+    def foreign(identity: RunIdentity) -> RunIdentity:
+        parts = [part.model_copy(update={"distribution": "lab"}) for part in identity.parts]
+        return identity.model_copy(update={"parts": parts})
+
+    write_model(tmp_path, "hrm", HRM)
+    write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=foreign)
+    rows = only_table(build_report([tmp_path])).rows
+    assert [len(row.seeds) for row in rows] == [3, 3]
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["the same folder twice", "a copy of it"])
+def test_a_run_that_is_read_twice_does_not_count_as_two_seeds(copied: bool, tmp_path: Path) -> None:
+    three_models(tmp_path / "a")
+    second = tmp_path / "a"
+    if copied:
+        second = tmp_path / "b"
+        shutil.copytree(tmp_path / "a", second)
+    summary = row_of(build_report([tmp_path / "a", second]), "hrm").summary
+    assert summary is not None
+    assert summary.seeds == 3
+
+
+def test_a_damaged_list_of_requests_is_named(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    (tmp_path / REQUESTS).write_text('{"cells": ["trm-m')
+    assert any(REQUESTS in problem for problem in build_report([tmp_path]).problems)
+
+
+# --- cells that are not done ---------------------------------------------------------------------
+
+
+def unfinished(status: Status, error: str | None = None) -> Callable[[Path, str], None]:
+    def make(folder: Path, name: str) -> None:
+        cell = RunFolder(folder / name)
+        cell.write_manifest(cell.manifest().model_copy(update={"status": status, "error": error}))
+
+    return make
+
+
+def cut(file: str) -> Callable[[Path, str], None]:
+    def make(folder: Path, name: str) -> None:
+        path = folder / name / file
+        path.write_bytes(path.read_bytes()[:-20])
+
+    return make
+
+
+NOT_DONE = [
+    pytest.param(unfinished(Status.FAILED, "the loss is nan at step 7"), "failed", id="failed"),
+    pytest.param(unfinished(Status.INTERRUPTED), "interrupted", id="interrupted"),
+    pytest.param(unfinished(Status.RUNNING), "running", id="running"),
+    pytest.param(cut("samples.jsonl.gz"), "damaged", id="damaged samples"),
+    pytest.param(cut("manifest.json"), "damaged", id="damaged manifest"),
+    pytest.param(lambda folder, name: shutil.rmtree(folder / name), "missing", id="missing"),
+]
+
+
+@pytest.mark.parametrize(("make", "status"), NOT_DONE)
+def test_a_seed_that_is_not_done_makes_its_row_incomplete_and_its_pairs_untested(
+    make: Callable[[Path, str], None], status: str, tmp_path: Path
+) -> None:
+    names = three_models(tmp_path)
+    make(tmp_path, names[4])  # seed 1 of hrm
+    report = build_report([tmp_path])
+    row = row_of(report, "hrm")
+    assert not row.complete
+    assert [(seed.score is None, seed.status) for seed in row.seeds] == [
+        (False, "done"),
+        (True, status),
+        (False, "done"),
+    ]
+    for rival in ("trm-mlp", "plain"):
+        pair = pair_of(report, "hrm", rival)
+        assert (pair.verdict, pair.holm_p, pair.note) == (Verdict.UNTESTED, None, INCOMPLETE)
+    tested = pair_of(report, "trm-mlp", "plain")
+    assert tested.holm_p == tested.difference.p  # alone in the family
+    assert any(note.startswith(f"incomplete: hrm, seed 1, {status}") for note in only_table(report).notes)
+    text = render(report)
+    assert re.search(rf"hrm .* {status} .* 2 of 3 ", text)
+    assert INCOMPLETE in text
+
+
+@pytest.mark.parametrize("file", ["samples.jsonl.gz", "manifest.json"])
+def test_a_damaged_file_is_named_and_the_rest_is_reported(file: str, tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    cut(file)(tmp_path, names[4])
+    report = build_report([tmp_path])
+    (problem,) = report.problems
+    assert problem.startswith(f"{tmp_path / names[4] / file}: ")
+    assert f"Not read:\n\n- {problem}" in render(report)
+    assert row_of(report, "trm-mlp").summary == score_interval(TRM)
+
+
+def test_a_requested_cell_that_is_not_there_is_named(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    request(tmp_path, [*names, "trm-att-s0-0badf00d"])
+    (problem,) = build_report([tmp_path]).problems
+    assert problem == f"{tmp_path / 'trm-att-s0-0badf00d'}: requested, but there is no such cell"
+
+
+def test_the_reason_of_a_failure_stands_beneath_the_table(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    unfinished(Status.FAILED, "the loss is nan at step 7")(tmp_path, names[4])
+    report = build_report([tmp_path])
+    assert "- incomplete: hrm, seed 1, failed: the loss is nan at step 7" in render(report)
+
+
+def test_a_model_without_any_finished_seed_has_a_row_without_numbers(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    for seed in range(3):
+        write_run(tmp_path, "hrm", seed, [], status=Status.FAILED)
+    report = build_report([tmp_path])
+    row = row_of(report, "hrm")
+    assert (row.summary, row.means, row.copy_cells, row.halt_step) == (None, {}, None, None)
+    assert [pair.verdict for pair in only_table(report).pairs if "hrm" in (pair.a, pair.b)] in (
+        [],
+        [Verdict.UNTESTED] * 2,
+    )
+    assert re.search(r"hrm +– +– +failed failed failed +– +0 of 3 ", render(report))
+
+
+def test_costs_that_nobody_measured_are_not_printed_as_zero(tmp_path: Path) -> None:
+    write_run(tmp_path, "trm-mlp", 0, TRM[0])
+    write_run(tmp_path, "hrm", 0, [], status=Status.FAILED)
+    costs = render(build_report([tmp_path])).partition("Costs, ")[2]
+    assert re.search(r"^hrm( +–)+$", costs, re.MULTILINE)
+
+
+def test_an_incomplete_pair_of_one_seed_each_says_that_it_is_incomplete(tmp_path: Path) -> None:
+    for model, scores in (("trm-mlp", TRM), ("hrm", HRM)):
+        write_run(tmp_path, model, 0, scores[0])
+        write_run(tmp_path, model, 1, [], status=Status.FAILED)
+    report = build_report([tmp_path])
+    assert only_table(report).pairs[0].note == INCOMPLETE
+    assert INCOMPLETE in render(report)
+
+
+def nothing(folder: Path) -> None:
+    folder.mkdir()
+
+
+def only_failures(folder: Path) -> None:
+    write_run(folder, "hrm", 0, [], status=Status.FAILED, error="no memory")
+
+
+def only_damage(folder: Path) -> None:
+    cut("manifest.json")(folder, write_run(folder, "hrm", 0, HRM[0]))
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, nothing, only_failures, only_damage])
+def test_where_nothing_is_finished_there_is_nothing_to_report(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / "results")
+    with pytest.raises(NothingToReport, match=f"nothing to report in {tmp_path / 'results'}: ") as caught:
+        build_report([tmp_path / "results"])
+    assert caught.value.exit_code == 3
+    assert (make is only_damage) == ("manifest.json: cannot be read" in str(caught.value))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.1])
+def test_a_score_that_is_none_is_never_written(bad: float, tmp_path: Path) -> None:
+    scores = HRM[1].copy()
+    scores[5] = bad
+    with pytest.raises(ValidationError, match=r"scores\.exact"):
+        write_run(tmp_path, "hrm", 1, scores)
+
+
+# --- what may be compared ------------------------------------------------------------------------
+
+
+def budget(**changes: Any) -> Change:
+    def change(identity: RunIdentity) -> RunIdentity:
+        return identity.model_copy(update={"budget": Budget(**{**identity.budget.model_dump(), **changes})})
+
+    return change
+
+
+INCOMPARABLE: dict[str, Change] = {
+    "augmentations": budget(augmentations=1000),
+    "steps": budget(amount=200),
+    "batch": budget(batch_size=16),
+    "match axis": budget(match=Match.EXAMPLES),
+    "test puzzles": data(fingerprints={**IDENTITY.data.fingerprints, "test": "dd"}),
+    "training puzzles": data(fingerprints={**IDENTITY.data.fingerprints, "train": "dd"}),
+    "source": data(kind="official"),
+    "task seed": data(task_seed=1),
+    "limit": data(limit=10),
+    "scale": other(scale="lite"),
+    "task": other(task="maze-hard"),
+    "version of the task": other(task_version=2),
+    "primary metric": other(primary="cells"),
+    "evaluators": other(evaluators=["exact"]),
+}
+
+
+@pytest.mark.parametrize("change", INCOMPARABLE.values(), ids=INCOMPARABLE.keys())
+def test_cells_that_may_not_be_compared_stand_in_tables_of_their_own(change: Change, tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM)
+    write_model(tmp_path, "hrm", HRM, change=change)
+    report = build_report([tmp_path])
+    assert sorted([row.model for row in table.rows] for table in report.tables) == [["hrm"], ["trm-mlp"]]
+    assert all(table.pairs == () for table in report.tables)
+
+
+def test_the_same_model_under_two_budgets_is_two_rows_in_two_tables(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM)
+    write_model(tmp_path, "trm-mlp", HRM, tag="11111111", change=budget(augmentations=1000))
+    report = build_report([tmp_path])
+    assert [table.budget.augmentations for table in report.tables] == [1, 1000]
+    assert [table.rows[0].summary for table in report.tables] == [score_interval(TRM), score_interval(HRM)]
+    text = render(report)
+    assert "augmentations per puzzle A = 1\n" in text
+    assert "augmentations per puzzle A = 1000\n" in text
+
+
+def test_a_limit_is_what_the_title_counts(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, change=data(limit=5))
+    assert (
+        only_table(build_report([tmp_path])).title == "made · mini · generated v1, seed 0 · 20 train, 5 test"
+    )
+
+
+def test_holm_is_over_every_pair_of_every_table(tmp_path: Path) -> None:
+    three_models(tmp_path / "a")
+    write_model(tmp_path / "b", "trm-mlp", TRM, change=other(task="maze-hard"))
+    write_model(tmp_path / "b", "hrm", PLAIN, change=other(task="maze-hard"))
+    together = build_report([tmp_path / "a", tmp_path / "b"])
+    pairs = [pair for table in together.tables for pair in table.pairs]
+    assert len(pairs) == 4
+    assert [pair.holm_p for pair in pairs] == holm([pair.difference.p for pair in pairs])
+    alone = only_table(build_report([tmp_path / "a"])).pairs
+    assert [pair.difference for pair in alone] == [pair.difference for pair in pairs[:3]]
+    assert [pair.holm_p for pair in alone] != [pair.holm_p for pair in pairs[:3]]
+
+
+# --- one seed, two seeds, no variance ------------------------------------------------------------
+
+
+def test_one_seed_is_compared_as_checkpoints_and_never_as_methods(tmp_path: Path) -> None:
+    clusters = clusters_of(3)
+    write_model(tmp_path, "trm-mlp", TRM[:1], clusters=clusters)
+    write_model(tmp_path, "hrm", HRM[:1], clusters=clusters)
+    report = build_report([tmp_path])
+    pair = pair_of(report, "trm-mlp", "hrm")
+    a, b = cluster_means(HRM[:1], clusters), cluster_means(TRM[:1], clusters)
+    assert (pair.a, pair.mcnemar) == ("hrm", mcnemar(a[0], b[0]))
+    assert (pair.difference.p, pair.difference.low, pair.holm_p, pair.detectable) == (None,) * 4
+    assert (pair.verdict, pair.note) == (Verdict.UNTESTED, SINGLE_RUN)
+    test = mcnemar(a[0], b[0])
+    said = (
+        f"{SINGLE_RUN}: A alone right {test.a_only}, B alone {test.b_only}, exact McNemar p {p_value(test.p)}"
+    )
+    assert said in render(report)
+    assert said in render(report, "markdown")
+    assert row_of(report, "hrm").summary == score_interval(a, items=ITEMS)
+
+
+def test_the_interval_of_a_single_run_carries_the_words_also_where_there_is_no_pair(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM[:1])
+    assert SINGLE_RUN in render(build_report([tmp_path]))
+
+
+def test_two_seeds_are_tested_but_nobody_is_called_better(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", solved(1, 1.1, 1.2))
+    write_model(tmp_path, "hrm", solved(2, 0.0, 0.05))
+    report = build_report([tmp_path])
+    pair = pair_of(report, "trm-mlp", "hrm")
+    assert pair.difference.kind is Kind.CROSSED
+    assert pair.mcnemar is None
+    assert pair.verdict is Verdict.UNDECIDED
+    assert "2 seeds; a claim on methods needs 3 of each" in render(report)
+
+
+def test_where_everything_is_solved_no_p_is_printed_and_no_certainty_claimed(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", np.ones((3, ITEMS)))
+    write_model(tmp_path, "hrm", np.ones((3, ITEMS)))
+    report = build_report([tmp_path])
+    pair = pair_of(report, "trm-mlp", "hrm")
+    assert (pair.difference.kind, pair.difference.p, pair.holm_p) == (Kind.DEGENERATE, None, None)
+    assert (pair.verdict, pair.detectable) == (Verdict.UNTESTED, None)
+    for model in ("trm-mlp", "hrm"):
+        summary = row_of(report, model).summary
+        assert summary is not None
+        assert (summary.mean, summary.high) == (1.0, 1.0)
+        assert summary.low < 0.95
+    text = render(report)
+    assert re.search(
+        r"hrm – trm-mlp +\+0\.0 +– +– +– +untested +– +– +both models solved every item in every seed", text
+    )
+    assert not re.search(r"100\.0 – 100\.0", text)
+
+
+def test_cells_of_different_code_or_torch_are_not_citable_together(tmp_path: Path) -> None:
+    code, libraries = {"fingerprint": "a" * 64}, {"libraries": {"torch": "2.13.0"}}
+    write_run(tmp_path, "trm-mlp", 0, TRM[0], code=code, environment=libraries)
+    write_run(tmp_path, "trm-mlp", 1, TRM[1], code={"fingerprint": "b" * 64}, environment=libraries)
+    write_run(tmp_path, "hrm", 0, HRM[0], code=code, environment={"libraries": {"torch": "2.6.0"}})
+    (reasons,) = [
+        note for note in only_table(build_report([tmp_path])).notes if note.startswith("NOT CITABLE")
+    ]
+    assert "cells made by 2 states of the code" in reasons
+    assert "cells made with torch 2.13.0, 2.6.0" in reasons
+
+
+def test_the_same_seed_on_another_device_is_a_row_of_its_own(tmp_path: Path) -> None:
+    write_model(tmp_path / "cpu", "trm-mlp", TRM)
+    write_model(tmp_path / "cuda", "trm-mlp", TRM, change=other(device="cuda"))
+    rows = only_table(build_report([tmp_path / "cpu", tmp_path / "cuda"])).rows
+    assert [row.label for row in rows] == ["trm-mlp #1", "trm-mlp #2"]
+    assert [len(row.seeds) for row in rows] == [3, 3]

@@ -1,0 +1,284 @@
+"""A run that was stopped goes on as if nothing had happened: losses, weights and table, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.training import MODELS, quiet, steps, trainer
+from trm_bench.harness.api.budget import Match
+from trm_bench.harness.store.folders import Output, RunFolder
+from trm_bench.harness.training import checkpoint
+from trm_bench.harness.training.checkpoint import Clock, Interval, Stopped, read_checkpoint, write_checkpoint
+from trm_bench.harness.training.trainer import Metrics, Watcher
+from trm_bench.testing.pytest_plugin import RunCli
+
+LENGTH = 10
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def losses(one: object, count: int) -> list[float]:
+    return [float(one.step().total.detach()) for _ in range(count)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stop=st.integers(0, LENGTH - 1), ema=st.sampled_from([0.0, 0.9]))
+def test_losses_after_a_stop_at_any_step_are_those_of_an_uninterrupted_run(
+    name: str, stop: int, ema: float, tmp_path: Path
+) -> None:
+    whole, first = (trainer(name, steps(LENGTH), ema=ema) for _ in range(2))
+    expected = losses(whole, LENGTH)
+    before = losses(first, stop)
+    write_checkpoint(tmp_path / "resume.pt", {"trainer": first.state()})
+    second = trainer(name, steps(LENGTH), seed=0, ema=ema)
+    losses(second, 2)  # whatever it was, it becomes the one that was saved
+    torch.manual_seed(99)
+    saved = read_checkpoint(tmp_path / "resume.pt")
+    assert saved is not None
+    second.restore(saved["trainer"])
+    assert before + losses(second, LENGTH - stop) == expected
+    for a, b in zip(whole.model.state_dict().values(), second.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    for one in (whole, second):
+        one.settle()
+    for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("match", [Match.STEPS, Match.EXAMPLES])
+def test_the_lines_of_metrics_and_what_was_spent_are_the_same(match: Match, tmp_path: Path) -> None:
+    amount = 40 if match is Match.STEPS else 90
+    whole: list[Metrics] = []
+    spent = trainer("trm-mlp", steps(amount, match)).run(Watcher(whole.append, lambda model: {"v": 1.0}))
+    parts: list[Metrics] = []
+    first = trainer("trm-mlp", steps(amount, match))
+    path = tmp_path / "resume.pt"
+
+    def save(step: int) -> None:
+        write_checkpoint(path, {"trainer": first.state()})
+
+    with pytest.raises(Stopped):
+        first.run(Watcher(parts.append, lambda model: {"v": 1.0}, save, stop=lambda: first.steps == 17))
+    second = trainer("trm-mlp", steps(amount, match))
+    saved = read_checkpoint(path)
+    assert saved is not None
+    second.restore(saved["trainer"])
+    again = second.run(Watcher(parts.append, lambda model: {"v": 1.0}))
+    assert parts == whole
+    assert (again.steps, again.draws, again.flops) == (spent.steps, spent.draws, spent.flops)
+    assert again.seconds > saved["trainer"]["reported"]["seconds"] > 0
+
+
+def test_a_model_that_draws_numbers_in_training_draws_the_same_again(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    state = checkpoint.random_state()
+    write_checkpoint(tmp_path / "resume.pt", {"random": state})
+    drawn = torch.rand(5)
+    saved = read_checkpoint(tmp_path / "resume.pt")
+    assert saved is not None
+    checkpoint.set_random_state(saved["random"])
+    assert torch.equal(torch.rand(5), drawn)
+
+
+def test_the_last_good_checkpoint_survives_a_death_while_the_next_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "resume.pt"
+    write_checkpoint(path, {"step": 1})
+
+    def dies(content: object, scratch: Path) -> None:
+        scratch.write_bytes(b"half of a checkpoint")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        write_checkpoint(path, {"step": 2})
+    saved = read_checkpoint(path)
+    assert saved is not None
+    assert saved["step"] == 1
+    assert [one.name for one in tmp_path.iterdir()] == ["resume.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])
+def test_a_checkpoint_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "resume.pt").write_bytes(content)
+    assert read_checkpoint(tmp_path / "resume.pt") is None
+    assert read_checkpoint(tmp_path / "missing.pt") is None
+
+
+def test_a_checkpoint_of_another_version_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path / "resume.pt", {})
+    monkeypatch.setattr(checkpoint, "VERSION", checkpoint.VERSION + 1)
+    assert read_checkpoint(tmp_path / "resume.pt") is None
+
+
+def test_a_checkpoint_is_due_by_steps_and_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    by_steps, by_time = Clock(Interval(None, 5), 0, now), Clock(Interval(60), 0, now)
+    never = Clock(Interval(None, None), 0, now)
+    assert [step for step in range(1, 6) if by_steps.due(step)] == [5]
+    by_steps.saved(7)
+    assert [step for step in range(8, 13) if by_steps.due(step)] == [12]
+    assert not by_time.due(10**6)
+    now = 160.0
+    assert by_time.due(1)
+    assert not never.due(10**6)
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+RUN = ["--models", "trm-mlp[hidden=16,multiple=16,cycles=1,updates=1]", "--task", "tiny", "--seeds", "0"]
+LONG = [*RUN, "--set", "steps=200", "--set", "checkpoint_steps=20", "--set", "checkpoint_seconds=none"]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "trm_bench", *map(str, arguments)]
+
+
+def only_cell(folder: Path) -> RunFolder:
+    (cell,) = Output(folder).cells()
+    return cell
+
+
+def killed_in_training(folder: Path, number: signal.Signals) -> int:
+    """Begin the long run, stop it once it has set itself down, and give the step it can go on from."""
+    process = subprocess.Popen(
+        command("run", *LONG, "--output", folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("*/resume.pt")):
+        assert process.poll() is None, "the run ended before it could be stopped"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    if number is signal.SIGKILL:
+        os.killpg(process.pid, signal.SIGKILL)  # the cell's process too, as when a machine loses its power
+    else:
+        process.send_signal(number)
+    process.wait(60)
+    saved = read_checkpoint(only_cell(folder).checkpoint)
+    assert saved is not None
+    return int(saved["trainer"]["steps"])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    subprocess.run(command("run", *LONG, "--output", folder), check=True, capture_output=True)
+    return only_cell(folder)
+
+
+def check_same(cell: RunFolder, whole: RunFolder) -> None:
+    ours, theirs = cell.manifest(), whole.manifest()
+    assert ours.weights_sha256 == theirs.weights_sha256
+    assert ours.samples_sha256 == theirs.samples_sha256
+    assert ours.validation == theirs.validation
+    assert (cell.folder / "metrics.jsonl").read_text() == (whole.folder / "metrics.jsonl").read_text()
+    costs = ("optimiser_steps", "draws", "distinct_variants", "training_flops")
+    assert [getattr(ours.ledger, name) for name in costs] == [getattr(theirs.ledger, name) for name in costs]
+    assert not cell.checkpoint.exists()
+
+
+@pytest.mark.parametrize(("number", "how"), [(signal.SIGKILL, "run"), (signal.SIGINT, "resume")])
+def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
+    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder, number: signal.Signals, how: str
+) -> None:
+    folder = tmp_path / "out"
+    step = killed_in_training(folder, number)
+    assert 0 < step < 200
+    again = run_cli("run", *LONG, "--output", folder) if how == "run" else run_cli("resume", folder)
+    assert again.code == 0, again.err
+    assert "1 of 1 cells go on from a checkpoint" in again.err
+    cell = only_cell(folder)
+    check_same(cell, uninterrupted)
+    assert cell.manifest().resumed == [step]
+    assert uninterrupted.manifest().resumed == []
+
+
+def test_force_starts_anew_and_finished_cells_have_no_checkpoint(tmp_path: Path, run_cli: RunCli) -> None:
+    folder = tmp_path / "out"
+    killed_in_training(folder, signal.SIGKILL)
+    again = run_cli("run", *LONG, "--output", folder, "--force")
+    assert again.code == 0, again.err
+    assert only_cell(folder).manifest().resumed == []
+    assert not list(folder.glob("*/resume.pt"))
+
+
+def test_training_resumed_by_other_code_is_not_citable(
+    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder
+) -> None:
+    folder = tmp_path / "out"
+    killed_in_training(folder, signal.SIGKILL)
+    path = only_cell(folder).checkpoint
+    saved = read_checkpoint(path)
+    assert saved is not None
+    write_checkpoint(path, {**saved, "code": "other code"})
+    assert run_cli("run", *LONG, "--output", folder).code == 0
+    manifest = only_cell(folder).manifest()
+    assert not manifest.citable
+    assert "training was resumed by another state of the code or another torch" in (
+        manifest.not_citable_because
+    )
+
+
+def test_the_interval_is_no_part_of_the_study(tmp_path: Path, run_cli: RunCli) -> None:
+    folder = tmp_path / "out"
+    assert run_cli("run", *RUN, "--output", folder).code == 0
+    again = run_cli("run", *RUN, "--set", "checkpoint_steps=3", "--output", folder)
+    assert again.code == 0, again.err
+    assert "1 of 1 cells are finished already" in again.err
+    assert "checkpoint_steps" not in json.loads((folder / "study.json").read_text())["settings"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["checkpoint_seconds=0", "checkpoint_seconds=soon", "checkpoint_steps=0", "checkpoint_steps=1.5"],
+)
+def test_a_wrong_interval_is_refused_before_anything_is_run(
+    tmp_path: Path, run_cli: RunCli, setting: str
+) -> None:
+    ended = run_cli("run", *RUN, "--set", setting, "--output", tmp_path / "out")
+    assert ended.code == 2
+    assert setting in ended.err
+
+
+def test_resume_of_a_folder_without_a_run_says_so(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli("resume", tmp_path)
+    assert ended.code == 3
+    assert "no run into it is known" in ended.err
+
+
+def test_resume_of_a_finished_run_prints_its_table(tmp_path: Path, run_cli: RunCli) -> None:
+    first = run_cli("run", *RUN, "--output", tmp_path / "out")
+    again = run_cli("resume", tmp_path / "out")
+    assert (again.code, again.out) == (0, first.out)
+
+
+def test_two_runs_cannot_write_to_one_folder(tmp_path: Path, run_cli: RunCli) -> None:
+    folder = tmp_path / "out"
+    assert run_cli("run", *RUN, "--output", folder).code == 0
+    with Output(folder).locked():
+        ended = run_cli("run", *RUN, "--output", folder)
+    assert ended.code == 2
+    assert "another run is writing to" in ended.err
+    assert run_cli("run", *RUN, "--output", folder).code == 0
+
+
+def test_a_quiet_watcher_saves_nothing_and_never_stops() -> None:
+    assert trainer("transformer", steps(3)).run(quiet()).steps == 3

@@ -1,0 +1,504 @@
+"""The same weights answered in two ways: the paired test, when it is taken, and which rows it compares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats as sps
+from support.folders import (
+    HRM,
+    INCOMPLETE,
+    ITEMS,
+    PLAIN,
+    TRM,
+    only_table,
+    other,
+    pair_of,
+    quick,
+    render,
+    write_run,
+)
+from support.folders import request as ask_for
+from support.studies import answered, crossed, paired
+from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.compare import compare_models
+from trm_bench.harness.report.pairs import PAIRED, same_weights
+from trm_bench.harness.report.read import Run, read_runs
+from trm_bench.harness.report.table import Report
+from trm_bench.harness.report.words import sentences
+from trm_bench.harness.stats.power import minimum_detectable
+from trm_bench.harness.stats.rules import Kind
+from trm_bench.harness.stats.scores import Floats
+from trm_bench.harness.stats.tests import Difference, Verdict, crossed_test, paired_test
+from trm_bench.harness.store.records import Status
+
+__all__ = ["quick"]
+
+UNHURRIED = settings(deadline=None, max_examples=60)  # the machine may be busy
+
+# --- the formula ---------------------------------------------------------------------------------
+
+
+def test_paired_test_by_hand() -> None:
+    # Differences 1 0 0 0 / 1 1 0 0 / 1 1 1 0. Seed means 1/4, 1/2, 3/4 give v_S = (1/16) / 3 = 9/432; cluster
+    # means 1, 2/3, 1/3, 0 give v_I = (5/27) / 4 = 20/432; residuals square to 5/6, so that r = (5/6) / 6 / 12
+    # = 5/432. V = 24/432 = 1/18 and df = V² / (v_S² / 2 + v_I² / 3) = 576 / (81/2 + 400/3).
+    a = np.array([[1.0, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
+    b = np.array([[0.0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    found, df = paired_test(a, b), 576 / (81 / 2 + 400 / 3)
+    half = float(sps.t.ppf(0.975, df)) / 18**0.5
+    assert found.delta == pytest.approx(0.5)
+    assert found.se == pytest.approx(1 / 18**0.5)
+    assert found.df == pytest.approx(df)
+    assert found.p == pytest.approx(2 * float(sps.t.sf(0.5 * 18**0.5, df)))
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert (found.kind, found.seeds, found.note) == (Kind.CROSSED, 3, "")
+
+
+def test_items_that_react_alike_leave_a_paired_t_test_over_seeds() -> None:
+    a, b = (np.repeat(np.array(column)[:, None], 8, axis=1) for column in ([0.5, 0.75, 1], [0.25, 0.75, 0.5]))
+    found, expected = paired_test(a, b), sps.ttest_rel(a[:, 0], b[:, 0])
+    assert found.p == pytest.approx(float(expected.pvalue))
+    assert found.df == pytest.approx(2)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_seeds_that_react_alike_leave_a_paired_t_test_over_clusters() -> None:
+    a, b = np.tile([1.0, 1, 1, 0, 1], (3, 1)), np.tile([0.0, 1, 0, 0, 1], (3, 1))
+    found, expected = paired_test(a, b), sps.ttest_rel(a[0], b[0])
+    assert found.p == pytest.approx(float(expected.pvalue))
+    assert found.df == pytest.approx(4)
+
+
+# Quarters: sums and differences of few of them are exact, so a variance is 0 or far from it.
+QUARTERS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+
+
+@st.composite
+def twice(draw: st.DrawFn) -> tuple[Floats, Floats]:
+    shape = draw(st.integers(3, 5)), draw(st.integers(2, 8))
+    a, b = (draw(hnp.arrays(np.float64, shape, elements=QUARTERS)) for _ in range(2))
+    return a, b
+
+
+def numbers(found: Difference) -> list[float]:
+    each = (found.delta, found.low, found.high, found.p, found.df, found.se)
+    return [math.nan if value is None else value for value in each]
+
+
+def agree(one: Difference, other: Difference) -> None:
+    assert one.kind is other.kind
+    np.testing.assert_allclose(numbers(one), numbers(other), rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
+def by_loops(a: Floats, b: Floats) -> float:
+    """V of docs/statistics.md, one number at a time."""
+    S, C = a.shape
+    d = [[a[s, c] - b[s, c] for c in range(C)] for s in range(S)]
+    seeds = [sum(row) / C for row in d]
+    clusters = [sum(row[c] for row in d) / S for c in range(C)]
+    mean = sum(seeds) / S
+    of_seeds = sum((x - mean) ** 2 for x in seeds) / (S - 1) / S
+    of_clusters = sum((x - mean) ** 2 for x in clusters) / (C - 1) / C
+    rest = sum((d[s][c] - seeds[s] - clusters[c] + mean) ** 2 for s in range(S) for c in range(C))
+    residual = rest / ((S - 1) * (C - 1)) / (S * C)
+    return float(max(of_seeds + of_clusters - residual, of_seeds, of_clusters))
+
+
+@UNHURRIED
+@given(twice())
+def test_the_variance_is_that_of_the_documentation(pair: tuple[Floats, Floats]) -> None:
+    found = paired_test(*pair)
+    assert (found.se or 0) ** 2 == pytest.approx(by_loops(*pair), abs=1e-12)
+    assert (found.kind is Kind.DEGENERATE) == (by_loops(*pair) < 1e-20)
+
+
+# --- against the crossed test --------------------------------------------------------------------
+
+
+@UNHURRIED
+@given(twice(), QUARTERS)
+def test_against_a_way_that_never_varies_both_tests_are_one(pair: tuple[Floats, Floats], flat: float) -> None:
+    a, b = pair[0], np.full_like(pair[0], flat)
+    agree(paired_test(a, b), crossed_test(a, b))
+
+
+@UNHURRIED
+@given(twice())
+def test_it_is_the_crossed_test_of_the_differences_against_nothing(pair: tuple[Floats, Floats]) -> None:
+    found = paired_test(*pair)
+    halved = crossed_test((1 + pair[0] - pair[1]) / 2, np.full_like(pair[0], 0.5))
+    doubled = [None if x is None else 2 * x for x in (halved.delta, halved.low, halved.high, halved.se)]
+    delta, low, high, se = doubled
+    assert delta is not None
+    agree(found, replace(halved, delta=delta, low=low, high=high, se=se))
+
+
+def reacting(rng: np.random.Generator, S: int = 5, C: int = 60) -> tuple[Floats, Floats]:
+    """Two ways that differ a little from one another, for every seed and cluster."""
+    a, b = (0.5 + rng.normal(0, 0.05, C) + rng.normal(0, 0.01, (S, C)) for _ in range(2))
+    return a.clip(0.2, 0.8), b.clip(0.2, 0.8)
+
+
+def test_what_a_seed_has_in_common_in_both_ways_changes_nothing_and_widens_the_crossed_test() -> None:
+    rng = np.random.default_rng(0)
+    a, b = reacting(rng)
+    of_seed = np.linspace(-0.15, 0.15, len(a))[:, None]
+    agree(paired_test(a + of_seed, b + of_seed), paired_test(a, b))
+    alone, spread = crossed_test(a, b).se, crossed_test(a + of_seed, b + of_seed).se
+    assert alone is not None
+    assert spread is not None
+    assert spread > 3 * alone
+
+
+def test_what_a_cluster_has_in_common_in_both_ways_changes_nothing() -> None:
+    rng = np.random.default_rng(1)
+    a, b = reacting(rng)
+    of_cluster = rng.normal(0, 0.05, a.shape[1]).clip(-0.15, 0.15)
+    agree(paired_test(a + of_cluster, b + of_cluster), paired_test(a, b))
+
+
+def test_a_seed_that_reacts_by_itself_is_not_paired_away() -> None:
+    rng = np.random.default_rng(2)
+    a, b = reacting(rng)
+    reaction = np.linspace(-0.1, 0.1, len(a))[:, None]
+    before, after = paired_test(a, b).se, paired_test(a + reaction, b - reaction).se
+    assert before is not None
+    assert after is not None
+    assert after > 3 * before
+
+
+# --- symmetries ----------------------------------------------------------------------------------
+
+
+@UNHURRIED
+@given(twice(), st.integers(0, 2**32 - 1))
+def test_the_order_of_seeds_and_clusters_does_not_matter(pair: tuple[Floats, Floats], seed: int) -> None:
+    a, b = pair
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.permutation(a.shape[0]), rng.permutation(a.shape[1])
+    agree(paired_test(a, b), paired_test(a[rows][:, columns], b[rows][:, columns]))
+
+
+def test_which_seed_of_the_one_goes_with_which_of_the_other_matters() -> None:
+    a, b = reacting(np.random.default_rng(3))
+    of_seed = np.linspace(-0.15, 0.15, len(a))[:, None]
+    right, wrong = (
+        paired_test(a + of_seed, other).se for other in (b + of_seed, np.roll(b + of_seed, 1, axis=0))
+    )
+    assert right is not None
+    assert wrong is not None
+    assert wrong > 2 * right
+
+
+@UNHURRIED
+@given(twice())
+def test_swapping_both_ways_only_turns_the_sign(pair: tuple[Floats, Floats]) -> None:
+    there, back = paired_test(*pair), paired_test(*pair[::-1])
+    turned = replace(
+        back,
+        delta=-back.delta,
+        low=None if back.high is None else -back.high,
+        high=None if back.low is None else -back.low,
+    )
+    agree(there, turned)
+
+
+@UNHURRIED
+@given(twice())
+def test_the_interval_holds_delta_and_agrees_with_p(pair: tuple[Floats, Floats]) -> None:
+    found = paired_test(*pair)
+    if found.kind is Kind.DEGENERATE:
+        return
+    assert found.low is not None
+    assert found.high is not None
+    assert found.p is not None
+    assert found.df is not None
+    assert found.low < found.delta < found.high
+    assert found.df >= len(pair[0]) - 1
+    if abs(found.p - 0.05) > 1e-6:
+        assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+
+
+# --- where there is no test ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seeds", "note"), [(1, "single training run"), (2, "a paired test needs 3")])
+def test_under_three_seeds_there_is_no_test(seeds: int, note: str) -> None:
+    rng = np.random.default_rng(0)
+    found = paired_test(rng.random((seeds, 50)), rng.random((seeds, 50)))
+    assert numbers(found)[1:] == pytest.approx([math.nan] * 5, nan_ok=True)
+    assert (found.kind, found.seeds) == (Kind.UNTESTED, seeds)
+    assert note in found.note
+
+
+def test_one_cluster_is_no_test() -> None:
+    found = paired_test([[1.0], [0.5], [0.25]], [[0.0], [0.5], [0.5]])
+    assert (found.p, found.kind) == (None, Kind.UNTESTED)
+    assert "one cluster" in found.note
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "delta", "note"),
+    [
+        (np.ones((3, 4)), np.ones((3, 4)), 0, "both models solved every item in every seed"),
+        (np.ones((3, 4)), np.zeros((3, 4)), 1, "A solved every item in every seed, B solved none in any"),
+        (TRM, TRM, 0, "neither the seeds' means nor the items' differences vary"),
+        (np.full((4, 3), 0.75), np.full((4, 3), 0.5), 0.25, "neither the seeds' means nor"),
+    ],
+)
+def test_no_variance_gives_words_and_no_numbers(a: Floats, b: Floats, delta: float, note: str) -> None:
+    found = paired_test(a, b)
+    assert found.delta == pytest.approx(delta)
+    assert (found.low, found.high, found.p, found.df, found.se) == (None,) * 5
+    assert found.kind is Kind.DEGENERATE
+    assert found.note.startswith(note)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 6), (1, 5)])
+def test_shapes_that_differ_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"must have one shape, not \(3, 5\) and"):
+        paired_test(np.zeros((3, 5)), np.zeros(shape))
+
+
+@pytest.mark.parametrize("bad", [1.5, -0.1, math.nan])
+def test_scores_outside_the_unit_interval_are_refused(bad: float) -> None:
+    whole, broken = np.full((3, 4), 0.5), np.full((3, 4), 0.5)
+    broken[1, 2] = bad
+    for pair in ((whole, broken), (broken, whole)):
+        with pytest.raises(ValueError, match="within 0 to 1"):
+            paired_test(*pair)
+
+
+# --- error rates ---------------------------------------------------------------------------------
+
+STUDIES, CLUSTERS = 400, 200
+
+
+def ways(rng: np.random.Generator, seeds: int, of_seed: float, of_item: float) -> tuple[Floats, Floats]:
+    """The same weights twice; what the change does to a seed and to an item has mean 0."""
+    logit = rng.normal(0.4, 1.5, CLUSTERS) + rng.normal(0, 0.3, (seeds, 1))
+    change = rng.normal(0, of_seed, (seeds, 1)) + rng.normal(0, of_item, CLUSTERS)
+    noise = rng.random((seeds, CLUSTERS))
+    a, b = (noise < 1 / (1 + np.exp(-logit - sign * change / 2)) for sign in (1, -1))
+    return a.astype(np.float64), b.astype(np.float64)
+
+
+def found_at_5_percent(tests: Sequence[Difference]) -> float:
+    return sum(test.p is not None and test.p < 0.05 for test in tests) / len(tests)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize(("of_seed", "of_item"), [(0.2, 0.5), (0.0, 0.5), (0.5, 0.2), (0.0, 1.0)])
+def test_equal_ways_are_rarely_told_apart(seeds: int, of_seed: float, of_item: float) -> None:
+    rng = np.random.default_rng([seeds, int(10 * of_seed), int(10 * of_item)])
+    studies = [ways(rng, seeds, of_seed, of_item) for _ in range(STUDIES)]
+    assert found_at_5_percent([paired_test(*study) for study in studies]) < 0.09
+
+
+def test_a_small_gain_of_the_same_weights_is_seen_where_the_crossed_test_sees_none() -> None:
+    rng = np.random.default_rng(7)
+    studies = []
+    for _ in range(100):
+        a, b = ways(rng, 5, 0.0, 0.2)
+        gain = rng.random(a.shape) < 0.05
+        studies.append((np.maximum(a, gain), np.minimum(b, a)))
+    seen, unseen = (
+        found_at_5_percent([test(*one) for one in studies]) for test in (paired_test, crossed_test)
+    )
+    assert seen > 0.9
+    assert unseen < 0.5 * seen
+
+
+# --- when it is taken ----------------------------------------------------------------------------
+
+SHALLOW, DEEP = "steps=1", "steps=12"
+
+
+def again(scores: Floats) -> Floats:
+    """The same runs answered a little otherwise."""
+    return np.where(np.arange(ITEMS) % 9 == 0, 1 - scores, scores)
+
+
+def two_ways(folder: Path) -> Path:
+    answered(folder, "trm-mlp", TRM)
+    answered(folder, "trm-mlp", again(TRM), SHALLOW, steps=1)
+    return folder
+
+
+def runs_of(folder: Path, asked: str) -> list[Run]:
+    return [run for run in read_runs([folder], []) if run.manifest.asked == asked]
+
+
+def same(folder: Path) -> bool:
+    return same_weights(runs_of(folder, "trm-mlp"), runs_of(folder, f"trm-mlp @ {SHALLOW}"))
+
+
+def test_weights_are_the_same_where_every_seed_has_the_same_digest(tmp_path: Path) -> None:
+    assert same(two_ways(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("seed", "digest"), [(1, "another file"), (1, "trm-mlp 0"), (2, ""), (0, "")], ids=str
+)
+def test_one_digest_that_differs_or_is_unknown_is_enough(seed: int, digest: str, tmp_path: Path) -> None:
+    two_ways(tmp_path)
+    more = {"asked": f"trm-mlp @ {SHALLOW}", "tag": SHALLOW, "weights_sha256": digest}
+    write_run(tmp_path, "trm-mlp", seed, TRM[seed], **more)
+    assert not same(tmp_path)
+
+
+def test_unknown_weights_are_not_the_same_weights(tmp_path: Path) -> None:
+    answered(tmp_path, "trm-mlp", TRM, weights_sha256="")
+    answered(tmp_path, "trm-mlp", again(TRM), SHALLOW, steps=1, weights_sha256="")
+    assert not same(tmp_path)
+    pair = pair_of(build_report([tmp_path]), "trm-mlp", f"trm-mlp @ {SHALLOW}")
+    assert pair.difference == crossed(again(TRM), TRM)
+    assert PAIRED not in pair.note
+
+
+def test_more_seeds_on_one_side_are_not_the_same_weights(tmp_path: Path) -> None:
+    two_ways(tmp_path)
+    write_run(tmp_path, "trm-mlp", 3, TRM[0], tag="trained", weights_sha256="trm-mlp 3")
+    assert not same(tmp_path)
+
+
+def test_a_report_pairs_the_same_weights_and_says_so(tmp_path: Path) -> None:
+    report = build_report([two_ways(tmp_path)])
+    (pair,) = only_table(report).pairs
+    a, b = (again(TRM), TRM) if SHALLOW in pair.a else (TRM, again(TRM))
+    assert pair.difference == paired(a, b) != crossed(a, b)
+    assert pair.note == PAIRED
+    assert pair.shares is None
+    assert pair.difference.se is not None
+    assert pair.difference.df is not None
+    assert pair.detectable == minimum_detectable(pair.difference.se, pair.difference.df)
+    assert PAIRED in render(report)
+
+
+def test_runs_that_are_listed_in_another_order_are_paired_by_their_seed(tmp_path: Path) -> None:
+    names = answered(tmp_path, "trm-mlp", TRM)
+    deeper = answered(tmp_path, "trm-mlp", again(TRM), SHALLOW, steps=1)
+    before = only_table(build_report([tmp_path])).pairs
+    ask_for(tmp_path, [names[2], *deeper[::-1], *names[:2]])
+    (pair,) = only_table(build_report([tmp_path])).pairs
+    assert {pair.difference.p} == {one.difference.p for one in before}
+    assert PAIRED in pair.note
+
+
+def test_two_models_are_never_paired(tmp_path: Path) -> None:
+    answered(tmp_path, "trm-mlp", TRM)
+    answered(tmp_path, "hrm", HRM)
+    (pair,) = only_table(build_report([tmp_path])).pairs
+    a, b = (HRM, TRM) if pair.a == "hrm" else (TRM, HRM)
+    assert pair.difference == crossed(a, b)
+    assert PAIRED not in pair.note
+
+
+def test_a_seed_that_is_not_done_leaves_the_pair_untested(tmp_path: Path) -> None:
+    two_ways(tmp_path)
+    more = {"asked": f"trm-mlp @ {SHALLOW}", "tag": SHALLOW, "change": other(steps=1)}
+    write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, **more)
+    (pair,) = only_table(build_report([tmp_path])).pairs
+    assert (pair.note, pair.verdict, pair.holm_p, pair.detectable) == (
+        INCOMPLETE,
+        Verdict.UNTESTED,
+        None,
+        None,
+    )
+
+
+def test_compare_pairs_two_evaluations_of_one_folder(tmp_path: Path) -> None:
+    two_ways(tmp_path)
+    answered(tmp_path, "trm-mlp", HRM, DEEP, steps=12)
+    (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
+    assert found.difference == paired(HRM, again(TRM)) != crossed(HRM, again(TRM))
+    assert (found.shares, found.needed) == (None, None)
+    assert found.detectable is not None
+    answered(tmp_path, "trm-mlp", HRM, DEEP, steps=12, weights_sha256="")
+    (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
+    assert found.difference == crossed(HRM, again(TRM))
+
+
+def test_compare_does_not_ask_for_puzzles_where_more_seeds_were_not_looked_at(tmp_path: Path) -> None:
+    answered(tmp_path, "trm-mlp", HRM, SHALLOW, steps=1)
+    answered(tmp_path, "trm-mlp", PLAIN, DEEP, steps=12)
+    (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
+    text = " ".join(sentences(found))
+    assert "Undecided: " in text
+    assert "no number of seeds would show" not in text
+
+
+# --- which rows are compared ---------------------------------------------------------------------
+
+DEPTHS = {"steps=1": 1, "steps=2": 2, "": 6, "steps=12": 12}
+
+
+def compared(report: Report) -> set[frozenset[str]]:
+    return {frozenset((pair.a, pair.b)) for pair in only_table(report).pairs}
+
+
+def between(*pairs: tuple[str, str]) -> set[frozenset[str]]:
+    return {frozenset(pair) for pair in pairs}
+
+
+def at_all_depths(folder: Path, model: str, scores: Floats) -> None:
+    for place, (evaluation, steps) in enumerate(DEPTHS.items()):
+        answered(folder, model, np.roll(scores, place, axis=1), evaluation, steps=steps)
+
+
+def test_each_depth_is_compared_with_the_next_one_alone(tmp_path: Path) -> None:
+    at_all_depths(tmp_path, "a", TRM)
+    assert compared(build_report([tmp_path])) == between(
+        ("a @ steps=1", "a @ steps=2"), ("a @ steps=2", "a"), ("a", "a @ steps=12")
+    )
+
+
+def test_models_are_compared_where_they_were_answered_alike(tmp_path: Path) -> None:
+    at_all_depths(tmp_path, "a", TRM)
+    answered(tmp_path, "b", HRM)
+    answered(tmp_path, "b", PLAIN, "steps=2", steps=2)
+    of_a = between(("a @ steps=1", "a @ steps=2"), ("a @ steps=2", "a"), ("a", "a @ steps=12"))
+    of_b = between(("b @ steps=2", "b"))
+    across = between(("a", "b"), ("a @ steps=2", "b @ steps=2"))
+    assert compared(build_report([tmp_path])) == of_a | of_b | across
+
+
+def test_halting_is_compared_with_every_step_at_the_same_depth(tmp_path: Path) -> None:
+    at_all_depths(tmp_path, "a", TRM)
+    answered(tmp_path, "a", HRM, "halting=true")
+    answered(tmp_path, "a", PLAIN, "halting=true,steps=12", steps=12)
+    halting = between(
+        ("a @ halting=true", "a"),
+        ("a @ halting=true,steps=12", "a @ steps=12"),
+        ("a @ halting=true", "a @ halting=true,steps=12"),
+    )
+    found = compared(build_report([tmp_path]))
+    assert {pair for pair in found if any("halting" in row for row in pair)} == halting
+
+
+def test_two_models_that_halt_are_compared(tmp_path: Path) -> None:
+    for model, scores in (("a", TRM), ("b", HRM)):
+        answered(tmp_path, model, scores)
+        answered(tmp_path, model, again(scores), "halting=true")
+    across = between(("a", "b"), ("a @ halting=true", "b @ halting=true"))
+    within = between(("a", "a @ halting=true"), ("b", "b @ halting=true"))
+    assert compared(build_report([tmp_path])) == across | within
+
+
+def test_the_trained_depth_asked_for_by_number_is_its_twin_and_both_neighbours_are(tmp_path: Path) -> None:
+    at_all_depths(tmp_path, "a", TRM)
+    answered(tmp_path, "a", np.roll(TRM, 2, axis=1), "steps=6", steps=6)
+    found = compared(build_report([tmp_path]))
+    assert frozenset(("a", "a @ steps=6")) in found
+    assert not any(
+        frozenset(pair) in found for pair in (("a @ steps=1", "a"), ("a @ steps=1", "a @ steps=6"))
+    )

@@ -1,0 +1,405 @@
+"""Results on disk: whole or not at all, claimed by one study, every fault named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.folders import IDENTITY, manifest
+from trm_bench.harness.api.budget import Ledger
+from trm_bench.harness.api.errors import UnavailableError, UsageError
+from trm_bench.harness.store.folders import DamagedResult, Output, RunFolder, pack_records, write_atomically
+from trm_bench.harness.store.records import Record, Status
+
+RECORDS = [
+    Record(
+        item=f"p{n}",
+        cluster=f"c{n // 2}",
+        scores={"exact": n % 2, "cells": n / 8},
+        extras={"cells.copy": 0.5},
+    )
+    for n in range(8)
+]
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> RunFolder:
+    """A finished cell."""
+    cell = RunFolder(tmp_path / "trm-mlp-s0-0123abcd")
+    cell.start(manifest())
+    cell.write_weights({"w": torch.ones(2)})
+    cell.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS)
+    return cell
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- atomic writes -------------------------------------------------------------------------------
+
+
+def test_a_file_is_replaced_whole_and_can_be_read_by_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"a long first version")
+    write_atomically(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "ctrl-c"]
+)
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    step: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, fail)
+        with pytest.raises(type(error)):
+            write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def test_the_same_records_give_the_same_bytes_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pack_records(RECORDS)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    assert pack_records(list(RECORDS)) == first
+    assert pack_records(RECORDS[::-1]) != first
+
+
+def test_packed_records_are_gzipped_json_lines() -> None:
+    lines = gzip.decompress(pack_records(RECORDS)).splitlines()
+    assert [Record.model_validate_json(line) for line in lines] == RECORDS
+
+
+def test_a_score_that_is_not_a_number_is_refused_when_it_is_written() -> None:
+    with pytest.raises(ValueError, match="exact"):
+        pack_records([Record(item="p", cluster="p", scores={"exact": float("nan")})])
+
+
+# --- a cell --------------------------------------------------------------------------------------
+
+
+def test_a_finished_cell_is_read_back_as_it_was_written(done: RunFolder) -> None:
+    read = done.manifest()
+    assert read.status is Status.DONE
+    assert read.samples == len(RECORDS)
+    assert read.identity == IDENTITY
+    assert read.ledger.optimiser_steps == 100
+    assert [Record.model_validate(record) for record in done.records()] == RECORDS
+    assert load_file(done.folder / "model.safetensors")["w"].tolist() == [1, 1]
+    assert done.is_done()
+
+
+def test_a_cell_without_weights_has_no_weights_file(tmp_path: Path) -> None:
+    cell = RunFolder(tmp_path / "copy-s0-0123abcd")
+    cell.start(manifest())
+    cell.finish(manifest(), RECORDS)
+    assert cell.is_done()
+    assert names(cell.folder) == ["manifest.json", "samples.jsonl.gz"]
+
+
+def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(done: RunFolder) -> None:
+    done.log({"step": 1})
+    done.start(manifest())
+    assert names(done.folder) == [".previous", "manifest.json"]
+    assert done.manifest().status is Status.RUNNING
+    assert not done.is_done()
+    done.finish(manifest(asked="again"), RECORDS)
+    assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
+    assert done.manifest().asked == "again"
+
+
+def test_further_files_of_a_task_are_part_of_the_result(done: RunFolder) -> None:
+    done.write_export("submission.json", b"{}")
+    done.start(manifest(asked="again"))
+    assert names(done.folder) == [".previous", "manifest.json"]
+    assert done.restore()
+    assert (done.folder / "submission.json").read_bytes() == b"{}"
+    assert done.is_done()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "../escape.json", ".hidden", "a/b.json", ""])
+def test_a_further_file_cannot_take_another_place(name: str, done: RunFolder) -> None:
+    with pytest.raises(ValueError, match="cannot have a further file"):
+        done.write_export(name, b"{}")
+
+
+def test_two_names_of_one_tensor_are_both_written(done: RunFolder) -> None:
+    from trm_bench.harness.running.run import _weights
+
+    from trm_bench import Reasoner
+
+    class Tied(Reasoner):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = torch.nn.Linear(2, 2, bias=False)
+            self.b = torch.nn.Linear(2, 2, bias=False)
+            self.b.weight = self.a.weight
+
+    model = Tied()
+    done.write_weights(_weights(model))
+    written = load_file(done.folder / "model.safetensors")
+    assert written["a.weight"].equal(model.a.weight)
+    assert written["b.weight"].equal(model.a.weight)
+
+
+def test_a_repeat_that_comes_to_nothing_gives_the_finished_result_back(done: RunFolder) -> None:
+    before = {path.name: path.read_bytes() for path in done.folder.iterdir()}
+    done.start(manifest(asked="again"))
+    done.log({"step": 1})
+    done.write_weights({"w": torch.zeros(2)})
+    assert done.restore()
+    assert {name: (done.folder / name).read_bytes() for name in before} == before
+    assert done.is_done()
+    assert not done.restore()
+
+
+def test_a_new_result_is_kept_if_the_program_dies_before_the_old_one_is_dropped(
+    done: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done.start(manifest(asked="again"))
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", lambda *path, **options: None)
+        done.finish(manifest(asked="again"), RECORDS)
+    assert names(done.folder)[0] == ".previous"
+    assert not done.restore()
+    assert done.manifest().asked == "again"
+    assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
+
+
+def test_starting_again_removes_what_an_unfinished_attempt_left(tmp_path: Path) -> None:
+    cell = RunFolder(tmp_path / "trm-s0-0123abcd")
+    cell.start(manifest())
+    cell.log({"step": 1})
+    (cell.folder / ".manifest.json-x1y2").write_text("half writt")
+    cell.start(manifest())
+    assert names(cell.folder) == ["manifest.json"]
+
+
+def test_metrics_are_appended_line_by_line(done: RunFolder) -> None:
+    done.log({"step": 1, "loss": 0.5})
+    done.log({"step": 2, "loss": 0.25})
+    lines = (done.folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}]
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.FAILED, Status.INTERRUPTED])
+def test_only_a_cell_that_says_so_is_done(status: Status, done: RunFolder) -> None:
+    done.write_manifest(done.manifest().model_copy(update={"status": status}))
+    assert not done.is_done()
+
+
+@pytest.mark.parametrize("fails", ["samples.jsonl.gz", "manifest.json"])
+def test_a_cell_whose_last_writes_fail_does_not_say_done(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = RunFolder(tmp_path / "trm-s0-0123abcd")
+    cell.start(manifest())
+    replace = os.replace
+
+    def fail(source: str, target: Path) -> None:
+        if target.name == fails:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="No space"):
+            cell.finish(manifest(), RECORDS)
+    assert cell.manifest().status is Status.RUNNING
+    assert not cell.is_done()
+
+
+Damage = Callable[[bytes], bytes]
+CUT: dict[str, Damage] = {
+    "cut short": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("damage", CUT.values(), ids=CUT.keys())
+def test_truncated_samples_are_named_and_the_cell_is_not_done(damage: Damage, done: RunFolder) -> None:
+    path = done.folder / "samples.jsonl.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DamagedResult) as caught:
+        done.records()
+    assert str(caught.value) == f"{path}: truncated or changed since it was written; run the cell again"
+    assert not done.is_done()
+
+
+def test_samples_of_another_run_are_not_taken_for_this_ones(done: RunFolder) -> None:
+    (done.folder / "samples.jsonl.gz").write_bytes(pack_records(RECORDS[:4]))
+    assert not done.is_done()
+
+
+@pytest.mark.parametrize("name", ["samples.jsonl.gz", "manifest.json"])
+def test_a_missing_file_is_named_and_the_cell_is_not_done(name: str, done: RunFolder) -> None:
+    (done.folder / name).unlink()
+    with pytest.raises(DamagedResult) as caught:
+        done.records()
+    assert str(caught.value).startswith(f"{done.folder / name}: cannot be read (")
+    assert "run the cell again" in str(caught.value)
+    assert not done.is_done()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [*CUT.values(), lambda content: b"\xff\xfe" + content],
+    ids=[*CUT.keys(), "not UTF-8"],
+)
+def test_an_unreadable_manifest_is_named_and_the_cell_is_not_done(damage: Damage, done: RunFolder) -> None:
+    path = done.folder / "manifest.json"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DamagedResult) as caught:
+        done.manifest()
+    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert not done.is_done()
+
+
+def rewrite(cell: RunFolder, change: Callable[[dict[str, Any]], object]) -> None:
+    path = cell.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_a_manifest_of_another_schema_version_is_refused_with_both_versions(
+    version: object, done: RunFolder
+) -> None:
+    rewrite(done, lambda content: content.update(schema_version=version))
+    with pytest.raises(DamagedResult) as caught:
+        done.manifest()
+    assert str(caught.value) == f"{done.folder}/manifest.json: schema version {version}, this program reads 1"
+    assert not done.is_done()
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null"])
+def test_a_manifest_that_is_no_mapping_is_refused(content: str, done: RunFolder) -> None:
+    (done.folder / "manifest.json").write_text(content)
+    with pytest.raises(DamagedResult, match=r"manifest\.json: schema version None"):
+        done.manifest()
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (lambda content: content.pop("status"), "status"),
+        (lambda content: content.update(status="finished"), "status"),
+        (lambda content: content.update(extra=1), "extra"),
+        (lambda content: content["identity"]["budget"].update(amount=0), r"identity\.budget\.amount"),
+    ],
+)
+def test_a_manifest_with_a_wrong_entry_names_the_entry(
+    change: Callable[[dict[str, Any]], object], key: str, done: RunFolder
+) -> None:
+    rewrite(done, change)
+    with pytest.raises(DamagedResult, match=rf"manifest\.json: {key}: "):
+        done.manifest()
+    assert not done.is_done()
+
+
+# --- the folder of a study -----------------------------------------------------------------------
+
+STUDY = {"task": "made", "scale": "mini", "budget": {"match": "steps", "amount": 100.0}, "limit": None}
+
+
+def test_a_folder_is_made_with_its_parents_and_can_be_claimed_again(tmp_path: Path) -> None:
+    output = Output(tmp_path / "results" / "made-mini")
+    output.claim(STUDY)
+    output.claim(STUDY)
+    assert json.loads((output.folder / "study.json").read_text()) == STUDY
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "maze-hard"}, "task is 'made' there and 'maze-hard' here"),
+        ({"limit": 10}, "limit is None there and 10 here"),
+        (
+            {"budget": {"match": "steps", "amount": 50.0}},
+            "budget is {'match': 'steps', 'amount': 100.0} there and {'match': 'steps', 'amount': 50.0} here",
+        ),
+        ({"new": 1}, "new is None there and 1 here"),
+    ],
+)
+def test_a_folder_of_another_study_is_refused_by_the_key_that_differs(
+    change: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    output = Output(tmp_path)
+    output.claim(STUDY)
+    before = (tmp_path / "study.json").read_bytes()
+    with pytest.raises(UsageError) as caught:
+        output.claim({**STUDY, **change})
+    assert str(caught.value) == f"--output {tmp_path} holds another study: {message}. Choose another folder."
+    assert (tmp_path / "study.json").read_bytes() == before
+
+
+def test_every_key_that_differs_is_named(tmp_path: Path) -> None:
+    Output(tmp_path).claim(STUDY)
+    with pytest.raises(UsageError, match=r"task is 'made' .*; scale is 'mini' "):
+        Output(tmp_path).claim({**STUDY, "task": "other", "scale": "lite"})
+
+
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_environment(below: str, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file in its place")
+    folder = tmp_path / "taken" / below
+    with pytest.raises(UnavailableError, match=r"not writable .*choose another folder") as caught:
+        Output(folder).claim(STUDY)
+    assert str(folder) in str(caught.value)
+    assert caught.value.exit_code == 4
+
+
+def test_a_folder_that_may_not_be_written_to_is_an_error_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(UnavailableError, match=r"not writable \(Permission denied\)"):
+        Output(tmp_path / "results").claim(STUDY)
+
+
+@pytest.mark.parametrize("content", ["", '{"task": "ma', "\xff"])
+def test_a_study_file_that_cannot_be_read_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UnavailableError, match=r"study\.json: cannot be read .*; choose another --output"):
+        Output(tmp_path).claim(STUDY)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3"])
+def test_a_study_file_that_is_no_mapping_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(UnavailableError, match=r"study\.json"):
+        Output(tmp_path).claim(STUDY)
+
+
+def test_cells_are_the_visible_folders_in_the_order_of_their_names(tmp_path: Path) -> None:
+    output = Output(tmp_path / "results")
+    assert output.cells() == []
+    output.claim(STUDY)
+    for name in ("trm-s1", "hrm-s0", ".scratch"):
+        output.cell(name).folder.mkdir()
+    assert [cell.name for cell in output.cells()] == ["hrm-s0", "trm-s1"]

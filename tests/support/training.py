@@ -1,0 +1,87 @@
+"""What tests of several modules share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from trm_bench.harness.api.augment import NoAugmentation
+from trm_bench.harness.api.budget import Budget, Match
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.data.examples import Batch, ExampleStream, Exploration
+from trm_bench.harness.training.config import TrainingConfig
+from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.supervision import Slots
+from trm_bench.harness.training.trainer import Trainer, Watcher
+from trm_bench.hrm_baseline.config import HRMConfig
+from trm_bench.hrm_baseline.model import HRM
+from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig
+from trm_bench.plugins.controls.transformers import LoopedTransformer, Transformer
+from trm_bench.trm.config import TRMConfig, TRMMLPConfig
+from trm_bench.trm.model import TRM
+
+INFO = TaskInfo("mirror", "mini", 2, 3, 5)
+
+
+CPU = torch.device("cpu")
+
+
+SMALL = {"hidden": 16, "heads": 2, "multiple": 16}
+
+
+MODELS = {
+    "trm-att": lambda: TRM(TRMConfig(**SMALL, cycles=2, updates=1, supervision=3, puzzle_emb_len=1), INFO),
+    "trm-mlp": lambda: TRM(TRMMLPConfig(**SMALL, cycles=2, updates=1, supervision=3, puzzle_emb_len=1), INFO),
+    "hrm": lambda: HRM(HRMConfig(**SMALL, high_blocks=1, low_blocks=1, supervision=3), INFO),
+    "transformer": lambda: Transformer(TransformerConfig(**SMALL, blocks=1), INFO),
+    "transformer-looped": lambda: LoopedTransformer(LoopedConfig(**SMALL, blocks=1, supervision=3), INFO),
+}
+
+
+def puzzles(count: int = 40) -> PuzzleSet:
+    tokens = np.random.default_rng(0).integers(1, 5, (count, INFO.cells)).astype(np.uint8)
+    return PuzzleSet.single_identity(tokens, tokens[:, ::-1].copy(), [str(i) for i in range(count)])
+
+
+def trainer(
+    name: str, budget: Budget, seed: int = 0, device: torch.device = CPU, **settings: object
+) -> Trainer:
+    torch.manual_seed(seed)
+    model = (MODELS[name]() if name in MODELS else Exploding()).to(device)
+    config = TrainingConfig(**{"lr": 3e-3, "warmup": 5, "ema": 0.9, **settings})  # type: ignore[arg-type]
+    examples = ExampleStream(
+        puzzles(),
+        NoAugmentation(),
+        1,
+        task_seed=0,
+        seed=seed,
+        exploration=Exploration(config.exploration, model.supervision_steps),
+    )
+    flops = count_flops(model, INFO.cells)
+    return Trainer(model, examples, config, budget, flops, cells=INFO.cells, device=device)
+
+
+def steps(amount: int, match: Match = Match.STEPS, batch: int = 4) -> Budget:
+    return Budget(match=match, amount=amount, batch_size=batch, augmentations=1)
+
+
+def quiet() -> Watcher:
+    return Watcher(lambda line: None, lambda model: {})
+
+
+class Counted:
+    """Puzzles 1, 2, 3 …, as they are taken."""
+
+    def __init__(self, least: int = 1):
+        self.least = least
+
+    def at(self, draws: Tensor) -> Batch:
+        numbers = draws + 1
+        column = numbers.unsqueeze(1)
+        return Batch(column, column, torch.zeros_like(numbers), torch.full_like(numbers, self.least))
+
+
+def step(slots: Slots, examples: Counted) -> None:
+    slots.refill(examples)
+    state, output = slots.model(slots.state, slots.inputs, slots.puzzle_ids)
+    slots.advance(state, output)
