@@ -41,7 +41,7 @@ def main() -> None:
     assert data.identities is not None
     trained = np.unique(data.train.identifiers)
     rows = EmbeddingRows.lay_out(data.identities, trained, VARIANTS)
-    short = int((data.identities.variants < VARIANTS).sum())
+    short = int((data.identities.augmentations < VARIANTS).sum())
     print(
         f"{len(data.identities)} tasks, {short} with fewer than {VARIANTS} variants, {rows.total:,} rows: "
         f"read and analysed in {time.perf_counter() - started:.1f} s"
@@ -66,7 +66,7 @@ def main() -> None:
     print(
         f"{BLOCKS * 1024 / seconds:,.0f} further examples per second on one core, peak {peak_mib():.0f} MiB"
     )
-    stream = DrawStream(0, len(data.train), VARIANTS, (data.train.identifiers, data.identities.variants))
+    stream = DrawStream(0, len(data.train), VARIANTS, (data.train.identifiers, data.identities.augmentations))
     print(f"distinct variants in the first million draws: {stream.distinct(1_000_000):,}")
 
 

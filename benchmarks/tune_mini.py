@@ -76,7 +76,7 @@ def answers(reasoner: Reasoner, validation: PuzzleSet, study: Study) -> Predicti
     views = Views(
         study.task.spec.augmentation(request),
         0,
-        np.minimum(prepared.identities.variants[who], votes),
+        np.minimum(prepared.identities.augmentations[who], votes),
         lambda items, ks: rows.of(who[items], ks),
     )
     reading = InferenceConfig((reasoner.supervision_steps,))

@@ -19,8 +19,8 @@ from .findings import Check, Finding, Wrong, require, run_checks
 
 ITEMS = 200
 """Puzzles of a split that the costlier checks look at."""
-VARIANTS = 16
-"""Variants of a puzzle that are looked at."""
+AUGMENTATIONS = 16
+"""Augmentations of a puzzle that are looked at."""
 MOST_LUCKY = 0.5
 """Where many answers are right, some changed cells give another right one."""
 _BUILD, _AUGMENTATION = "`build`", "`augmentation`"
@@ -46,12 +46,12 @@ class Subject:
             AugmentationRequest(self.data.info, puzzles, self.data.identities, training)
         )
 
-    def variants_of(self, puzzles: PuzzleSet, training: bool = True) -> tuple[Ints, Ints]:
-        """(V,) puzzles and (V,) variants of them: some for each, the puzzle itself first."""
-        most = self.augmentation(puzzles, training).max_variants or VARIANTS
-        counts = np.full(len(puzzles), min(most, VARIANTS))
+    def augmentations_of(self, puzzles: PuzzleSet, training: bool = True) -> tuple[Ints, Ints]:
+        """(V,) puzzles and (V,) augmentations of them: some for each, the puzzle itself first."""
+        most = self.augmentation(puzzles, training).max_augmentations or AUGMENTATIONS
+        counts = np.full(len(puzzles), min(most, AUGMENTATIONS))
         if self.data.identities is not None:
-            counts = np.minimum(counts, self.data.identities.variants[puzzles.identifiers])
+            counts = np.minimum(counts, self.data.identities.augmentations[puzzles.identifiers])
         items = np.repeat(np.arange(len(puzzles)), counts)
         return items, np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
 
@@ -194,9 +194,9 @@ def _overlap(subject: Subject) -> str:
     if subject.data.identities is not None:
         return "not looked for: puzzles of one identity belong together, and the task itself refuses leaks"
     train, test = subject.data.train, subject.split("test")
-    items, ks = subject.variants_of(test, training=False)
+    items, ks = subject.augmentations_of(test, training=False)
     augmentation = subject.augmentation(replace(test, targets=np.zeros_like(test.targets)), training=False)
-    made = augmentation.variants(0, items, ks).apply(test.inputs[items])
+    made = augmentation.transforms(0, items, ks).apply(test.inputs[items])
     known = {row.tobytes(): str(name) for row, name in zip(train.inputs, train.ids, strict=True)}
     for item, row in zip(items.tolist(), made, strict=True):
         if row.tobytes() in known:
@@ -204,56 +204,58 @@ def _overlap(subject: Subject) -> str:
                 f"test puzzle {str(test.ids[item])!r} is, but for a symmetry, training puzzle "
                 f"{known[row.tobytes()]!r}"
             )
-    return f"{len(made):,} variants of {len(test)} test puzzles against {len(train)} training puzzles"
+    return f"{len(made):,} augmentations of {len(test)} test puzzles against {len(train)} training puzzles"
 
 
 def _itself(subject: Subject) -> None:
     for name in ("train", "validation"):
         puzzles = subject.split(name)
         rows = np.arange(len(puzzles))
-        variants = subject.augmentation(puzzles).variants(0, rows, np.zeros_like(rows))
-        if not (np.array_equal(variants.apply(puzzles.inputs), puzzles.inputs)):
-            raise Wrong("variant 0 is not the puzzle itself")
+        transforms = subject.augmentation(puzzles).transforms(0, rows, np.zeros_like(rows))
+        if not (np.array_equal(transforms.apply(puzzles.inputs), puzzles.inputs)):
+            raise Wrong("augmentation 0 is not the puzzle itself")
 
 
 def _pure(subject: Subject) -> None:
     puzzles = subject.split("train")
-    items, ks = subject.variants_of(puzzles)
+    items, ks = subject.augmentations_of(puzzles)
     augmentation = subject.augmentation(puzzles)
-    whole = augmentation.variants(5, items, ks).apply(puzzles.inputs[items])
+    whole = augmentation.transforms(5, items, ks).apply(puzzles.inputs[items])
     order = np.arange(len(items))[::-1]
-    turned = augmentation.variants(5, items[order], ks[order]).apply(puzzles.inputs[items[order]])
+    turned = augmentation.transforms(5, items[order], ks[order]).apply(puzzles.inputs[items[order]])
     if not np.array_equal(whole[order], turned):
-        raise Wrong("a variant depends on what it is asked for with: it must be a function of (seed, i, k)")
+        raise Wrong(
+            "an augmentation depends on what it is asked for with: it must be a function of (seed, i, k)"
+        )
 
 
 def _inverts(subject: Subject) -> None:
     puzzles = subject.split("train")
-    items, ks = subject.variants_of(puzzles)
-    variants = subject.augmentation(puzzles).variants(1, items, ks)
+    items, ks = subject.augmentations_of(puzzles)
+    transforms = subject.augmentation(puzzles).transforms(1, items, ks)
     for what in ("inputs", "targets"):
         tokens = getattr(puzzles, what)[items]
-        back = variants.invert(variants.apply(tokens))
+        back = transforms.invert(transforms.apply(tokens))
         if not np.array_equal(back, tokens):
             wrong = int(np.argmax((back != tokens).any(axis=1)))
             raise Wrong(
                 f"invert(apply(x)) is not x for the {what} of puzzle {str(puzzles.ids[items[wrong]])!r}, "
-                f"variant {ks[wrong]}",
-                "`invert` of the variants",
+                f"augmentation {ks[wrong]}",
+                "`invert` of the augmentations",
             )
 
 
 def _augmented_targets(subject: Subject) -> str | None:
-    """The answer to a variant is the variant of the answer."""
+    """The answer to an augmentation is the augmentation of the answer."""
     if subject.data.identities is not None:
-        return "answers of a task with identities are scored after the variant is undone"
+        return "answers of a task with identities are scored after the augmentation is undone"
     puzzles = subject.split("train")
-    items, ks = subject.variants_of(puzzles)
-    variants = subject.augmentation(puzzles).variants(2, items, ks)
-    names = np.array([f"{item}, variant {k}" for item, k in zip(puzzles.ids[items], ks, strict=True)])
+    items, ks = subject.augmentations_of(puzzles)
+    transforms = subject.augmentation(puzzles).transforms(2, items, ks)
+    names = np.array([f"{item}, augmentation {k}" for item, k in zip(puzzles.ids[items], ks, strict=True)])
     made = PuzzleSet(
-        variants.apply(puzzles.inputs[items]),
-        variants.apply(puzzles.targets[items]),
+        transforms.apply(puzzles.inputs[items]),
+        transforms.apply(puzzles.targets[items]),
         names,
         names,
         puzzles.identifiers[items],
@@ -296,10 +298,10 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("another seed gives other puzzles", _BUILD), _other_seed),
     (Check("ids are unique over all splits", _BUILD), _ids),
     (Check("no test puzzle is a training puzzle up to symmetry", _BUILD), _overlap),
-    (Check("variant 0 is the puzzle itself", _AUGMENTATION), _itself),
-    (Check("a variant is a function of (seed, puzzle, k) alone", _AUGMENTATION), _pure),
-    (Check("variants can be undone", _AUGMENTATION), _inverts),
-    (Check("the variant of an answer answers the variant", _AUGMENTATION), _augmented_targets),
+    (Check("augmentation 0 is the puzzle itself", _AUGMENTATION), _itself),
+    (Check("an augmentation is a function of (seed, puzzle, k) alone", _AUGMENTATION), _pure),
+    (Check("augmentations can be undone", _AUGMENTATION), _inverts),
+    (Check("the augmentation of an answer answers the augmentation", _AUGMENTATION), _augmented_targets),
     (Check("every target is accepted by the task's own evaluators", "`build` and the evaluator"), _targets),
     (Check("a spoilt target is refused", "the evaluator"), _spoilt),
     (Check("the question is no answer", _BUILD), _question),

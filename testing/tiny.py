@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..harness.api.augment import CellTokenVariants, Ints
+from ..harness.api.augment import CellTokenTransforms, Ints
 from ..harness.api.hookspecs import hookimpl
 from ..harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo
 from ..harness.api.randomness import hashed, permutations
@@ -48,15 +48,15 @@ def _canonical(grid: Ints) -> Ints:
 class Recolour:
     """Other names for the colours."""
 
-    max_variants: int | None = None
+    max_augmentations: int | None = None
 
-    def variants(self, seed: int, items: Ints, ks: Ints) -> CellTokenVariants:
-        """See `harness.api.augment.Augmentation.variants`."""
+    def transforms(self, seed: int, items: Ints, ks: Ints) -> CellTokenTransforms:
+        """See `harness.api.augment.Augmentation.transforms`."""
         bits = hashed(seed, items[:, None], ks[:, None], np.arange(COLOURS))
         names = np.tile(np.arange(1 + COLOURS), (len(items), 1))
         names[:, 1:] = np.where((ks == 0)[:, None], names[:, 1:], 1 + permutations(bits))
         cells = np.tile(np.arange(SIDE * SIDE), (len(items), 1))
-        return CellTokenVariants(cells, names.astype(np.uint8))
+        return CellTokenTransforms(cells, names.astype(np.uint8))
 
 
 def augmentation(request: AugmentationRequest) -> Recolour:

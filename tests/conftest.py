@@ -14,8 +14,6 @@ import pytest
 from support.distributions import write_distribution
 from support.paths import DATA, PLUGINS
 from trm_bench.harness.host.host import host
-from trm_bench.testing.pytest_plugin import Ended as Ended
-from trm_bench.testing.pytest_plugin import RunCli as RunCli
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,13 +44,10 @@ def data_dir() -> Path:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """As in a cell: sums in a fixed order, and no threads that wait for one another."""
+    """As in a run: sums in a fixed order, and no threads that wait for one another."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-from support.distributions import install  # noqa: E402, F401  a fixture, and its module needs `write_distribution`

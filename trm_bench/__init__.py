@@ -10,7 +10,7 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from .harness.api.augment import Augmentation, CellTokenVariants, Ints, NoAugmentation, Variants
+from .harness.api.augment import Augmentation, CellTokenTransforms, Ints, NoAugmentation, Transforms
 from .harness.api.errors import DataError, NothingToReport, TrmBenchError, UnavailableError, UsageError
 from .harness.api.hookspecs import hookimpl
 from .harness.api.predictions import Predictions
@@ -75,7 +75,7 @@ __all__ = [
     "AugmentationRequest",
     "Ballots",
     "BuildRequest",
-    "CellTokenVariants",
+    "CellTokenTransforms",
     "DataError",
     "EvaluatorSpec",
     "Halting",
@@ -109,10 +109,10 @@ __all__ = [
     "TaskInfo",
     "TaskSpec",
     "Tokens",
+    "Transforms",
     "TrmBenchError",
     "UnavailableError",
     "UsageError",
-    "Variants",
     "__version__",
     "cite",
     "compare",

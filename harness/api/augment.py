@@ -1,6 +1,6 @@
-"""Addressable augmentation: variant k of puzzle i is a pure function of (task seed, i, k).
+"""Addressable augmentation: augmentation k of puzzle i is a pure function of (task seed, i, k).
 
-Owns what a variant is and how it is undone. Which variant is drawn when belongs to `draws`.
+Owns what an augmentation is and how it is undone. Which augmentation is drawn when belongs to `draws`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .puzzles import Tokens
 Ints = NDArray[np.int64]
 
 
-class Variants(Protocol):
+class Transforms(Protocol):
     """N transformations, one for each row of the tokens they are applied to."""
 
     def apply(self, tokens: Tokens) -> Tokens:
@@ -32,17 +32,17 @@ class Augmentation(Protocol):
     """The symmetries of a task."""
 
     @property
-    def max_variants(self) -> int | None:
-        """How many variants a puzzle has, itself included; None where there is no practical end."""
+    def max_augmentations(self) -> int | None:
+        """How many augmentations a puzzle has, itself included; None where there is no practical end."""
         ...
 
-    def variants(self, seed: int, items: Ints, ks: Ints) -> Variants:
-        """Variant ``ks[n]`` of puzzle ``items[n]``, both (N,); k = 0 is the puzzle itself."""
+    def transforms(self, seed: int, items: Ints, ks: Ints) -> Transforms:
+        """Augmentation ``ks[n]`` of puzzle ``items[n]``, both (N,); k = 0 is the puzzle itself."""
         ...
 
 
 @dataclass(frozen=True)
-class CellTokenVariants:
+class CellTokenTransforms:
     """Transformations that move cells and rename tokens.
 
     Attributes:
@@ -54,24 +54,24 @@ class CellTokenVariants:
     tokens: Tokens
 
     def apply(self, tokens: Tokens) -> Tokens:
-        """See `Variants.apply`."""
+        """See `Transforms.apply`."""
         moved = np.take_along_axis(tokens, self.cells, axis=1)
         return np.take_along_axis(self.tokens, moved.astype(np.int64), axis=1)
 
     def invert(self, tokens: Tokens) -> Tokens:
-        """See `Variants.invert`."""
+        """See `Transforms.invert`."""
         names = np.argsort(self.tokens, axis=1).astype(np.uint8)
         renamed = np.take_along_axis(names, tokens.astype(np.int64), axis=1)
         return np.take_along_axis(renamed, np.argsort(self.cells, axis=1), axis=1)
 
 
 class NoAugmentation:
-    """A task without symmetries: every puzzle has one variant, itself."""
+    """A task without symmetries: every puzzle has one augmentation, itself."""
 
-    max_variants: int | None = 1
+    max_augmentations: int | None = 1
 
-    def variants(self, seed: int, items: Ints, ks: Ints) -> Variants:
-        """See `Augmentation.variants`."""
+    def transforms(self, seed: int, items: Ints, ks: Ints) -> Transforms:
+        """See `Augmentation.transforms`."""
         return _Identity()
 
 

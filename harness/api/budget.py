@@ -26,7 +26,7 @@ class Budget(BaseModel):
     match: Match = Match.STEPS
     amount: float = Field(gt=0, description="optimiser steps, draws or FLOPs, by `match`")
     batch_size: int = Field(gt=0, description="supervision slots")
-    augmentations: int = Field(gt=0, description="A, variants per puzzle, itself included")
+    augmentations: int = Field(gt=0, description="A, augmentations per puzzle, itself included")
 
     def spent(self, steps: int, draws: int, flops: float) -> float:
         """The share of the budget that is used up; training stops at 1."""

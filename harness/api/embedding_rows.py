@@ -1,4 +1,4 @@
-"""Rows of the puzzle-embedding table: one for every variant of every identity that is trained on.
+"""Rows of the puzzle-embedding table: one for every augmentation of every identity that is trained on.
 
 Which row a puzzle gets, in training and at evaluation, is decided here; what the rows hold and how they
 are trained belongs to `nn.embedding` and `nn.optim`.
@@ -24,7 +24,7 @@ class PuzzleIds(StrEnum):
     """Which vector a puzzle gets at evaluation."""
 
     OWN = "own"
-    """That of its identity and variant, as trained."""
+    """That of its identity and augmentation, as trained."""
     BLANK = "blank"
     """The untrained one, for every puzzle."""
     SHUFFLED = "shuffled"
@@ -33,10 +33,10 @@ class PuzzleIds(StrEnum):
 
 @dataclass(frozen=True)
 class EmbeddingRows:
-    """The rows of a table that holds min(A, variants) rows for each identity that is trained on.
+    """The rows of a table that holds min(A, augmentations) rows for each identity that is trained on.
 
     Attributes:
-        first: (G,) the row of variant 0.
+        first: (G,) the row of augmentation 0.
         kept: (G,) rows of each identity; 0 for one that is not trained on.
     """
 
@@ -49,7 +49,7 @@ class EmbeddingRows:
     ) -> EmbeddingRows:
         """Rows for the identities in ``trained``, one after another, after the blank one."""
         kept = np.zeros(len(identities), np.int64)
-        kept[trained] = np.minimum(identities.variants[trained], augmentations)
+        kept[trained] = np.minimum(identities.augmentations[trained], augmentations)
         return cls(1 + np.cumsum(kept) - kept, kept)
 
     @property
@@ -58,7 +58,7 @@ class EmbeddingRows:
         return 1 + int(self.kept.sum())
 
     def of(self, identifiers: NDArray[np.integer], ks: Ints) -> Ints:
-        """(N,) the row of variant ks[n] of identity identifiers[n]; `BLANK` where there is none."""
+        """(N,) the row of augmentation ks[n] of identity identifiers[n]; `BLANK` where there is none."""
         return np.where(ks < self.kept[identifiers], self.first[identifiers] + ks, BLANK)
 
     def at_evaluation(self, identifiers: NDArray[np.integer], ks: Ints, which: PuzzleIds, seed: int) -> Ints:

@@ -80,7 +80,7 @@ def trm_bench_register_evaluators() -> Iterable[EvaluatorSpec]:  # type: ignore[
     Example:
         >>> from trm_bench import EvaluatorSpec, Sample, hookimpl
         >>> def first_cell(task, puzzles, predictions):
-        ...     right = predictions.answers[:, 0] == puzzles.targets[:, 0]
+        ...     right = predictions.tokens[:, 0] == puzzles.targets[:, 0]
         ...     return [
         ...         Sample(item, cluster, float(score))
         ...         for item, cluster, score in zip(puzzles.ids, puzzles.clusters, right, strict=True)

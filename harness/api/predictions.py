@@ -1,4 +1,4 @@
-"""What a model answered: plain arrays, so that an evaluator needs no torch."""
+"""What a model predicted: plain arrays, so that an evaluator needs no torch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Predictions:
     """Answers to N puzzles.
 
     Attributes:
-        answers: (N, L) token codes after the last supervision step, to the puzzle as it is.
+        tokens: (N, L) predicted token codes after the last supervision step, for the puzzle as it is.
         steps: supervision steps that were run, the same for every puzzle unless ``halted``.
         halt_steps: (N,) the first step at which the model's own halting rule said stop;
             ``steps`` where it never did.
         halt_probability: (N,) sigmoid of the last halt logit; NaN for a model without one.
-        halted: whether each puzzle was stopped at its halt step, and answered there.
-        ballots: the answers under every variant, for a task that is answered by vote.
+        halted: whether each puzzle was stopped at its halt step, and predicted there.
+        ballots: the predictions under every augmentation, for a task with voting.
     """
 
-    answers: Tokens
+    tokens: Tokens
     steps: int
     halt_steps: NDArray[np.int64]
     halt_probability: NDArray[np.float64]
@@ -35,4 +35,4 @@ class Predictions:
     @property
     def steps_taken(self) -> NDArray[np.int64]:
         """(N,) supervision steps that each puzzle had."""
-        return self.halt_steps if self.halted else np.full(len(self.answers), self.steps)
+        return self.halt_steps if self.halted else np.full(len(self.tokens), self.steps)

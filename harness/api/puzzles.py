@@ -25,7 +25,7 @@ class TaskInfo:
     """Token codes run from 0 (padding) to ``vocab_size - 1``."""
     identifiers: int = 1
     """Rows of the puzzle-embedding table; 1 where puzzles carry no identity. A task that has `Identities`
-    gives their number here, and the harness puts a row for each of their variants in its place."""
+    gives their number here, and the harness puts a row for each of their augmentations in its place."""
 
     @property
     def cells(self) -> int:
@@ -101,22 +101,22 @@ class Identities:
 
     Attributes:
         names: (G,) unique.
-        variants: (G,) how many distinct variants each has, itself included.
+        augmentations: (G,) how many distinct augmentations each has, itself included.
         symmetry: (G,) what the task's own augmentation has to know of each, as text.
     """
 
     names: NDArray[np.str_]
-    variants: NDArray[np.int64]
+    augmentations: NDArray[np.int64]
     symmetry: NDArray[np.str_]
 
     def __post_init__(self) -> None:
         count = len(self.names)
-        if self.variants.shape != (count,) or self.symmetry.shape != (count,):
-            raise ValueError(f"names, variants and symmetry must all have shape ({count},)")
+        if self.augmentations.shape != (count,) or self.symmetry.shape != (count,):
+            raise ValueError(f"names, augmentations and symmetry must all have shape ({count},)")
         if len(np.unique(self.names)) != count:
             raise ValueError("names of identities must be unique")
-        if count and self.variants.min() < 1:
-            raise ValueError("an identity has one variant at least, itself")
+        if count and self.augmentations.min() < 1:
+            raise ValueError("an identity has one augmentation at least, itself")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -154,7 +154,7 @@ class Source:
 class TaskData:
     """The three splits of a task. Test is for the one evaluation at the end.
 
-    ``identities`` is for a task of few examples each of many rules, such as ARC: every variant of every
+    ``identities`` is for a task of few examples each of many rules, such as ARC: every augmentation of every
     rule then has a trained vector of its own.
     """
 

@@ -43,7 +43,7 @@ class Scale:
         summary: one line: which puzzles, how many.
         steps: optimiser steps of the recipe.
         batch_size: supervision slots, the same for every model.
-        augmentations: A, variants per training puzzle, the puzzle itself included.
+        augmentations: A, augmentations per training puzzle, the puzzle itself included.
         votes: predictions for each test item, every one under another augmentation, for a task with voting;
             None for one prediction.
         takes: how long a run takes on which machine, e.g. ``minutes on a CPU``.
@@ -87,7 +87,7 @@ class AugmentationRequest:
 
     Attributes:
         info: the shape of the task.
-        puzzles: the split whose rows `Augmentation.variants` will name; a test split comes without answers.
+        puzzles: the split whose rows `Augmentation.transforms` will name; a test split comes without answers.
         identities: as `TaskSpec.build` gave them.
         training: whether examples for training are made, not views for a vote.
     """

@@ -1,7 +1,7 @@
-"""Answers by vote: one puzzle is answered under many of its variants, and equal answers are counted.
+"""Answers by vote: one puzzle is answered under many of its augmentations, and equal answers are counted.
 
-Owns the ballots and their order. What an answer is once its variant is undone belongs to the task's
-`Variants.invert`; what a right one is worth belongs to its evaluators.
+Owns the ballots and their order. What an answer is once its augmentation is undone belongs to the task's
+`Transforms.invert`; what a right one is worth belongs to its evaluators.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Ballots:
 
     Attributes:
         item: (V,) place of the item among the test items, rising.
-        variant: (V,) k of the variant that the item was answered under, rising for each item.
+        augmentation: (V,) k of the augmentation that the item was answered under, rising for each item.
         candidate: (V,) row of ``candidates``.
         probability: (V,) halt probability of the answer; 0 for a model without a halt logit.
         candidates: (C, L) the different answers, in the frame of the item itself. An answer without content
@@ -31,7 +31,7 @@ class Ballots:
     """
 
     item: Ints
-    variant: Ints
+    augmentation: Ints
     candidate: Ints
     probability: NDArray[np.float64]
     candidates: Tokens
@@ -40,11 +40,11 @@ class Ballots:
     def ranked(self, first: int | None = None) -> list[Ints]:
         """Each item's candidates, best first, by its first so many votes (all of them for None).
 
-        The order: votes, then the mean halt probability of those who gave it, then the least variant
+        The order: votes, then the mean halt probability of those who gave it, then the least augmentation
         that gave it (so the puzzle as it is comes before every transformed one). Source of the first two:
         the HRM and TRM repositories' ARC evaluator; the third makes the order total.
         """
-        counted = np.ones(len(self.item), bool) if first is None else self.variant < first
+        counted = np.ones(len(self.item), bool) if first is None else self.augmentation < first
         starts = np.concatenate([[0], np.cumsum(self.votes)])
         return [
             self._rank(np.arange(start, stop)[counted[start:stop]])
@@ -56,7 +56,7 @@ class Ballots:
         counts = np.bincount(where, minlength=len(found))
         sums = np.bincount(where, weights=self.probability[rows], minlength=len(found))
         least = np.full(len(found), np.iinfo(np.int64).max)
-        np.minimum.at(least, where, self.variant[rows])
+        np.minimum.at(least, where, self.augmentation[rows])
         return found[np.lexsort((least, -sums / np.maximum(counts, 1), -counts))]
 
 
@@ -70,7 +70,7 @@ class BallotBox:
         self._candidates: list[Tokens] = []
 
     def add(self, items: Ints, ks: Ints, answers: Tokens, probabilities: NDArray[np.float64]) -> None:
-        """Count (n, L) answers to variants ``ks`` of ``items``, their variants undone."""
+        """Count (n, L) answers to augmentations ``ks`` of ``items``, their augmentations undone."""
         chosen = [self._candidate(int(item), answer) for item, answer in zip(items, answers, strict=True)]
         self._columns.append((items, ks, np.array(chosen, np.int64), np.nan_to_num(probabilities)))
 
@@ -86,6 +86,6 @@ class BallotBox:
         columns: Iterable[NDArray[np.generic]] = (
             np.concatenate(part) for part in zip(*self._columns, strict=True)
         )
-        item, variant, candidate, probability = columns
+        item, augmentation, candidate, probability = columns
         candidates = np.stack(self._candidates)
-        return Ballots(item, variant, candidate, probability, candidates, self._votes)  # type: ignore[arg-type]
+        return Ballots(item, augmentation, candidate, probability, candidates, self._votes)  # type: ignore[arg-type]

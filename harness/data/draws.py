@@ -1,4 +1,4 @@
-"""The draw stream: which variant of which puzzle is draw t of a run. The same for every model."""
+"""The draw stream: which augmentation of which puzzle is draw t of a run. The same for every model."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ class DrawStream:
     """Draw t is (puzzle, k): a pure function of (seed, t), whoever asks and in whatever portions.
 
     Every run of ``puzzles`` draws, an epoch, holds each puzzle once, in an order of its own; k is
-    uniform over the A variants. Puzzles of one identity stand together in an epoch and share k, which
-    is uniform over the first A variants that the identity has.
+    uniform over the A augmentations. Puzzles of one identity stand together in an epoch and share k, which
+    is uniform over the first A augmentations that the identity has.
 
     Args:
         seed: of the run.
         puzzles: how many there are.
         augmentations: A.
-        identities: (puzzles,) who each puzzle is, and (identities,) the variants that each has; None
-            where every puzzle stands for itself and has A variants.
+        identities: (puzzles,) who each puzzle is, and (identities,) the augmentations that each has; None
+            where every puzzle stands for itself and has A augmentations.
     """
 
     def __init__(
         self, seed: int, puzzles: int, augmentations: int, identities: tuple[Ints, Ints] | None = None
     ):
         if puzzles < 1 or augmentations < 1:
-            raise ValueError(f"need at least one puzzle and one variant, not {puzzles} and {augmentations}")
+            raise ValueError(
+                f"need at least one puzzle and one augmentation, not {puzzles} and {augmentations}"
+            )
         self.puzzles, self.augmentations = puzzles, augmentations
         self._identities = identities
         self._order_seed = named_seed("draw order", seed)
-        self._variant_seed = named_seed("draw variant", seed)
+        self._augmentation_seed = named_seed("draw variant", seed)
 
     def _order(self, epoch: int) -> Ints:
         keys = hashed(self._order_seed, np.asarray(epoch), np.arange(self.puzzles))
@@ -43,7 +45,7 @@ class DrawStream:
         return np.lexsort((keys, who, together))
 
     def at(self, start: int, count: int) -> tuple[Ints, Ints]:
-        """Puzzle indices (count,) and variants k (count,) of draws start .. start + count − 1."""
+        """Puzzle indices (count,) and augmentations k (count,) of draws start .. start + count − 1."""
         t = np.arange(start, start + count)
         if count == 0:
             return t, t
@@ -51,10 +53,10 @@ class DrawStream:
         first = epochs[0] * self.puzzles
         items = np.concatenate([self._order(epoch) for epoch in epochs])[t - first]
         if self._identities is None:
-            bits, counts = hashed(self._variant_seed, t), np.uint64(self.augmentations)
+            bits, counts = hashed(self._augmentation_seed, t), np.uint64(self.augmentations)
         else:
             who = self._identities[0][items]
-            bits = hashed(self._variant_seed, t // self.puzzles, who)
+            bits = hashed(self._augmentation_seed, t // self.puzzles, who)
             counts = np.minimum(self._identities[1][who], self.augmentations).astype(np.uint64)
         return items, (bits % counts).astype(np.int64)
 

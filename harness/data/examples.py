@@ -52,7 +52,7 @@ class ExampleStream:
     """The draws of a run as examples, any of them at any time: a pure function of their numbers.
 
     Args:
-        task_seed: of the variants; ``seed``: of the draws.
+        task_seed: of the augmentations; ``seed``: of the draws.
         identities: of the puzzles, and ``rows`` of the puzzle embedding, where there are any.
     """
 
@@ -70,7 +70,7 @@ class ExampleStream:
     ):
         known = None
         if identities is not None:
-            known = (puzzles.identifiers.astype(np.int64), identities.variants)
+            known = (puzzles.identifiers.astype(np.int64), identities.augmentations)
         self.stream = DrawStream(seed, len(puzzles), augmentations, known)
         self.cells = puzzles.inputs.shape[1]
         self._rows = rows
@@ -80,11 +80,11 @@ class ExampleStream:
     def draws(self, start: int, count: int) -> Batch:
         """Draws start .. start + count − 1 on the host; the tokens are still uint8."""
         items, ks = self.stream.at(start, count)
-        variants = self._augmentation.variants(self._task_seed, items, ks)
+        transforms = self._augmentation.transforms(self._task_seed, items, ks)
         least = self._exploration.least_steps(self._seed, start, count)
         return Batch(
-            torch.from_numpy(variants.apply(self._puzzles.inputs[items]).astype(np.uint8)),
-            torch.from_numpy(variants.apply(self._puzzles.targets[items]).astype(np.uint8)),
+            torch.from_numpy(transforms.apply(self._puzzles.inputs[items]).astype(np.uint8)),
+            torch.from_numpy(transforms.apply(self._puzzles.targets[items]).astype(np.uint8)),
             torch.from_numpy(self._puzzle_ids(items, ks)),
             torch.from_numpy(least),
         )

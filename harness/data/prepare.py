@@ -51,7 +51,7 @@ class Prepared:
     rows: EmbeddingRows | None = None
 
     def for_budget(self, augmentations: int) -> Prepared:
-        """The same with a row of the puzzle embedding for every variant that is trained on.
+        """The same with a row of the puzzle embedding for every augmentation that is trained on.
 
         ``info.identifiers`` becomes the number of rows, which is all that a model needs to know.
         """
@@ -185,7 +185,8 @@ def _write(folder: Path, data: TaskData) -> None:
         meta: dict[str, Any] = {"info": asdict(data.info), "source": asdict(data.source)}
         if data.identities is not None:
             meta["identities"] = {
-                name: getattr(data.identities, name).tolist() for name in ("names", "variants", "symmetry")
+                name: getattr(data.identities, name).tolist()
+                for name in ("names", "augmentations", "symmetry")
             }
         for split in SPLITS:
             puzzles: PuzzleSet = getattr(data, split)
@@ -224,5 +225,5 @@ def _open(folder: Path) -> Prepared:
 def _identities(content: dict[str, Any] | None) -> Identities | None:
     if content is None:
         return None
-    variants = np.array(content["variants"], np.int64)
-    return Identities(np.array(content["names"]), variants, np.array(content["symmetry"]))
+    augmentations = np.array(content["augmentations"], np.int64)
+    return Identities(np.array(content["names"]), augmentations, np.array(content["symmetry"]))

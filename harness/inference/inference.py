@@ -42,13 +42,13 @@ class InferenceConfig:
 
 @dataclass(frozen=True)
 class Views:
-    """The augmented views under which test items are voted on: the first variants of each.
+    """The augmented views under which test items are voted on: the first augmentations of each.
 
     Attributes:
         augmentation: of the test split.
-        seed: the task seed; the variants are those of training.
+        seed: the task seed; the augmentations are those of training.
         votes: (N,) views of each item.
-        rows: items (V,) and their variants (V,) to rows of the puzzle embedding (V,).
+        rows: items (V,) and their augmentations (V,) to rows of the puzzle embedding (V,).
     """
 
     augmentation: Augmentation
@@ -57,7 +57,7 @@ class Views:
     rows: Callable[[Ints, Ints], Ints]
 
     def pairs(self) -> tuple[Ints, Ints]:
-        """(V,) the item and (V,) the variant of every vote, variant 0 of an item first."""
+        """(V,) the item and (V,) the augmentation of every vote, augmentation 0 of an item first."""
         items = np.repeat(np.arange(len(self.votes)), self.votes)
         return items, np.arange(len(items)) - np.repeat(np.cumsum(self.votes) - self.votes, self.votes)
 
@@ -113,7 +113,7 @@ def infer(
     """Run every puzzle through the model, and read predictions at each depth; leaves the model in its mode.
 
     ``puzzles.identifiers`` are rows of the puzzle embedding, unless ``views`` are given: then every puzzle is
-    predicted under each of its views, the result has ballots, and its predictions are those of variant 0.
+    predicted under each of its views, the result has ballots, and its predictions are those of augmentation 0.
     ``progress`` is called after each batch with the share that is done.
     """
     items, ks = (
@@ -137,8 +137,8 @@ def _inputs(
     """Inputs, rows of the puzzle embedding, and how to undo a view in a prediction."""
     if views is None:
         return puzzles.inputs[items], puzzles.identifiers[items], lambda tokens: tokens
-    variants = views.augmentation.variants(views.seed, items, ks)
-    return variants.apply(puzzles.inputs[items]), views.rows(items, ks), variants.invert
+    transforms = views.augmentation.transforms(views.seed, items, ks)
+    return transforms.apply(puzzles.inputs[items]), views.rows(items, ks), transforms.invert
 
 
 @dataclass(frozen=True)

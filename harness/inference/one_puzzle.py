@@ -56,7 +56,7 @@ def trace(
         stops = bool(read.stopped[0]) and not stopped
         stopped = stopped or stops
         halt = None if np.isnan(probability) else probability
-        found.append(Step(number, read.predictions.answers[0], halt, stops))
+        found.append(Step(number, read.predictions.tokens[0], halt, stops))
     return found
 
 
@@ -93,7 +93,7 @@ class EmbeddingRow:
 
 
 def puzzle_row(prepared: Prepared, name: str | None) -> EmbeddingRow:
-    """The row of an identity as it is, not of a variant; the blank one where it was not trained on."""
+    """The row of an identity as it is, not of an augmentation; the blank one where it was not trained on."""
     rows, identities = prepared.rows, prepared.identities
     if rows is None or identities is None:
         return EmbeddingRow(0)

@@ -18,7 +18,7 @@ KEPT_PREDICTIONS = 4
 
 def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
     """The share of puzzles with every labelled cell correct, for validation curves."""
-    correct = (predictions.answers == puzzles.targets) | (puzzles.targets == PAD)
+    correct = (predictions.tokens == puzzles.targets) | (puzzles.targets == PAD)
     return float(np.mean(correct.all(axis=1))) if len(puzzles) else float("nan")
 
 
@@ -68,7 +68,7 @@ def first_predictions(
             item=str(test.ids[row]),
             inputs=test.inputs[row].tolist(),
             target=test.targets[row].tolist(),
-            prediction=predictions.answers[row].tolist(),
+            prediction=predictions.tokens[row].tolist(),
         )
         for row in range(min(KEPT_PREDICTIONS, len(test)))
     ]

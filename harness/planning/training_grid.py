@@ -116,7 +116,7 @@ def supervision_steps(model: ResolvedModel, prepared: Prepared) -> int:
 def _check_augmentations(context: Context, count: int) -> None:
     prepared, spec = context.prepared, context.task.spec
     whole = AugmentationRequest(prepared.info, prepared.read("train"), prepared.identities, training=True)
-    most = spec.augmentation(whole).max_variants
+    most = spec.augmentation(whole).max_augmentations
     if count < 1 or (most is not None and count > most):
         raise UsageError(
             f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} augmentations"

@@ -200,7 +200,7 @@ class Worker:
         return replace(puzzles, identifiers=rows.astype(np.int32))
 
     def _puzzle_rows(self, puzzles: PuzzleSet) -> Callable[[Ints, Ints], Ints]:
-        """From places in ``puzzles`` and variants to rows of the puzzle embedding, at evaluation."""
+        """From places in ``puzzles`` and augmentations to rows of the puzzle embedding, at evaluation."""
         table, which, seed = self.job.prepared.rows, self.identity.puzzle_ids, self.identity.task_seed
 
         def rows(items: Ints, ks: Ints) -> Ints:
@@ -273,7 +273,7 @@ class Worker:
         identities = self.job.prepared.identities
         if identities is None:
             return np.full(len(test), most)
-        return np.minimum(identities.variants[test.identifiers], most)
+        return np.minimum(identities.augmentations[test.identifiers], most)
 
     def _show_evaluation(self, share: float) -> None:
         self.on_metrics({EVALUATED: share})
@@ -306,7 +306,7 @@ class Worker:
             "votes_per_puzzle": votes,
             "augmentations_of": {}
             if identities is None
-            else dict(zip(identities.names.tolist(), identities.variants.tolist(), strict=True)),
+            else dict(zip(identities.names.tolist(), identities.augmentations.tolist(), strict=True)),
         }
         return training.model_copy(update=measured)
 

@@ -1,7 +1,7 @@
 """ARC's augmentation: distinct turns and colour names of a task, and in training a place on the canvas.
 
-Source: the HRM and TRM repositories' ARC builder, whose variants are drawn at random and kept if new;
-here variant k of a task is the k-th number of a keyed bijection, so that none has to be kept.
+Source: the HRM and TRM repositories' ARC builder, whose augmentations are drawn at random and kept if new;
+here augmentation k of a task is the k-th number of a keyed bijection, so that none has to be kept.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _feistel(keys: UInt64, half: Ints, values: Ints) -> Ints:
 
 
 @dataclass(frozen=True)
-class ArcVariants:
-    """N transformations of canvases, see `harness.api.augment.Variants`.
+class ArcTransforms:
+    """N transformations of canvases, see `harness.api.augment.Transforms`.
 
     Attributes:
         turns: (N,) of `grids.TURNS`.
@@ -79,13 +79,13 @@ class ArcVariants:
 
 
 class ArcSymmetries:
-    """Variant k of a task, for its demonstrations, its test inputs and their answers alike.
+    """Augmentation k of a task, for its demonstrations, its test inputs and their answers alike.
 
-    Variant 0 is the task itself, where it stands. In training, every other variant of a pair is moved
-    to a random place on the canvas, except for one pair of each variant of a task.
+    Augmentation 0 is the task itself, where it stands. In training, every other augmentation of a pair is moved
+    to a random place on the canvas, except for one pair of each augmentation of a task.
     """
 
-    max_variants: int | None = None
+    max_augmentations: int | None = None
 
     def __init__(self, request: AugmentationRequest):
         if request.identities is None:
@@ -94,7 +94,7 @@ class ArcSymmetries:
         self.puzzles, self.translate = request.puzzles, request.training
         self.names = request.identities.names
         self.orbits = [Orbit.from_text(text) for text in request.identities.symmetry]
-        self.counts = request.identities.variants
+        self.counts = request.identities.augmentations
         self.arrangements = np.array([orbit.arrangements for orbit in self.orbits])
         itself = np.array([identity_number(orbit) for orbit in self.orbits])
         turns = np.array([len(orbit.turns) for orbit in self.orbits])
@@ -104,18 +104,18 @@ class ArcSymmetries:
         self.position, self.pairs = _positions(request.puzzles, len(self.names))
         self._keys_by_seed: dict[int, UInt64] = {}
 
-    def variants(self, seed: int, items: Ints, ks: Ints) -> ArcVariants:
-        """See `harness.api.augment.Augmentation.variants`; ks[n] is below the task's number of variants.
+    def transforms(self, seed: int, items: Ints, ks: Ints) -> ArcTransforms:
+        """See `harness.api.augment.Augmentation.transforms`; ks[n] is below the task's number of augmentations.
 
         Raises:
-            ValueError: a task has no variant of that number.
+            ValueError: a task has no augmentation of that number.
         """
         tasks = self.puzzles.identifiers[items].astype(np.int64)
         if ((ks < 0) | (ks >= self.counts[tasks])).any():
             wrong = int(np.argmax((ks < 0) | (ks >= self.counts[tasks])))
             task = tasks[wrong]
             raise ValueError(
-                f"task {self.names[task]} has {self.counts[task]} variants, no number {ks[wrong]}"
+                f"task {self.names[task]} has {self.counts[task]} augmentations, no number {ks[wrong]}"
             )
         numbers = self._numbers(seed, tasks, ks)
         turns = self.turns[tasks, numbers % self.turn_counts[tasks]]
@@ -124,7 +124,7 @@ class ArcSymmetries:
         turns[itself], colours[itself] = 0, np.arange(COLOURS)
         names = np.tile(np.arange(VOCAB_SIZE, dtype=np.uint8), (len(items), 1))
         names[:, FIRST_COLOUR:] = colours + FIRST_COLOUR
-        return ArcVariants(turns, names, self._corners(seed, items, tasks, ks, turns), self.side)
+        return ArcTransforms(turns, names, self._corners(seed, items, tasks, ks, turns), self.side)
 
     def _keys(self, seed: int, tasks: Ints) -> UInt64:
         """(N,) a key for each task, from the task seed and its id alone."""
@@ -134,7 +134,7 @@ class ArcSymmetries:
         return self._keys_by_seed[seed][tasks]
 
     def _numbers(self, seed: int, tasks: Ints, ks: Ints) -> Ints:
-        """The shuffled number of each variant, with that of the task itself exchanged into place 0."""
+        """The shuffled number of each augmentation, with that of the task itself exchanged into place 0."""
         keys, counts = self._keys(seed, tasks), self.counts[tasks]
         numbers = keyed_bijection(keys, counts, ks)
         first = keyed_bijection(keys, counts, np.zeros_like(ks))

@@ -66,7 +66,7 @@ def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> S
 def single(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
     """1 where the answer to the input as it is, without a vote, is the true grid."""
     truths = cropped(puzzles.targets, info.height)
-    answers = cropped(predictions.answers, info.height)
+    answers = cropped(predictions.tokens, info.height)
     right = [np.array_equal(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
     return _samples(puzzles, np.array(right), [{} for _ in right])
 

@@ -1,8 +1,8 @@
-"""The distinct variants of an ARC task: how many there are, and which one has number e.
+"""The distinct augmentations of an ARC task: how many there are, and which one has number e.
 
-A variant is a turn of the square and a renaming of the colours 1 to 9, applied to every grid. Two of
-them that give the same pairs, in whatever order, are one variant; a task that has few colours, or is
-symmetric itself, has fewer than 8 · 9! of them. Variants are cosets of the task's own symmetries and
+An augmentation is a turn of the square and a renaming of the colours 1 to 9, applied to every grid. Two of
+them that give the same pairs, in whatever order, are one augmentation; a task that has few colours, or is
+symmetric itself, has fewer than 8 · 9! of them. Augmentations are cosets of the task's own symmetries and
 are numbered, not listed: number e is computed from e alone.
 """
 
@@ -27,7 +27,7 @@ Figure = tuple[Grid, ...]
 
 @dataclass(frozen=True)
 class Orbit:
-    """The variants of one task.
+    """The augmentations of one task.
 
     Attributes:
         colours: those above 0 that it uses, rising.
@@ -48,7 +48,7 @@ class Orbit:
 
     @property
     def count(self) -> int:
-        """How many distinct variants there are, the task itself included."""
+        """How many distinct augmentations there are, the task itself included."""
         return len(self.turns) * self.arrangements
 
     def to_text(self) -> str:
@@ -64,7 +64,7 @@ class Orbit:
 
 
 def orbit_of(task: ArcTask) -> Orbit:
-    """The variants of a task, as told apart by its demonstrations and test inputs.
+    """The augmentations of a task, as told apart by its demonstrations and test inputs.
 
     Test outputs are not looked at: what a run does before the end must not depend on them.
     """

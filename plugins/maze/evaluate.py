@@ -41,7 +41,7 @@ def _excess(
     info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions
 ) -> Iterator[tuple[str, str, int | None]]:
     """Item, cluster, and moves beyond a shortest path; None where the answer is not valid."""
-    moves, shortest = judge(puzzles.inputs, predictions.answers, info.height, info.width)
+    moves, shortest = judge(puzzles.inputs, predictions.tokens, info.height, info.width)
     columns = (puzzles.ids.tolist(), puzzles.clusters.tolist(), moves.tolist(), shortest.tolist())
     for item, cluster, made, least in zip(*columns, strict=True):
         yield item, cluster, made - least if made >= 0 else None

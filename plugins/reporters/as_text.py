@@ -63,7 +63,7 @@ def as_text(grid: Grid, style: str, width: int = WIDTH) -> str:
     GitHub wraps by itself.
     """
     align = ["left"] + ["right"] * (len(grid.headers) - 1)
-    headers, rows = grid.headers, grid.rows
+    headers, rows = list(grid.headers), [list(row) for row in grid.rows]
     if style == "simple":
         widths = _widths(grid, width)
         headers = [fill(text, width - PADDING) for text, width in zip(headers, widths, strict=True)]
@@ -75,9 +75,7 @@ def as_text(grid: Grid, style: str, width: int = WIDTH) -> str:
 
 def _widths(grid: Grid, width: int) -> list[int]:
     """How wide each column may be: headers wrap first, then the widest column of cells."""
-    cells = [
-        max(map(len, column)) for column in zip(*(grid.rows or [("",) * len(grid.headers)]), strict=True)
-    ]
+    cells = [max(map(len, column)) for column in zip(*(grid.rows or [[""] * len(grid.headers)]), strict=True)]
     longest = [PADDING + max(map(len, _whole(header).split(" "))) for header in grid.headers]
     headers = [PADDING + len(header) for header in grid.headers]
     widths = [max(pair) for pair in zip(cells, headers, strict=True)]

@@ -12,7 +12,7 @@ from ...harness.api.specs import EvaluatorSpec, Sample
 
 def exact(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
     """1 where every labelled cell is correct."""
-    right = ((predictions.answers == puzzles.targets) | (puzzles.targets == PAD)).all(axis=1)
+    right = ((predictions.tokens == puzzles.targets) | (puzzles.targets == PAD)).all(axis=1)
     return [
         Sample(str(item), str(cluster), float(score))
         for item, cluster, score in zip(puzzles.ids, puzzles.clusters, right, strict=True)
@@ -23,7 +23,7 @@ def cells(task: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Seque
     """The share of labelled cells that are correct; in the extras that of copying the input."""
     labelled = puzzles.targets != PAD
     count = labelled.sum(axis=1)
-    right = ((predictions.answers == puzzles.targets) & labelled).sum(axis=1) / count
+    right = ((predictions.tokens == puzzles.targets) & labelled).sum(axis=1) / count
     copied = ((puzzles.inputs == puzzles.targets) & labelled).sum(axis=1) / count
     return [
         Sample(str(item), str(cluster), float(score), {"copy": float(copy)})

@@ -1,7 +1,7 @@
-"""The symmetries of a Sudoku, each variant addressed by (seed, item, k).
+"""The symmetries of a Sudoku, each augmentation addressed by (seed, item, k).
 
-Owns which symmetry a variant is: digits, bands, rows in a band, stacks, columns in a stack and,
-where boxes are square, the transpose. Applying and undoing it is `CellTokenVariants`.
+Owns which symmetry an augmentation is: digits, bands, rows in a band, stacks, columns in a stack and,
+where boxes are square, the transpose. Applying and undoing it is `CellTokenTransforms`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...harness.api.augment import CellTokenVariants, Ints
+from ...harness.api.augment import CellTokenTransforms, Ints
 from ...harness.api.randomness import UInt64, hashed, permutations
 from .board import FIRST_DIGIT, Shape
 
@@ -22,10 +22,10 @@ class SudokuSymmetries:
     """All symmetries of Sudoku boards of one shape: 1.2e12 at 9×9 times 9! = 362880 digit names."""
 
     shape: Shape
-    max_variants: int | None = None
+    max_augmentations: int | None = None
 
-    def variants(self, seed: int, items: Ints, ks: Ints) -> CellTokenVariants:
-        """See `Augmentation.variants`; each variant is drawn uniformly from the group."""
+    def transforms(self, seed: int, items: Ints, ks: Ints) -> CellTokenTransforms:
+        """See `Augmentation.transforms`; each augmentation is drawn uniformly from the group."""
         shape, count = self.shape, len(items)
 
         def bits(axis: int, size: int) -> UInt64:
@@ -43,7 +43,7 @@ class SudokuSymmetries:
         tokens[:, FIRST_DIGIT:] = FIRST_DIGIT + permutations(bits(_DIGITS, shape.side))
         cells = cells.reshape(count, shape.cells)
         itself = (ks == 0)[:, None]
-        return CellTokenVariants(
+        return CellTokenTransforms(
             np.where(itself, np.arange(shape.cells), cells),
             np.where(itself, np.arange(shape.vocab_size), tokens).astype(np.uint8),
         )

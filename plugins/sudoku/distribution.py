@@ -28,7 +28,7 @@ def difficulty(questions: Tokens) -> NDArray[np.float64]:
     """(N,) guesses, averaged over `TURNS` random symmetries of each question."""
     items = np.arange(len(questions))
     turned = [
-        SudokuSymmetries(SHAPE).variants(0, items, np.full(len(items), k)).apply(questions)
+        SudokuSymmetries(SHAPE).transforms(0, items, np.full(len(items), k)).apply(questions)
         for k in range(1, TURNS + 1)
     ]
     return np.asarray(np.mean([solve(SHAPE, one).guesses for one in turned], axis=0))

@@ -170,7 +170,7 @@ def test_weights_that_are_not_those_of_the_manifest_are_not_ours(cell: RunFolder
 def test_an_opened_cell_answers_as_its_samples_say(cell: RunFolder) -> None:
     opened = open_weights(host(), cell.folder)
     test = opened.prepared.read("test").take(slice(0, 4))
-    assert predict(opened.reasoner, test, opened.answering).answers.tolist() == answers(cell)
+    assert predict(opened.reasoner, test, opened.answering).tokens.tolist() == answers(cell)
     assert opened.model == cell.manifest().asked
     with pytest.raises(UsageError, match="holds the weights of 2 cells; name one of them"):
         open_weights(host(), cell.folder.parent)

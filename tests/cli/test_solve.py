@@ -93,7 +93,7 @@ def test_the_last_step_is_what_a_run_would_have_answered(halting: Halting) -> No
     steps = trace(model, QUESTION, 2, HOW)
     predicted = predict(model, puzzles, HOW)
     assert [step.number for step in steps] == [1, 2, 3, 4]
-    assert np.array_equal(steps[-1].answer, predicted.answers[0])
+    assert np.array_equal(steps[-1].answer, predicted.tokens[0])
     wants = [step.number for step in steps if step.wants_to_halt]
     assert (wants[0] if wants else 4) == predicted.halt_steps[0]
     if halting is Halting.NONE:

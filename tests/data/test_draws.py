@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trm_bench.harness.api.augment import CellTokenVariants, NoAugmentation
+from trm_bench.harness.api.augment import CellTokenTransforms, NoAugmentation
 from trm_bench.harness.api.puzzles import PuzzleSet
 from trm_bench.harness.api.randomness import hashed, mix, named_seed, permutations
 from trm_bench.harness.data.draws import DrawStream
@@ -164,10 +164,10 @@ def test_named_seeds_tell_axes_apart() -> None:
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(2, 8), st.integers(0, 2**32 - 1))
 def test_cell_and_token_variants_are_undone(count: int, cells: int, vocab: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    variants = CellTokenVariants(
+    transforms = CellTokenTransforms(
         np.argsort(rng.random((count, cells)), axis=1),
         np.argsort(rng.random((count, vocab)), axis=1).astype(np.uint8),
     )
     tokens = rng.integers(0, vocab, (count, cells)).astype(np.uint8)
-    assert np.array_equal(variants.invert(variants.apply(tokens)), tokens)
-    assert np.array_equal(variants.apply(variants.invert(tokens)), tokens)
+    assert np.array_equal(transforms.invert(transforms.apply(tokens)), tokens)
+    assert np.array_equal(transforms.apply(transforms.invert(tokens)), tokens)

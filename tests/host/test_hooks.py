@@ -145,7 +145,7 @@ def test_the_example_task_builds_its_splits(documented: Callable[[str], Host]) -
     assert data.info.cells == data.train.inputs.shape[1]
     assert spec.primary in spec.evaluators
     whole = AugmentationRequest(data.info, data.train, None, training=True)
-    assert spec.augmentation(whole).max_variants == spec.scales["mini"].augmentations
+    assert spec.augmentation(whole).max_augmentations == spec.scales["mini"].augmentations
 
 
 def test_the_example_model_answers_a_batch(documented: Callable[[str], Host]) -> None:

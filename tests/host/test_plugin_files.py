@@ -64,7 +64,7 @@ def build_task(request):
 
 
 def evaluate(task, puzzles, predictions):
-    right = (predictions.answers == puzzles.targets).all(1)
+    right = (predictions.tokens == puzzles.targets).all(1)
     found = zip(puzzles.ids, puzzles.clusters, right)
     return [Sample(str(item), str(cluster), float(score)) for item, cluster, score in found]
 

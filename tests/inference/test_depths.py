@@ -101,7 +101,7 @@ def read(stops: Sequence[int], depths: Sequence[int], batch: int, halting: bool)
 def trace(stops: Sequence[int], depth: int) -> list[np.ndarray]:
     """The answers of a model with each number of supervision steps up to a depth, by itself."""
     test = numbered(len(stops))
-    return [predict(Clockwork(d, stops), test, InferenceConfig(CPU)).answers for d in range(1, depth + 1)]
+    return [predict(Clockwork(d, stops), test, InferenceConfig(CPU)).tokens for d in range(1, depth + 1)]
 
 
 few = settings(max_examples=60)
@@ -115,7 +115,7 @@ def test_every_depth_of_a_pass_is_what_a_model_of_that_many_steps_answers(
     stops, depths, _ = drawn
     alone = trace(stops, depths[-1])
     for depth, one in zip(depths, read(*drawn, halting=False), strict=True):
-        assert np.array_equal(one.predictions.answers, alone[depth - 1])
+        assert np.array_equal(one.predictions.tokens, alone[depth - 1])
         assert one.predictions.steps == one.steps == depth
         assert one.predictions.steps_taken.tolist() == [depth] * len(stops)
         assert one.predictions.halt_steps.tolist() == [min(stop, depth) for stop in stops]
@@ -134,7 +134,7 @@ def test_a_halted_puzzle_keeps_the_answer_of_its_first_halting_step(
         assert one.predictions.steps_taken.tolist() == taken
         assert one.steps == pytest.approx(np.mean(taken))
         for item, step in enumerate(taken):
-            assert np.array_equal(one.predictions.answers[item], alone[step - 1][item])
+            assert np.array_equal(one.predictions.tokens[item], alone[step - 1][item])
         sure = np.array([step if stop <= depth else -step for stop, step in zip(stops, taken, strict=True)])
         assert one.predictions.halt_probability == pytest.approx(1 / (1 + np.exp(-sure)))
         assert one.predictions.halted
@@ -164,7 +164,7 @@ def test_the_order_of_the_puzzles_and_the_mode_of_the_model_are_kept(halting: bo
     how = InferenceConfig(CPU, batch_size=5)
     (forth,) = answer(model, test, how, InferenceConfig((4,), halting))
     (back,) = answer(model, test.take(np.arange(5)[::-1]), how, InferenceConfig((4,), halting))
-    assert np.array_equal(forth.predictions.answers, back.predictions.answers[::-1])
+    assert np.array_equal(forth.predictions.tokens, back.predictions.tokens[::-1])
     assert forth.predictions.halt_steps.tolist() == [3, 1, 4, 2, 1]
     assert back.predictions.halt_steps.tolist() == [1, 2, 4, 1, 3]
     assert model.training
@@ -179,7 +179,7 @@ def test_votes_are_read_at_every_depth_and_do_not_change_the_puzzle_itself(halti
     plain = answer(Clockwork(4, stops), test, how, InferenceConfig(depths, halting))
     voted = answer(Clockwork(4, stops), test, how, InferenceConfig(depths, halting), views)
     for one, other in zip(plain, voted, strict=True):
-        assert np.array_equal(one.predictions.answers, other.predictions.answers)
+        assert np.array_equal(one.predictions.tokens, other.predictions.tokens)
         assert np.array_equal(one.predictions.halt_steps, other.predictions.halt_steps)
         assert other.predictions.ballots is not None
         assert other.predictions.ballots.votes.tolist() == [1, 3, 2, 1, 2]
@@ -220,16 +220,16 @@ def test_real_models_answer_alike_in_one_pass_and_alone(kind: tuple[str, dict[st
     (name, options), test = kind, numbered(12)
     depths, how = (1, 2, 5), InferenceConfig(CPU, batch_size=batch)
     models = [made(name, TWELVE, **{**options, "supervision": depth}) for depth in range(1, 6)]
-    alone = [predict(model, test, InferenceConfig(CPU)).answers for model in models]
+    alone = [predict(model, test, InferenceConfig(CPU)).tokens for model in models]
     together = answer(models[0], test, how, InferenceConfig(depths))
     for depth, one in zip(depths, together, strict=True):
-        assert np.array_equal(one.predictions.answers, alone[depth - 1])
+        assert np.array_equal(one.predictions.tokens, alone[depth - 1])
     (halted,) = answer(models[0], test, how, InferenceConfig((5,), halting=True))
     taken = halted.predictions.steps_taken
     assert taken.tolist() == together[-1].predictions.halt_steps.tolist()
     assert {1, 5} <= set(taken.tolist())
     expected = [alone[step - 1][item] for item, step in enumerate(taken)]
-    assert np.array_equal(halted.predictions.answers, expected)
+    assert np.array_equal(halted.predictions.tokens, expected)
 
 
 # --- ways to answer, in words --------------------------------------------------------------------

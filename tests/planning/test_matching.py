@@ -347,7 +347,7 @@ def test_a_model_with_an_a_of_its_own_has_its_own_rows_of_the_puzzle_embedding()
     assert 1 < few.info.identifiers < usual.info.identifiers
     assert few.identities is not None
     trained = np.unique(few.read("train").identifiers)
-    assert few.info.identifiers == 1 + np.minimum(few.identities.variants[trained], 2).sum()
+    assert few.info.identifiers == 1 + np.minimum(few.identities.augmentations[trained], 2).sum()
 
 
 def test_more_variants_than_a_task_has_are_refused() -> None:

@@ -15,8 +15,6 @@ from trm_bench.harness.api import hookspecs
 from trm_bench.harness.host.host import Host, find_entry_points
 from trm_bench.harness.report.table import Report
 
-from support.distributions import write_distribution
-
 BUILT_IN_TASKS = {"arc-agi-1", "arc-agi-2", "maze-hard", "sudoku-extreme"}
 BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
 BUILT_IN_EVALUATORS = {

@@ -8,6 +8,7 @@ from torch import Tensor
 from trm_bench.harness.api.augment import NoAugmentation
 from trm_bench.harness.api.budget import Budget, Match
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.api.reasoner import Output, Reasoner, State
 from trm_bench.harness.data.examples import Batch, ExampleStream, Exploration
 from trm_bench.harness.training.config import TrainingConfig
 from trm_bench.harness.training.costs import count_flops
@@ -85,3 +86,17 @@ def step(slots: Slots, examples: Counted) -> None:
     slots.refill(examples)
     state, output = slots.model(slots.state, slots.inputs, slots.puzzle_ids)
     slots.advance(state, output)
+
+
+class Exploding(Reasoner):
+    """Fine for three steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.calls = 0
+
+    def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
+        self.calls += 1
+        logits = self.weight * torch.nn.functional.one_hot(inputs, INFO.vocab_size).float()
+        return state, Output(logits / 0 if self.calls > 3 else logits)

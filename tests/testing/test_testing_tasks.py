@@ -91,16 +91,16 @@ def test_variants_of_the_tiny_task_rename_colours_can_be_undone_and_keep_the_rul
     count = len(grids)
     items = data.draw(arrays(np.int64, count, elements=st.integers(0, 2**31)))
     ks = data.draw(arrays(np.int64, count, elements=st.integers(0, 2**31)))
-    variants = tiny.Recolour().variants(seed, items, ks)
-    made = variants.apply(grids)
+    transforms = tiny.Recolour().transforms(seed, items, ks)
+    made = transforms.apply(grids)
     assert made.dtype == np.uint8
     assert made.max() <= COLOURS
     assert np.array_equal(made == 0, grids == 0)  # padding stays padding
     for before, after in zip(grids, made, strict=True):
         pairs = set(zip(before.tolist(), after.tolist(), strict=True))
         assert len({old for old, _ in pairs}) == len({new for _, new in pairs}) == len(pairs)
-    assert np.array_equal(variants.invert(made), grids)
-    assert np.array_equal(variants.apply(upside_down(grids)), upside_down(made))
+    assert np.array_equal(transforms.invert(made), grids)
+    assert np.array_equal(transforms.apply(upside_down(grids)), upside_down(made))
     assert np.array_equal(made[ks == 0], grids[ks == 0])
 
 
@@ -112,17 +112,17 @@ def test_a_variant_of_the_tiny_task_is_a_function_of_seed_puzzle_and_number(
     items = data.draw(arrays(np.int64, count, elements=st.integers(0, 2**31)))
     ks = data.draw(arrays(np.int64, count, elements=st.integers(0, 2**31)))
     rows = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=8)))
-    whole = tiny.Recolour().variants(seed, items, ks).tokens
-    assert np.array_equal(tiny.Recolour().variants(seed, items[rows], ks[rows]).tokens, whole[rows])
+    whole = tiny.Recolour().transforms(seed, items, ks).tokens
+    assert np.array_equal(tiny.Recolour().transforms(seed, items[rows], ks[rows]).tokens, whole[rows])
 
 
 def test_the_tiny_task_has_every_renaming_and_other_seeds_have_other_ones() -> None:
     ks = np.arange(400)
-    names = tiny.Recolour().variants(0, np.zeros_like(ks), ks).tokens
+    names = tiny.Recolour().transforms(0, np.zeros_like(ks), ks).tokens
     wanted = {(0, *order) for order in permutations(range(1, COLOURS + 1))}
     assert {tuple(row) for row in names.tolist()} == wanted
     for seed, items in ((1, np.zeros_like(ks)), (0, np.ones_like(ks))):
-        assert not np.array_equal(tiny.Recolour().variants(seed, items, ks).tokens, names)
+        assert not np.array_equal(tiny.Recolour().transforms(seed, items, ks).tokens, names)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12])
@@ -150,11 +150,11 @@ def samples(puzzles: PuzzleSet, scores: Any, extras: Sequence[dict[str, Any]] | 
 
 
 def by_rule(task: Any, puzzles: PuzzleSet, predictions: Predicted) -> list[Sample]:
-    return samples(puzzles, (predictions.answers == upside_down(puzzles.inputs)).all(1))
+    return samples(puzzles, (predictions.tokens == upside_down(puzzles.inputs)).all(1))
 
 
 def but_one(task: Any, puzzles: PuzzleSet, predictions: Predicted) -> list[Sample]:
-    return samples(puzzles, (predictions.answers == puzzles.targets)[:, 1:].all(1))
+    return samples(puzzles, (predictions.tokens == puzzles.targets)[:, 1:].all(1))
 
 
 def blind(task: Any, puzzles: PuzzleSet, predictions: Predicted) -> list[Sample]:
@@ -199,7 +199,7 @@ class Made:
     """An augmentation by a function."""
 
     variants: Callable[[int, Any, Any], Any]
-    max_variants: int | None = None
+    max_augmentations: int | None = None
 
 
 def augmented(variants: Callable[[int, Any, Any], Any]) -> TaskSpec:
@@ -220,7 +220,7 @@ class OneWay:
 
 
 def recoloured(seed: int, items: Any, ks: Any) -> Any:
-    return tiny.Recolour().variants(seed, items, ks)
+    return tiny.Recolour().transforms(seed, items, ks)
 
 
 def by_place(seed: int, items: Any, ks: Any) -> Any:
@@ -229,10 +229,10 @@ def by_place(seed: int, items: Any, ks: Any) -> Any:
 
 def turned(seed: int, items: Any, ks: Any) -> Any:
     """Rows move down by one, which is no symmetry of turning a grid upside down."""
-    variants = recoloured(seed, items, ks)
-    cells = variants.cells.copy()
+    transforms = recoloured(seed, items, ks)
+    cells = transforms.cells.copy()
     cells[ks > 0] = np.roll(cells[ks > 0], SIDE, axis=1)
-    return replace(variants, cells=cells)
+    return replace(transforms, cells=cells)
 
 
 def anything(request: BuildRequest) -> TaskData:
@@ -387,7 +387,7 @@ RNG = np.random.default_rng(0)
 
 
 def share(puzzles: PuzzleSet, predictions: Predicted) -> Any:
-    return (predictions.answers == puzzles.targets).mean(1)
+    return (predictions.tokens == puzzles.targets).mean(1)
 
 
 def right(puzzles: PuzzleSet, predictions: Predicted) -> Any:

@@ -120,5 +120,5 @@ def test_answers_are_those_of_the_cpu(name: str) -> None:
     (there,) = answer(
         one.model.to(CUDA), puzzles(), InferenceConfig(CUDA), InferenceConfig((one.model.supervision_steps,))
     )
-    assert there.predictions.answers.shape[1] == INFO.cells
-    assert (there.predictions.answers == here.predictions.answers).mean() > 0.99
+    assert there.predictions.tokens.shape[1] == INFO.cells
+    assert (there.predictions.tokens == here.predictions.tokens).mean() > 0.99

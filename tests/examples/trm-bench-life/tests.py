@@ -84,29 +84,29 @@ def test_symmetric_boards_step_to_symmetric_boards(board: NDArray[np.bool_], ima
 @quick
 @given(arrays(np.uint8, (1, CELLS), elements=st.integers(0, 2)), st.integers(0, 2**40), images, images)
 def test_a_variant_can_be_undone(tokens: NDArray[np.uint8], seed: int, item: int, k: int) -> None:
-    variants = Torus().variants(seed, np.array([item]), np.array([k]))
-    assert (variants.invert(variants.apply(tokens)) == tokens).all()
-    assert k or (variants.apply(tokens) == tokens).all()
+    transforms = Torus().transforms(seed, np.array([item]), np.array([k]))
+    assert (transforms.invert(transforms.apply(tokens)) == tokens).all()
+    assert k or (transforms.apply(tokens) == tokens).all()
 
 
 @quick
 @given(st.integers(0, 2**40), st.integers(0, 10**6))
 def test_the_variants_of_a_puzzle_are_all_the_images_in_an_order_of_its_own(seed: int, item: int) -> None:
     ks = np.arange(len(IMAGES))
-    orders = [Torus().variants(seed, np.full(len(ks), one), ks).cells for one in (item, item + 1)]
+    orders = [Torus().transforms(seed, np.full(len(ks), one), ks).cells for one in (item, item + 1)]
     for order in orders:
         assert len(np.unique(order, axis=0)) == len(IMAGES)
     assert not (orders[0] == orders[1]).all()
     some = ks[::-7]  # whoever is asked for at the same time plays no part
-    assert (Torus().variants(seed, np.full(len(some), item), some).cells == orders[0][some]).all()
+    assert (Torus().transforms(seed, np.full(len(some), item), some).cells == orders[0][some]).all()
 
 
 @quick
 @given(st.integers(0, 39), images)
 def test_every_label_and_every_variant_of_it_is_accepted(row: int, k: int) -> None:
     puzzles = small().train.take(np.array([row]))
-    variants = Torus().variants(0, np.array([row]), np.array([k]))
-    inputs, targets = variants.apply(puzzles.inputs), variants.apply(puzzles.targets)
+    transforms = Torus().transforms(0, np.array([row]), np.array([k]))
+    inputs, targets = transforms.apply(puzzles.inputs), transforms.apply(puzzles.targets)
     assert scores(PuzzleSet.single_identity(inputs, targets, ["a"]), targets) == [1.0]
 
 
@@ -169,5 +169,5 @@ def test_boards_that_run_out_are_said_to() -> None:
 def test_what_is_registered_fits_together() -> None:
     (task,), (evaluator,) = trm_bench_register_tasks(), trm_bench_register_evaluators()
     assert task.primary == evaluator.name == task.evaluators[0]
-    assert task.scales["mini"].augmentations == Torus.max_variants
+    assert task.scales["mini"].augmentations == Torus.max_augmentations
     assert {task.api_version, evaluator.api_version} == {"1.0"}

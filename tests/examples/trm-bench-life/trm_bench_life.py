@@ -68,18 +68,20 @@ def build(request: bench.BuildRequest) -> bench.TaskData:
 class Torus:
     """Turns, reflections and shifts; all but the board itself come in an order of each board's own."""
 
-    max_variants: int | None = len(IMAGES)
+    max_augmentations: int | None = len(IMAGES)
 
-    def variants(self, seed: int, items: NDArray[np.int64], ks: NDArray[np.int64]) -> bench.CellTokenVariants:
+    def transforms(
+        self, seed: int, items: NDArray[np.int64], ks: NDArray[np.int64]
+    ) -> bench.CellTokenTransforms:
         order = permutations(hashed(seed, items[:, None], np.arange(1, len(IMAGES)))) + 1
         images = np.where(ks == 0, 0, order[np.arange(len(ks)), ks - 1])
-        return bench.CellTokenVariants(IMAGES[images], np.tile(np.arange(3, dtype=np.uint8), (len(ks), 1)))
+        return bench.CellTokenTransforms(IMAGES[images], np.tile(np.arange(3, dtype=np.uint8), (len(ks), 1)))
 
 
 def valid(_: bench.TaskInfo, puzzles: bench.PuzzleSet, given: bench.Predictions) -> list[bench.Sample]:
     """1 where each cell is dead or alive and the next generation is the question."""
-    reached = step(given.answers == ALIVE) == (puzzles.inputs == ALIVE)
-    right = reached.all(1) & np.isin(given.answers, (DEAD, ALIVE)).all(1)
+    reached = step(given.tokens == ALIVE) == (puzzles.inputs == ALIVE)
+    right = reached.all(1) & np.isin(given.tokens, (DEAD, ALIVE)).all(1)
     rows = zip(puzzles.ids.tolist(), puzzles.clusters.tolist(), right, reached.mean(1), strict=True)
     return [bench.Sample(item, of, float(ok), {"reached": float(share)}) for item, of, ok, share in rows]
 

@@ -62,8 +62,8 @@ def all_variants(one: ArcTask, count: int, seed: int = 0) -> set[frozenset[tuple
     looks = set()
     for k in range(count):
         items = np.arange(len(puzzles))
-        variants = augmentation.variants(seed, items, np.full(len(items), k))
-        grids = [cropped(variants.apply(tokens), side) for tokens in (puzzles.inputs, puzzles.targets)]
+        transforms = augmentation.transforms(seed, items, np.full(len(items), k))
+        grids = [cropped(transforms.apply(tokens), side) for tokens in (puzzles.inputs, puzzles.targets)]
         looks.add(known(one, *grids))
     return looks
 
@@ -140,9 +140,9 @@ def test_variant_0_is_the_task_itself(one: ArcTask) -> None:
     for training in (False, True):
         augmentation, puzzles = symmetries([one], 8, training=training)
         items = np.arange(len(puzzles))
-        variants = augmentation.variants(3, items, np.zeros_like(items))
-        assert (variants.apply(puzzles.inputs) == puzzles.inputs).all()
-        assert (variants.apply(puzzles.targets) == puzzles.targets).all()
+        transforms = augmentation.transforms(3, items, np.zeros_like(items))
+        assert (transforms.apply(puzzles.inputs) == puzzles.inputs).all()
+        assert (transforms.apply(puzzles.targets) == puzzles.targets).all()
 
 
 def test_a_variant_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
@@ -150,17 +150,17 @@ def test_a_variant_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
     among, all_puzzles = symmetries(MADE[::-1], 8, training=True)
     items, ks = np.arange(3), np.array([5, 6, 7])
     there = np.array([all_puzzles.ids.tolist().index(name) for name in puzzles.ids.tolist()])
-    first = alone.variants(1, items, ks).apply(puzzles.inputs[items])
-    assert (first == among.variants(1, there[items], ks).apply(all_puzzles.inputs[there[items]])).all()
-    backwards = alone.variants(1, items[::-1], ks[::-1]).apply(puzzles.inputs[items[::-1]])
+    first = alone.transforms(1, items, ks).apply(puzzles.inputs[items])
+    assert (first == among.transforms(1, there[items], ks).apply(all_puzzles.inputs[there[items]])).all()
+    backwards = alone.transforms(1, items[::-1], ks[::-1]).apply(puzzles.inputs[items[::-1]])
     assert (first == backwards[::-1]).all()
-    assert (first != alone.variants(2, items, ks).apply(puzzles.inputs[items])).any()
+    assert (first != alone.transforms(2, items, ks).apply(puzzles.inputs[items])).any()
 
 
 def test_a_variant_that_a_task_does_not_have_is_refused() -> None:
     augmentation, _ = symmetries([PLAIN, SQUARE], 8)
     with pytest.raises(ValueError, match="task square has 9 variants, no number 9"):
-        augmentation.variants(0, np.array([0, 3]), np.array([9, 9]))
+        augmentation.transforms(0, np.array([0, 3]), np.array([9, 9]))
 
 
 @settings(max_examples=30)
@@ -196,7 +196,7 @@ def test_in_training_all_pairs_of_a_variant_are_moved_but_one() -> None:
     still = Counter()
     for k in range(1, 30):
         for name, rows in (("plain", np.arange(3)), ("one-colour", np.arange(3, 5))):
-            corners = augmentation.variants(0, rows, np.full(len(rows), k)).corners
+            corners = augmentation.transforms(0, rows, np.full(len(rows), k)).corners
             still[name] += int((corners == 0).all(axis=1).sum())
     # One for certain; another one by chance in about 1 of 300.
     assert 29 <= still["plain"] <= 32
@@ -208,18 +208,18 @@ def test_question_and_answer_are_moved_alike_and_stay_on_the_canvas() -> None:
     one = task("tall", pair([[1] * 9], [[2]] * 11), pair([[1]], [[2, 2, 2]]))
     augmentation, puzzles = symmetries([one], side, training=True)
     for k in range(1, 60):
-        variants = augmentation.variants(0, np.arange(2), np.full(2, k))
+        transforms = augmentation.transforms(0, np.arange(2), np.full(2, k))
         for tokens in (puzzles.inputs, puzzles.targets):
-            drawn = variants.apply(tokens).reshape(-1, side, side)
+            drawn = transforms.apply(tokens).reshape(-1, side, side)
             assert ((drawn > 1).sum(axis=(1, 2)) == (tokens > 1).sum(axis=1)).all()
             first = [np.argwhere(canvas > 1).min(axis=0).tolist() for canvas in drawn]
-            assert first == variants.corners.tolist()
+            assert first == transforms.corners.tolist()
 
 
 def test_at_evaluation_nothing_is_moved() -> None:
     augmentation, puzzles = symmetries(MADE, 20)
     items = np.arange(len(puzzles))
-    assert (augmentation.variants(0, items, np.full(len(items), 5)).corners == 0).all()
+    assert (augmentation.transforms(0, items, np.full(len(items), 5)).corners == 0).all()
 
 
 # --- all real tasks ------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def test_every_augmentation_of_every_real_task_is_undone(real_tasks: list[ArcTas
     assert len(puzzles) > 4900
     items = np.arange(len(puzzles))
     ks = np.minimum((np.arange(len(puzzles)) * 37) % 1000, augmentation.counts[puzzles.identifiers] - 1)
-    variants = augmentation.variants(0, items, ks)
+    transforms = augmentation.transforms(0, items, ks)
     for tokens in (puzzles.inputs, puzzles.targets):
-        applied = variants.apply(tokens)
-        assert (variants.invert(applied) == tokens).all()
+        applied = transforms.apply(tokens)
+        assert (transforms.invert(applied) == tokens).all()
         # Only cells move and colours change: as many cells of colour 0, and of any colour, as before.
         assert ((applied == 2).sum(axis=1) == (tokens == 2).sum(axis=1)).all()
         assert ((applied > 1).sum(axis=1) == (tokens > 1).sum(axis=1)).all()

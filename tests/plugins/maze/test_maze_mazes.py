@@ -109,8 +109,10 @@ def test_the_table_holds_eight_different_permutations_closed_under_composition()
 def test_a_turned_shortest_path_is_a_shortest_path_of_the_turned_maze(maze, k, seed, item):
     question, side = maze
     answer = grid.solve(question, side, side)
-    variants = Dihedral(side, VOCAB_SIZE).variants(seed, np.array([item]), np.array([k]))
-    moves, shortest = paths.judge(variants.apply(question[None]), variants.apply(answer[None]), side, side)
+    transforms = Dihedral(side, VOCAB_SIZE).transforms(seed, np.array([item]), np.array([k]))
+    moves, shortest = paths.judge(
+        transforms.apply(question[None]), transforms.apply(answer[None]), side, side
+    )
     assert shortest[0] == grid.shortest_moves(question, side, side)
     assert moves[0] == shortest[0]
 
@@ -121,10 +123,10 @@ def test_invert_undoes_apply_and_a_variant_is_a_function_of_seed_item_and_k(seed
     items = np.array(data.draw(st.lists(st.integers(0, 999), min_size=len(ks), max_size=len(ks))))
     tokens = np.random.default_rng(seed).integers(0, VOCAB_SIZE, (len(ks), 25)).astype(np.uint8)
     augmentation = Dihedral(5, VOCAB_SIZE)
-    variants = augmentation.variants(seed, items, np.array(ks))
-    turned = variants.apply(tokens)
-    assert np.array_equal(variants.invert(turned), tokens)
-    backwards = augmentation.variants(seed, items[::-1], np.array(ks)[::-1])
+    transforms = augmentation.transforms(seed, items, np.array(ks))
+    turned = transforms.apply(tokens)
+    assert np.array_equal(transforms.invert(turned), tokens)
+    backwards = augmentation.transforms(seed, items[::-1], np.array(ks)[::-1])
     assert np.array_equal(backwards.apply(tokens[::-1]), turned[::-1])
 
 
@@ -141,7 +143,7 @@ def test_the_variants_of_a_puzzle_are_the_eight_elements_and_the_first_is_the_id
 @pytest.mark.parametrize("k", [-1, 8])
 def test_there_is_no_ninth_variant(k):
     with pytest.raises(ValueError, match="variants 0 to 7"):
-        Dihedral(5, VOCAB_SIZE).variants(0, np.array([0]), np.array([k]))
+        Dihedral(5, VOCAB_SIZE).transforms(0, np.array([0]), np.array([k]))
 
 
 def test_the_augmentation_fits_square_tasks_only():
@@ -151,6 +153,6 @@ def test_the_augmentation_fits_square_tasks_only():
         info = TaskInfo("maze-hard", "mini", height, width, VOCAB_SIZE)
         return AugmentationRequest(info, puzzles, None, training=True)
 
-    assert dihedral(asked(MINI.side, MINI.side)).max_variants == 8
+    assert dihedral(asked(MINI.side, MINI.side)).max_augmentations == 8
     with pytest.raises(ValueError, match="5x6 maze is not square"):
         dihedral(asked(5, 6))

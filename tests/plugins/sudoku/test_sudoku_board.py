@@ -27,13 +27,13 @@ def pattern(shape: Shape) -> Tokens:
 
 
 def random_question(shape: Shape, seed: int) -> Tokens:
-    grid = SudokuSymmetries(shape).variants(seed, np.arange(1), np.ones(1, np.int64)).apply(pattern(shape))
+    grid = SudokuSymmetries(shape).transforms(seed, np.arange(1), np.ones(1, np.int64)).apply(pattern(shape))
     hidden = np.random.default_rng(seed).random(grid.shape) < 0.6
     return np.where(hidden, BLANK, grid).astype(np.uint8)
 
 
 def variant(shape: Shape, seed: int, item: int, k: int):
-    return SudokuSymmetries(shape).variants(seed, np.array([item]), np.array([k]))
+    return SudokuSymmetries(shape).transforms(seed, np.array([item]), np.array([k]))
 
 
 def test_boxes_of_a_6x6_board_are_two_rows_by_three_columns():
@@ -105,7 +105,7 @@ def test_padding_and_blanks_keep_their_code(shape, seed, k):
 @given(shapes, seeds, st.lists(st.tuples(st.integers(0, 9), ks), min_size=1, max_size=8))
 def test_a_variant_does_not_depend_on_its_company(shape, seed, pairs):
     items, numbers = np.array(pairs).T
-    together = SudokuSymmetries(shape).variants(seed, items, numbers)
+    together = SudokuSymmetries(shape).transforms(seed, items, numbers)
     for n, (item, k) in enumerate(pairs):
         alone = variant(shape, seed, item, k)
         assert np.array_equal(together.cells[n], alone.cells[0])
@@ -118,7 +118,7 @@ def test_items_seeds_and_numbers_give_different_variants():
 
 
 def test_every_cell_position_and_digit_is_reached_alike():
-    many = SudokuSymmetries(Shape(2, 3)).variants(0, np.arange(6000), np.ones(6000, np.int64))
+    many = SudokuSymmetries(Shape(2, 3)).transforms(0, np.arange(6000), np.ones(6000, np.int64))
     where = np.bincount(many.cells[:, 0], minlength=36)
     names = np.bincount(many.tokens[:, 2], minlength=8)[2:]
     assert where.min() > 100
@@ -128,7 +128,7 @@ def test_every_cell_position_and_digit_is_reached_alike():
 
 def test_only_square_boxes_are_transposed():
     def transposed(shape: Shape) -> int:
-        cells = SudokuSymmetries(shape).variants(0, np.arange(400), np.ones(400, np.int64)).cells
+        cells = SudokuSymmetries(shape).transforms(0, np.arange(400), np.ones(400, np.int64)).cells
         same_row = cells[:, 0] // shape.side == cells[:, 1] // shape.side
         return int((~same_row).sum())
 

@@ -85,7 +85,7 @@ def test_questions_of_the_multi_solution_file_have_several(data_dir):
 
 def test_symmetric_puzzles_have_the_symmetric_answer():
     train = small().train
-    moved = SudokuSymmetries(NINE).variants(1, np.arange(len(train)), np.full(len(train), 9))
+    moved = SudokuSymmetries(NINE).transforms(1, np.arange(len(train)), np.full(len(train), 9))
     solved = solve(NINE, moved.apply(train.inputs))
     assert np.array_equal(moved.invert(solved.answers), train.targets)
 
@@ -147,7 +147,7 @@ def test_9x9_puzzles_are_minimal():
 
 def test_9x9_puzzles_stay_hard_when_turned():
     train = small().train
-    moved = SudokuSymmetries(NINE).variants(1, np.arange(len(train)), np.ones(len(train), np.int64))
+    moved = SudokuSymmetries(NINE).transforms(1, np.arange(len(train)), np.ones(len(train), np.int64))
     easy, turned = (solve(NINE, questions).guesses for questions in (train.inputs, moved.apply(train.inputs)))
     assert np.median(turned) > 5
     assert turned.mean() > 0.5 * easy.mean()
@@ -193,7 +193,7 @@ def test_build_makes_the_mini_task():
     assert (data.info.height, data.info.vocab_size, data.source.kind) == (6, 8, "generated")
     assert data.train.fingerprint() == mini().train.fingerprint()
     asked = AugmentationRequest(data.info, data.train, None, training=True)
-    moved = augmentation(asked).variants(0, np.arange(5), np.ones(5, np.int64))
+    moved = augmentation(asked).transforms(0, np.arange(5), np.ones(5, np.int64))
     assert full_and_valid(Shape(2, 3), moved.apply(data.train.targets[:5])).all()
 
 

@@ -101,7 +101,7 @@ def test_lines_and_names_do_not_depend_on_the_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(official, "_CHUNK", 7)
     parts = official.load_sudokus(tables.all)
     assert np.array_equal(parts.questions, whole.questions)
-    assert np.array_equal(parts.answers, whole.answers)
+    assert np.array_equal(parts.answers, whole.tokens)
     assert parts.lines.tolist() == [*range(2, 42), *range(2, 22)] == whole.lines.tolist()
     assert [parts.name(n) for n in (0, 39, 40, 59)] == ["train/0", "train/39", "test/0", "test/19"]
     assert parts.where(45) == f"{tmp_path / 'test.csv'}, line 7"
@@ -134,7 +134,7 @@ def test_several_files_of_a_split_are_read_in_the_order_of_their_names(tmp_path)
 
 
 def test_a_test_puzzle_symmetric_to_a_training_puzzle_is_a_caveat(tmp_path):
-    moved = SudokuSymmetries(NINE).variants(3, np.arange(40), np.ones(40, np.int64))
+    moved = SudokuSymmetries(NINE).transforms(3, np.arange(40), np.ones(40, np.int64))
     questions, answers = moved.apply(made().inputs[:40]), moved.apply(made().targets[:40])
     turned = [(text(q), text(a)) for q, a in zip(questions, answers, strict=True)]
     write(tmp_path, lines(*map(row, range(40))), lines(*turned, row(50)))

@@ -76,7 +76,7 @@ def build_model(config: Config, task: TaskInfo) -> object:
 
 
 def first_cell(task: TaskInfo, puzzles: PuzzleSet, predictions: object) -> list[Sample]:
-    right = predictions.answers[:, 0] == puzzles.targets[:, 0]  # type: ignore[attr-defined]
+    right = predictions.tokens[:, 0] == puzzles.targets[:, 0]  # type: ignore[attr-defined]
     return [
         Sample(str(item), str(cluster), float(score))
         for item, cluster, score in zip(puzzles.ids, puzzles.clusters, right, strict=True)
