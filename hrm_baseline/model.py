@@ -1,6 +1,6 @@
 """HRM, the Hierarchical Reasoning Model (arXiv 2506.21734): a slow high-level and a fast low-level network.
 
-Read beside Figure 4 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
+Read next to Figure 4 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
 x the embedded puzzle, z_H the high-level state (the output is read from it), z_L the low-level state, all
 (B, S, D).
 """

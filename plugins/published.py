@@ -36,6 +36,6 @@ _TASKS = ("sudoku-extreme", "maze-hard", "arc-agi-1", "arc-agi-2")
 
 
 def published(task: str) -> tuple[Published, ...]:
-    """What was reported on a task, in the order of the table above."""
+    """Numbers reported on a task, in the order of the table above."""
     column = 2 + _TASKS.index(task)
     return tuple(Published(row[0], row[column], row[1]) for row in _ROWS if row[column])

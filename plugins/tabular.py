@@ -44,7 +44,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Layout:
-    """What the texts of a row may hold.
+    """Alphabet of the texts of a row.
 
     Attributes:
         cells: characters of a question and of an answer.
@@ -258,7 +258,7 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[int, str, str]]:
 
 @dataclass(frozen=True)
 class _Column:
-    """The questions or the answers of a batch, and where they stand."""
+    """The questions or the answers of a batch, and where they are."""
 
     path: Path
     lines: Ints
@@ -288,7 +288,7 @@ class _Column:
 
 
 def _refuse_repeats(rows: Rows) -> None:
-    """Raise `DataError` for the first row whose question stands in an earlier one."""
+    """Raise `DataError` for the first row whose question is that of an earlier one."""
     keys = _keys(rows.questions)
     order = np.argsort(keys, kind="stable")
     earlier, later = order[:-1], order[1:]
@@ -308,7 +308,7 @@ def _keys(tokens: Tokens) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True)
 class Split:
-    """Which train rows are for what, each in file order, and one line that says so."""
+    """Which train rows are for what, each in file order, and one line that describes it."""
 
     train: Ints
     validation: Ints
@@ -387,5 +387,5 @@ def fetch_tables(repository: str, revision: str | None) -> HubTables:
             f"{type(error).__name__}: {error}; check the network and the revision, or put the "
             "files in a folder and pass it with --data"
         ) from error
-    unpinned = f"the revision was not pinned: {asked!r} stood for {commit}; repeat with revision={commit}"
+    unpinned = f"the revision was not pinned: {asked!r} was {commit}; repeat with revision={commit}"
     return HubTables(Tables((train,), (test,)), commit, () if asked == commit else (unpinned,))

@@ -5,7 +5,7 @@
     def test_my_model_is_a_model():
         check_model("my-model")
 
-Each check runs alone; the error at the end names every one that failed, in words, and where to look. The same
+Each check runs alone; the error at the end names every one that failed, and where to look. The same
 from a shell is ``trm-bench check my-model``. With pytest, the fixtures `run_cli` and `tiny_task` are there by
 themselves, see `trm_bench.testing.pytest_plugin`.
 """

@@ -1,4 +1,4 @@
-"""What every evaluator must do, whatever it is."""
+"""Conformance checks of evaluators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Subject:
     votes: bool
 
     def samples(self, answers: str = "targets", order: Sequence[int] | None = None) -> Sequence[Sample]:
-        """What it says of test puzzles answered with their targets, or (``mixed``) half with the question."""
+        """Its samples for predictions equal to the targets, or (``mixed``) half equal to the inputs."""
         puzzles = self.data.test.take(slice(0, ITEMS))
         if order is not None:
             puzzles = puzzles.take(np.asarray(order))
@@ -99,7 +99,7 @@ def _alone(subject: Subject) -> None:
     for answers in ("targets", "mixed"):
         forward, back = subject.samples(answers), subject.samples(answers, order)
         if [s.score for s in forward] != [s.score for s in back][::-1]:
-            raise Wrong("an item's score changes with the items beside it")
+            raise Wrong("an item's score changes with the other items")
 
 
 def _again(subject: Subject) -> None:

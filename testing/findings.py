@@ -13,12 +13,12 @@ Subject = TypeVar("Subject")
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """Result of one check.
 
     Attributes:
-        check: what must hold, in words.
+        check: what must hold.
         ok: whether it does.
-        words: what was seen where it does not; a remark where it does.
+        words: what was found where it does not; a remark where it does.
         where: where to look.
     """
 
@@ -39,7 +39,7 @@ class NotConforming(AssertionError):
 
 
 class Wrong(Exception):
-    """Raised by a check: what was seen, and where to look."""
+    """Raised by a check: what was found, and where to look."""
 
     def __init__(self, words: str, where: str = ""):
         super().__init__(words)
@@ -75,7 +75,7 @@ def run_checks(
             found.append(Finding(check.words, False, said(error), check.where))
         left = len(checks) - len(found)
         if check.essential and not found[-1].ok and left:
-            words = f"{found[-1].words} (until that is mended, {left} further checks are not tried)"
+            words = f"{found[-1].words} (until that is fixed, {left} further checks are not run)"
             found[-1] = replace(found[-1], words=words)
             break
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What every model must do, whatever it is."""
+"""Conformance checks of models."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _puzzles(subject: Subject, seed: int = 1, batch: int = BATCH) -> tuple[Tenso
 
 
 def _calls(model: Reasoner, inputs: Tensor, ids: Tensor) -> list[tuple[State, Output]]:
-    """Two supervision steps from a fresh state, with the same numbers for whoever draws some."""
+    """Two supervision steps from a fresh state, with the same random numbers for a model that draws some."""
     import torch
 
     torch.manual_seed(7)
@@ -291,7 +291,7 @@ def _halting(subject: Subject) -> str | None:
     if not bool(slots.halted.all()):
         raise Wrong(f"a puzzle is still there after supervision_steps={model.supervision_steps}")
     if model.halting is Halting.NONE and output.q_halt is not None:
-        return "Output.q_halt is given, but halting is NONE: it is trained and never asked"
+        return "Output.q_halt is given, but halting is NONE: it is trained and never used"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What every reporter must do, whatever it is."""
+"""Conformance checks of reporters."""
 
 from __future__ import annotations
 

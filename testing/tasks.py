@@ -1,4 +1,4 @@
-"""What every task must do, whatever it is."""
+"""Conformance checks of tasks."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 def _scores(subject: Subject, puzzles: PuzzleSet, answers: Tokens) -> dict[str, Scores]:
-    """What each of the task's evaluators gives these answers."""
+    """Scores of these predictions by each of the task's evaluators."""
     from ..harness.inference.scoring import score
 
     votes = subject.spec.scales[subject.request.scale].votes is not None
@@ -225,7 +225,7 @@ def _pure(subject: Subject) -> None:
     turned = augmentation.transforms(5, items[order], ks[order]).apply(puzzles.inputs[items[order]])
     if not np.array_equal(whole[order], turned):
         raise Wrong(
-            "an augmentation depends on what it is asked for with: it must be a function of (seed, i, k)"
+            "an augmentation depends on those requested with it: it must be a function of (seed, i, k) alone"
         )
 
 

@@ -13,7 +13,7 @@ FOLDERS = ("harness", "plugins", "testing", "trm", "hrm_baseline")
 
 def expected() -> set[str]:
     """Every file that the installed package needs, as it is named in the wheel."""
-    files = [ROOT / name for name in ("__init__.py", "__main__.py", "py.typed")]
+    files = [*(ROOT / "trm_bench").glob("*.py"), ROOT / "trm_bench" / "py.typed"]
     for folder in FOLDERS:
         files += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     return {f"trm_bench/{path.relative_to(ROOT).as_posix()}" for path in files}

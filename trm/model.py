@@ -1,6 +1,6 @@
 """TRM, the Tiny Recursive Model (arXiv 2510.04871): one small network refines a latent z and an answer y.
 
-Read beside Figure 3 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
+Read next to Figure 3 of the paper. Shapes: B batch, L cells, P prefix positions, S = P + L, D hidden size;
 x the embedded puzzle, y and z are (B, S, D).
 """
 

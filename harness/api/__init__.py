@@ -1,1 +1,1 @@
-"""What plugins import: puzzles, predictions, reasoners, specs, hooks."""
+"""The plugin interface: puzzles, predictions, reasoners, specs, hooks."""

@@ -1,4 +1,4 @@
-"""What "the same budget" means, and the ledger of what was spent."""
+"""The budget that models share, and the ledger of what was spent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Match(StrEnum):
 
 
 class Budget(BaseModel):
-    """What every model of a grid gets. Part of a run's identity."""
+    """The budget of every model of a grid. Part of a run's identity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,7 @@ def described(budget: Budget | None) -> str:
 
 
 class Ledger(BaseModel):
-    """What one run used, on every axis.
+    """Costs of one run, on every axis.
 
     Units: FLOPs by the rule of `harness.training.costs`; seconds of wall time; bytes of peak memory.
     """

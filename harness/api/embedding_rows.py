@@ -41,25 +41,25 @@ class EmbeddingRows:
     """
 
     first: Ints
-    kept: Ints
+    counts: Ints
 
     @classmethod
     def lay_out(
         cls, identities: Identities, trained: NDArray[np.integer], augmentations: int
     ) -> EmbeddingRows:
         """Rows for the identities in ``trained``, one after another, after the blank one."""
-        kept = np.zeros(len(identities), np.int64)
-        kept[trained] = np.minimum(identities.augmentations[trained], augmentations)
-        return cls(1 + np.cumsum(kept) - kept, kept)
+        counts = np.zeros(len(identities), np.int64)
+        counts[trained] = np.minimum(identities.augmentations[trained], augmentations)
+        return cls(1 + np.cumsum(counts) - counts, counts)
 
     @property
     def total(self) -> int:
         """Rows of the table, the blank one included."""
-        return 1 + int(self.kept.sum())
+        return 1 + int(self.counts.sum())
 
     def of(self, identifiers: NDArray[np.integer], ks: Ints) -> Ints:
         """(N,) the row of augmentation ks[n] of identity identifiers[n]; `BLANK` where there is none."""
-        return np.where(ks < self.kept[identifiers], self.first[identifiers] + ks, BLANK)
+        return np.where(ks < self.counts[identifiers], self.first[identifiers] + ks, BLANK)
 
     def at_evaluation(self, identifiers: NDArray[np.integer], ks: Ints, which: PuzzleIds, seed: int) -> Ints:
         """`of`, or what it is replaced by to ask what the vectors hold."""
@@ -68,12 +68,12 @@ class EmbeddingRows:
         if which is PuzzleIds.OWN:
             return self.of(identifiers, ks)
         other = self._next_in_circle(seed)[identifiers]
-        return self.of(other, ks % np.maximum(self.kept[other], 1))
+        return self.of(other, ks % np.maximum(self.counts[other], 1))
 
     def _next_in_circle(self, seed: int) -> Ints:
         """(G,) another trained identity for each; an identity without rows keeps its place."""
-        trained = np.flatnonzero(self.kept)
+        trained = np.flatnonzero(self.counts)
         order = trained[np.argsort(hashed(named_seed("shuffled puzzle ids", seed), trained), kind="stable")]
-        following = np.arange(len(self.kept))
+        following = np.arange(len(self.counts))
         following[order] = np.roll(order, -1)
         return following

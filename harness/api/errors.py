@@ -19,13 +19,13 @@ class UsageError(TrmBenchError):
 
 
 class NothingToReport(TrmBenchError):
-    """No finished cell was found where a report was asked for."""
+    """No finished run was found to report on."""
 
     exit_code = 3
 
 
 class UnavailableError(TrmBenchError):
-    """What the run needs is not there: a device, a data file, a writable folder."""
+    """A run needs something that is missing: a device, a data file, a writable folder."""
 
     exit_code = 4
 

@@ -1,4 +1,4 @@
-"""What a model predicted: plain arrays, so that an evaluator needs no torch."""
+"""Predictions of a model: plain arrays, so that an evaluator needs no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .voting import Ballots
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers to N puzzles.
+    """Predictions for N puzzles.
 
     Attributes:
         tokens: (N, L) predicted token codes after the last supervision step, for the puzzle as it is.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """A number from the literature, to stand beside ours as reported; it enters no test.
+    """A number from the literature, printed next to ours as reported; it enters no test.
 
     Attributes:
         model: as its authors call it.

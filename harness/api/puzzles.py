@@ -15,7 +15,7 @@ PAD = 0
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What a model may know of a task: its shape, not its data."""
+    """All that a model may know of a task: its shape, not its data."""
 
     task: str
     scale: str
@@ -139,7 +139,7 @@ class Source:
         kind: ``generated`` or ``official``.
         summary: one line for a table title, e.g. ``generated v1, seed 0``.
         files: what was read, empty for a generated set.
-        notes: remarks that belong beside a score, e.g. that a split was cut short.
+        notes: remarks on a score, e.g. that a split was cut short.
         caveats: reasons why a score on this data must not be cited.
     """
 

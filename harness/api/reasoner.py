@@ -1,4 +1,4 @@
-"""What a model is to the harness: a state goes in with a puzzle, a state and an output come out.
+"""The model interface: a state goes in with a puzzle, a state and an output come out.
 
 Shape legend, used as suffixes everywhere: B batch, L cells, P prefix positions, S = P + L,
 D hidden size, V vocabulary.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What is carried from one supervision step to the next; each tensor is (B, ...)."""
+"""State carried from one supervision step to the next; each tensor is (B, ...)."""
 
 
 class Halting(enum.Enum):
@@ -41,7 +41,7 @@ HALTING_OPTIONS = {
 
 @dataclass(frozen=True)
 class Output:
-    """What one supervision step answers.
+    """Output of one supervision step.
 
     Attributes:
         logits: (B, L, V).
@@ -71,7 +71,7 @@ class Reasoner(nn.Module):
         return ()
 
     def compiled_parts(self) -> Iterable[nn.Module]:
-        """What is compiled where compiling is asked for, by default the whole model.
+        """Modules to compile where compiling is requested, by default the whole model.
 
         A model that applies a part many times names that part: it is compiled once instead of unrolled.
         """

@@ -1,4 +1,4 @@
-"""What a plugin hands over: frozen specs of tasks, models, evaluators and reporters.
+"""Specs, which plugins hand over: tasks, models, evaluators and reporters.
 
 A spec is cheap to make and to import. The functions it holds may import torch; the module that
 makes the spec must not, so that `trm-bench list` stays fast and works without torch.
@@ -60,7 +60,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What `TaskSpec.build` is asked for.
+    """Argument of `TaskSpec.build`.
 
     Attributes:
         scale: a key of `TaskSpec.scales`.
@@ -83,7 +83,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class AugmentationRequest:
-    """What `TaskSpec.augmentation` is asked for.
+    """Argument of `TaskSpec.augmentation`.
 
     Attributes:
         info: the shape of the task.
@@ -100,7 +100,7 @@ class AugmentationRequest:
 
 @dataclass(frozen=True)
 class SubmissionScore:
-    """What a submission file scores.
+    """Scores of a submission file.
 
     Attributes:
         summary: one line: which task, how many predictions.

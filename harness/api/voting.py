@@ -1,4 +1,4 @@
-"""Answers by vote: one puzzle is answered under many of its augmentations, and equal answers are counted.
+"""Voting: a puzzle is predicted under many of its augmentations, and equal predictions are counted.
 
 Owns the ballots and their order. What an answer is once its augmentation is undone belongs to the task's
 `Transforms.invert`; what a right one is worth belongs to its evaluators.
@@ -22,7 +22,7 @@ class Ballots:
 
     Attributes:
         item: (V,) place of the item among the test items, rising.
-        augmentation: (V,) k of the augmentation that the item was answered under, rising for each item.
+        augmentation: (V,) k of the augmentation that the item was predicted under, rising for each item.
         candidate: (V,) row of ``candidates``.
         probability: (V,) halt probability of the answer; 0 for a model without a halt logit.
         candidates: (C, L) the different answers, in the frame of the item itself. An answer without content
@@ -38,7 +38,7 @@ class Ballots:
     votes: Ints
 
     def ranked(self, first: int | None = None) -> list[Ints]:
-        """Each item's candidates, best first, by its first so many votes (all of them for None).
+        """Each item's candidates, best first, by its first N votes (all of them for None).
 
         The order: votes, then the mean halt probability of those who gave it, then the least augmentation
         that gave it (so the puzzle as it is comes before every transformed one). Source of the first two:

@@ -1,4 +1,4 @@
-"""What a shell may offer for the value of an option: names of models, tasks, studies and reporters.
+"""Shell completion of an option's value: names of models, tasks, studies and reporters.
 
 Click asks these functions; see "Completion" in docs/cli.md. A plugin that does not work offers nothing.
 """

@@ -40,7 +40,7 @@ from .options import (
     type=click.Choice(["full", "threshold"]),
     default="full",
     show_default=True,
-    help="threshold: also let each puzzle stop, and leave the batch, when the model's own rule says so.",
+    help="threshold: also let each puzzle stop, and leave the batch, when the model's own rule says stop.",
 )
 @limit_option
 @evaluators_option

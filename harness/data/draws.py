@@ -9,18 +9,18 @@ from ..api.randomness import hashed, named_seed
 
 
 class DrawStream:
-    """Draw t is (puzzle, k): a pure function of (seed, t), whoever asks and in whatever portions.
+    """Draw t is (puzzle, k): a pure function of (seed, t), in whatever portions it is read.
 
     Every run of ``puzzles`` draws, an epoch, holds each puzzle once, in an order of its own; k is
-    uniform over the A augmentations. Puzzles of one identity stand together in an epoch and share k, which
-    is uniform over the first A augmentations that the identity has.
+    uniform over the A augmentations. Puzzles of one identity are drawn together in an epoch and share k,
+    which is uniform over the first A augmentations that the identity has.
 
     Args:
         seed: of the run.
         puzzles: how many there are.
         augmentations: A.
         identities: (puzzles,) who each puzzle is, and (identities,) the augmentations that each has; None
-            where every puzzle stands for itself and has A augmentations.
+            where every puzzle is its own identity and has A augmentations.
     """
 
     def __init__(

@@ -178,7 +178,7 @@ class _Count:
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
         else:
-            self._here = there.clone()  # the slots go on counting in the same memory
+            self._here = there.clone()  # the slots continue counting in the same memory
 
     def value(self) -> int:
         if self._event is not None:

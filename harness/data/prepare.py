@@ -1,6 +1,6 @@
 """Puzzles on their way from a task plugin to the cells: built once, cached, read back by split.
 
-Owns the cache folder and the promise that test data is read only by whoever asks for the test split.
+Owns the cache folder and the promise that test data is read only when the test split is requested.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
 
 
 def _check(data: TaskData) -> None:
-    """What every task promises, said in words before a model meets it as a crash."""
+    """Check what every task promises, before a model crashes on it."""
     for split in SPLITS:
         puzzles: PuzzleSet = getattr(data, split)
         what = f"task {data.info.task!r}, {split} split"
@@ -166,7 +166,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _sources_of(plugin: Plugin) -> list[str]:
-    """What stands for the code of a task that is not ours: it may be edited without a new version."""
+    """Fingerprint of the code of a task that is not ours: it may be edited without a new version."""
     if plugin.distribution == OWN_DISTRIBUTION:
         return []
     return [plugin.version if plugin.file else plugin_fingerprint(plugin.module) or ""]

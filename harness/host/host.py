@@ -1,7 +1,7 @@
 """The plugin host: finds plugins, keeps each from harming the others, and names what went wrong.
 
 Entry points of group ``trm_bench`` are loaded one by one. A plugin that fails to import, has a
-wrong hook argument or raises in a hook is recorded with its error; everything else goes on.
+wrong hook argument or raises in a hook is recorded with its error; everything else continues.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ S = TypeVar("S", bound=Named)
 
 
 class Entry(Protocol):
-    """What is used of `importlib.metadata.EntryPoint`."""
+    """The part of `importlib.metadata.EntryPoint` that is used."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Entry(Protocol):
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands for the entry points of a distribution whose list of them cannot be read."""
+    """Placeholder for the entry points of a distribution whose list of them cannot be read."""
 
     name: str
     error: Exception
@@ -251,7 +251,7 @@ class Host:
         return Part(spec, plugin)
 
     def problems(self) -> list[str]:
-        """Everything wrong with the plugins, in words, each with the distribution's name."""
+        """A message for everything wrong with the plugins, each with the distribution's name."""
         found = [f"{plugin.label}: {plugin.error}" for plugin in self.plugins.values() if plugin.error]
         for registry in (self.tasks, self.models, self.evaluators, self.reporters, self.studies):
             for name, parts in registry.clashes().items():
@@ -303,7 +303,7 @@ def find_entry_points() -> list[Found]:
             entries: list[Entry] = [
                 entry for entry in distribution.entry_points if entry.group == hookspecs.PROJECT
             ]
-        except Exception as error:  # a damaged entry_points.txt of anybody's
+        except Exception as error:  # a damaged entry_points.txt of any distribution
             entries = [Unreadable("entry_points.txt", error)]
         for entry in entries:
             item = Found(name, distribution.version, entry)
@@ -339,7 +339,7 @@ def host() -> Host:
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
     made = Host([*selected(find_entry_points(), disabled), *_files()], strict=strict)
     for plugin in made.plugins.values():
-        if plugin.file and plugin.error:  # it was asked for by name
+        if plugin.file and plugin.error:  # it was requested by name
             raise UsageError(f"--plugin {plugin.file}: {plugin.error}")
     return made
 

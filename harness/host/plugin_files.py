@@ -22,7 +22,7 @@ OPTION = "--plugin"
 
 @dataclass(frozen=True)
 class PluginFile:
-    """A Python file that stands for a plugin.
+    """A Python file used as a plugin.
 
     Attributes:
         path: absolute.
@@ -56,12 +56,12 @@ class PluginFile:
 
 
 def version_of(content: bytes) -> str:
-    """What stands for a version of a file that has none."""
+    """The version of a file, which has none of its own: its hash."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
 def take_plugin_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments without ``--plugin FILE``, wherever it stands, and the files.
+    """The arguments without ``--plugin FILE``, wherever it is, and the files.
 
     Raises:
         UsageError: nothing follows the option.

@@ -68,7 +68,7 @@ class Depths:
 
     Attributes:
         steps: rising.
-        halting: whether a puzzle stops, and leaves the batch, when the model's own rule says so.
+        halting: whether a puzzle stops, and leaves the batch, when the model's own rule says stop.
     """
 
     steps: tuple[int, ...]
@@ -77,7 +77,7 @@ class Depths:
 
 @dataclass(frozen=True)
 class Read:
-    """What was read at one depth.
+    """Predictions read at one depth.
 
     Attributes:
         predictions: of every puzzle.
@@ -113,7 +113,7 @@ def infer(
     """Run every puzzle through the model, and read predictions at each depth; leaves the model in its mode.
 
     ``puzzles.identifiers`` are rows of the puzzle embedding, unless ``views`` are given: then every puzzle is
-    predicted under each of its views, the result has ballots, and its predictions are those of augmentation 0.
+    predicted under each of its views, the result has ballots, and its predictions are of augmentation 0.
     ``progress`` is called after each batch with the share that is done.
     """
     items, ks = (

@@ -141,7 +141,7 @@ def judged(
 
 
 def verdict(solved: Solved) -> list[str]:
-    """What is known of the last prediction, one sentence a line."""
+    """Sentences about the last prediction, one a line."""
     truth, check, wrong = solved.puzzle.truth, solved.check, solved.wrong
     differ = f"{wrong} cell{'s' * (wrong != 1)} differ{'s' * (wrong == 1)} from {truth}"
     if solved.correct:

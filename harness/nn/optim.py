@@ -62,7 +62,7 @@ class AdamATan2(torch.optim.Optimizer):
         m = [self.state[p]["m"] for p in params]
         v = [self.state[p]["v"] for p in params]
         beta1, beta2 = group["betas"]
-        spread, rate, kept = rates.unbind()
+        spread, rate, shrink = rates.unbind()
         # The order of these operations is the one that gives the golden vectors bit for bit; another
         # one differs by rounding, which the sign-like update soon makes visible.
         torch._foreach_lerp_(m, grads, 1 - beta1)
@@ -71,7 +71,7 @@ class AdamATan2(torch.optim.Optimizer):
         torch._foreach_div_(scale, spread)
         update = [torch.atan2(a, b) for a, b in zip(m, scale, strict=True)]
         torch._foreach_mul_(update, rate)
-        torch._foreach_mul_(params, kept)
+        torch._foreach_mul_(params, shrink)
         torch._foreach_sub_(params, update)
 
 
@@ -100,21 +100,21 @@ class SignSGD:
 
     @torch.no_grad()
     def update(self) -> None:
-        """The update itself, on the device alone: which rows are equal is never asked by the host."""
+        """The update itself, on the device alone: the host never needs to know which rows are equal."""
         for embedding, rates in zip(self.embeddings, self.rates, strict=True):
             if embedding.looked_up is None or embedding.looked_up[1].grad is None:
                 continue
             ids, rows = embedding.looked_up
-            lr, kept = rates.unbind()
+            lr, shrink = rates.unbind()
             same = (ids.unsqueeze(1) == ids).to(embedding.table.dtype)
             grads = same @ rows.grad.to(same.dtype)  # type: ignore[union-attr]
             # Equal rows are written several times, each time with the same numbers.
-            embedding.table[ids] = embedding.table[ids] * kept - lr * grads.sign()
+            embedding.table[ids] = embedding.table[ids] * shrink - lr * grads.sign()
             embedding.looked_up = None
 
 
 def _numbers(count: int, like: Tensor) -> Tensor:
-    """Room for numbers of the host beside a tensor, in its precision."""
+    """Buffers for numbers of the host, on the device and in the precision of a tensor."""
     return torch.zeros(count, dtype=like.dtype, device=like.device)
 
 
@@ -141,6 +141,6 @@ class EMA:
     def swap(self) -> None:
         """Exchange the weights and their average; a second call undoes the first."""
         for p, average in zip(self.params, self.shadow, strict=True):
-            kept = p.detach().clone()
+            current = p.detach().clone()
             p.copy_(average)
-            average.copy_(kept)
+            average.copy_(current)

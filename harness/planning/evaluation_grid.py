@@ -102,8 +102,8 @@ def evaluation_context(
         )
     settings = {**kept, **request.settings}
     _refuse_training(request)
-    asked = replace(request, source=source, settings=settings)
-    return context_of(host, asked, task, scale or _usual_scale(spec), progress)
+    completed = replace(request, source=source, settings=settings)
+    return context_of(host, completed, task, scale or _usual_scale(spec), progress)
 
 
 def _the_one(option: str, requested: str | None, values: Sequence[str]) -> str | None:
@@ -150,7 +150,7 @@ class Base:
 
 
 def base_of(host: Host, context: Context, stored: StoredWeights, number: int) -> Base:
-    """What is known of a set of weights; external ones are numbered."""
+    """Identity and description of a set of weights; external ones are numbered."""
     return _own(host, context, stored) if stored.origin else _external(host, context, stored, number)
 
 

@@ -20,7 +20,7 @@ from .settings import Settings, read_settings
 
 @dataclass(frozen=True)
 class Context:
-    """What the runs of a grid share.
+    """Everything that the runs of a grid share.
 
     Attributes:
         declared: the settings that a study makes part of its recipe.
@@ -58,7 +58,6 @@ class Grid:
         budget: of training; None where weights are evaluated.
         models: the models that are trained.
         resolved: each requested name to the name in the table; two may be one model here.
-        reasons: why no run may be cited.
         left_out: what was requested and is not planned, and why.
     """
 
@@ -67,7 +66,6 @@ class Grid:
     budget: Budget | None = None
     models: tuple[ResolvedModel, ...] = ()
     resolved: Mapping[str, str] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -81,11 +79,11 @@ class Grid:
         return self.context.task.spec
 
     def all_reasons(self) -> list[str]:
-        """Why runs may not be cited: what holds for all of them, then for some."""
-        return list(dict.fromkeys([*self.reasons, *(one for run in self.runs for one in run.reasons)]))
+        """Why runs may not be cited."""
+        return list(dict.fromkeys(reason for run in self.runs for reason in run.reasons))
 
     def common(self) -> dict[str, Any]:
-        """What every run of an output folder has in common, for `grid.json`."""
+        """Return what every run of an output folder has in common, for `grid.json`."""
         identity, request = self.runs[0].identity, self.context.request
         skipped = self.context.settings.execution
         return {
@@ -155,7 +153,7 @@ def context_of(
 def build_request(
     spec: TaskSpec, request: Request, scale: str, settings: Settings, progress: Progress = no_progress
 ) -> BuildRequest:
-    """What the task is asked to build; ``--data`` means its official files.
+    """The request to the task's `build`; ``--data`` means its official files.
 
     Raises:
         UsageError: source and folder do not go together.

@@ -1,4 +1,4 @@
-"""What names a run (its identity) and what is said about it (its description)."""
+"""A run's identity, which names it, and its description, which is printed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def planned_run(
 def identity_hash(identity: RunIdentity) -> str:
     """Eight hexadecimal digits for everything that a run's numbers depend on.
 
-    Our own code goes by its version alone; a table that mixes runs of two states of our code says so.
+    Our own code goes by its version alone; a table that mixes runs of two states of our code has a note.
     """
     return hashlib.sha256(repr(_sorted(identity.model_dump(mode="json"))).encode()).hexdigest()[:8]
 

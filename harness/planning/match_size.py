@@ -19,7 +19,7 @@ LARGEST = 4096
 
 
 class Quantity(StrEnum):
-    """What is made equal by choosing a width."""
+    """The quantity that a chosen width makes equal."""
 
     PARAMETERS = "parameters"
     """Core parameters."""
@@ -70,10 +70,13 @@ def matched(
         )
     resize: Callable[[Any, int], Any] = spec.resize
 
+    def resized(size: int) -> Any:
+        return type(config).model_validate(resize(config, size).model_dump())  # `model_copy` checks nothing
+
     @cache
     def at(size: int) -> float:
         try:
-            return measure(spec, resize(config, size), task, quantity)
+            return measure(spec, resized(size), task, quantity)
         except ValueError:  # too narrow to hold something else
             return 0.0
 
@@ -86,7 +89,7 @@ def matched(
     best = min((size for size in (low, high) if size), key=lambda size: _ratio(at(size), target))
     if _ratio(at(best), target) > 2:
         raise UsageError(f"model {spec.name!r}: no width comes near {target:,.0f} {quantity.value}")
-    return resize(config, best), at(best)
+    return resized(best), at(best)
 
 
 def _ratio(a: float, b: float) -> float:

@@ -75,7 +75,7 @@ class ResolvedModel:
 
     @property
     def display_name(self) -> str:
-        """What tables call the model, with the options as the user wrote them."""
+        """The model's name in tables, with the options as the user wrote them."""
         return (self.part.spec.display_name or self.name.partition("[")[0]) + self.requested.brackets
 
     def build(self, task: TaskInfo) -> Reasoner:
@@ -253,7 +253,7 @@ def _augment(text: str | None, usual: int, full: int, model: str) -> int:
 def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
     """The settings of a recipe file for a task and scale.
 
-    The file maps task (or ``"*"``) to scale to ``{model: {...}, training: {...}}``; what stands
+    The file maps task (or ``"*"``) to scale to ``{model: {...}, training: {...}}``; what is given
     under the task's own name wins over ``"*"``.
     """
     if path is None:

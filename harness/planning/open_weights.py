@@ -45,11 +45,11 @@ def open_weights(host: Host, request: Request, progress: Progress = no_progress)
         UsageError: see `plan_evaluation`; or the path holds several sets of weights.
         DataError: the weights are not those of the model.
     """
-    found = find_weights(request.weights)
-    if len(found) > 1:
-        raise UsageError(f"{request.weights[0]} holds the weights of {len(found)} runs; name one of them")
-    stored = found[0]
-    context = evaluation_context(host, request, found, progress)
+    files = find_weights(request.weights)
+    if len(files) > 1:
+        raise UsageError(f"{request.weights[0]} holds the weights of {len(files)} runs; name one of them")
+    stored = files[0]
+    context = evaluation_context(host, request, files, progress)
     base = base_of(host, context, stored, 0)
     spec = model_part(host, base.identity).spec
     assert spec.build is not None

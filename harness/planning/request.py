@@ -1,4 +1,4 @@
-"""What a user asks for, as written: one request for training and for evaluation, kept for `resume`."""
+"""A user's request, as written: one record for training and for evaluation, kept for `resume`."""
 
 from __future__ import annotations
 

@@ -124,8 +124,9 @@ _WORDS = {
 
 def plain_words(error: Mapping[str, Any]) -> str:
     """One of pydantic's errors in plain words."""
-    message = str(error["msg"]).removeprefix("Value error, ")
-    template = _WORDS.get(str(error["type"]), message.replace("{", "{{").replace("}", "}}"))
+    template = _WORDS.get(str(error["type"]))
+    if template is None:
+        return str(error["msg"]).removeprefix("Value error, ")
     return template.format(**error.get("ctx", {})).replace("'", "")
 
 

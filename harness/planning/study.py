@@ -28,7 +28,7 @@ class _Frozen(BaseModel):
 
 
 EVALUATED = "-evaluated"
-"""What is added to a grid's name for the folder of its further evaluations."""
+"""Suffix of a grid's name, for the folder of its further evaluations."""
 GridName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """The name of a folder."""
 

@@ -50,23 +50,23 @@ def plan_training(
     for seed in request.seeds:
         for model in models:
             count = model.augmentations or augmentations
-            run = _run(context, model, budget, count, seed, steps[model.name])
+            run = _run(context, model, budget, count, seed, steps[model.name], reasons)
             jobs.append(Job((run,), by_count[count], context.settings.execution_config()))
-    return Grid(context, tuple(jobs), budget, models, resolved, reasons)
+    return Grid(context, tuple(jobs), budget, models, resolved)
 
 
 def _models(
     host: Host, context: Context, prepared: Prepared, augmentations: int
 ) -> tuple[tuple[ResolvedModel, ...], dict[str, str]]:
-    """The different models that were requested, and by which row each requested name is answered."""
+    """The different models that were requested, and the row of each requested name."""
     distinct: dict[str, ResolvedModel] = {}
     resolved: dict[str, str] = {}
     counts = augmentations, context.size.augmentations
     for text in context.request.models:
         model = resolve_model(host, text, prepared.info, context.settings.training, counts)
         same = repr((model.part.full_name, model.config, model.training, model.augmentations))
-        kept = distinct.setdefault(same, model)  # trm and trm-mlp may be one and the same here
-        resolved[text] = str(kept.requested)
+        first = distinct.setdefault(same, model)  # trm and trm-mlp may be one and the same here
+        resolved[text] = str(first.requested)
     return tuple(distinct.values()), resolved
 
 
@@ -140,8 +140,15 @@ def _puzzle_ids(context: Context) -> PuzzleIds:
 
 
 def _run(
-    context: Context, model: ResolvedModel, budget: Budget, augmentations: int, seed: int, steps: int
+    context: Context,
+    model: ResolvedModel,
+    budget: Budget,
+    augmentations: int,
+    seed: int,
+    steps: int,
+    reasons: Sequence[str],
 ) -> PlannedRun:
+    """``reasons`` hold for every run of the grid."""
     task, prepared, settings = context.task, context.prepared, context.settings
     parts: dict[str, list[Part[Any]]] = {
         "task": [task],
@@ -179,12 +186,12 @@ def _run(
         margin=settings.margin,
     )
     declared = context.declared.training
-    reasons = [
+    own = [
         f"changed recipe: {change}"
         for key, change in model.changed.items()
         if declared.get(key) != settings.training[key]
     ]
-    return planned_run(identity, description, model.notes, reasons)
+    return planned_run(identity, description, model.notes, [*reasons, *own])
 
 
 def _reasons(

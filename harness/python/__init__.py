@@ -1,1 +1,1 @@
-"""What users call from Python, and what the command line calls: functions that return data."""
+"""The Python API, which the command line calls too: functions that return data."""

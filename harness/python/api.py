@@ -93,7 +93,7 @@ def _execution(options: CommonOptions, device: str, force: bool = False) -> Exec
 
 
 def _request(options: CommonOptions, kind: Any) -> Request:
-    """What both kinds of calls say."""
+    """Options that both kinds of calls have."""
     return Request(
         scale=options.get("scale"),
         source=options.get("source"),
@@ -250,7 +250,7 @@ def load_results(*folders: PathLike) -> Results:
 def compare(a: PathLike, b: PathLike, *folders: PathLike, problems: list[str] | None = None) -> list[Pair]:
     """Compare two models of some output folders, or (without folders) two output folders.
 
-    Returns a pair for each task and scale; `trm_bench.sentences` says it in words. Files that cannot be read
+    Returns a pair for each task and scale; `trm_bench.sentences` makes sentences of it. Files that cannot be read
     are added to ``problems``.
 
     Raises:

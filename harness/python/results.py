@@ -1,4 +1,4 @@
-"""What `trm_bench.run`, `evaluate` and `load_results` return."""
+"""`Results`, which `trm_bench.run`, `evaluate` and `load_results` return."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def export(run: PathLike, output: PathLike, *, compiled: bool = False) -> tuple[
 
 
 def dry_run(call: Call) -> list[dict[str, Any]]:
-    """What a planned call would run and what it costs, grid by grid."""
+    """The runs of a planned call and their expected costs, grid by grid."""
     return [
         {"grid": name, **_grid_costs(grid, folder, call.execution.workers)}
         for name, (grid, folder) in call.grids.items()

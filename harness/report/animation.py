@@ -23,7 +23,7 @@ STEP_MS, LAST_MS = 700, 2500
 
 
 def check(path: Path) -> None:
-    """Whether a GIF can be written there; asked before anything is computed.
+    """Whether a GIF can be written there; checked before anything is computed.
 
     Raises:
         UsageError: the file's name has another suffix, or its folder does not exist.

@@ -18,7 +18,7 @@ def steps_table(solved: Solved, info: TaskInfo, symbols: Sequence[str]) -> Table
     """The puzzle, then a row for each step, then the solution where it is known.
 
     Where colours are shown, wrong cells are red, changed ones yellow and given ones dim; the numbers of wrong
-    and changed cells stand in columns of their own.
+    and changed cells have columns of their own.
     """
     puzzle, known = solved.puzzle, solved.puzzle.targets is not None
     table = Table(show_lines=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 from ..api.errors import NothingToReport
 from ..stats.across_tasks import Overall, across_tasks
@@ -14,18 +13,9 @@ from ..store.records import Manifest
 from .contrasts import answered
 from .notes import advice, notes_of
 from .pairs import compare, judged, model_key, scores_of
-from .read import Reading, Run, read_folders
+from .read import Reading, Run
 from .rows import distinct_names, row_of
 from .table import Report, Row, Table
-
-
-def report_of(folders: Sequence[Path]) -> Report:
-    """Every table of the given output folders (or folders of runs).
-
-    Raises:
-        NothingToReport: no finished run in any of them.
-    """
-    return build_report(read_folders(folders))
 
 
 def build_report(reading: Reading) -> Report:
@@ -45,17 +35,19 @@ def build_report(reading: Reading) -> Report:
     tables = [_table(group, pairs=False) for group in of_studies]
     tables += [_table(group, pairs=True) for group in _groups(reading.plain)]
     commands = dict.fromkeys(" ".join(run.manifest.command) for run in runs if run.manifest.command)
+    tables = _adjusted(tables)
     return Report(
-        tuple(_adjusted(tables)),
+        tuple(tables),
         reading.problems,
         tuple(commands),
         tuple(_overall(tables)),
         tuple(answered(folder, declared, mine) for folder, (declared, mine) in reading.studies.items()),
+        tests=sum(pair.holm_p is not None for table in tables for pair in table.pairs),
     )
 
 
 def _groups(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs that may stand in one table each, in the order in which they were found."""
+    """The runs of each table, in the order in which they were found."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(table_key(run.manifest), []).append(run)
@@ -68,9 +60,7 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
     return across_tasks(
         [
             {
-                row.requested if row.number is None else row.name: [
-                    seed.score for seed in row.seeds if seed.score is not None
-                ]
+                row.name_over_tasks: [seed.score for seed in row.seeds if seed.score is not None]
                 for row in table.rows
                 if row.complete
             }
@@ -81,7 +71,7 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
 
 
 def table_key(manifest: Manifest) -> str:
-    """Runs with the same key may stand in one table; a table never mixes budgets or data."""
+    """Runs with the same key share a table; a table never mixes budgets or data."""
     identity, described = manifest.identity, manifest.description
     task = identity.part("task")
     key = (

@@ -73,9 +73,9 @@ def _compared(contrast: Contrast, sides: Sequence[Side]) -> Pair | str:
         return f"Nothing to compare: at this scale {contrast.a} and {contrast.b} are both {a}."
     for name, side in sides:
         if not any(run.samples is not None for run in side):
-            return f"Not answered: no finished run of {name}."
+            return f"Undecided: no finished run of {name}."
         if len({model_key(run.manifest) for run in side}) > 1:
-            return f"Not answered: the runs of {name} were made with several settings or on several devices."
+            return f"Undecided: the runs of {name} were made with several settings or on several devices."
     return compare(a, left, b, right)
 
 

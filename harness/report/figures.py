@@ -91,7 +91,7 @@ def _percent_axis(axes: Axes, label: str) -> None:
 
 
 def _cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
-    """Few values are their own ticks; far apart they stand on a logarithmic axis."""
+    """Few values are their own ticks; far apart they are on a logarithmic axis."""
     from matplotlib.ticker import NullLocator
 
     axes.set_xlabel(label)
@@ -178,10 +178,10 @@ def depth(table: Table) -> Figure | None:
                 [100 * one.high - m for m, one in zip(middle, summaries, strict=True)],
             ]
             if rows:
-                words = f"{name}, halting" if halts else name
+                label = f"{name}, halting" if halts else name
                 axes.errorbar(
                     steps, middle, around, color=colour, marker=mark, linestyle=line,
-                    markerfacecolor=face, capsize=2, label=words,
+                    markerfacecolor=face, capsize=2, label=label,
                 )  # fmt: skip
             ticks += [] if halts else steps
     _cost_axis(axes, label, ticks)

@@ -13,7 +13,7 @@ from .table import Row, Table
 
 
 def notes_of(runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
-    """What a reader must know before using a number of the table.
+    """Everything a reader must know before using a number of the table.
 
     ``by_row`` are the runs of each row, by the row's name.
     """
@@ -36,13 +36,13 @@ def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     for row in rows:
         for reason in row.not_citable_because:
             reasons.setdefault(reason, []).append(row.name)
-    words = [
+    reasons = [
         reason if len(names) == len(rows) else f"{', '.join(names)}: {reason}"
         for reason, names in reasons.items()
     ]
-    words += mixed_code(runs)
-    words += [] if all(row.complete for row in rows) else ["incomplete"]
-    return [f"NOT CITABLE: {'; '.join(words)}"] if words else []
+    reasons += mixed_code(runs)
+    reasons += [] if all(row.complete for row in rows) else ["incomplete"]
+    return [f"NOT CITABLE: {'; '.join(reasons)}"] if reasons else []
 
 
 def _copying(rows: Sequence[Row]) -> list[str]:
@@ -117,7 +117,7 @@ def _evaluated(done: Sequence[Manifest]) -> str:
             manifest.identity.weights is not None for manifest in done
         ),
     }
-    return "; ".join(words for words, holds in kinds.items() if holds)
+    return "; ".join(text for text, holds in kinds.items() if holds)
 
 
 def _steps(ledger: Ledger) -> str:

@@ -174,7 +174,7 @@ def _read_run(folder: RunFolder, order: int, like: Samples | None, problems: lis
 def _absent(
     requested: RequestedRun, order: int, folder: Path, runs: Sequence[Run], problems: list[str]
 ) -> list[Run]:
-    """Stand-in for a requested run without a readable manifest, so that its row is incomplete.
+    """Placeholder for a requested run without a readable manifest, so that its row is incomplete.
 
     What it has in common with the folder's other runs is taken from one of them, of the same
     model if there is one.

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..api.errors import UsageError, nearest
 from ..host.host import Host
-from .table import Pair, Report, Row, Table
+from .table import Report, Row, Table
 
 
 def with_costs(report: Report, costs: bool) -> Report:
@@ -26,57 +26,95 @@ def with_published(report: Report, plugins: Host) -> Report:
 def select_models(report: Report, only: Sequence[str], names: Mapping[str, str]) -> Report:
     """Print some models only, or under other names.
 
-    Models are named as they were typed (``trm``), as in the table (``TRM-MLP``) or as resolved (``trm-mlp``).
-    Hidden rows are named in `Table.hidden`; pairs with one of them are not printed.
+    Models are named as they were typed (``trm``), as in the table (``TRM-MLP``) or as resolved (``trm-mlp``);
+    a name without options is that of every variant only where no row has exactly that name.
+    Hidden rows are named in `Table.hidden`; pairs with one of them are not printed. The sentences of a study
+    keep the study's own names.
 
     Raises:
-        UsageError: a model is in no table; the nearest is suggested.
+        UsageError: a model is in no table (the nearest is suggested), or two rows would have one name.
     """
     known = {name for table in report.tables for row in table.rows for name in names_of(row)}
     for name in (*only, *names):
         if name not in known:
             raise UsageError(f"no row of model {name!r}; {nearest(name, known)}")
-    tables = tuple(_select(table, only, names) for table in report.tables)
-    return replace(report, tables=tables)
+    tables: list[Table] = []
+    overall: dict[str, str] = {}
+    for table in report.tables:
+        shown = _shown(table.rows, only)
+        renamed = _renamed(shown, names)
+        tables.append(_select(table, shown, renamed))
+        overall |= {row.name_over_tasks: new.name_over_tasks for row, new in zip(shown, renamed, strict=True)}
+    across = tuple(replace(one, model=overall[one.model]) for one in report.overall if one.model in overall)
+    return replace(report, tables=tuple(tables), overall=across)
 
 
 def names_of(row: Row) -> set[str]:
     """Everything that a row may be called by."""
-    requested = row.requested.partition(" @ ")[0]
-    return {row.name, row.display_name, row.model, requested, requested.partition("[")[0]}
+    return {*_whole_names(row), _typed(row).partition("[")[0]}
 
 
-def _select(table: Table, only: Sequence[str], names: Mapping[str, str]) -> Table:
-    shown = [row for row in table.rows if not only or names_of(row) & set(only)]
-    hidden = tuple(row.name for row in table.rows if row not in shown)
-    renamed = {row.name: _renamed(row, names) for row in shown}
-    pairs = tuple(
-        _rename_pair(pair, renamed) for pair in table.pairs if pair.a in renamed and pair.b in renamed
-    )
-    notes = tuple(_rename_in(note, shown, renamed) for note in table.notes)
-    return replace(
-        table, rows=tuple(renamed.values()), pairs=pairs, notes=notes, hidden=(*table.hidden, *hidden)
-    )
+def _whole_names(row: Row) -> set[str]:
+    return {row.name, row.display_name, row.model, _typed(row)}
 
 
-def _rename_in(note: str, shown: Sequence[Row], renamed: Mapping[str, Row]) -> str:
-    for row in shown:
-        if row.name != renamed[row.name].name:
-            new = renamed[row.name].name.replace("\\", r"\\")
-            note = re.sub(rf"(?<!\w){re.escape(row.name)}(?!\w)", new, note)
-    return note
+def _typed(row: Row) -> str:
+    return row.requested.partition(" @ ")[0]
 
 
-def _renamed(row: Row, names: Mapping[str, str]) -> Row:
-    for name, new in names.items():
-        if name in names_of(row):
-            return replace(row, display_name=new, requested=new + _mode(row))
-    return row
+def _called(name: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows of a name: those that have exactly this one, or else every variant of a model."""
+    return [row for row in rows if name in _whole_names(row)] or [
+        row for row in rows if name in names_of(row)
+    ]
+
+
+def _shown(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
+    chosen = {row.name for name in only for row in _called(name, rows)}
+    return [row for row in rows if not only or row.name in chosen]
+
+
+def _renamed(rows: Sequence[Row], names: Mapping[str, str]) -> list[Row]:
+    """The rows under other names.
+
+    Raises:
+        UsageError: two of them would have one name.
+    """
+    new = {row.name: new for name, new in names.items() for row in _called(name, rows)}
+    renamed = [
+        replace(row, display_name=new[row.name], requested=new[row.name] + _mode(row))
+        if row.name in new
+        else row
+        for row in rows
+    ]
+    taken = [row.name for row in renamed]
+    for name in taken:
+        if taken.count(name) > 1:
+            raise UsageError(f"two rows would be called {name!r}; choose another name for one of them")
+    return renamed
 
 
 def _mode(row: Row) -> str:
     return f" @ {row.evaluation}" if row.evaluation else ""
 
 
-def _rename_pair(pair: Pair, renamed: Mapping[str, Row]) -> Pair:
-    return replace(pair, a=renamed[pair.a].name, b=renamed[pair.b].name)
+def _select(table: Table, shown: Sequence[Row], renamed: Sequence[Row]) -> Table:
+    names = {row.name: new.name for row, new in zip(shown, renamed, strict=True)}
+    displayed = {row.display_name: new.display_name for row, new in zip(shown, renamed, strict=True)}
+    hidden = tuple(row.name for row in table.rows if row.name not in names)
+    pairs = tuple(
+        replace(pair, a=names[pair.a], b=names[pair.b])
+        for pair in table.pairs
+        if pair.a in names and pair.b in names
+    )
+    notes = tuple(_rename_in(note, displayed | names) for note in table.notes)
+    return replace(table, rows=tuple(renamed), pairs=pairs, notes=notes, hidden=(*table.hidden, *hidden))
+
+
+def _rename_in(note: str, names: Mapping[str, str]) -> str:
+    """All names at once, the longest first; a name is not part of a longer one, such as another variant's."""
+    longest_first = sorted(names, key=len, reverse=True)
+    if not longest_first:
+        return note
+    pattern = rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})(?![\w\[-])"
+    return re.sub(pattern, lambda found: names[found[1]], note)

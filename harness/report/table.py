@@ -1,8 +1,8 @@
-"""What a report says, as plain values. Reporters turn it into text; nothing is computed there."""
+"""A report as plain values. Reporters turn it into text; nothing is computed there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..api.budget import Budget, Ledger, described
 from ..api.embedding_rows import PuzzleIds
@@ -99,6 +99,11 @@ class Row:
         if self.display_name.lower().startswith(typed.lower()):
             return self.name
         return f"{self.name} ({typed})"
+
+    @property
+    def name_over_tasks(self) -> str:
+        """The row's name next to other tasks, where one typed name may resolve to another model."""
+        return self.requested if self.number is None else self.name
 
     @property
     def evaluation(self) -> str:
@@ -216,11 +221,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study found for one of its questions.
+    """A study's answer to one of its questions.
 
     Attributes:
         asks: the question, to be answered yes or no.
-        grid: the budget under which it is asked here, by its name in the study.
+        grid: the budget of this answer, by its name in the study.
         pair: the two models, A better meaning yes; None where there is nothing to compare.
         sentence: the answer.
     """
@@ -258,7 +263,7 @@ class Report:
         commands: what was typed to make the runs.
         overall: each model over all tasks, where there are three or more; describes, and tests nothing.
         studies: the answers of the studies among the folders; their tables have no pairs of their own.
-        costs: whether reporters of text print the tables of costs.
+        tests: how many tests Holm's p is adjusted over, hidden rows included.
     """
 
     tables: tuple[Table, ...]
@@ -266,15 +271,16 @@ class Report:
     commands: tuple[str, ...]
     overall: tuple[Overall, ...] = ()
     studies: tuple[StudyAnswers, ...] = ()
-    costs: bool = field(default=False, metadata={"schema": False})
+    tests: int = 0
+    costs: bool = False
+    """Whether reporters of text print the tables of costs; no part of the JSON report."""
 
     @property
     def family(self) -> str:
         """Which tests were adjusted together; empty where nothing was tested."""
-        tested = sum(pair.holm_p is not None for table in self.tables for pair in table.pairs)
-        if not tested:
+        if not self.tests:
             return ""
-        tests = "the one test" if tested == 1 else f"all {tested} tests"
+        tests = "the one test" if self.tests == 1 else f"all {self.tests} tests"
         return (
             f"Holm's p is adjusted over {tests} of this report: every pair of its tables, on each table's "
             "primary metric. Other metrics are unadjusted and exploratory."

@@ -19,7 +19,7 @@ def p_words(p: float) -> str:
 
 
 def sentences(pair: Pair) -> list[str]:
-    """What may be said of a pair that is a family of its own, most important first."""
+    """Sentences about a pair that is a family of its own, most important first."""
     lines = [_scores(pair), _verdict(pair)]
     if pair.difference.kind is Kind.CROSSED:
         lines += [_equivalence(pair), _shares(pair)]

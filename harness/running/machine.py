@@ -1,4 +1,4 @@
-"""What the machine itself can do, measured: the ceiling that a model's speed is held against."""
+"""The machine's own peak, measured: a model's speed is compared with it."""
 
 from __future__ import annotations
 

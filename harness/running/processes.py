@@ -183,7 +183,7 @@ def _finish(dead: _Running, watch: Watch) -> Status:
 
 
 def _manifest(job: Job, run: PlannedRun) -> Manifest:
-    """What the run's process wrote, or would have written first."""
+    """The manifest that the run's process wrote, or would have written first."""
     try:
         return RunFolder(job.folder / run.name).manifest()
     except DamagedResult:

@@ -40,7 +40,7 @@ def command_line() -> tuple[str, ...]:
 
 
 def announcement(grid: Grid, folder: Path) -> list[str]:
-    """What will be run, on which puzzles, under which budget, and why it may not be cited."""
+    """Lines that announce the runs, puzzles, budget, and why they may not be cited."""
     context, request = grid.context, grid.context.request
     where = f"{grid.task.name} at scale {context.scale} on {request.device}"
     lines = [scale_line(grid), *(f"left out: {what}" for what in grid.left_out)]
@@ -67,7 +67,7 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
 
 
 def scale_line(grid: Grid) -> str:
-    """What the scale is, how long it takes, and how to run the published size."""
+    """A line on the scale: its size, how long a run takes, and how to run the published size."""
     size, scales = grid.context.size, grid.task.scales
     line = f"scale {size.name}: {size.summary}" + (f"; {size.takes}" if size.takes else "")
     if size.name == "mini" and "paper" in scales:
@@ -156,19 +156,19 @@ def _run(execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job])
                 ended = run_jobs(jobs, host, watch, execution.workers)
     finally:
         # An interruption leaves no statuses; what is done is on disk.
-        found = {
+        statuses = {
             run.name: Status.DONE
             if results.run(run.name).is_done()
             else ended.get(run.name, Status.INTERRUPTED)
             for run in grid.runs
         }
         with plugins_aside():
-            words = {name: status.value for name, status in found.items()}
-            host.notify("trm_bench_grid_finished", grid=common, runs=words)
+            by_name = {name: status.value for name, status in statuses.items()}
+            host.notify("trm_bench_grid_finished", grid=common, runs=by_name)
         for problem in host.problems():
             if problem not in known:  # a notification that failed, in time to be seen
                 execution.tell(f"plugin failed in a hook: {problem}")
-    return found
+    return statuses
 
 
 def job_work(grid: Grid, job: Job) -> Work:
@@ -217,7 +217,7 @@ class ModelCost:
 
 
 def grid_costs(grid: Grid, folder: Path) -> list[ModelCost]:
-    """What the runs of a grid cost, model by model."""
+    """The expected costs of a grid, model by model."""
     results, rows = Output(folder), []
     todo = {run.name for job in grid.missing(results) for run in job.runs}
     for model in grid.models:

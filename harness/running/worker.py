@@ -48,7 +48,7 @@ RESUMED_BY_ANOTHER = "training was resumed by another state of the code or anoth
 
 @dataclass(frozen=True)
 class Trained:
-    """What is known of the training of the weights in the model.
+    """Ledger and manifest entries of the weights in the model.
 
     Attributes:
         ledger: its training part.

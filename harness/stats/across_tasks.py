@@ -32,7 +32,7 @@ class Overall:
 
     @property
     def note(self) -> str:
-        """What must stand beside it."""
+        """The note that goes with it."""
         return "descriptive only" + (f": {self.runs} runs" if self.runs < FEW_RUNS else "")
 
 

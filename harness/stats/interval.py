@@ -24,7 +24,7 @@ class ScoreSummary:
         seeds: S.
         items: I.
         clusters: C.
-        kind: ``CROSSED``, ``CHECKPOINT`` (one seed) or ``DEGENERATE`` (no variance seen).
+        kind: ``CROSSED``, ``CHECKPOINT`` (one seed) or ``DEGENERATE`` (no variance).
         note: what a reader must know with the number; empty for a plain crossed interval.
     """
 

@@ -1,4 +1,4 @@
-"""What a comparison's design can see, what its uncertainty is made of, and what more would buy.
+"""Power of a comparison: the smallest detectable difference, variance shares, and seeds needed.
 
 Shapes: S seeds, C clusters, as in `scores`.
 """
@@ -20,7 +20,7 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class VarianceShares:
-    """What the variance of a difference consists of; the three add up to 1.
+    """Shares of the variance of a difference; the three add up to 1.
 
     Attributes:
         seeds: through the training seeds of both models: more seeds help.
@@ -90,7 +90,7 @@ class Equivalence:
     """Whether two models are as good as one another, within a margin.
 
     Attributes:
-        margin: the largest difference that does not matter, 0 to 1, declared before the results were seen.
+        margin: the largest difference that does not matter, 0 to 1, declared before the results.
         p: of the two one-sided tests, the larger one; None where there is no test.
         equivalent: p is below 5 %.
     """

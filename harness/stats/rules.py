@@ -16,7 +16,7 @@ SINGLE_RUN = "single training run; checkpoint-level only"
 
 
 class Kind(StrEnum):
-    """What a number rests on."""
+    """The kind of test behind a number."""
 
     CROSSED = "crossed"
     """Seeds and items both vary: speaks of methods."""

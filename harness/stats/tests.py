@@ -94,7 +94,7 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
     if seeds < 2:
         return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
     if clusters < 2:
-        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster; how items vary cannot be seen")
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster: how items vary is unknown")
     parts = parts_of(a_SC, b_SC)
     assert parts is not None  # there are two seeds and two clusters
     if parts.total == 0.0:
@@ -103,14 +103,14 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
 
 
 def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
-    """Does a change at evaluation alone help? The same training runs, answered in two ways.
+    """Does a change at evaluation alone help? The same training runs, evaluated in two modes.
 
     Args:
-        a: (S, C) cluster means of the runs evaluated in the first way.
+        a: (S, C) cluster means of the runs evaluated in the first mode.
         b: (S, C) of the same runs, row by row, evaluated in the second.
 
     The differences (S, C) are one sample of seeds × clusters: what a seed and a cluster have in common in
-    both ways has gone. V = max(v_S + v_I - r, v_I, v_S), by the analysis of variance of `crossed_test`.
+    both modes has gone. V = max(v_S + v_I - r, v_I, v_S), by the analysis of variance of `crossed_test`.
 
     Raises:
         ValueError: the shapes differ, or a score is not within 0 to 1.
@@ -128,7 +128,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
             delta, Kind.UNTESTED, seeds, f"{seeds} seeds; a paired test needs {METHOD_SEEDS}"
         )
     if clusters < 2:
-        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster; how items vary cannot be seen")
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster: how items vary is unknown")
     seeds_part, residual = seed_variance(d_SC), residual_variance(d_SC)
     items_part = item_variance(d_SC.mean(axis=0))
     total = Variance(seeds_part, items_part, residual).total

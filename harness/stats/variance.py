@@ -55,7 +55,7 @@ def satterthwaite(total: float, parts: Sequence[tuple[float, int]], floor: int) 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the variance of a difference is computed from.
+    """Mean squares, from which the variance of a difference is computed.
 
     Attributes:
         seeds_a, seeds_b: v_A and v_B, variance through the seeds of each model.
@@ -94,7 +94,7 @@ class Parts:
         return satterthwaite(self.total, parts, min(self.count_a, self.count_b) - 1)
 
     def with_seeds(self, count: int) -> Parts:
-        """What would be expected with ``count`` seeds of each model, other things being equal."""
+        """The variance expected with ``count`` seeds of each model, other things being equal."""
         of_a, of_b = self.count_a / count, self.count_b / count
         residual_a, residual_b = self.residual_a * of_a, self.residual_b * of_b
         return Parts(

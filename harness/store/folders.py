@@ -95,9 +95,9 @@ class RunFolder:
         self.name = folder.name
 
     def start(self, manifest: Manifest, fresh: bool = True) -> None:
-        """Make the folder anew; a finished result in it is set aside until the new one is there.
+        """Make the folder from scratch; a finished result in it is set aside until the new one is there.
 
-        Unless ``fresh``, a checkpoint and the metrics until then are kept for the run to go on from.
+        Unless ``fresh``, a checkpoint and the metrics until then are kept for the run to continue from.
         """
         self.restore()
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What code ran where: versions, the state of the source tree, the machine."""
+"""Provenance: versions, the state of the source tree, the machine."""
 
 from __future__ import annotations
 

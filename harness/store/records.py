@@ -1,4 +1,4 @@
-"""What a run leaves behind: its manifest, one record per test item, and a few predictions to look at."""
+"""Files of a run: its manifest, one record per test item, and a few predictions to look at."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RunIdentity(_Frozen):
     steps: int | None = Field(
         None, description="supervision steps at evaluation; None for the trained number"
     )
-    halting: bool = Field(False, description="whether a puzzle stops when the model's own rule says so")
+    halting: bool = Field(False, description="whether a puzzle stops when the model's own rule says stop")
     seed: int
     device: str
     threads: int
@@ -78,7 +78,7 @@ class RunIdentity(_Frozen):
 
 
 class Description(_Frozen):
-    """What is said about a run and changes none of its numbers."""
+    """Facts about a run that change none of its numbers."""
 
     requested: str = Field(description="the model as the user wrote it, and after @ how it was evaluated")
     model: str = Field(description="the model that it resolves to, with the options that change something")

@@ -83,7 +83,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 class Stopped(BaseException):
-    """The run was asked to stop, and its checkpoint is saved."""
+    """The run was stopped on request, and its checkpoint is saved."""
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def build_shapes(build: Callable[[TaskInfo], Reasoner], task: TaskInfo) -> Reaso
     try:
         with torch.device("meta"):
             return build(task)
-    except Exception:  # it looks at its numbers; where it cannot be built at all, this says so
+    except Exception:  # it looks at its numbers; what cannot be built at all fails again here
         return build(task)
 
 

@@ -68,7 +68,7 @@ class Slots:
             _take(own, free, new)
 
     def kept(self) -> dict[str, Any]:
-        """What the slots hold, for a checkpoint."""
+        """The content of the slots, for a checkpoint."""
         return {**{name: getattr(self, name) for name in _KEPT}, "state": list(self.state)}
 
     def put_back(self, kept: Mapping[str, Any]) -> None:

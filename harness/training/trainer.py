@@ -39,8 +39,8 @@ class Watcher:
     Attributes:
         metrics: called about `LOG_POINTS` times with averages since the last call.
         validate: called `ExecutionConfig.validations` times with the averaged weights in place.
-        save: called with the optimiser step when `due` says so, and when the loop is stopped.
-        due: whether to save after so many optimiser steps.
+        save: called with the optimiser step when `due` is true, and when the loop is stopped.
+        due: whether to save after the given number of optimiser steps.
         stop: whether to stop between two steps.
     """
 
@@ -53,7 +53,7 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a training run used; ``seconds`` are without those of validation."""
+    """The ledger of a training run; ``seconds`` are without those of validation."""
 
     steps: int
     draws: int
@@ -155,7 +155,7 @@ class Trainer:
         Raises:
             TrainingDiverged: the loss is no longer finite. On a CPU at the very step, elsewhere at
                 the next line of metrics, so that no step waits for the host.
-            Stopped: the watcher asked for it; the run has been saved.
+            Stopped: the watcher requested it; the run has been saved.
         """
         self._started, self._aside = time.perf_counter(), 0.0
         done = self.reported

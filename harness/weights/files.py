@@ -209,7 +209,7 @@ def _require_class(name: str, reference: ReferenceNames, what: str) -> None:
     """A class has one name in all of the references' repositories, unlike the module it is in."""
     theirs, ours = name.partition("@")[2], reference.name.partition("@")[2]
     if theirs and theirs != ours:
-        raise DataError(f"{what} says {theirs}, and the model asked for is {ours}")
+        raise DataError(f"{what} says {theirs}, and the requested model is {ours}")
 
 
 def export_weights(

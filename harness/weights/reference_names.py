@@ -13,7 +13,7 @@ from ..api.specs import ReferenceNames
 
 Shapes = Mapping[str, tuple[int, ...]]
 PREFIX = "model.inner."
-"""What the references put before every name."""
+"""Prefix of every name in the references."""
 _WRAPPERS = ("_orig_mod.", "module.", "model.", "inner.")
 _COMMON = {
     "embed_tokens.embedding_weight": "embed.tokens.weight",
@@ -86,8 +86,8 @@ def arch_by(same: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:
     """The way back, for models with attention."""
 
     def arch(config: Any) -> dict[str, Any]:
-        found = {theirs: getattr(config, ours) for theirs, ours in same.items()}
-        return {**found, "puzzle_emb_ndim": config.puzzle_size, "pos_encodings": "rope"}
+        options = {theirs: getattr(config, ours) for theirs, ours in same.items()}
+        return {**options, "puzzle_emb_ndim": config.puzzle_size, "pos_encodings": "rope"}
 
     return arch
 

@@ -45,7 +45,7 @@ CITATIONS = {
 }""",
 }
 SUMMARIES = {
-    "arc-agi-1": "ARC-AGI-1: find the rule of a few pairs of grids; answered by vote, scored by pass@2",
+    "arc-agi-1": "ARC-AGI-1: find the rule of a few pairs of grids; predicted by vote, scored by pass@2",
     "arc-agi-2": "ARC-AGI-2: as ARC-AGI-1, harder; 120 evaluation tasks",
 }
 

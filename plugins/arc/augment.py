@@ -70,7 +70,7 @@ class ArcTransforms:
     def invert(self, tokens: Tokens) -> Tokens:
         """Crop the answer of each (N, L) canvas and undo `apply`; all padding where there is no grid.
 
-        Whatever stands outside of the crop is gone, so that equal grids are equal canvases.
+        Whatever is outside of the crop is gone, so that equal grids are equal canvases.
         """
         canvases = moved(tokens.reshape(-1, self.side, self.side), self.corners)
         names = np.argsort(self.names, axis=1).astype(np.uint8)
@@ -81,7 +81,7 @@ class ArcTransforms:
 class ArcSymmetries:
     """Augmentation k of a task, for its demonstrations, its test inputs and their answers alike.
 
-    Augmentation 0 is the task itself, where it stands. In training, every other augmentation of a pair is moved
+    Augmentation 0 is the task itself, in its place. In training, every other augmentation of a pair is moved
     to a random place on the canvas, except for one pair of each augmentation of a task.
     """
 
@@ -105,7 +105,7 @@ class ArcSymmetries:
         self._keys_by_seed: dict[int, UInt64] = {}
 
     def transforms(self, seed: int, items: Ints, ks: Ints) -> ArcTransforms:
-        """See `harness.api.augment.Augmentation.transforms`; ks[n] is below the task's number of augmentations.
+        """See `harness.api.augment.Augmentation.transforms`; ks[n] is below the task's count.
 
         Raises:
             ValueError: a task has no augmentation of that number.

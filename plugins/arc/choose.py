@@ -40,7 +40,7 @@ def choose(name: str, request: BuildRequest) -> Chosen:
     """The tasks of the benchmark ``name`` that the request's source holds, without leaks.
 
     Raises:
-        UsageError: an unknown revision, or one beside a folder.
+        UsageError: an unknown revision, or one together with a folder.
         DataError: a file is missing or wrong, or a training task gives an evaluation task away.
     """
     if request.source == "packaged":

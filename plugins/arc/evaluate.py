@@ -17,7 +17,7 @@ from .grids import cropped
 TASKS = ("arc-agi-1", "arc-agi-2")
 TOP = (1, 2, 5, 10, 100, 1000)
 CURVE = (1, 3, 10, 30, 100, 300, 1000)
-"""Votes at which pass@2 is scored, by the first so many of the same ballots."""
+"""Votes at which pass@2 is scored, by the first N of the same ballots."""
 ABSENT = 0
 
 

@@ -65,7 +65,7 @@ class Found:
             yield read_task(name, content, str(self.files[0]), solutions[name])
 
     def source(self, tasks: int) -> SourceFile:
-        """What was read, with one checksum over all files."""
+        """The files that were read, with one checksum over all of them."""
         digest = hashlib.sha256()
         for path in self.files:
             digest.update(f"{path.name} ".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -104,7 +104,7 @@ def find_sets(folder: Path) -> list[Found]:
         if (match := _KAGGLE.match(path.name)) is not None:
             solutions = path.with_name(path.name.replace("_challenges", "_solutions"))
             if not solutions.is_file():
-                raise DataError(f"{path}: {solutions.name} must lie beside it")
+                raise DataError(f"{path}: {solutions.name} must be next to it")
             name = str(path.relative_to(folder))
             found.append(Found(match["role"], name, (path, solutions), kaggle=True))
     for directory in sorted([folder, *(path for path in folder.rglob("*") if path.is_dir())]):

@@ -19,8 +19,8 @@ class Shape:
     Attributes:
         side: cells along a side of the canvas, and the largest side of a grid.
         held_out: training tasks whose test pairs are the validation split.
-        stand_ins: training tasks that play the part of evaluation tasks beside the real ones, where too
-            few of those are small enough; they are taken out of the training tasks.
+        stand_ins: training tasks used as evaluation tasks in addition to the real ones, where too few of
+            those are small enough; they are taken out of the training tasks.
     """
 
     side: int

@@ -1,4 +1,4 @@
-"""`submission.json`, the form of the ARC Prize: writing a run's, and scoring anybody's.
+"""`submission.json`, the form of the ARC Prize: writing a run's, and scoring any.
 
 {"<task>": [{"attempt_1": [[...]], "attempt_2": [[...]]}, ...one for each test input], ...}
 """
@@ -32,7 +32,7 @@ def export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapp
 
     Where there is but one answer it is given twice. An answer without a grid is ``[]``, and wrong.
     """
-    assert predictions.ballots is not None  # these tasks are answered by vote
+    assert predictions.ballots is not None  # these tasks have votes
     ballots = predictions.ballots
     content: dict[str, list[dict[str, Any]]] = {}
     for task, candidates in zip(puzzles.clusters.tolist(), ballots.ranked(), strict=True):

@@ -52,7 +52,7 @@ class Orbit:
         return len(self.turns) * self.arrangements
 
     def to_text(self) -> str:
-        """As JSON, to be kept beside the puzzles."""
+        """As JSON, to be kept with the puzzles."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod

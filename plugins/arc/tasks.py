@@ -120,7 +120,7 @@ def _asked(content: Mapping[str, Any], where: str) -> Asked:
 
 
 def _lists(content: Any, place: str) -> dict[str, list[Mapping[str, Any]]]:
-    """The pairs of both parts, as they stand there."""
+    """The pairs of both parts, in their order."""
     if not isinstance(content, Mapping):
         raise DataError(f"{place}: must be an object with 'train' and 'test'")
     lists = {}

@@ -55,7 +55,7 @@ def board_of(tokens: Tokens, height: int, width: int) -> Board:
 
 @kernel
 def place_of(cell: int, width: int) -> int:
-    """Where cell ``cell`` (row-major) stands on the board."""
+    """Where cell ``cell`` (row-major) is on the board."""
     return (cell // width + 1) * (width + 2) + cell % width + 1
 
 

@@ -38,7 +38,7 @@ def centre(board: Board, width: int, reached: int, distance: Places, queue: Plac
     """Flood the component again from a place halfway along a long shortest path of it.
 
     ``queue`` holds the component's ``reached`` places as some search met them. A search from
-    halfway reaches less far than one from elsewhere, and the less far it reaches, the more pairs
+    halfway reaches less far than another one, and the less far it reaches, the more pairs
     it rules out.
     """
     flood(board, width, queue[reached - 1], distance, queue)

@@ -19,7 +19,7 @@ from .scales import GOAL, OPEN, PATH, START, WALL
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-Beside = dict[int, list[int]]
+Neighbours = dict[int, list[int]]
 """For each marked place the marked places next to it."""
 
 SEARCH_LIMIT = 100_000
@@ -68,8 +68,8 @@ def shortest_moves(question: Tokens, height: int, width: int) -> int:
 def path_moves(answer: Tokens, height: int, width: int) -> int:
     """Moves of the path that S, G and the marks of an answer form; -1 if they form none.
 
-    They form one if all of them can be put in an order from S to G, each beside the next, each
-    once. The path may run beside itself.
+    They form one if all of them can be put in an order from S to G, each next to its successor, each
+    once. The path may run along itself.
     """
     ends = _ends(answer, width)
     if ends is None:
@@ -82,27 +82,27 @@ def path_moves(answer: Tokens, height: int, width: int) -> int:
         return -1
     if distance[end] == moves:
         return moves
-    beside = {place: [there for there in _next_to(place, width) if marked[there]] for place in distance}
-    if is_hopeless(beside, distance, begin, end) or not has_order(beside, begin, end):
+    neighbours = {place: [there for there in _next_to(place, width) if marked[there]] for place in distance}
+    if is_hopeless(neighbours, distance, begin, end) or not has_order(neighbours, begin, end):
         return -1
     return moves
 
 
-def is_hopeless(beside: Beside, distance: dict[int, int], begin: int, end: int) -> bool:
+def is_hopeless(neighbours: Neighbours, distance: dict[int, int], begin: int, end: int) -> bool:
     """Whether a glance shows that no path passes every place once: it spares most blobs the search."""
-    if any(len(there) < 2 and place not in (begin, end) for place, there in beside.items()):
+    if any(len(there) < 2 and place not in (begin, end) for place, there in neighbours.items()):
         return True
     # Moves alternate between the colours of a chessboard, and begin and end are first and last.
-    moves = len(beside) - 1
+    moves = len(neighbours) - 1
     alike = sum(way % 2 == 0 for way in distance.values())
     return distance[end] % 2 != moves % 2 or alike != moves // 2 + 1
 
 
-def has_order(beside: Beside, begin: int, end: int) -> bool:
+def has_order(neighbours: Neighbours, begin: int, end: int) -> bool:
     """Whether a walk visits every place once, from ``begin`` to ``end``; False past the limit."""
-    # How many free places each place has beside it; a place of the walk is not free.
-    free = dict.fromkeys(beside, True)
-    exits = {place: len(there) for place, there in beside.items()}
+    # How many free places each place has around it; a place of the walk is not free.
+    free = dict.fromkeys(neighbours, True)
+    exits = {place: len(there) for place, there in neighbours.items()}
     walk: list[int] = []
     untried: list[list[int]] = [[begin]]
     for _ in range(SEARCH_LIMIT):
@@ -110,16 +110,16 @@ def has_order(beside: Beside, begin: int, end: int) -> bool:
             here = untried[-1].pop()
             walk.append(here)
             free[here] = False
-            for there in beside[here]:
+            for there in neighbours[here]:
                 exits[there] -= 1
-            if len(walk) == len(beside):
+            if len(walk) == len(neighbours):
                 return here == end
-            untried.append(_onward(beside, free, exits, walk, end))
+            untried.append(_onward(neighbours, free, exits, walk, end))
         elif walk:
             untried.pop()
             here = walk.pop()
             free[here] = True
-            for there in beside[here]:
+            for there in neighbours[here]:
                 exits[there] += 1
         else:
             return False
@@ -127,23 +127,25 @@ def has_order(beside: Beside, begin: int, end: int) -> bool:
 
 
 def _onward(
-    beside: Beside, free: dict[int, bool], exits: dict[int, int], walk: list[int], end: int
+    neighbours: Neighbours, free: dict[int, bool], exits: dict[int, int], walk: list[int], end: int
 ) -> list[int]:
-    """Where the walk may go on to, the place with the fewest exits last; nowhere if it is lost."""
-    if walk[-1] == end or (len(walk) > 1 and _strands(beside, free, exits, walk[-2], end)):
+    """Where the walk may continue, the place with the fewest exits last; nowhere if it is lost."""
+    if walk[-1] == end or (len(walk) > 1 and _strands(neighbours, free, exits, walk[-2], end)):
         return []
-    there = [place for place in beside[walk[-1]] if free[place]]
+    there = [place for place in neighbours[walk[-1]] if free[place]]
     if len(there) > 1:
         there.sort(key=exits.__getitem__, reverse=True)
     return there
 
 
-def _strands(beside: Beside, free: dict[int, bool], exits: dict[int, int], left: int, end: int) -> bool:
-    """Whether a free place beside the one just left can no longer be passed through.
+def _strands(
+    neighbours: Neighbours, free: dict[int, bool], exits: dict[int, int], left: int, end: int
+) -> bool:
+    """Whether a free neighbour of the place just left can no longer be passed through.
 
-    It is not beside the walk's last place: both are beside the one just left, so of one colour.
+    It is no neighbour of the walk's last place: both are neighbours of the one just left, so of one colour.
     """
-    return any(free[place] and exits[place] < 2 and place != end for place in beside[left])
+    return any(free[place] and exits[place] < 2 and place != end for place in neighbours[left])
 
 
 def _ends(tokens: Tokens, width: int) -> tuple[int, int] | None:

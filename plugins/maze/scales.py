@@ -1,6 +1,6 @@
 """The sizes of Maze-Hard: how large, how hard and how many mazes, and the budget to train on them.
 
-Every number that may be tuned stands here. Nothing here imports numba.
+Every number that may be tuned is here. Nothing here imports numba.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Shape:
-    """What the mazes of a scale are like.
+    """Shape and number of a scale's mazes.
 
     Attributes:
         side: cells along one side.

@@ -36,7 +36,7 @@ def build(request: BuildRequest) -> TaskData:
 
     Raises:
         UsageError: if an option does not fit the source.
-        DataError: if official rows are missing or wrong, or are asked for at ``mini``.
+        DataError: if official rows are missing or wrong, or are requested at ``mini``.
         UnavailableError: if the hub cannot be reached.
     """
     shape = SHAPES[request.scale].at_most(request.at_most)

@@ -16,7 +16,7 @@ from .grids import FAMILY, grids, hidden_note, overall, study_lines
 
 
 class Section(NamedTuple):
-    """One table of the report as it stands on the page."""
+    """One table of the report on the page."""
 
     table: Table
     grids: list[tuple[str, Markup]]
@@ -25,7 +25,7 @@ class Section(NamedTuple):
 
 
 def render(report: Report) -> str:
-    """The whole page. Without matplotlib it has no figures, and says so."""
+    """The whole page. Without matplotlib it has a note instead of figures."""
     try:
         drawn = {name: Markup(_inline(as_svg(figure))) for name, figure in figures(report).items()}
         missing = ""

@@ -15,7 +15,7 @@ from ...harness.stats.rules import Kind
 NONE = "–"
 MODEL = "model"
 FEW = 3
-"""Metrics apart from the primary one up to which all of them stand in the first grid."""
+"""Metrics apart from the primary one up to which all of them are in the first grid."""
 
 
 class Grid(NamedTuple):
@@ -219,7 +219,7 @@ def differences(table: Table) -> Grid:
 
 
 def power(table: Table) -> Grid:
-    """What the comparisons could detect, and what their uncertainty consists of."""
+    """Power of the comparisons, and variance shares."""
     rows = [
         [
             pair_name(pair),
@@ -288,7 +288,7 @@ def parameters(table: Table) -> Grid:
 
 
 def training_cost(table: Table, devices: str) -> Grid:
-    """What a training run used."""
+    """Cost of a training run."""
     each = [
         None
         if ledger is None
@@ -314,7 +314,7 @@ def training_cost(table: Table, devices: str) -> Grid:
 
 
 def inference_cost(table: Table, devices: str) -> Grid:
-    """What evaluation used."""
+    """Cost of evaluation."""
     each = [
         None
         if row.ledger is None

@@ -1,4 +1,4 @@
-"""The stock studies, each a YAML file beside this module."""
+"""The stock studies, each a YAML file next to this module."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ...harness.api.specs import StudySpec
 
 SUMMARIES = {
     "depth": "what do more supervision steps at inference bring, and what do fewer cost?",
-    "identity": "does an ARC score stand on knowing which task a puzzle belongs to?",
+    "identity": "does an ARC score depend on knowing which task a puzzle belongs to?",
     "less-is-more": "the ablations of the TRM paper - which of its choices matter on Sudoku?",
     "recursion-or-augmentation": "is it the recursion or the augmentation, whichever budget is made equal?",
     "votes": "how much of an ARC score comes from voting over augmented views?",
     "where-the-gain-is": "from one pass to TRM in four steps - which of them brings the gain?",
 }
-"""What each study asks, so that `trm-bench list` reads no file."""
+"""Question of each study, so that `trm-bench list` reads no file."""
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Print givens and difficulty of the generated 9×9 training puzzles beside those of CSV files.
+"""Print givens and difficulty of the generated 9×9 training puzzles and those of CSV files.
 
 Usage: ``python -m trm_bench.plugins.sudoku.distribution [FILE ...]``; makes the table of
 docs/tasks/sudoku.md.

@@ -44,11 +44,11 @@ GUESSES = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """What puzzles to make.
+    """Recipe of the puzzles to make.
 
     Attributes:
         shape: of the board.
-        givens: exactly so many; None for minimal puzzles of the difficulties `GUESSES`.
+        givens: their exact number; None for minimal puzzles of the difficulties `GUESSES`.
         train: number of training puzzles.
         validation: number of validation puzzles.
         test: number of test puzzles.
@@ -62,7 +62,7 @@ class Recipe:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What belongs beside a score on such puzzles."""
+        """The note on a score on such puzzles."""
         if self.givens is not None:
             return (f"every puzzle has {self.givens} givens",)
         return ("generated 9×9 puzzles are easier than Sudoku-Extreme, see docs/tasks/sudoku.md",)

@@ -1,6 +1,6 @@
 """Compiled loops of the solver and the generator; `solver` and `generate` give them their shapes.
 
-All compiled code stands in this one file because numba's cache looks only at the file of the
+All compiled code is in this one file because numba's cache looks only at the file of the
 function that is called: a kernel that called into another file would go stale when that changed.
 
 A set of candidates is a bit mask, bit d - 1 for digit d. `units` is (3n, n) and `peers` (L, P), as
@@ -59,7 +59,7 @@ def shuffle(state: State, values: Ints32) -> None:
 
 @_compiled
 def digit_of(mask: int) -> int:
-    """The digit that a decided mask stands for, 0 for an empty one."""
+    """The digit of a decided mask, 0 for an empty one."""
     digit = 0
     while mask:
         mask >>= 1
@@ -269,7 +269,7 @@ def strip(
 def with_givens(
     state: State, units: Ints32, peers: Ints32, givens: int, puzzle: Ints32, grid: Ints32
 ) -> None:
-    """A random grid, and a random puzzle of exactly so many ``givens`` that has it as its solution."""
+    """A random grid, and a random puzzle of exactly ``givens`` givens that has it as its solution."""
     work, found = scratch(len(grid)), np.empty(len(grid), dtype=np.int32)
     left = -1
     while left != givens:

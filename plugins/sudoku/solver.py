@@ -23,7 +23,7 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Solved:
-    """What the solver found for N questions.
+    """Results of the solver for N questions.
 
     Attributes:
         answers: (N, L) token codes of the first solution; meaningless where there is none.

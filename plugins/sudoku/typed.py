@@ -15,7 +15,7 @@ from .board import BLANK, FIRST_DIGIT, Shape
 BLANKS = "0._"
 DIGITS = "123456789"
 _FRAME = re.compile(r"[\s|+\u2500-\u257f-]")
-"""What people draw around and between the cells; it says nothing."""
+"""Characters that people draw around and between the cells; ignored."""
 
 
 def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
@@ -50,7 +50,7 @@ def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
 
 
 def find_clash(shape: Shape, grid: Tokens) -> str | None:
-    """The first unit of a grid (L,) that holds a digit more than once, in words."""
+    """The first unit of a grid (L,) that holds a digit more than once, as text."""
     for place, unit in enumerate(shape.units):
         counts = np.bincount(grid[unit], minlength=FIRST_DIGIT)[FIRST_DIGIT:]
         if (counts > 1).any():

@@ -6,27 +6,36 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from trm_bench.testing.pytest_plugin import RunCli
+from support.stored import command
+from trm_bench.testing.pytest_plugin import Ended, RunCli
 
-HEAVY = ("torch", "scipy", "pandas", "statsmodels", "numba")
+HEAVY = ("torch", "scipy", "pandas", "numba")
 TINY = ("run", "--task", "tiny", "--models", "mirror,copy", "--jobs", "2")
 
 
-def cells(folder: Path) -> list[Path]:
+def runs(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
-def manifest(cell: Path) -> dict[str, object]:
-    content: dict[str, object] = json.loads((cell / "manifest.json").read_text())
+def manifest(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "manifest.json").read_text())
     return content
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    """The status of every run, by model and seed."""
+    return {run.name.rpartition("-")[0]: manifest(run)["status"] for run in runs(folder)}
 
 
 @pytest.fixture(scope="module")
@@ -39,53 +48,52 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def copied(finished: tuple[Path, str], tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(finished[0], tmp_path / "copy"))
 
 
-def test_a_run_prints_scores_differences_costs_and_the_budget(finished: tuple[Path, str]) -> None:
+def test_a_run_prints_scores_differences_and_the_budget(finished: tuple[Path, str]) -> None:
     _, out = finished
     assert "tiny · mini · mirrored rows, seed 0 · 120 train, 40 test" in out
     assert "matched on steps: 150, batch 16, augmentations per puzzle A = 1" in out
-    assert "mirror – copy" in out
-    for column in (
-        "exact %",
-        "95 % interval",
-        "each seed",
-        "Holm p",
-        "train FLOPs",
-        "ms/puzzle",
-        "puzzles/s",
-    ):
-        assert column in out
-    assert "inference steps: mirror 1, copy 1" in out
+    assert "mirror − Copy" in out
+    for words in ("solved % [95 %", "solved % of each seed", "Δ [95 % CI]", "Holm p", "FLOPs per"):
+        assert words in out
+    assert "supervision steps at test: mirror 1, Copy 1" in out
 
 
-def test_a_cell_folder_holds_everything_that_its_number_rests_on(finished: tuple[Path, str]) -> None:
-    cell = next(path for path in cells(finished[0]) if path.name.startswith("mirror-s1"))
-    assert sorted(path.name for path in cell.iterdir()) == [
-        "answers.json",
+COSTS = ("core params", "FLOPs", "optimiser", "ms per puzzle", "puzzles/s", "peak MiB")
+
+
+def test_costs_are_printed_on_request(finished: tuple[Path, str], run_cli: RunCli) -> None:
+    folder, without = finished
+    with_costs = run_cli("report", folder, "--costs").out
+    assert [words for words in COSTS if words not in with_costs] == []
+    assert [words for words in COSTS if words in without] == ["FLOPs"]  # of one puzzle, in the first table
+    again = run_cli(*TINY, "--seeds", "0-2", "--output", folder, "--costs")
+    assert again.out == with_costs
+
+
+def test_a_folder_holds_everything_that_the_number_of_a_run_rests_on(finished: tuple[Path, str]) -> None:
+    run = next(path for path in runs(finished[0]) if path.name.startswith("mirror-s1"))
+    assert sorted(path.name for path in run.iterdir()) == [
         "manifest.json",
         "metrics.jsonl",
         "model.safetensors",
+        "predictions.json",
         "samples.jsonl.gz",
     ]
-    content = manifest(cell)
+    content = manifest(run)
     assert content["status"] == "done"
     reasons = content["not_citable_because"]
-    assert isinstance(reasons, list)
     assert [reason for reason in reasons if "source tree" not in reason] == []
     assert content["citable"] is (not reasons)
     ledger = content["ledger"]
-    assert isinstance(ledger, dict)
     assert ledger["optimiser_steps"] == 150
     assert ledger["draws"] == 150 * 16
-    assert ledger["distinct_variants"] == 120
-    identity = content["identity"]
-    assert isinstance(identity, dict)
-    assert {part["kind"]: part["distribution"] for part in identity["parts"]}["model"] == "tiny-plugin"
-    with gzip.open(cell / "samples.jsonl.gz", "rt") as lines:
+    assert ledger["distinct_augmentations"] == 120
+    parts = content["identity"]["parts"]
+    assert {part["kind"]: part["distribution"] for part in parts}["model"] == "tiny-plugin"
+    with gzip.open(run / "samples.jsonl.gz", "rt") as lines:
         records = [json.loads(line) for line in lines]
     assert len(records) == 40
     assert set(records[0]["scores"]) == {"exact", "first-cell", "cells"}
@@ -96,28 +104,28 @@ def test_the_same_seed_gives_the_same_samples_and_metrics(
 ) -> None:
     again = run_cli(*TINY, "--seeds", "1", "--output", tmp_path / "again")
     assert again.code == 0
-    for cell in cells(tmp_path / "again"):
-        twin = finished[0] / cell.name
-        assert (cell / "samples.jsonl.gz").read_bytes() == (twin / "samples.jsonl.gz").read_bytes()
-        if cell.name.startswith("mirror"):
-            assert (cell / "metrics.jsonl").read_text() == (twin / "metrics.jsonl").read_text()
-            assert (cell / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
+    assert len(runs(tmp_path / "again")) == 2
+    for run in runs(tmp_path / "again"):
+        twin = finished[0] / run.name
+        assert (run / "samples.jsonl.gz").read_bytes() == (twin / "samples.jsonl.gz").read_bytes()
+        if run.name.startswith("mirror"):
+            assert (run / "metrics.jsonl").read_text() == (twin / "metrics.jsonl").read_text()
+            assert (run / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
 
 
-def test_finished_cells_are_reused_and_force_repeats_them(
-    finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
-) -> None:
+def test_finished_runs_are_reused_and_force_repeats_them(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder = copied(finished, tmp_path)
-    stamps = {cell.name: manifest(cell)["started"] for cell in cells(folder)}
-    again = run_cli(*TINY, "--seeds", "0-2", "--output", folder)
+    stamps = {run.name: manifest(run)["started"] for run in runs(folder)}
+    again = command(*TINY, "--seeds", "0-2", "--output", folder)
     assert again.code == 0
-    assert "6 of 6 cells are finished already and reused" in again.err
+    assert "6 of 6 runs are finished and reused (--force repeats them)" in again.err
     assert again.out.split("Reproduce")[0] == finished[1].split("Reproduce")[0]
-    assert {cell.name: manifest(cell)["started"] for cell in cells(folder)} == stamps
-    forced = run_cli(*TINY, "--seeds", "0", "--output", folder, "--force")
+    assert {run.name: manifest(run)["started"] for run in runs(folder)} == stamps
+    forced = command(*TINY, "--seeds", "0", "--output", folder, "--force")
     assert forced.code == 0
-    assert "finished already" not in forced.err
-    assert "[2/2]" in forced.err
+    assert "reused" not in forced.err
+    repeated = {name for name, before in stamps.items() if manifest(folder / name)["started"] != before}
+    assert {name.rpartition("-")[0] for name in repeated} == {"mirror-s0", "copy-s0"}
 
 
 def test_report_prints_the_same_table_from_the_records_alone(
@@ -132,7 +140,7 @@ def test_report_knows_markdown_and_json(finished: tuple[Path, str], run_cli: Run
     assert "| model" in run_cli("report", finished[0], "--format", "markdown").out
     content = json.loads(run_cli("report", finished[0], "--json").out)
     rows = content["tables"][0]["rows"]
-    assert [row["label"] for row in rows] == ["mirror", "copy"]
+    assert [row["label"] for row in rows] == ["mirror", "Copy"]
     assert [seed["seed"] for seed in rows[0]["seeds"]] == [0, 1, 2]
 
 
@@ -149,48 +157,28 @@ def test_a_truncated_file_is_named_and_the_rest_is_reported(
     assert str(samples) in again.err
     assert str(broken) in again.err
     assert "incomplete: mirror, seed 0, damaged" in again.out
-    assert "2 of 3" in again.out
+    assert "(2 of 3)" in again.out
     assert "untested" in again.out
 
 
-def test_a_damaged_cell_is_run_again(finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_damaged_run_is_repeated(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder = copied(finished, tmp_path)
     samples = next(folder.glob("mirror-s0*")) / "samples.jsonl.gz"
     whole = samples.read_bytes()
     samples.write_bytes(whole[:-20])
-    again = run_cli(*TINY, "--seeds", "0-2", "--output", folder)
-    assert "5 of 6 cells are finished already" in again.err
+    again = command(*TINY, "--seeds", "0-2", "--output", folder)
+    assert "5 of 6 runs are finished and reused" in again.err
     assert samples.read_bytes() == whole
 
 
-def test_show_prints_a_manifest(finished: tuple[Path, str], run_cli: RunCli) -> None:
-    cell = cells(finished[0])[0]
-    shown = run_cli("show", cell)
-    assert shown.code == 0
-    assert "status: done" in shown.out
-    assert json.loads(run_cli("show", cell, "--json").out) == manifest(cell)
-    missing = run_cli("show", finished[0])
-    assert missing.code == 3
-    assert "name the folder of one cell" in missing.err
-
-
-def test_a_diverging_cell_fails_alone(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli(
-        "run",
-        "--task",
-        "tiny",
-        "--models",
-        "mirror,mirror[explode=true]",
-        "--seeds",
-        "0-1",
-        "--output",
-        tmp_path,
-    )
+def test_a_diverging_run_fails_alone(tmp_path: Path) -> None:
+    models = "mirror,mirror[explode=true]"
+    ended = command("run", "--task", "tiny", "--models", models, "--seeds", "0-1", "--output", tmp_path)
     assert ended.code == 1
-    assert "the loss is nan at optimiser step 1" in ended.err
-    assert "incomplete: mirror[explode=true], seed 1, failed: the loss is nan" in ended.out
-    statuses = {cell.name.rpartition("-")[0]: manifest(cell)["status"] for cell in cells(tmp_path)}
-    assert statuses == {
+    assert (
+        "incomplete: mirror[explode=true], seed 1, failed: the loss is nan at optimiser step 1" in ended.out
+    )
+    assert statuses(tmp_path) == {
         "mirror-s0": "done",
         "mirror-s1": "done",
         "mirror_explode=true-s0": "failed",
@@ -198,17 +186,19 @@ def test_a_diverging_cell_fails_alone(tmp_path: Path, run_cli: RunCli) -> None:
     }
 
 
-def test_a_process_that_dies_without_a_word_fails_its_cell_only(tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_process_that_dies_silently_fails_only_its_own_run(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
         "run", "--task", "tiny", "--models", "mirror[crash=true],copy", "--seeds", "0", "--output", tmp_path
     )
     assert ended.code == 1
     assert "ended with exit code 7" in ended.err
-    assert "copy" in ended.out
+    assert statuses(tmp_path) == {"mirror_crash=true-s0": "failed", "copy-s0": "done"}
+    scores = [line.split()[:2] for line in ended.out.splitlines() if line.startswith("Copy ")]
+    assert ["Copy", "2.5"] in scores
 
 
 def started(command: list[str]) -> subprocess.Popen[str]:
-    """A process that hears Ctrl-C, also where the tests run in the background of a shell that ignores it."""
+    """A process that hears Ctrl-C, even where the tests run in the background of a shell that ignores it."""
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -218,38 +208,39 @@ def started(command: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def test_ctrl_c_leaves_finished_cells_and_ends_with_130(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "copy,mirror"]
-    command += ["--seeds", "0", "--jobs", "1", "--set", "steps=1000000", "--output", str(tmp_path)]
-    process = started(command)
+def wait_for(happened: Callable[[], object]) -> None:
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("mirror-*/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_ctrl_c_leaves_finished_runs_and_ends_with_130(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "copy,mirror"]
+    line += ["--seeds", "0", "--jobs", "1", "--set", "steps=1000000", "--output", str(tmp_path)]
+    process = started(line)
+    wait_for(lambda: list(tmp_path.glob("mirror-*/metrics.jsonl")))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted" in err
-    statuses = {cell.name[:4]: manifest(cell)["status"] for cell in cells(tmp_path)}
-    assert statuses == {"copy": "done", "mirr": "interrupted"}
+    assert "interrupted; rerun the same command to continue" in err
+    assert statuses(tmp_path) == {"copy-s0": "done", "mirror-s0": "interrupted"}
 
 
 def test_a_dry_run_shows_the_grid_and_runs_nothing(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(*TINY, "--seeds", "0-1", "--output", tmp_path / "out", "--dry-run")
     assert ended.code == 0
-    assert "train FLOPs a cell" in ended.out
+    assert "train FLOPs per run" in ended.out
     assert "FLOPs to do" in ended.out
     assert not (tmp_path / "out").exists()
 
 
-def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path, run_cli: RunCli) -> None:
-    config = tmp_path / "study.yaml"
+def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path) -> None:
+    config = tmp_path / "grid.yaml"
     config.write_text("task: tiny\nmodels: [mirror, copy]\nseeds: 0-4\nset: {steps: 10, lr: 0.002}\n")
-    ended = run_cli("run", "--config", config, "--seeds", "3", "--output", tmp_path / "out")
+    ended = command("run", "--config", config, "--seeds", "3", "--output", tmp_path / "out")
     assert ended.code == 0, ended.err
-    names = [cell.name.rpartition("-")[0] for cell in cells(tmp_path / "out")]
-    assert names == ["copy-s3", "mirror-s3"]
-    identity = manifest(cells(tmp_path / "out")[1])["identity"]
-    assert isinstance(identity, dict)
+    assert list(statuses(tmp_path / "out")) == ["copy-s3", "mirror-s3"]
+    identity = manifest(runs(tmp_path / "out")[1])["identity"]
     assert identity["training"]["lr"] == 0.002
     assert identity["budget"]["amount"] == 10
 
@@ -257,45 +248,51 @@ def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path, r
 def test_settings_of_a_file_and_of_the_command_line_are_merged_key_by_key(
     tmp_path: Path, run_cli: RunCli
 ) -> None:
-    config = tmp_path / "study.yaml"
+    config = tmp_path / "grid.yaml"
     config.write_text("task: tiny\nmodels: copy\nset: {steps: 7, batch_size: 3}\n")
-    ended = run_cli("run", "--config", config, "--set", "steps=9", "--dry-run", "--output", tmp_path / "out")
-    assert ended.code == 0
-    assert "matched on steps: 9, batch 3" in ended.err
-
-
-def test_a_further_evaluator_gets_its_column(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli(
+    line = (
         "run",
-        "--task",
-        "tiny",
-        "--models",
-        "copy",
-        "--seeds",
-        "0",
-        "--evaluators",
-        "last-cell",
+        "--config",
+        config,
+        "--set",
+        "steps=9",
+        "--dry-run",
+        "--json",
         "--output",
-        tmp_path,
+        tmp_path / "out",
     )
+    ended = run_cli(*line)
+    assert ended.code == 0
+    budget = json.loads(ended.out)["grids"][0]["budget"]
+    assert (budget["amount"], budget["batch_size"]) == (9, 3)
+
+
+def one(folder: Path, model: str, *more: object) -> Ended:
+    """A run with one seed."""
+    return command("run", "--task", "tiny", "--models", model, "--seeds", "0", "--output", folder, *more)
+
+
+def test_a_further_evaluator_gets_its_column(tmp_path: Path) -> None:
+    ended = one(tmp_path, "copy", "--evaluators", "last-cell")
     assert ended.code == 0, ended.err
     assert "last-cell %" in ended.out
 
 
-def test_changed_settings_are_named_as_reasons_against_citing(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli(
-        "run", "--task", "tiny", "--models", "mirror", "--seeds", "0", "--output", tmp_path,
-        "--match", "examples", "--set", "examples=64", "--set", "lr=0.5",
-    )  # fmt: skip
+def test_changed_settings_are_named_as_reasons_against_citing(tmp_path: Path) -> None:
+    ended = one(tmp_path, "mirror", "--match", "examples", "--set", "examples=64", "--set", "lr=0.5")
     assert ended.code == 0, ended.err
-    assert "shortened recipe: 64 examples instead of 2,400" in ended.out
-    assert "changed recipe: lr=0.5 for every model" in ended.out
+    reasons = manifest(runs(tmp_path)[0])["not_citable_because"]
+    for reason in (
+        "shortened recipe: 64 examples instead of 2,400",
+        "changed recipe: lr=0.5 instead of 0.001",
+    ):
+        assert reason in ended.out.partition("NOT CITABLE: ")[2]
+        assert f"not citable: {reason}" in ended.err
+        assert reason in reasons
 
 
-def test_a_run_without_any_finished_cell_says_what_failed(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli(
-        "run", "--task", "tiny", "--models", "mirror[explode=true]", "--seeds", "0", "--output", tmp_path
-    )
+def test_without_any_finished_run_it_says_what_failed(tmp_path: Path) -> None:
+    ended = one(tmp_path, "mirror[explode=true]")
     assert ended.code == 1
     assert "failed the loss is nan at optimiser step 1" in ended.err
 
@@ -304,38 +301,24 @@ def test_an_interrupted_repeat_gives_the_finished_result_back(tmp_path: Path) ->
     base = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "mirror", "--seeds", "0"]
     base += ["--set", "steps=3000", "--output", str(tmp_path)]
     subprocess.run(base, capture_output=True, check=True)
-    (cell,) = cells(tmp_path)
-    before = manifest(cell)
+    (run,) = runs(tmp_path)
+    before = manifest(run)
     process = started([*base, "--force"])
-    deadline = time.monotonic() + 120
-    while not (cell / ".previous").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for((run / ".previous").exists)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert manifest(cell) == before
+    assert manifest(run) == before
 
 
-def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli(
-        *TINY,
-        "--seeds",
-        "0",
-        "--limit",
-        "7",
-        "--set",
-        "steps=3",
-        "--set",
-        "batch_size=4",
-        "--output",
-        tmp_path,
-    )
+def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path) -> None:
+    settings = ("--limit", "7", "--set", "steps=3", "--set", "batch_size=4")
+    ended = one(tmp_path, "mirror,copy", *settings)
     assert ended.code == 0
     assert "NOT CITABLE" in ended.out
-    content = manifest(cells(tmp_path)[0])
+    content = manifest(runs(tmp_path)[0])
     assert content["citable"] is False
     reasons = content["not_citable_because"]
-    assert isinstance(reasons, list)
     assert "--limit 7: only the first 7 test items" in reasons
     assert "shortened recipe: 3 steps instead of 150" in reasons
     assert "changed recipe: batch size 4 instead of 16" in reasons
@@ -361,12 +344,12 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, 
         (
             ("--models", "mirror", "--task", "tiny", "--set", "steps=none"),
             2,
-            "steps=none: not a whole number",
+            "setting steps=none: not a whole number",
         ),
         (
             ("--models", "mirror", "--task", "tiny", "--set", "lr=-1"),
             2,
-            "lr='-1': Input should be greater than 0",
+            "setting lr=-1: must be above 0",
         ),
         (
             ("--models", "mirror[hiden=3]", "--task", "tiny"),
@@ -379,7 +362,7 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, 
             2,
             "cannot read 'one'; write 0-4, 0,1,2 or 3",
         ),
-        (("--models", "mirror", "--task", "tiny", "--seeds", "4-2"), 2, "'4-2' is not a rising range"),
+        (("--models", "mirror", "--task", "tiny", "--seeds", "4-2"), 2, "'4-2' is no rising range"),
         (
             ("--models", "mirror", "--task", "tiny", "--augmentations", "3"),
             2,
@@ -393,7 +376,7 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, 
             "tiny.csv:3: the question has 5 cells",
         ),
         (("--task", "tiny"), 2, "--models is missing"),
-        (("--models", ",", "--task", "tiny"), 2, "--models ',' names no model"),
+        (("--models", ",", "--task", "tiny"), 2, "--models is missing or names no model"),
         (("--models", "mirror", "--task", "tiny", "--evaluators", "exat"), 2, "unknown evaluator 'exat'"),
         (
             ("--models", "mirror", "--task", "tiny", "--evaluators", "maze-valid"),
@@ -401,7 +384,11 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path, 
             "fits maze-hard, not 'tiny'",
         ),
         (("--models", "mirror"), 2, "--task is missing"),
-        (("--models", "mirror", "--task", "tiny", "--match", "time"), 2, "'time' is not one of"),
+        (
+            ("--models", "mirror", "--task", "tiny", "--match", "time"),
+            2,
+            "--match time: choose one of steps, examples, flops",
+        ),
         (("--models", "copy", "--task", "tiny", "--match", "flops"), 2, "the first model, copy, uses none"),
     ],
 )
@@ -423,13 +410,10 @@ def test_cuda_without_cuda_says_what_there_is(run_cli: RunCli) -> None:
     assert "available: cpu" in ended.err
 
 
-def test_a_folder_of_another_study_is_refused(
-    finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
-) -> None:
-    folder = copied(finished, tmp_path)
-    ended = run_cli(*TINY, "--set", "steps=10", "--output", folder)
+def test_a_folder_of_other_runs_is_refused(finished: tuple[Path, str], run_cli: RunCli) -> None:
+    ended = run_cli(*TINY, "--set", "steps=10", "--output", finished[0])
     assert ended.code == 2
-    assert "holds another study: budget is" in ended.err
+    assert f"--output {finished[0]} holds other runs: budget is" in ended.err
     assert "Choose another folder" in ended.err
 
 
@@ -443,11 +427,11 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, run_cli: RunC
 def test_an_empty_folder_has_nothing_to_report(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli("report", tmp_path)
     assert ended.code == 3
-    assert "no cell was found" in ended.err
+    assert "no run was found" in ended.err
 
 
 def test_a_config_with_an_unknown_key_is_refused(tmp_path: Path, run_cli: RunCli) -> None:
-    config = tmp_path / "study.yaml"
+    config = tmp_path / "grid.yaml"
     config.write_text("tasks: tiny\n")
     ended = run_cli("run", "--config", config)
     assert ended.code == 2

@@ -1,4 +1,4 @@
-"""One model is another with other options: to the bit, in what it answers and in how it is trained."""
+"""One model is another with other options: to the bit, in its predictions and in its training."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ def same_bits(one: Reasoner, other: Reasoner, names: Mapping[str, str], slopes: 
     """Two supervision steps from fresh states: states, logits, Q logits and gradients are equal."""
     states = [model.initial_state(len(INPUTS)) for model in (one, other)]
     for _ in range(2):
-        (ours, answer), (theirs, expected) = supervised(one, states[0]), supervised(other, states[1])
+        (ours, output), (theirs, expected) = supervised(one, states[0]), supervised(other, states[1])
         for part, counterpart in zip(ours, theirs, strict=True):
             assert torch.equal(part, counterpart)
-        assert torch.equal(answer.logits, expected.logits)
+        assert torch.equal(output.logits, expected.logits)
         for logit, counterpart in (
-            (answer.q_halt, expected.q_halt),
-            (answer.q_continue, expected.q_continue),
+            (output.q_halt, expected.q_halt),
+            (output.q_continue, expected.q_continue),
         ):
             assert logit is not None
             assert counterpart is not None
             assert torch.equal(logit, counterpart)
-        found, wanted = gradients(one, answer), renamed(gradients(other, expected), names)
+        found, wanted = gradients(one, output), renamed(gradients(other, expected), names)
         assert set(found) == set(wanted)
         assert slopes == all(torch.equal(gradient, wanted[name]) for name, gradient in found.items())
         states = [ours, theirs]
 
 
 AS_TRM = {"f_L": "net", "f_H": "answer_net", "z_H_init": "y_init", "z_L_init": "z_init"}
-AS_HRM = {"networks": 2, "gradient": "one-step", "halting": "two-pass", "registers": 1}
+AS_HRM = {"networks": 2, "gradient": "one-step", "halting": "two-pass", "puzzle_emb_len": 1}
 
 
-def hrm_and_trm(h: int, timesteps: int, blocks: int = 1, mixer: str = "attention") -> tuple[HRM, TRM]:
+def hrm_and_trm(cycles: int, timesteps: int, blocks: int = 1, mixer: str = "attention") -> tuple[HRM, TRM]:
     """HRM with its defaults, and TRM with four options changed and the same weights."""
-    sizes = {"h_blocks": blocks, "l_blocks": blocks, "mixer": mixer}
-    hrm = made("hrm", cycles=h, timesteps=timesteps, **sizes)
-    trm = made("trm", cycles=h, updates=timesteps, blocks=blocks, mixer=mixer, **AS_HRM)
+    sizes = {"high_blocks": blocks, "low_blocks": blocks, "mixer": mixer}
+    hrm = made("hrm", cycles=cycles, timesteps=timesteps, **sizes)
+    trm = made("trm", cycles=cycles, updates=timesteps, blocks=blocks, mixer=mixer, **AS_HRM)
     trm.load_state_dict(renamed(hrm.state_dict(), AS_TRM))
     return hrm, trm
 
 
 @settings(max_examples=12, deadline=None)
 @given(FEW, FEW, st.integers(1, 2), st.sampled_from(["attention", "mlp"]))
-def test_hrm_is_trm_with_four_options_changed(h: int, timesteps: int, blocks: int, mixer: str) -> None:
-    hrm, trm = hrm_and_trm(h, timesteps, blocks, mixer)
+def test_hrm_is_trm_with_four_options_changed(cycles: int, timesteps: int, blocks: int, mixer: str) -> None:
+    hrm, trm = hrm_and_trm(cycles, timesteps, blocks, mixer)
     same_bits(trm, hrm, AS_TRM)
 
 
@@ -83,7 +83,7 @@ def test_hrm_and_trm_with_four_options_changed_train_alike(monkeypatch: pytest.M
 @given(FEW, FEW, st.integers(1, 3))
 def test_trm_is_hrm_with_four_options_changed(cycles: int, updates: int, puzzle_emb_len: int) -> None:
     trm = made("trm", cycles=cycles, updates=updates, puzzle_emb_len=puzzle_emb_len)
-    options = {"networks": 1, "gradient": "full", "halting": "sigmoid", "registers": puzzle_emb_len}
+    options = {"networks": 1, "gradient": "full", "halting": "sigmoid", "puzzle_emb_len": puzzle_emb_len}
     hrm = made("hrm", cycles=cycles, timesteps=updates, **options)
     back = {"net": "f_H", "y_init": "z_H_init", "z_init": "z_L_init"}
     weights = renamed(trm.state_dict(), back)

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from safetensors.torch import load_file
 from support.models import resolve
 from support.options import FEW, GRADIENTS, IDS, INPUTS, KINDS, TARGETS, D, alike, gradients, made, supervised
-from support.training import CPU, INFO, MODELS, Counted, puzzles, step, steps, trainer
+from support.stored import asked, evaluated, run, runs, same_results
+from support.training import CPU, INFO, MODELS, SMALL, Counted, puzzles, step, steps, trainer
 from torch import Tensor
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import TaskInfo
@@ -23,12 +23,11 @@ from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.nn.blocks import Attention, AttentionBlock, MixerBlock, Stack
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.running.run import _weights
-from trm_bench.harness.store.folders import WEIGHTS, RunFolder
 from trm_bench.harness.training.costs import count_flops, count_parameters
 from trm_bench.harness.training.supervision import Slots, continue_target
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig
+from trm_bench.trm.ablations import AblatedTRM
 from trm_bench.trm.config import TRMConfig, TRMMLPConfig
 from trm_bench.trm.model import TRM
 
@@ -50,7 +49,7 @@ def calls(model: Reasoner) -> list[tuple[str, bool]]:
     return seen
 
 
-def trunk(model: Reasoner) -> int:
+def core(model: Reasoner) -> int:
     return count_parameters(model)[0]
 
 
@@ -61,16 +60,16 @@ def agree(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
 
 # --- every option does something -----------------------------------------------------------------
 
-SIZES = {"mixer": "mlp", "hidden": 32, "heads": 4, "expansion": 8, "multiple": 64, "puzzle_size": 8}
-CYCLES = {"supervision": 5, "halting": "none", "registers": 3}
+SIZES = {"mixer": "mlp", "hidden": 32, "heads": 4, "expansion": 8, "multiple": 64, "puzzle_emb_ndim": 8}
+CYCLES = {"supervision": 5, "halting": "none", "puzzle_emb_len": 3}
 OTHER: dict[str, dict[str, Any]] = {
     "trm": SIZES
     | CYCLES
     | {"blocks": 2, "cycles": 3, "updates": 3, "gradient": "one-step", "networks": 2, "latents": 3},
     "hrm": SIZES
     | CYCLES
-    | {"h_blocks": 2, "l_blocks": 2, "h_cycles": 3, "l_cycles": 3, "gradient": "full", "networks": 1},
-    "transformer": SIZES | {"blocks": 2, "repeats": 2, "registers": 3},
+    | {"high_blocks": 2, "low_blocks": 2, "cycles": 3, "timesteps": 3, "gradient": "full", "networks": 1},
+    "transformer": SIZES | {"blocks": 2, "repeats": 2, "puzzle_emb_len": 3},
     "transformer-looped": SIZES | CYCLES | {"blocks": 2, "repeats": 2},
 }
 
@@ -121,10 +120,17 @@ def test_a_step_in_bf16_moves_every_weight_of_every_variant(
 # --- the published models are the defaults -------------------------------------------------------
 
 
-ALL = {"mixer": "attention", "hidden": 512, "puzzle_size": None, "expansion": 4, "multiple": 256}
+ALL = {"mixer": "attention", "hidden": 512, "puzzle_emb_ndim": None, "expansion": 4, "multiple": 256}
 ONE_NET = {"heads": 8, "blocks": 2, "cycles": 3, "updates": 6, "gradient": "full", "halting": "sigmoid"}
-TWO_NETS = {"heads": 8, "h_blocks": 4, "l_blocks": 4, "h_cycles": 2, "l_cycles": 2, "gradient": "one-step"}
-TRM_DEFAULTS = ALL | ONE_NET | {"networks": 1, "latents": 2, "supervision": 16, "registers": 16}
+TWO_NETS = {
+    "heads": 8,
+    "high_blocks": 4,
+    "low_blocks": 4,
+    "cycles": 2,
+    "timesteps": 2,
+    "gradient": "one-step",
+}
+TRM_DEFAULTS = ALL | ONE_NET | {"networks": 1, "latents": 2, "supervision": 16, "puzzle_emb_len": 16}
 
 
 @pytest.mark.parametrize(
@@ -163,14 +169,16 @@ def test_trm_applies_its_network_t_times_n_plus_one_and_the_gradient_flows_throu
 
 @settings(max_examples=20, deadline=None)
 @given(FEW, FEW, GRADIENTS)
-def test_hrm_updates_its_slow_state_once_for_every_l_fast_ones(h: int, timesteps: int, gradient: str) -> None:
-    seen = calls(made("hrm", cycles=h, timesteps=timesteps, gradient=gradient))
-    assert [name for name, _ in seen] == ([*["f_L"] * timesteps, "f_H"]) * h
+def test_hrm_updates_its_high_level_once_for_every_t_timesteps_of_the_low_level(
+    cycles: int, timesteps: int, gradient: str
+) -> None:
+    seen = calls(made("hrm", cycles=cycles, timesteps=timesteps, gradient=gradient))
+    assert [name for name, _ in seen] == ([*["f_L"] * timesteps, "f_H"]) * cycles
     carrying = timesteps + 1 if gradient == "full" else 2
     assert [carried for _, carried in seen] == [False] * (len(seen) - carrying) + [True] * carrying
 
 
-def last_of_each_by_hand(model: TRM, pads: int) -> Output:
+def last_of_each_by_hand(model: AblatedTRM, pads: int) -> Output:
     """A supervision step with everything detached before the last update of z and of y."""
     x = model.embed(INPUTS, IDS)
     y, *z = model.initial_state(len(INPUTS))
@@ -196,7 +204,7 @@ def test_the_one_step_gradient_is_that_of_the_last_update_of_z_and_of_y(options:
     assert not agree(slopes, gradients(full, whole))
 
 
-@pytest.mark.parametrize(("kind", "option"), [("trm", {"updates": 1}), ("hrm", {"l_cycles": 1})])
+@pytest.mark.parametrize(("kind", "option"), [("trm", {"updates": 1}), ("hrm", {"timesteps": 1})])
 def test_with_one_update_of_z_in_a_cycle_the_last_of_each_is_the_whole_last_cycle(
     kind: str, option: dict[str, Any]
 ) -> None:
@@ -205,7 +213,7 @@ def test_with_one_update_of_z_in_a_cycle_the_last_of_each_is_the_whole_last_cycl
     assert agree(gradients(one_step, ours), gradients(full, whole))
 
 
-def test_hrms_gradient_can_go_through_the_whole_last_cycle_and_changes_no_answer() -> None:
+def test_hrms_gradient_can_go_through_the_whole_last_cycle_and_changes_no_prediction() -> None:
     one_step, full = (made("hrm", gradient=gradient) for gradient in ("one-step", "full"))
     (_, ours), (_, whole) = supervised(one_step), supervised(full)
     assert torch.equal(ours.logits, whole.logits)
@@ -296,37 +304,36 @@ def test_two_pass_pays_for_its_second_pass_which_carries_no_gradient() -> None:
 # --- networks ------------------------------------------------------------------------------------
 
 
-def test_two_networks_of_trm_double_its_trunk_one_for_z_and_one_for_y() -> None:
+def test_two_networks_of_trm_double_its_core_one_for_z_and_one_for_y() -> None:
     model = made("trm", networks=2, cycles=2, updates=3)
-    assert trunk(model) == 2 * trunk(made("trm"))
+    assert core(model) == 2 * core(made("trm"))
     assert [name for name, _ in calls(model)] == ["net", "net", "net", "answer_net"] * 2
     assert {name for name, _ in calls(made("trm"))} == {"net"}
 
 
-def test_one_network_of_hrm_halves_its_trunk_and_is_the_same_memory() -> None:
+def test_one_network_of_hrm_halves_its_core_and_is_the_same_memory() -> None:
     model = made("hrm", networks=1)
-    assert 2 * trunk(model) == trunk(made("hrm"))
+    assert 2 * core(model) == core(made("hrm"))
     assert model.f_L is model.f_H
     assert len(calls(model)) == len(calls(made("hrm")))
 
 
 def test_one_network_of_hrm_keeps_its_blocks_or_says_that_it_cannot() -> None:
-    with pytest.raises(ValidationError, match=r"h_blocks.*l_blocks"):
+    with pytest.raises(ValidationError, match=r"high_blocks=1 and low_blocks=2 must be equal"):
         HRMConfig(networks=1, high_blocks=1, low_blocks=2)
 
 
-def test_one_network_of_hrm_trains_and_its_weights_are_saved_and_read_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_network_of_hrm_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "shared", lambda: made("hrm", networks=1))
     one = trainer("shared", steps(40), ema=0.5, exploration=0)
     losses = [float(one.step().answer.detach()) for _ in range(40)]
-    one.settle()
     assert sum(losses[-5:]) < sum(losses[:5])
-    RunFolder(tmp_path).write_weights(_weights(one.model))
-    read = made("hrm", networks=1)
-    read.load_state_dict(load_file(tmp_path / WEIGHTS))
-    assert torch.equal(supervised(read)[1].logits, supervised(one.model)[1].logits)
+
+
+def test_weights_of_the_one_network_of_hrm_are_saved_and_read_back(tmp_path: Path) -> None:
+    own = run(tmp_path / "own", asked("hrm", networks=1, low_blocks=1))
+    (again,) = evaluated(tmp_path / "out", own)
+    assert same_results(runs(own)[0], again)
 
 
 # --- latents -------------------------------------------------------------------------------------
@@ -345,7 +352,7 @@ def by_hand(model: TRM, state: State, carried: int) -> State:
             else:
                 z[i % (carried - 1)] = model.net(everything, nothing)
         last = y + x if carried == 1 else y + sum(z)
-        y = (model.answer_net or model.net)(last, nothing)
+        y = (getattr(model, "answer_net", None) or model.net)(last, nothing)
     return y, *z
 
 
@@ -377,7 +384,7 @@ def test_latents_start_from_different_vectors_and_cost_no_weight(
     model = made("trm", latents=latents, updates=updates)
     starts = torch.stack([latent[0, 0] for latent in model.initial_state(2)])
     assert len(starts.unique(dim=0)) == carried
-    assert trunk(model) == trunk(made("trm"))
+    assert core(model) == core(made("trm"))
     state, _ = supervised(model)
     assert len(state) == carried
     assert not any(latent.requires_grad for latent in state)
@@ -397,21 +404,28 @@ def test_a_single_latent_has_no_use_for_a_second_network() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("trm[latents=7,updates=2]", r"^trm\[latents=7,updates=2\]: (Value error, )?latents=7 has"),
-        ("trm[latents=0]", r"^trm\[latents=0\]: latents='0': "),
+        (
+            "trm[latents=7,updates=2]",
+            "trm[latents=7,updates=2]: latents=7 has 6 z's and updates=2 would leave some unchanged; use "
+            "updates=6, or latents=multi for one z per update",
+        ),
+        ("trm[latents=0]", "trm[latents=0] latents=0: must be above 0"),
     ],
 )
 def test_a_refusal_on_the_command_line_says_no_more_than_it_must(text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError) as caught:
         resolve(text)
+    assert str(caught.value) == message
 
 
-# --- registers, puzzle_size ----------------------------------------------------------------------
+# --- puzzle_emb_len, puzzle_emb_ndim -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("registers", [1, 3])
+@pytest.mark.parametrize("puzzle_emb_len", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_registers_stand_before_the_cells_and_are_not_decoded(kind: str, puzzle_emb_len: int) -> None:
+def test_the_puzzle_embedding_stands_before_the_cells_and_is_not_decoded(
+    kind: str, puzzle_emb_len: int
+) -> None:
     model = made(kind, puzzle_emb_len=puzzle_emb_len)
     seen: list[Tensor] = []
     model.heads.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
@@ -443,8 +457,9 @@ def test_the_published_prefix_of_trm_does_not_grow_with_the_embedding() -> None:
     assert made("trm", puzzle_emb_len=4, puzzle_emb_ndim=40).embed(INPUTS, IDS).shape[1] == 4 + INFO.cells
 
 
-def test_registers_of_trm_too_few_for_the_puzzle_embedding_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"puzzle_size=40 does not fit registers=2 positions of hidden=16"):
+def test_positions_of_trm_too_few_for_the_puzzle_embedding_are_refused() -> None:
+    expected = r"puzzle_emb_ndim=40 does not fit puzzle_emb_len=2 positions of hidden=16"
+    with pytest.raises(ValueError, match=expected):
         made("trm", puzzle_emb_len=2, puzzle_emb_ndim=40)
 
 
@@ -456,7 +471,7 @@ def test_the_other_models_grow_as_many_positions_as_it_needs(kind: str) -> None:
 
 # --- sizes ---------------------------------------------------------------------------------------
 
-BLOCKS = dict.fromkeys(KINDS, "blocks") | {"hrm": "h_blocks"}
+BLOCKS = dict.fromkeys(KINDS, "blocks") | {"hrm": "high_blocks"}
 
 
 @pytest.mark.parametrize(("mixer", "block"), [("attention", AttentionBlock), ("mlp", MixerBlock)])
@@ -468,7 +483,7 @@ def test_the_mlp_mixer_is_made_for_a_number_of_positions_and_attention_for_any(
     blocks = [block for module in model.modules() if isinstance(module, Stack) for block in module.blocks]
     assert {type(one) for one in blocks} == {block}
     larger = made(kind, TaskInfo("larger", "mini", 5, 5, INFO.vocab_size), mixer=mixer)
-    assert (trunk(model) == trunk(larger)) == (mixer == "attention")
+    assert (core(model) == core(larger)) == (mixer == "attention")
 
 
 @pytest.mark.parametrize("mixer", ["attention", "mlp"])
@@ -477,18 +492,18 @@ def test_heads_share_the_width_among_them_and_mean_nothing_to_the_mlp(kind: str,
     two, four = (made(kind, mixer=mixer, heads=heads) for heads in (2, 4))
     sizes = {(one.heads, one.head_size) for one in four.modules() if isinstance(one, Attention)}
     assert sizes == ({(4, 4)} if mixer == "attention" else set())
-    assert trunk(two) == trunk(four)
+    assert core(two) == core(four)
     assert torch.equal(supervised(two)[1].logits, supervised(four)[1].logits) == (mixer == "mlp")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_blocks_are_the_unit_of_the_trunk(kind: str) -> None:
+def test_blocks_are_the_unit_of_the_core(kind: str) -> None:
     one, three = (made(kind, **{BLOCKS[kind]: blocks}) for blocks in (1, 3))
-    block = sum(weight.numel() for weight in AttentionBlock(D, 2, 1, 4.0, 16).parameters())
-    assert trunk(three) - trunk(one) == 2 * block
+    block = sum(weight.numel() for weight in AttentionBlock(TransformerConfig(**SMALL), 1).parameters())
+    assert core(three) - core(one) == 2 * block
 
 
-@pytest.mark.parametrize(("option", "network"), [("h_blocks", "f_H"), ("l_blocks", "f_L")])
+@pytest.mark.parametrize(("option", "network"), [("high_blocks", "f_H"), ("low_blocks", "f_L")])
 def test_hrms_blocks_are_counted_for_each_network(option: str, network: str) -> None:
     model = made("hrm", **{option: 3})
     assert {name: len(getattr(model, name).blocks) for name in ("f_H", "f_L")} == {

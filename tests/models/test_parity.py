@@ -1,30 +1,34 @@
-"""Parity with golden vectors that the public reference implementation computed."""
+"""Parity with golden vectors that the public reference implementation computed; see their README."""
 
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from support.models import BUILT_IN
 from support.paths import PARITY
 from torch import Tensor
 from trm_bench.harness.api.puzzles import PAD, TaskInfo
-from trm_bench.harness.api.reasoner import Reasoner
-from trm_bench.harness.api.specs import ModelSpec
+from trm_bench.harness.api.reasoner import Output, Reasoner
+from trm_bench.harness.api.specs import ModelSpec, ReferenceNames
 from trm_bench.harness.data.examples import Batch
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
-from trm_bench.harness.nn.loss import step_loss
+from trm_bench.harness.nn.loss import StepLoss, step_loss
 from trm_bench.harness.nn.optim import AdamATan2, SignSGD
 from trm_bench.harness.training.supervision import Slots, continue_target
 from trm_bench.harness.weights.files import load_weights, read_weights
 from trm_bench.harness.weights.reference_names import our_name
 
-CASES = sorted(path.stem for path in PARITY.glob("*.json"))
-TOLERANCE = 1e-4
+CASES = sorted(PARITY.rglob("*.json"))
+EVALUATION, TRAINING = 1e-6, (1e-6, 1e-4, 2e-3)
+"""Of the largest entry, or of the norm; training by optimiser step."""
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def spec_of(config: dict[str, Any]) -> ModelSpec:
@@ -33,18 +37,6 @@ def spec_of(config: dict[str, Any]) -> ModelSpec:
         return BUILT_IN.models.get("transformer-looped").spec
     trm = {"mlp_t", "puzzle_emb_len", "no_ACT_continue"} & config.keys()
     return BUILT_IN.models.get("trm-att" if trm else "hrm").spec
-
-
-def build(config: dict[str, Any]) -> Reasoner:
-    """Our model for a configuration in the reference's words."""
-    task = TaskInfo(
-        "parity", "mini", 1, config["seq_len"], config["vocab_size"], config["num_puzzle_identifiers"]
-    )
-    spec = spec_of(config)
-    assert spec.config is not None
-    assert spec.build is not None
-    assert spec.reference is not None
-    return spec.build(spec.config(**spec.reference.options(config)), task)
 
 
 class Offered:
@@ -58,70 +50,95 @@ class Offered:
 
 
 class Case:
-    """One golden case: its configuration, tensors, and our model loaded with its first weights."""
+    """One golden case: its configuration, and our model with the weights that its seed gives."""
 
-    def __init__(self, name: str):
-        content = json.loads((PARITY / f"{name}.json").read_text())
-        self.config, self.training = content["config"], content["train"]
-        self.eval_steps = content["eval_steps"]
-        self.tensors = load_file(PARITY / f"{name}.safetensors")
+    def __init__(self, path: Path):
+        content = json.loads(path.read_text())
+        self.seed, self.config, self.shapes = content["seed"], content["config"], content["shapes"]
+        self.optimiser = content["optimiser"]
+        self.evaluation, self.training = content["evaluation"], content["training"]
         self.spec = spec_of(self.config)
-        self.model = build(self.config)
-        self.model.load_state_dict({self.ours(key): value for key, value in self.group("init.").items()})
+        self.model = self.build()
+        self.model.load_state_dict({self.ours(name): self.first_weight(name) for name in self.shapes})
+
+    def build(self) -> Reasoner:
+        """Our model for the configuration."""
+        sizes = self.config["seq_len"], self.config["vocab_size"], self.config["num_puzzle_identifiers"]
+        assert self.spec.config is not None
+        assert self.spec.build is not None
+        config = self.spec.config(**self.reference.options(self.config))
+        return self.spec.build(config, TaskInfo("parity", "mini", 1, *sizes))
+
+    @property
+    def reference(self) -> ReferenceNames:
+        assert self.spec.reference is not None
+        return self.spec.reference
 
     def ours(self, theirs: str) -> str:
         """Our name of one of the reference's tensors; every one must have one."""
-        assert self.spec.reference is not None
-        name = our_name(theirs, self.spec.reference)
+        name = our_name(theirs, self.reference)
         assert name is not None, theirs
         return name
 
-    def group(self, prefix: str) -> dict[str, Tensor]:
-        return {
-            key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)
-        }
+    def rng(self, name: str) -> np.random.RandomState:
+        return np.random.RandomState(zlib.crc32(f"{self.seed}:{name}".encode()))
 
-    def batch(self, step: int) -> Batch:
-        part = self.group(f"batch{step}.")
-        labels = part["labels"].long()
-        targets = torch.where(labels == -100, PAD, labels)
-        ids = part["puzzle_identifiers"].long()
-        return Batch(part["inputs"].long(), targets, ids, torch.ones_like(ids))
+    def first_weight(self, name: str) -> Tensor:
+        shape = self.shapes[name]
+        half = len(shape) == 1 or "puzzle_emb" in name
+        scale = 1.0 if name.endswith("_init") else 0.5 if half else 1 / np.sqrt(shape[-1])
+        return torch.from_numpy((self.rng(name).standard_normal(shape) * scale).astype(np.float32))
+
+    def batch(self, number: int) -> Batch:
+        size, cells = self.config["batch_size"], self.config["seq_len"]
+        draw, vocabulary = self.rng(f"batch{number}"), self.config["vocab_size"]
+        inputs = torch.from_numpy(draw.randint(1, vocabulary, (size, cells)))
+        labels = draw.randint(1, vocabulary, (size, cells))
+        targets = torch.from_numpy(np.where(draw.rand(size, cells) < 0.2, PAD, labels))
+        ids = torch.from_numpy(draw.randint(0, self.config["num_puzzle_identifiers"], (size,)))
+        return Batch(inputs.long(), targets.long(), ids.long(), torch.ones_like(ids.long()))
+
+    def probed(self, name: str, value: Tensor) -> float:
+        """The sum of a tensor weighted by its seeded probe."""
+        probe = self.rng(f"probe:{name}").standard_normal(tuple(value.shape))
+        return float((value.detach().double().numpy() * probe).sum())
 
 
-def close(ours: Tensor, theirs: Tensor, what: str) -> None:
-    scale = max(float(theirs.abs().max()), 1e-6)
-    error = float((ours.detach() - theirs).abs().max()) / scale
-    assert error < TOLERANCE, f"{what}: relative error {error:.1e}"
+def close(ours: Tensor, theirs: list[float], within: float, what: str) -> None:
+    golden = torch.tensor(theirs, dtype=torch.float64)
+    scale = max(float(golden.abs().max()), 1e-6)
+    error = float((ours.detach().double().flatten() - golden).abs().max()) / scale
+    assert error < within, f"{what}: relative error {error:.1e}"
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-"""Sums in a fixed order: with one thread the training cases come out bit for bit."""
+def probes_close(case: Case, name: str, ours: Tensor, golden: list[float], within: float) -> None:
+    norm, total = golden
+    scale = max(norm, 1e-6)
+    assert abs(float(ours.detach().double().norm()) - norm) / scale < within, f"norm of {name}"
+    assert abs(case.probed(name, ours) - total) / scale < within, f"probe of {name}"
 
 
-@pytest.fixture(params=CASES or [None])
+@pytest.fixture(params=CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def case(request: pytest.FixtureRequest) -> Case:
-    if request.param is None:
-        pytest.skip(f"no golden vectors at {PARITY} (set TRM_BENCH_PARITY_DIR)")
     return Case(request.param)
 
 
-def test_parity_of_evaluation(case: Case) -> None:
-    """Logits, Q logits and states of every supervision step from a fresh state."""
+def test_there_are_golden_vectors_of_every_architecture() -> None:
+    assert {path.stem for path in CASES} >= {"hrm", "transformer_looped", "trm_att", "trm_mlp"}
+
+
+def test_evaluation(case: Case) -> None:
+    """Logits and halting logits of every supervision step, from a fresh state."""
     check_evaluation(case, case.model)
 
 
-def test_parity_of_evaluation_with_weights_read_from_a_file_in_the_references_names(
-    case: Case, tmp_path: Path
-) -> None:
-    """The way of `trm-bench evaluate`: a compiled model's checkpoint, put into a freshly built model."""
+def test_evaluation_with_weights_from_a_file_in_the_references_names(case: Case, tmp_path: Path) -> None:
+    """As `trm-bench evaluate` reads them: the checkpoint of a compiled model, into a freshly built one."""
     file = tmp_path / "golden.pt"
-    state = {f"_orig_mod.{name}": value for name, value in case.group("init.").items()}
-    assert all(name.startswith("_orig_mod.model.inner.") for name in state)
-    torch.save(state, file)
-    assert read_weights(file).keys() == state.keys()
+    torch.save({f"_orig_mod.{name}": case.first_weight(name) for name in case.shapes}, file)
+    assert read_weights(file).keys() == {f"_orig_mod.{name}" for name in case.shapes}
     torch.manual_seed(1)
-    model = build(case.config)
+    model = case.build()
     load_weights(model, case.spec, file)
     check_evaluation(case, model)
 
@@ -129,63 +146,53 @@ def test_parity_of_evaluation_with_weights_read_from_a_file_in_the_references_na
 def check_evaluation(case: Case, model: Reasoner) -> None:
     model, batch = model.eval(), case.batch(0)
     state = model.initial_state(len(batch.inputs))
-    for step in range(case.eval_steps):
+    for step, golden in enumerate(case.evaluation):
         with torch.no_grad():
             state, output = model(state, batch.inputs, batch.puzzle_ids)
-        golden = case.group(f"eval.step{step}.")
-        close(output.logits, golden["logits"], f"logits at {step}")
-        assert output.q_halt is not None
+        check_outputs(golden, output, None, EVALUATION)
         assert output.q_continue is not None
-        close(output.q_halt, golden["q_halt_logits"], f"q_halt at {step}")
-        close(output.q_continue, golden["q_continue_logits"], f"q_continue at {step}")
-        for ours, theirs in zip(state, ("z_H", "z_L"), strict=False):
-            close(ours, golden[theirs], f"{theirs} at {step}")
+        close(output.q_continue, golden["q_continue"], EVALUATION, f"q_continue at {step}")
 
 
-def test_parity_of_training(case: Case) -> None:
-    """Losses, halting, slot replacement, first gradients and the weights after all optimiser steps."""
-    model, training = case.model.train(), case.training
-    size = case.config["batch_size"]
-    optimiser = AdamATan2(
-        model.parameters(), training["lr"], training["weight_decay"], tuple(training["betas"])
+def check_outputs(golden: dict[str, Any], output: Output, target: Tensor | None, within: float) -> None:
+    close(output.logits, golden["logits"], within, "logits")
+    assert output.q_halt is not None
+    close(output.q_halt, golden["q_halt"], within, "q_halt")
+    if "target_q_continue" in golden:
+        assert target is not None
+        close(target, golden["target_q_continue"], within, "target of q_continue")
+
+
+def test_training(case: Case) -> None:
+    """Slot replacement, losses, halting, gradients and updated weights of three optimiser steps."""
+    model, size, optimiser = case.model.train(), case.config["batch_size"], case.optimiser
+    adam = AdamATan2(
+        model.parameters(), optimiser["lr"], optimiser["weight_decay"], tuple(optimiser["betas"])
     )
     embeddings = [module for module in model.modules() if isinstance(module, PuzzleEmbedding)]
-    embedding_optimiser = SignSGD(embeddings, training["puzzle_emb_lr"], training["puzzle_emb_weight_decay"])
+    sign = SignSGD(embeddings, optimiser["embedding_lr"], optimiser["embedding_weight_decay"])
     slots = Slots(model, size, case.config["seq_len"], torch.device("cpu"))
-    for step, golden in enumerate(training["history"]):
+    for step, (golden, within) in enumerate(zip(case.training, TRAINING, strict=True)):
         assert slots.halted.tolist() == golden["replaced"], f"replaced at {step}"
         slots.refill(Offered(case.batch(step)))
         state, output = model(slots.state, slots.inputs, slots.puzzle_ids)
         target = continue_target(slots, state)
         loss = step_loss(output, slots.targets, target)
-        check_outputs(case.group(f"train.step{step}."), output.logits, output.q_halt, target)
-        check_losses(golden, loss, step)
+        check_outputs(golden, output, target, within)
+        check_losses(golden, loss, within)
         (loss.total / size).backward()
-        if step == 0:
-            check_gradients(case, model, embeddings)
-        optimiser.step()
-        embedding_optimiser.step(training["puzzle_emb_lr"])
-        optimiser.zero_grad()
+        check_gradients(case, golden["gradients"], embeddings, within)
+        adam.step()
+        sign.step(optimiser["embedding_lr"])
+        adam.zero_grad()
+        for name, probes in golden["weights"].items():
+            probes_close(case, name, model.state_dict()[case.ours(name)], probes, within)
         slots.advance(state, output)
         assert slots.steps.tolist() == golden["steps"], f"steps at {step}"
         assert slots.halted.tolist() == golden["halted"], f"halted at {step}"
-    ours = model.state_dict()
-    for name, value in case.group("final.").items():
-        close(ours[case.ours(name)], value, f"final {name}")
 
 
-def check_outputs(
-    golden: dict[str, Tensor], logits: Tensor, q_halt: Tensor | None, target: Tensor | None
-) -> None:
-    close(logits, golden["logits"], "training logits")
-    assert q_halt is not None
-    close(q_halt, golden["q_halt_logits"], "training q_halt")
-    if "target_q_continue" in golden:
-        assert target is not None
-        close(target, golden["target_q_continue"], "target of q_continue")
-
-
-def check_losses(golden: dict[str, Any], loss: Any, step: int) -> None:
+def check_losses(golden: dict[str, Any], loss: StepLoss, within: float) -> None:
     parts = {
         "loss": loss.total,
         "lm_loss": loss.answer,
@@ -193,33 +200,17 @@ def check_losses(golden: dict[str, Any], loss: Any, step: int) -> None:
         "q_continue_loss": loss.halt_continue,
     }
     for name, value in parts.items():
-        assert float(value.detach()) == pytest.approx(golden[name], rel=TOLERANCE, abs=1e-6), (
-            f"{name} at {step}"
-        )
+        assert float(value.detach()) == pytest.approx(golden.get(name, 0.0), rel=within, abs=1e-6), name
 
 
-def check_gradients(case: Case, model: Reasoner, embeddings: list[PuzzleEmbedding]) -> None:
-    parameters = dict(model.named_parameters())
-    golden = case.group("grad0.")
+def check_gradients(
+    case: Case, golden: dict[str, list[float]], embeddings: list[PuzzleEmbedding], within: float
+) -> None:
+    parameters = dict(case.model.named_parameters())
     rows = embeddings[0].looked_up
     assert rows is not None
-    assert rows[1].grad is not None
-    close(rows[1].grad, golden.pop("puzzle_emb_local"), "gradient of the puzzle embedding")
-    for name, value in golden.items():
-        gradient = parameters[case.ours(name)].grad
-        ours = torch.zeros_like(value) if gradient is None else gradient
-        close(ours, value, f"gradient of {name}")
-
-
-def test_parity_folder_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder comes from TRM_BENCH_PARITY_DIR, so that further golden vectors can be tried."""
-    import importlib
-
-    import conftest
-
-    monkeypatch.setenv("TRM_BENCH_PARITY_DIR", str(tmp_path))
-    try:
-        assert tmp_path == importlib.reload(conftest).PARITY
-    finally:
-        monkeypatch.undo()
-        importlib.reload(conftest)
+    for name, probes in golden.items():
+        tensor = rows[1] if name == "puzzle_emb_local" else parameters[case.ours(name)]
+        gradient = tensor.grad
+        gradient = torch.zeros_like(tensor) if gradient is None else gradient
+        probes_close(case, name, gradient, probes, within)

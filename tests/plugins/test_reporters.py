@@ -24,10 +24,10 @@ from support.folders import (
     ITEMS,
     PLAIN,
     TRM,
-    data,
+    on_task,
     only_table,
-    other,
     render,
+    report_of,
     request,
     row_of,
     three_models,
@@ -35,11 +35,10 @@ from support.folders import (
     write_run,
 )
 from trm_bench.harness.api.budget import Ledger
-from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.stats.tests import Verdict
 from trm_bench.harness.store.records import Status
-from trm_bench.plugins.reporters.tables import count, p_value, percent
+from trm_bench.plugins.reporters.grids import count, p_value, percent
 from trm_bench.testing.pytest_plugin import RunCli
 
 # --- words beneath a table -----------------------------------------------------------------------
@@ -50,7 +49,7 @@ def test_the_reasons_against_citing_are_printed_once_each(tmp_path: Path) -> Non
     write_model(
         tmp_path, "hrm", HRM, not_citable_because=["--limit 8: only the first 8 test items", "dirty tree"]
     )
-    report = build_report([tmp_path])
+    report = report_of(tmp_path)
     assert row_of(report, "hrm").not_citable_because == (
         "--limit 8: only the first 8 test items",
         "dirty tree",
@@ -62,13 +61,13 @@ def test_the_reasons_against_citing_are_printed_once_each(tmp_path: Path) -> Non
 
 def test_a_citable_table_does_not_mention_it(tmp_path: Path) -> None:
     three_models(tmp_path)
-    assert "CITABLE" not in render(build_report([tmp_path]))
+    assert "CITABLE" not in render(report_of(tmp_path))
 
 
 def test_a_model_is_labelled_with_the_name_it_was_asked_by(tmp_path: Path) -> None:
-    write_model(tmp_path, "trm-mlp", TRM, asked="trm")
+    write_model(tmp_path, "trm-mlp", TRM, requested="trm")
     write_model(tmp_path, "hrm", HRM)
-    report = build_report([tmp_path])
+    report = report_of(tmp_path)
     assert only_table(report).pairs[0].b == "trm (trm-mlp)"
     assert "- trm stands for trm-mlp here" in render(report)
     assert "hrm stands for" not in render(report)
@@ -78,9 +77,7 @@ def test_the_protocol_names_weights_and_inference_steps(tmp_path: Path) -> None:
     ledger = Ledger(inference_steps=6)
     write_model(tmp_path, "trm-mlp", TRM, weights="averaged (EMA 0.999)", ledger=ledger)
     write_model(tmp_path, "hrm", HRM, weights="those of the last step", ledger=ledger)
-    (protocol,) = [
-        note for note in only_table(build_report([tmp_path])).notes if note.startswith("protocol: ")
-    ]
+    (protocol,) = [note for note in only_table(report_of(tmp_path)).notes if note.startswith("protocol: ")]
     assert "answered once" in protocol
     assert "weights: hrm those of the last step, trm-mlp averaged (EMA 0.999);" in protocol
     assert "inference steps: hrm 6, trm-mlp 6" in protocol
@@ -88,20 +85,20 @@ def test_the_protocol_names_weights_and_inference_steps(tmp_path: Path) -> None:
 
 def test_notes_of_the_data_stand_beneath_the_table_once(tmp_path: Path) -> None:
     three_models(tmp_path, change=data(notes=["the test split was cut to 8"]))
-    assert render(build_report([tmp_path])).count("the test split was cut to 8") == 1
+    assert render(report_of(tmp_path)).count("the test split was cut to 8") == 1
 
 
 def test_commands_are_given_once_each_in_their_order(tmp_path: Path) -> None:
     write_model(tmp_path / "a", "trm-mlp", TRM, command=["trm-bench", "run", "--models", "trm"])
     write_model(tmp_path / "b", "hrm", HRM, command=["trm-bench", "run", "--models", "hrm"])
-    report = build_report([tmp_path / "a", tmp_path / "b"])
+    report = report_of(tmp_path / "a", tmp_path / "b")
     assert report.commands == ("trm-bench run --models trm", "trm-bench run --models hrm")
     assert render(report).endswith("    trm-bench run --models trm\n    trm-bench run --models hrm")
 
 
 def test_commands_in_markdown_are_a_block_of_code(tmp_path: Path) -> None:
     write_model(tmp_path, "trm-mlp", TRM, command=["trm-bench", "run", "--models", "trm"])
-    lines = render(build_report([tmp_path]), "markdown").splitlines()
+    lines = render(report_of(tmp_path), "markdown").splitlines()
     at = next(n for n, line in enumerate(lines) if "trm-bench run" in line)
     assert lines[at - 1] == "" or lines[at - 1].startswith("```")
 
@@ -109,7 +106,7 @@ def test_commands_in_markdown_are_a_block_of_code(tmp_path: Path) -> None:
 def test_the_step_of_halting_is_left_out_for_a_model_of_one_step(tmp_path: Path) -> None:
     write_model(tmp_path, "trm-mlp", TRM, halt_step=2.5, ledger=Ledger(inference_steps=6))
     write_model(tmp_path, "plain", PLAIN, ledger=Ledger(inference_steps=1))
-    text = render(build_report([tmp_path]))
+    text = render(report_of(tmp_path))
     assert re.search(r"trm-mlp .* 6 +2\.5$", text, re.MULTILINE)
     assert re.search(r"plain .* 1 +–$", text, re.MULTILINE)
 
@@ -162,12 +159,12 @@ def test_a_count_has_at_most_five_characters(value: int) -> None:
 LEDGER = Ledger(
     optimiser_steps=1600,
     draws=12_000,
-    distinct_variants=1000,
+    distinct_augmentations=1000,
     supervision_steps=51_200,
     training_flops=3.21e12,
     inference_flops_per_puzzle=4.5e7,
-    trunk_parameters=59_800,
-    outer_parameters=1234,
+    core_parameters=59_800,
+    io_parameters=1234,
     inference_steps=6,
     training_seconds=41.25,
     evaluation_seconds=0.5,
@@ -185,16 +182,16 @@ def golden_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     maze, sudoku = Path("results/maze-hard-mini"), Path("results/sudoku-extreme-mini")
     run = ["trm-bench", "run", "--models", "trm,transformer,copy", "--task", "maze-hard"]
     averaged = "average of the weights (EMA 0.99)"
-    of_maze: dict[str, Any] = {"change": other(task="maze-hard"), "command": run, "ledger": LEDGER}
+    of_maze: dict[str, Any] = {"change": on_task("maze-hard"), "command": run, "ledger": LEDGER}
     of_maze["cells"] = np.linspace(0.5, 1, ITEMS)
-    names = write_model(maze, "trm-att", TRM, asked="trm", weights=averaged, halt_step=2.5, **of_maze)
+    names = write_model(maze, "trm-att", TRM, requested="trm", weights=averaged, halt_step=2.5, **of_maze)
     of_maze["ledger"] = LEDGER.model_copy(update={"inference_steps": 1})
     names += write_model(maze, "transformer", HRM, weights=averaged, **of_maze)
     of_maze["ledger"] = Ledger(inference_steps=1)
     names += write_model(maze, "copy", np.zeros((3, ITEMS)), **of_maze)
     request(maze, names)
     of_sudoku = {
-        "change": other(task="sudoku-extreme"),
+        "change": on_task("sudoku-extreme"),
         "command": ["trm-bench", "run", "--config", "sudoku.yaml"],
         "not_citable_because": ["shortened recipe: 100 steps instead of 700"],
     }
@@ -203,7 +200,7 @@ def golden_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     failure = "the loss is nan after optimiser step 7"
     names.append(write_run(sudoku, "transformer", 0, [], status=Status.FAILED, error=failure, **of_sudoku))
     request(sudoku, names)
-    return build_report([maze, sudoku])
+    return report_of(maze, sudoku)
 
 
 def golden(name: str, content: str) -> str:
@@ -330,7 +327,7 @@ def test_the_family_is_stated_and_counts_what_was_tested(golden_report: Report) 
 
 def test_an_undecided_pair_gets_advice(tmp_path: Path) -> None:
     three_models(tmp_path)
-    (table,) = build_report([tmp_path]).tables
+    (table,) = report_of(tmp_path).tables
     undecided = [pair for pair in table.pairs if pair.verdict is Verdict.UNDECIDED]
     assert undecided
     for pair in undecided:
@@ -340,18 +337,18 @@ def test_an_undecided_pair_gets_advice(tmp_path: Path) -> None:
 
 def test_three_tasks_have_an_overall_table_and_two_have_none(tmp_path: Path) -> None:
     for task in ("a", "b", "c"):
-        three_models(tmp_path / task, change=other(task=task))
-    report = build_report([tmp_path / task for task in "abc"])
+        three_models(tmp_path / task, change=on_task(task))
+    report = report_of(tmp_path / task for task in "abc")
     assert [one.model for one in report.overall] == ["trm-mlp", "hrm", "plain"]
     assert report.overall[0].mean_rank == 1
     text = render(report)
     assert "Over all tasks (descriptive, no test)" in text
     assert "descriptive only: 9 runs" in text
-    assert build_report([tmp_path / task for task in "ab"]).overall == ()
+    assert report_of(tmp_path / task for task in "ab").overall == ()
 
 
 def test_published_numbers_stand_beside_ours_and_enter_no_test(tmp_path: Path, run_cli: RunCli) -> None:
-    three_models(tmp_path, change=other(task="maze-hard"))
+    three_models(tmp_path, change=on_task("maze-hard"))
     plain, beside = (
         json.loads(run_cli("report", tmp_path, "--json", *more).out) for more in ((), ("--published",))
     )
@@ -422,7 +419,7 @@ def test_the_page_is_whole_and_fetches_nothing(golden_report: Report) -> None:
 def test_the_page_escapes_what_came_from_outside(golden_report: Report) -> None:
     wicked = "<script>alert(1)</script>"
     table = golden_report.tables[0]
-    rows = (replace(table.rows[0], model=wicked, asked=wicked), *table.rows[1:])
+    rows = (replace(table.rows[0], model=wicked, requested=wicked), *table.rows[1:])
     tables = (replace(table, notes=(wicked,), rows=rows), *golden_report.tables[1:])
     text = render(replace(golden_report, tables=tables, commands=(wicked,), problems=(wicked,)), "html")
     assert wicked not in text

@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if nothing had happened: losses, weights and table, bit for bit."""
+"""A resumed run ends like one that was never stopped: losses, weights and table, bit for bit."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.training import MODELS, quiet, steps, trainer
 from trm_bench.harness.api.budget import Match
-from trm_bench.harness.store.folders import Output, RunFolder
+from trm_bench.harness.store.folders import CHECKPOINT, GRID, Output, RunFolder
 from trm_bench.harness.training import checkpoint
-from trm_bench.harness.training.checkpoint import Clock, Interval, Stopped, read_checkpoint, write_checkpoint
+from trm_bench.harness.training.checkpoint import Clock, Stopped, read_checkpoint, write_checkpoint
+from trm_bench.harness.training.config import ExecutionConfig
 from trm_bench.harness.training.trainer import Metrics, Watcher
 from trm_bench.testing.pytest_plugin import RunCli
 
@@ -41,11 +42,11 @@ def test_losses_after_a_stop_at_any_step_are_those_of_an_uninterrupted_run(
     whole, first = (trainer(name, steps(LENGTH), ema=ema) for _ in range(2))
     expected = losses(whole, LENGTH)
     before = losses(first, stop)
-    write_checkpoint(tmp_path / "resume.pt", {"trainer": first.state()})
+    write_checkpoint(tmp_path / CHECKPOINT, {"trainer": first.state()})
     second = trainer(name, steps(LENGTH), seed=0, ema=ema)
-    losses(second, 2)  # whatever it was, it becomes the one that was saved
+    losses(second, 2)  # what is restored replaces this
     torch.manual_seed(99)
-    saved = read_checkpoint(tmp_path / "resume.pt")
+    saved = read_checkpoint(tmp_path / CHECKPOINT)
     assert saved is not None
     second.restore(saved["trainer"])
     assert before + losses(second, LENGTH - stop) == expected
@@ -64,7 +65,7 @@ def test_the_lines_of_metrics_and_what_was_spent_are_the_same(match: Match, tmp_
     spent = trainer("trm-mlp", steps(amount, match)).run(Watcher(whole.append, lambda model: {"v": 1.0}))
     parts: list[Metrics] = []
     first = trainer("trm-mlp", steps(amount, match))
-    path = tmp_path / "resume.pt"
+    path = tmp_path / CHECKPOINT
 
     def save(step: int) -> None:
         write_checkpoint(path, {"trainer": first.state()})
@@ -84,9 +85,9 @@ def test_the_lines_of_metrics_and_what_was_spent_are_the_same(match: Match, tmp_
 def test_a_model_that_draws_numbers_in_training_draws_the_same_again(tmp_path: Path) -> None:
     torch.manual_seed(3)
     state = checkpoint.random_state()
-    write_checkpoint(tmp_path / "resume.pt", {"random": state})
+    write_checkpoint(tmp_path / CHECKPOINT, {"random": state})
     drawn = torch.rand(5)
-    saved = read_checkpoint(tmp_path / "resume.pt")
+    saved = read_checkpoint(tmp_path / CHECKPOINT)
     assert saved is not None
     checkpoint.set_random_state(saved["random"])
     assert torch.equal(torch.rand(5), drawn)
@@ -95,7 +96,7 @@ def test_a_model_that_draws_numbers_in_training_draws_the_same_again(tmp_path: P
 def test_the_last_good_checkpoint_survives_a_death_while_the_next_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "resume.pt"
+    path = tmp_path / CHECKPOINT
     write_checkpoint(path, {"step": 1})
 
     def dies(content: object, scratch: Path) -> None:
@@ -108,27 +109,32 @@ def test_the_last_good_checkpoint_survives_a_death_while_the_next_is_written(
     saved = read_checkpoint(path)
     assert saved is not None
     assert saved["step"] == 1
-    assert [one.name for one in tmp_path.iterdir()] == ["resume.pt"]
+    assert [one.name for one in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])
 def test_a_checkpoint_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "resume.pt").write_bytes(content)
-    assert read_checkpoint(tmp_path / "resume.pt") is None
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    assert read_checkpoint(tmp_path / CHECKPOINT) is None
     assert read_checkpoint(tmp_path / "missing.pt") is None
 
 
 def test_a_checkpoint_of_another_version_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_checkpoint(tmp_path / "resume.pt", {})
+    write_checkpoint(tmp_path / CHECKPOINT, {})
     monkeypatch.setattr(checkpoint, "VERSION", checkpoint.VERSION + 1)
-    assert read_checkpoint(tmp_path / "resume.pt") is None
+    assert read_checkpoint(tmp_path / CHECKPOINT) is None
+
+
+def clock(**settings: object) -> Clock:
+    return Clock(ExecutionConfig.model_validate(settings), last_time=100.0)
 
 
 def test_a_checkpoint_is_due_by_steps_and_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    by_steps, by_time = Clock(Interval(None, 5), 0, now), Clock(Interval(60), 0, now)
-    never = Clock(Interval(None, None), 0, now)
+    by_steps = clock(checkpoint_seconds="none", checkpoint_steps=5)
+    by_time = clock(checkpoint_seconds=60)
+    never = clock(checkpoint_seconds="none")
     assert [step for step in range(1, 6) if by_steps.due(step)] == [5]
     by_steps.saved(7)
     assert [step for step in range(8, 13) if by_steps.due(step)] == [12]
@@ -148,13 +154,13 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "trm_bench", *map(str, arguments)]
 
 
-def only_cell(folder: Path) -> RunFolder:
-    (cell,) = Output(folder).cells()
-    return cell
+def only_run(folder: Path) -> RunFolder:
+    (run,) = Output(folder).runs()
+    return run
 
 
 def killed_in_training(folder: Path, number: signal.Signals) -> int:
-    """Begin the long run, stop it once it has set itself down, and give the step it can go on from."""
+    """Start the long run, stop it after its first checkpoint, and give the step of its last one."""
     process = subprocess.Popen(
         command("run", *LONG, "--output", folder),
         stdout=subprocess.DEVNULL,
@@ -163,16 +169,16 @@ def killed_in_training(folder: Path, number: signal.Signals) -> int:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
-    while not list(folder.glob("*/resume.pt")):
+    while not list(folder.glob(f"*/{CHECKPOINT}")):
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     if number is signal.SIGKILL:
-        os.killpg(process.pid, signal.SIGKILL)  # the cell's process too, as when a machine loses its power
+        os.killpg(process.pid, signal.SIGKILL)  # the run's process too, as in a power cut
     else:
         process.send_signal(number)
     process.wait(60)
-    saved = read_checkpoint(only_cell(folder).checkpoint)
+    saved = read_checkpoint(only_run(folder).checkpoint)
     assert saved is not None
     return int(saved["trainer"]["steps"])
 
@@ -181,18 +187,18 @@ def killed_in_training(folder: Path, number: signal.Signals) -> int:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("whole") / "out"
     subprocess.run(command("run", *LONG, "--output", folder), check=True, capture_output=True)
-    return only_cell(folder)
+    return only_run(folder)
 
 
-def check_same(cell: RunFolder, whole: RunFolder) -> None:
-    ours, theirs = cell.manifest(), whole.manifest()
+def check_same(run: RunFolder, whole: RunFolder) -> None:
+    ours, theirs = run.manifest(), whole.manifest()
     assert ours.weights_sha256 == theirs.weights_sha256
     assert ours.samples_sha256 == theirs.samples_sha256
     assert ours.validation == theirs.validation
-    assert (cell.folder / "metrics.jsonl").read_text() == (whole.folder / "metrics.jsonl").read_text()
-    costs = ("optimiser_steps", "draws", "distinct_variants", "training_flops")
+    assert (run.folder / "metrics.jsonl").read_text() == (whole.folder / "metrics.jsonl").read_text()
+    costs = ("optimiser_steps", "draws", "distinct_augmentations", "training_flops")
     assert [getattr(ours.ledger, name) for name in costs] == [getattr(theirs.ledger, name) for name in costs]
-    assert not cell.checkpoint.exists()
+    assert not run.checkpoint.exists()
 
 
 @pytest.mark.parametrize(("number", "how"), [(signal.SIGKILL, "run"), (signal.SIGINT, "resume")])
@@ -204,20 +210,22 @@ def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
     assert 0 < step < 200
     again = run_cli("run", *LONG, "--output", folder) if how == "run" else run_cli("resume", folder)
     assert again.code == 0, again.err
-    assert "1 of 1 cells go on from a checkpoint" in again.err
-    cell = only_cell(folder)
-    check_same(cell, uninterrupted)
-    assert cell.manifest().resumed == [step]
+    assert "1 of 1 runs resume from a checkpoint" in again.err
+    run = only_run(folder)
+    check_same(run, uninterrupted)
+    assert run.manifest().resumed == [step]
     assert uninterrupted.manifest().resumed == []
 
 
-def test_force_starts_anew_and_finished_cells_have_no_checkpoint(tmp_path: Path, run_cli: RunCli) -> None:
+def test_force_starts_from_scratch_and_finished_runs_have_no_checkpoint(
+    tmp_path: Path, run_cli: RunCli
+) -> None:
     folder = tmp_path / "out"
     killed_in_training(folder, signal.SIGKILL)
     again = run_cli("run", *LONG, "--output", folder, "--force")
     assert again.code == 0, again.err
-    assert only_cell(folder).manifest().resumed == []
-    assert not list(folder.glob("*/resume.pt"))
+    assert only_run(folder).manifest().resumed == []
+    assert not list(folder.glob(f"*/{CHECKPOINT}"))
 
 
 def test_training_resumed_by_other_code_is_not_citable(
@@ -225,25 +233,25 @@ def test_training_resumed_by_other_code_is_not_citable(
 ) -> None:
     folder = tmp_path / "out"
     killed_in_training(folder, signal.SIGKILL)
-    path = only_cell(folder).checkpoint
+    path = only_run(folder).checkpoint
     saved = read_checkpoint(path)
     assert saved is not None
     write_checkpoint(path, {**saved, "code": "other code"})
     assert run_cli("run", *LONG, "--output", folder).code == 0
-    manifest = only_cell(folder).manifest()
+    manifest = only_run(folder).manifest()
     assert not manifest.citable
     assert "training was resumed by another state of the code or another torch" in (
         manifest.not_citable_because
     )
 
 
-def test_the_interval_is_no_part_of_the_study(tmp_path: Path, run_cli: RunCli) -> None:
+def test_the_interval_is_no_part_of_the_grid(tmp_path: Path, run_cli: RunCli) -> None:
     folder = tmp_path / "out"
     assert run_cli("run", *RUN, "--output", folder).code == 0
     again = run_cli("run", *RUN, "--set", "checkpoint_steps=3", "--output", folder)
     assert again.code == 0, again.err
-    assert "1 of 1 cells are finished already" in again.err
-    assert "checkpoint_steps" not in json.loads((folder / "study.json").read_text())["settings"]
+    assert "1 of 1 runs are finished and reused" in again.err
+    assert "checkpoint_steps" not in json.loads((folder / GRID).read_text())["settings"]
 
 
 @pytest.mark.parametrize(
@@ -256,6 +264,7 @@ def test_a_wrong_interval_is_refused_before_anything_is_run(
     ended = run_cli("run", *RUN, "--set", setting, "--output", tmp_path / "out")
     assert ended.code == 2
     assert setting in ended.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_resume_of_a_folder_without_a_run_says_so(tmp_path: Path, run_cli: RunCli) -> None:
@@ -276,7 +285,7 @@ def test_two_runs_cannot_write_to_one_folder(tmp_path: Path, run_cli: RunCli) ->
     with Output(folder).locked():
         ended = run_cli("run", *RUN, "--output", folder)
     assert ended.code == 2
-    assert "another run is writing to" in ended.err
+    assert "another process is writing to" in ended.err
     assert run_cli("run", *RUN, "--output", folder).code == 0
 
 

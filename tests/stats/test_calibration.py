@@ -6,19 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from calibrate import CROSSED, METHODS, ONE_SEED, POOLED, Design, designs, judge, main, simulate
 from scipy.stats import binom
-from trm_bench.harness.stats.calibration import (
-    CROSSED,
-    METHODS,
-    ONE_SEED,
-    POOLED,
-    Design,
-    designs,
-    judge,
-    simulate,
-)
 from trm_bench.harness.stats.scores import cluster_means
-from trm_bench.testing.pytest_plugin import RunCli
 
 STUDIES = 400
 
@@ -119,14 +109,14 @@ def test_more_seeds_have_more_power() -> None:
     assert few < many_seeds
 
 
-def test_the_verb_prints_a_table_and_json(run_cli: RunCli) -> None:
-    words = ("calibrate", "--quick", "--studies", "20", "--jobs", "1")
-    printed = run_cli(*words)
-    assert printed.code == 0, printed.err
-    header, _, *rows = printed.out.strip().splitlines()
+def test_the_script_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--quick", "--studies", "20", "--jobs", "1"]
+    main(words)
+    header, _, *rows = capsys.readouterr().out.strip().splitlines()
     assert all(name in header for name in METHODS)
     assert len(rows) == 3
-    content = json.loads(run_cli(*words, "--json").out)
+    main([*words, "--json"])
+    content = json.loads(capsys.readouterr().out)
     assert [one["design"]["seeds"] for one in content] == [3, 5, 5]
     assert all(set(one["false_positives"]) == set(METHODS) for one in content)
 

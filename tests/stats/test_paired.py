@@ -1,4 +1,4 @@
-"""The same weights answered in two ways: the paired test, when it is taken, and which rows it compares."""
+"""The same weights evaluated in two modes: the paired test, when it is taken, and which rows it compares."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from support.folders import (
     pair_of,
     quick,
     render,
+    report_of,
+    request,
     write_run,
 )
-from support.folders import request as ask_for
-from support.studies import answered, crossed, paired
-from trm_bench.harness.report.build import build_report
+from support.studies import crossed, paired, write_evaluated
 from trm_bench.harness.report.compare import compare_models
 from trm_bench.harness.report.pairs import PAIRED, same_weights
 from trm_bench.harness.report.read import Run, read_runs
@@ -324,18 +324,18 @@ SHALLOW, DEEP = "steps=1", "steps=12"
 
 
 def again(scores: Floats) -> Floats:
-    """The same runs answered a little otherwise."""
+    """The same runs with slightly other predictions."""
     return np.where(np.arange(ITEMS) % 9 == 0, 1 - scores, scores)
 
 
 def two_ways(folder: Path) -> Path:
-    answered(folder, "trm-mlp", TRM)
-    answered(folder, "trm-mlp", again(TRM), SHALLOW, steps=1)
+    write_evaluated(folder, "trm-mlp", TRM)
+    write_evaluated(folder, "trm-mlp", again(TRM), SHALLOW, steps=1)
     return folder
 
 
-def runs_of(folder: Path, asked: str) -> list[Run]:
-    return [run for run in read_runs([folder], []) if run.manifest.asked == asked]
+def runs_of(folder: Path, requested: str) -> list[Run]:
+    return [run for run in read_runs([folder], []) if run.manifest.description.requested == requested]
 
 
 def same(folder: Path) -> bool:
@@ -351,16 +351,16 @@ def test_weights_are_the_same_where_every_seed_has_the_same_digest(tmp_path: Pat
 )
 def test_one_digest_that_differs_or_is_unknown_is_enough(seed: int, digest: str, tmp_path: Path) -> None:
     two_ways(tmp_path)
-    more = {"asked": f"trm-mlp @ {SHALLOW}", "tag": SHALLOW, "weights_sha256": digest}
+    more = {"requested": f"trm-mlp @ {SHALLOW}", "tag": SHALLOW, "weights_sha256": digest}
     write_run(tmp_path, "trm-mlp", seed, TRM[seed], **more)
     assert not same(tmp_path)
 
 
 def test_unknown_weights_are_not_the_same_weights(tmp_path: Path) -> None:
-    answered(tmp_path, "trm-mlp", TRM, weights_sha256="")
-    answered(tmp_path, "trm-mlp", again(TRM), SHALLOW, steps=1, weights_sha256="")
+    write_evaluated(tmp_path, "trm-mlp", TRM, weights_sha256="")
+    write_evaluated(tmp_path, "trm-mlp", again(TRM), SHALLOW, steps=1, weights_sha256="")
     assert not same(tmp_path)
-    pair = pair_of(build_report([tmp_path]), "trm-mlp", f"trm-mlp @ {SHALLOW}")
+    pair = pair_of(report_of(tmp_path), "trm-mlp", f"trm-mlp @ {SHALLOW}")
     assert pair.difference == crossed(again(TRM), TRM)
     assert PAIRED not in pair.note
 
@@ -372,7 +372,7 @@ def test_more_seeds_on_one_side_are_not_the_same_weights(tmp_path: Path) -> None
 
 
 def test_a_report_pairs_the_same_weights_and_says_so(tmp_path: Path) -> None:
-    report = build_report([two_ways(tmp_path)])
+    report = report_of(two_ways(tmp_path))
     (pair,) = only_table(report).pairs
     a, b = (again(TRM), TRM) if SHALLOW in pair.a else (TRM, again(TRM))
     assert pair.difference == paired(a, b) != crossed(a, b)
@@ -385,19 +385,19 @@ def test_a_report_pairs_the_same_weights_and_says_so(tmp_path: Path) -> None:
 
 
 def test_runs_that_are_listed_in_another_order_are_paired_by_their_seed(tmp_path: Path) -> None:
-    names = answered(tmp_path, "trm-mlp", TRM)
-    deeper = answered(tmp_path, "trm-mlp", again(TRM), SHALLOW, steps=1)
-    before = only_table(build_report([tmp_path])).pairs
-    ask_for(tmp_path, [names[2], *deeper[::-1], *names[:2]])
-    (pair,) = only_table(build_report([tmp_path])).pairs
+    names = write_evaluated(tmp_path, "trm-mlp", TRM)
+    deeper = write_evaluated(tmp_path, "trm-mlp", again(TRM), SHALLOW, steps=1)
+    before = only_table(report_of(tmp_path)).pairs
+    request(tmp_path, [names[2], *deeper[::-1], *names[:2]])
+    (pair,) = only_table(report_of(tmp_path)).pairs
     assert {pair.difference.p} == {one.difference.p for one in before}
     assert PAIRED in pair.note
 
 
 def test_two_models_are_never_paired(tmp_path: Path) -> None:
-    answered(tmp_path, "trm-mlp", TRM)
-    answered(tmp_path, "hrm", HRM)
-    (pair,) = only_table(build_report([tmp_path])).pairs
+    write_evaluated(tmp_path, "trm-mlp", TRM)
+    write_evaluated(tmp_path, "hrm", HRM)
+    (pair,) = only_table(report_of(tmp_path)).pairs
     a, b = (HRM, TRM) if pair.a == "hrm" else (TRM, HRM)
     assert pair.difference == crossed(a, b)
     assert PAIRED not in pair.note
@@ -405,9 +405,9 @@ def test_two_models_are_never_paired(tmp_path: Path) -> None:
 
 def test_a_seed_that_is_not_done_leaves_the_pair_untested(tmp_path: Path) -> None:
     two_ways(tmp_path)
-    more = {"asked": f"trm-mlp @ {SHALLOW}", "tag": SHALLOW, "change": other(steps=1)}
+    more = {"requested": f"trm-mlp @ {SHALLOW}", "tag": SHALLOW, "change": other(steps=1)}
     write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, **more)
-    (pair,) = only_table(build_report([tmp_path])).pairs
+    (pair,) = only_table(report_of(tmp_path)).pairs
     assert (pair.note, pair.verdict, pair.holm_p, pair.detectable) == (
         INCOMPLETE,
         Verdict.UNTESTED,
@@ -418,19 +418,19 @@ def test_a_seed_that_is_not_done_leaves_the_pair_untested(tmp_path: Path) -> Non
 
 def test_compare_pairs_two_evaluations_of_one_folder(tmp_path: Path) -> None:
     two_ways(tmp_path)
-    answered(tmp_path, "trm-mlp", HRM, DEEP, steps=12)
+    write_evaluated(tmp_path, "trm-mlp", HRM, DEEP, steps=12)
     (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
     assert found.difference == paired(HRM, again(TRM)) != crossed(HRM, again(TRM))
     assert (found.shares, found.needed) == (None, None)
     assert found.detectable is not None
-    answered(tmp_path, "trm-mlp", HRM, DEEP, steps=12, weights_sha256="")
+    write_evaluated(tmp_path, "trm-mlp", HRM, DEEP, steps=12, weights_sha256="")
     (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
     assert found.difference == crossed(HRM, again(TRM))
 
 
 def test_compare_does_not_ask_for_puzzles_where_more_seeds_were_not_looked_at(tmp_path: Path) -> None:
-    answered(tmp_path, "trm-mlp", HRM, SHALLOW, steps=1)
-    answered(tmp_path, "trm-mlp", PLAIN, DEEP, steps=12)
+    write_evaluated(tmp_path, "trm-mlp", HRM, SHALLOW, steps=1)
+    write_evaluated(tmp_path, "trm-mlp", PLAIN, DEEP, steps=12)
     (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
     text = " ".join(sentences(found))
     assert "Undecided: " in text
@@ -452,52 +452,54 @@ def between(*pairs: tuple[str, str]) -> set[frozenset[str]]:
 
 def at_all_depths(folder: Path, model: str, scores: Floats) -> None:
     for place, (evaluation, steps) in enumerate(DEPTHS.items()):
-        answered(folder, model, np.roll(scores, place, axis=1), evaluation, steps=steps)
+        write_evaluated(folder, model, np.roll(scores, place, axis=1), evaluation, steps=steps)
 
 
 def test_each_depth_is_compared_with_the_next_one_alone(tmp_path: Path) -> None:
     at_all_depths(tmp_path, "a", TRM)
-    assert compared(build_report([tmp_path])) == between(
+    assert compared(report_of(tmp_path)) == between(
         ("a @ steps=1", "a @ steps=2"), ("a @ steps=2", "a"), ("a", "a @ steps=12")
     )
 
 
-def test_models_are_compared_where_they_were_answered_alike(tmp_path: Path) -> None:
+def test_models_are_compared_where_they_were_evaluated_alike(tmp_path: Path) -> None:
     at_all_depths(tmp_path, "a", TRM)
-    answered(tmp_path, "b", HRM)
-    answered(tmp_path, "b", PLAIN, "steps=2", steps=2)
+    write_evaluated(tmp_path, "b", HRM)
+    write_evaluated(tmp_path, "b", PLAIN, "steps=2", steps=2)
     of_a = between(("a @ steps=1", "a @ steps=2"), ("a @ steps=2", "a"), ("a", "a @ steps=12"))
     of_b = between(("b @ steps=2", "b"))
     across = between(("a", "b"), ("a @ steps=2", "b @ steps=2"))
-    assert compared(build_report([tmp_path])) == of_a | of_b | across
+    assert compared(report_of(tmp_path)) == of_a | of_b | across
 
 
 def test_halting_is_compared_with_every_step_at_the_same_depth(tmp_path: Path) -> None:
     at_all_depths(tmp_path, "a", TRM)
-    answered(tmp_path, "a", HRM, "halting=true")
-    answered(tmp_path, "a", PLAIN, "halting=true,steps=12", steps=12)
+    write_evaluated(tmp_path, "a", HRM, "halting=true")
+    write_evaluated(tmp_path, "a", PLAIN, "halting=true,steps=12", steps=12)
     halting = between(
         ("a @ halting=true", "a"),
         ("a @ halting=true,steps=12", "a @ steps=12"),
         ("a @ halting=true", "a @ halting=true,steps=12"),
     )
-    found = compared(build_report([tmp_path]))
+    found = compared(report_of(tmp_path))
     assert {pair for pair in found if any("halting" in row for row in pair)} == halting
 
 
 def test_two_models_that_halt_are_compared(tmp_path: Path) -> None:
     for model, scores in (("a", TRM), ("b", HRM)):
-        answered(tmp_path, model, scores)
-        answered(tmp_path, model, again(scores), "halting=true")
+        write_evaluated(tmp_path, model, scores)
+        write_evaluated(tmp_path, model, again(scores), "halting=true")
     across = between(("a", "b"), ("a @ halting=true", "b @ halting=true"))
     within = between(("a", "a @ halting=true"), ("b", "b @ halting=true"))
-    assert compared(build_report([tmp_path])) == across | within
+    assert compared(report_of(tmp_path)) == across | within
 
 
-def test_the_trained_depth_asked_for_by_number_is_its_twin_and_both_neighbours_are(tmp_path: Path) -> None:
+def test_the_trained_depth_requested_by_number_has_the_same_neighbours(
+    tmp_path: Path,
+) -> None:
     at_all_depths(tmp_path, "a", TRM)
-    answered(tmp_path, "a", np.roll(TRM, 2, axis=1), "steps=6", steps=6)
-    found = compared(build_report([tmp_path]))
+    write_evaluated(tmp_path, "a", np.roll(TRM, 2, axis=1), "steps=6", steps=6)
+    found = compared(report_of(tmp_path))
     assert frozenset(("a", "a @ steps=6")) in found
     assert not any(
         frozenset(pair) in found for pair in (("a @ steps=1", "a"), ("a @ steps=1", "a @ steps=6"))

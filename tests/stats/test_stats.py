@@ -7,7 +7,6 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import stats as sps
+from support.paths import ROOT
 from trm_bench.harness.api.errors import TrmBenchError
-from trm_bench.harness.stats import stats
+from trm_bench.harness.stats.interval import score_interval
+from trm_bench.harness.stats.power import minimum_detectable
 from trm_bench.harness.stats.rules import Kind
-from trm_bench.harness.stats.scores import Floats, ItemScores
-from trm_bench.harness.stats.tests import Verdict
+from trm_bench.harness.stats.scores import Floats, ItemScores, align, cluster_means, stack
+from trm_bench.harness.stats.tests import Difference, Verdict, crossed_test, holm, mcnemar, verdict
 
 A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 B = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -40,7 +41,7 @@ def scores_of(name: str, items: list[str], values: list[list[float]], clusters: 
 def test_align_brings_the_second_into_the_order_of_the_first() -> None:
     a = scores_of("trm", ["p", "q", "r"], [[1, 0, 0]], "xxy")
     b = scores_of("hrm", ["r", "p", "q"], [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], "yxx")
-    first, second = stats.align(a, b)
+    first, second = align(a, b)
     assert first is a
     assert second.name == "hrm"
     assert second.items.tolist() == ["p", "q", "r"]
@@ -52,27 +53,27 @@ def test_a_missing_item_is_named_with_both_counts() -> None:
     a = scores_of("trm", ["p", "q", "r", "s"], [[1, 0, 1, 0]])
     b = scores_of("hrm", ["s", "p"], [[1, 0]])
     with pytest.raises(TrmBenchError, match=r"trm has 4 items, hrm has 2; 2 missing from hrm, the first 'q'"):
-        stats.align(a, b)
+        align(a, b)
     with pytest.raises(TrmBenchError, match=r"hrm has 2 items, trm has 4; 2 missing from hrm, the first 'q'"):
-        stats.align(b, a)
+        align(b, a)
 
 
 def test_equal_counts_of_other_items_do_not_match() -> None:
     a, b = scores_of("trm", ["p", "q"], [[1, 0]]), scores_of("hrm", ["p", "z"], [[1, 0]])
     with pytest.raises(TrmBenchError, match=r"from hrm, the first 'q'; 1 missing from trm, the first 'z'"):
-        stats.align(a, b)
+        align(a, b)
 
 
 def test_an_item_that_is_there_twice_is_refused() -> None:
     once, twice = scores_of("trm", ["p", "q"], [[1, 0]]), scores_of("hrm", ["p", "q", "q"], [[1, 0, 0]])
     with pytest.raises(TrmBenchError, match=r"hrm: 3 scores for 2 items; 'q' is there twice"):
-        stats.align(once, twice)
+        align(once, twice)
 
 
 def test_an_item_that_changes_its_cluster_is_refused() -> None:
     a, b = scores_of("trm", ["p", "q"], [[1, 0]], "xy"), scores_of("hrm", ["q", "p"], [[1, 0]], "xx")
     with pytest.raises(TrmBenchError, match=r"'q' is in cluster 'y' for trm but in 'x' for hrm; 1 of 2"):
-        stats.align(a, b)
+        align(a, b)
 
 
 def test_item_scores_refuse_shapes_that_do_not_fit() -> None:
@@ -84,16 +85,16 @@ def test_item_scores_refuse_shapes_that_do_not_fit() -> None:
 
 def test_stack_puts_the_seeds_of_one_model_on_one_order() -> None:
     runs = [scores_of("seed 0", ["p", "q"], [[1, 0]]), scores_of("seed 1", ["q", "p"], [[0.5, 0.25]])]
-    whole = stats.stack("trm", runs)
+    whole = stack("trm", runs)
     assert (whole.name, whole.items.tolist(), whole.scores.tolist()) == (
         "trm",
         ["p", "q"],
         [[1, 0], [0.25, 0.5]],
     )
     with pytest.raises(TrmBenchError, match="the first 'q'"):
-        stats.stack("trm", [runs[0], scores_of("seed 2", ["p"], [[1]])])
+        stack("trm", [runs[0], scores_of("seed 2", ["p"], [[1]])])
     with pytest.raises(ValueError, match="trm: no runs"):
-        stats.stack("trm", [])
+        stack("trm", [])
 
 
 # --- cluster means -------------------------------------------------------------------------------
@@ -101,27 +102,27 @@ def test_stack_puts_the_seeds_of_one_model_on_one_order() -> None:
 
 def test_clusters_of_unequal_size_weigh_the_same() -> None:
     clusters = np.array(["b", "a", "b", "b"])
-    means = stats.cluster_means([[1, 0, 1, 0], [0, 1, 0, 1]], clusters)
+    means = cluster_means([[1, 0, 1, 0], [0, 1, 0, 1]], clusters)
     np.testing.assert_allclose(means, [[0, 2 / 3], [1, 1 / 3]])
 
 
 def test_an_item_of_its_own_is_its_own_cluster() -> None:
-    assert stats.cluster_means([[0.25, 0.75]], np.array(["q", "p"])).tolist() == [[0.75, 0.25]]
+    assert cluster_means([[0.25, 0.75]], np.array(["q", "p"])).tolist() == [[0.75, 0.25]]
 
 
 def test_a_mean_never_leaves_the_unit_interval() -> None:
     for count in range(1, 30):
-        means = stats.cluster_means(np.full((2, count), 1.0), np.full(count, "a"))
+        means = cluster_means(np.full((2, count), 1.0), np.full(count, "a"))
         assert means.tolist() == [[1.0], [1.0]]
 
 
 @pytest.mark.parametrize("bad", [[[0.5, 1.5]], [[-0.1, 0.5]], [[math.nan, 0.5]]])
 def test_scores_outside_the_unit_interval_are_refused(bad: list[list[float]]) -> None:
     for call in (
-        lambda: stats.cluster_means(bad, np.array(["p", "q"])),
-        lambda: stats.crossed_test(bad, [[0, 1]]),
-        lambda: stats.crossed_test([[0, 1]], bad),
-        lambda: stats.score_interval(bad),
+        lambda: cluster_means(bad, np.array(["p", "q"])),
+        lambda: crossed_test(bad, [[0, 1]]),
+        lambda: crossed_test([[0, 1]], bad),
+        lambda: score_interval(bad),
     ):
         with pytest.raises(ValueError, match="within 0 to 1"):
             call()
@@ -129,13 +130,13 @@ def test_scores_outside_the_unit_interval_are_refused(bad: list[list[float]]) ->
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="must name the 3 items"):
-        stats.cluster_means(A, np.array(["p", "q"]))
+        cluster_means(A, np.array(["p", "q"]))
     with pytest.raises(ValueError, match="A has 3 clusters, B has 2"):
-        stats.crossed_test(A, B[:, :2])
+        crossed_test(A, B[:, :2])
     with pytest.raises(ValueError, match="not empty"):
-        stats.score_interval(np.empty((2, 0)))
+        score_interval(np.empty((2, 0)))
     with pytest.raises(ValueError, match=r"\(3,\)"):
-        stats.score_interval(A[0])
+        score_interval(A[0])
 
 
 # --- the crossed test ----------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 def test_crossed_test_by_hand() -> None:
     # v_A = v_B = r_A = r_B = 1/36; item differences 1, 0, 0 give v_I = 1/9, so V = 1/9 and
     # df = (1/81) / (1/1296 + 1/1296 + (1/81)/2) = 16/10.
-    result = stats.crossed_test(A, B)
+    result = crossed_test(A, B)
     half = float(sps.t.ppf(0.975, 1.6)) / 3
     assert result.delta == pytest.approx(1 / 3)
     assert result.se == pytest.approx(1 / 3)
@@ -159,7 +160,7 @@ def test_crossed_test_of_unequal_seeds_by_hand() -> None:
     # SS_resid(B) = 2/3, so r_B = (2/3)/4/9 = 1/54. Item differences 1, -1/6, -1/3 give
     # v_I = 19/108 and V = 1/36 + 1/27 + 19/108 - 1/36 - 1/54 = 21/108.
     b = [[0, 0, 0], [0, 1, 0], [0, 1, 1]]
-    result = stats.crossed_test(A, b)
+    result = crossed_test(A, b)
     assert result.delta == pytest.approx(1 / 2 - 1 / 3)
     assert result.se == pytest.approx((21 / 108) ** 0.5)
     assert result.df == pytest.approx(
@@ -170,7 +171,7 @@ def test_crossed_test_of_unequal_seeds_by_hand() -> None:
 
 def test_seeds_that_all_agree_leave_a_paired_t_test_over_clusters() -> None:
     # V = v_I = 1/9 with two degrees of freedom, whose p has the closed form 1 - t/sqrt(2 + t²).
-    result = stats.crossed_test(np.tile([1, 1, 0], (3, 1)), np.tile([0, 1, 0], (3, 1)))
+    result = crossed_test(np.tile([1, 1, 0], (3, 1)), np.tile([0, 1, 0], (3, 1)))
     assert result.df == pytest.approx(2)
     assert result.p == pytest.approx(1 - 1 / 3**0.5)
     assert result.low == pytest.approx(1 / 3 - T_975_2 / 3, abs=1e-6)
@@ -182,7 +183,7 @@ def test_items_that_all_agree_leave_a_welch_test_over_seeds() -> None:
         np.repeat([[0.5], [0.625], [0.75]], 8, axis=1),
         np.repeat([[0.25], [0.5], [0.25], [0.5]], 8, axis=1),
     )
-    result = stats.crossed_test(a, b)
+    result = crossed_test(a, b)
     welch = sps.ttest_ind(a[:, 0], b[:, 0], equal_var=False)
     assert result.p == pytest.approx(float(welch.pvalue))
     assert result.df == pytest.approx(float(welch.df))
@@ -194,7 +195,7 @@ def test_degrees_of_freedom_never_fall_below_the_seeds() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         a, b = (rng.random((2, 4, 6)) < 0.5).astype(float)
-        result = stats.crossed_test(a, b)
+        result = crossed_test(a, b)
         assert result.df is not None
         assert result.df >= 3
 
@@ -202,14 +203,14 @@ def test_degrees_of_freedom_never_fall_below_the_seeds() -> None:
 def test_a_p_value_is_never_zero() -> None:
     a = np.ones((3, 5000))
     a[:, 0] = 0
-    result = stats.crossed_test(a, np.zeros((3, 5000)))
+    result = crossed_test(a, np.zeros((3, 5000)))
     assert result.p is not None
     assert 0 < result.p < 1e-100
 
 
 @pytest.mark.parametrize(("seeds_a", "seeds_b"), [(1, 5), (5, 1), (1, 1)])
 def test_one_seed_on_either_side_is_no_method_test(seeds_a: int, seeds_b: int) -> None:
-    result = stats.crossed_test(np.tile([1, 1, 0, 1], (seeds_a, 1)), np.tile([0, 1, 0, 0], (seeds_b, 1)))
+    result = crossed_test(np.tile([1, 1, 0, 1], (seeds_a, 1)), np.tile([0, 1, 0, 0], (seeds_b, 1)))
     assert result.delta == pytest.approx(0.5)
     assert (result.low, result.high, result.p, result.df, result.se) == (None,) * 5
     assert result.kind is Kind.UNTESTED
@@ -217,7 +218,7 @@ def test_one_seed_on_either_side_is_no_method_test(seeds_a: int, seeds_b: int) -
 
 
 def test_one_cluster_is_no_method_test() -> None:
-    result = stats.crossed_test([[1.0], [0.5]], [[0.0], [0.5]])
+    result = crossed_test([[1.0], [0.5]], [[0.0], [0.5]])
     assert (result.p, result.kind) == (None, Kind.UNTESTED)
     assert "one cluster" in result.note
 
@@ -242,7 +243,7 @@ ROUNDED = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]])  # the seeds' means diffe
     ],
 )
 def test_no_variance_gives_words_and_no_numbers(a: Floats, b: Floats, delta: float, note: str) -> None:
-    result = stats.crossed_test(a, b)
+    result = crossed_test(a, b)
     assert result.delta == pytest.approx(delta)
     assert (result.low, result.high, result.p, result.df, result.se) == (None,) * 5
     assert result.kind is Kind.DEGENERATE
@@ -252,7 +253,7 @@ def test_no_variance_gives_words_and_no_numbers(a: Floats, b: Floats, delta: flo
 def test_a_single_differing_score_of_millions_is_variance() -> None:
     a = np.ones((5, 400_000))
     a[0, 7] = 0
-    assert stats.crossed_test(a, np.ones((5, 400_000))).kind is Kind.CROSSED
+    assert crossed_test(a, np.ones((5, 400_000))).kind is Kind.CROSSED
 
 
 # Quarters: sums and differences of few of them are exact, so a variance is 0 or far from it.
@@ -267,7 +268,7 @@ def pairs(draw: st.DrawFn, low: int = 2) -> tuple[Floats, Floats]:
     return draw(matrices(seeds, clusters)), draw(matrices(seeds, clusters))
 
 
-def numbers(result: stats.Difference) -> list[float]:
+def numbers(result: Difference) -> list[float]:
     found = (result.delta, result.low, result.high, result.p, result.df, result.se)
     return [math.nan if value is None else value for value in found]
 
@@ -279,7 +280,7 @@ def close(first: list[float], second: list[float]) -> None:
 @UNHURRIED
 @given(pairs(low=1))
 def test_swapping_a_and_b_only_turns_the_sign(pair: tuple[Floats, Floats]) -> None:
-    there, back = stats.crossed_test(*pair), stats.crossed_test(*pair[::-1])
+    there, back = crossed_test(*pair), crossed_test(*pair[::-1])
     delta, low, high, *rest = numbers(back)
     close(numbers(there), [-delta, -high, -low, *rest])
     assert there.kind is back.kind
@@ -292,9 +293,9 @@ def test_the_order_of_seeds_and_clusters_does_not_matter(pair: tuple[Floats, Flo
     rng = np.random.default_rng(seed)
     columns = rng.permutation(a.shape[1])
     shuffled_a, shuffled_b = rng.permutation(a)[:, columns], rng.permutation(b)[:, columns]
-    close(numbers(stats.crossed_test(a, b)), numbers(stats.crossed_test(shuffled_a, shuffled_b)))
-    cell, shuffled = stats.score_interval(a), stats.score_interval(shuffled_a)
-    close([cell.mean, cell.low, cell.high], [shuffled.mean, shuffled.low, shuffled.high])
+    close(numbers(crossed_test(a, b)), numbers(crossed_test(shuffled_a, shuffled_b)))
+    found, shuffled = score_interval(a), score_interval(shuffled_a)
+    close([found.mean, found.low, found.high], [shuffled.mean, shuffled.low, shuffled.high])
 
 
 @UNHURRIED
@@ -302,8 +303,8 @@ def test_the_order_of_seeds_and_clusters_does_not_matter(pair: tuple[Floats, Flo
 def test_the_order_of_items_does_not_matter_to_cluster_means(scores: Floats, order: list[int]) -> None:
     clusters = np.array(list("aabbbbcd"))
     np.testing.assert_allclose(
-        stats.cluster_means(scores, clusters),
-        stats.cluster_means(scores[:, order], clusters[order]),
+        cluster_means(scores, clusters),
+        cluster_means(scores[:, order], clusters[order]),
         atol=1e-12,
     )
 
@@ -311,7 +312,7 @@ def test_the_order_of_items_does_not_matter_to_cluster_means(scores: Floats, ord
 @UNHURRIED
 @given(pairs())
 def test_the_interval_holds_delta_and_agrees_with_p(pair: tuple[Floats, Floats]) -> None:
-    result = stats.crossed_test(*pair)
+    result = crossed_test(*pair)
     if result.kind is Kind.DEGENERATE:
         return
     assert result.low is not None
@@ -327,7 +328,7 @@ def test_the_interval_holds_delta_and_agrees_with_p(pair: tuple[Floats, Floats])
 @given(pairs())
 def test_the_variance_is_never_below_seeds_alone_or_items_alone(pair: tuple[Floats, Floats]) -> None:
     a, b = pair
-    result = stats.crossed_test(a, b)
+    result = crossed_test(a, b)
     of_seeds = sum(np.var(x.mean(axis=1), ddof=1) / len(x) for x in pair)
     of_items = np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1) / a.shape[1]
     assert (result.se or 0) ** 2 >= max(of_seeds, of_items) - 1e-12
@@ -338,7 +339,7 @@ def test_the_variance_is_never_below_seeds_alone_or_items_alone(pair: tuple[Floa
 
 def test_mcnemar_by_hand() -> None:
     # Of seven discordant items six are A's: p = 2 · (C(7,0) + C(7,1)) / 2⁷ = 1/8.
-    result = stats.mcnemar([1] * 6 + [0] + [1, 0], [0] * 6 + [1] + [1, 0])
+    result = mcnemar([1] * 6 + [0] + [1, 0], [0] * 6 + [1] + [1, 0])
     assert (result.a_only, result.b_only) == (6, 1)
     assert result.p == pytest.approx(1 / 8)
     assert result.kind is Kind.CHECKPOINT
@@ -346,60 +347,60 @@ def test_mcnemar_by_hand() -> None:
 
 
 def test_mcnemar_without_discordant_items_decides_nothing() -> None:
-    assert stats.mcnemar([1, 0], [1, 0]).p == 1
+    assert mcnemar([1, 0], [1, 0]).p == 1
 
 
 def test_mcnemar_of_fractions_is_a_sign_test() -> None:
-    result = stats.mcnemar([0.5, 0.75, 0.5, 1], [0.25, 0.5, 0.5, 0])
+    result = mcnemar([0.5, 0.75, 0.5, 1], [0.25, 0.5, 0.5, 0])
     assert (result.a_only, result.b_only) == (3, 0)
     assert result.p == pytest.approx(1 / 4)
 
 
 def test_mcnemar_refuses_several_seeds_and_unequal_items() -> None:
     with pytest.raises(ValueError, match="alike"):
-        stats.mcnemar(A, B)
+        mcnemar(A, B)
     with pytest.raises(ValueError, match="alike"):
-        stats.mcnemar([1, 0], [1])
+        mcnemar([1, 0], [1])
 
 
 @UNHURRIED
 @given(pairs(low=1))
 def test_mcnemar_turns_with_its_arguments(pair: tuple[Floats, Floats]) -> None:
-    there, back = stats.mcnemar(pair[0][0], pair[1][0]), stats.mcnemar(pair[1][0], pair[0][0])
+    there, back = mcnemar(pair[0][0], pair[1][0]), mcnemar(pair[1][0], pair[0][0])
     assert (there.a_only, there.b_only) == (back.b_only, back.a_only)
     assert 0 < there.p == back.p <= 1
 
 
-# --- one cell ------------------------------------------------------------------------------------
+# --- the interval of one model -------------------------------------------------------------------
 
 
-def test_cell_interval_by_hand() -> None:
+def test_score_interval_by_hand() -> None:
     # v_A = r = 1/36, item means 1, 1/2, 0 give v_I = 1/12 = V. Two of three items hold a success, and two a
     # failure: one degree of freedom, as for the two seeds. Its quantile squared times v_I - r = 1/18, or
     # times V, is more than three items can vary, t² p (1 - p) / C = t² / 12 with two degrees of freedom.
-    cell = stats.score_interval(A)
+    found = score_interval(A)
     one, two = (float(sps.t.ppf(0.975, df)) for df in (1, 2))
     ratio = 4 * (one**2 / 36 + two**2 / 12)
     half = (ratio / 4 + ratio**2 / 4) ** 0.5 / (1 + ratio)
-    assert (cell.mean, cell.low, cell.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
-    assert cell.seed_sd == pytest.approx((1 / 18) ** 0.5)
-    assert (cell.seeds, cell.items, cell.clusters, cell.kind, cell.note) == (2, 3, 3, Kind.CROSSED, "")
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    assert found.seed_sd == pytest.approx((1 / 18) ** 0.5)
+    assert (found.seeds, found.items, found.clusters, found.kind, found.note) == (2, 3, 3, Kind.CROSSED, "")
 
 
 def test_one_seed_gives_wilson_s_interval_as_scipy_has_it() -> None:
-    cell = stats.score_interval([[1] * 8 + [0] * 2])
+    found = score_interval([[1] * 8 + [0] * 2])
     known = sps.binomtest(8, 10).proportion_ci(method="wilson")
-    assert (cell.low, cell.high) == pytest.approx((known.low, known.high))
-    assert (cell.low, cell.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert (cell.seed_sd, cell.kind) == (None, Kind.CHECKPOINT)
-    assert cell.note == "single training run; checkpoint-level only"
+    assert (found.low, found.high) == pytest.approx((known.low, known.high))
+    assert (found.low, found.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert (found.seed_sd, found.kind) == (None, Kind.CHECKPOINT)
+    assert found.note == "single training run; checkpoint-level only"
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_all_right_and_all_wrong_leave_room_for_doubt(seeds: int) -> None:
     # At p = 1 Wilson's lower end is n / (n + t²), at p = 0 the upper end is t² / (n + t²).
     t = {1: Z_975, 5: T_975_4}[seeds]
-    right, wrong = stats.score_interval(np.ones((seeds, 400))), stats.score_interval(np.zeros((seeds, 400)))
+    right, wrong = score_interval(np.ones((seeds, 400))), score_interval(np.zeros((seeds, 400)))
     assert (right.mean, right.high) == (1, 1)
     assert right.low == pytest.approx(400 / (400 + t**2), abs=1e-6)
     assert (wrong.mean, wrong.low) == (0, 0)
@@ -408,53 +409,53 @@ def test_all_right_and_all_wrong_leave_room_for_doubt(seeds: int) -> None:
 
 
 def test_more_seeds_that_never_disagree_do_not_count_as_more_items() -> None:
-    cell = stats.score_interval(CANCELLING)
+    found = score_interval(CANCELLING)
     t = float(sps.t.ppf(0.975, 1))
-    assert cell.high - 0.5 == pytest.approx(t * (1 / 8 + t**2 / 16) ** 0.5 / (1 + t**2 / 2))
-    assert (cell.kind, cell.note) == (
+    assert found.high - 0.5 == pytest.approx(t * (1 / 8 + t**2 / 16) ** 0.5 / (1 + t**2 / 2))
+    assert (found.kind, found.note) == (
         Kind.DEGENERATE,
-        "no variance seen; interval as if 2 items were seen once",
+        "all seeds agree on every item, so the interval counts the 2 items once",
     )
 
 
-def test_a_cell_of_one_cluster_is_nearly_unknown() -> None:
-    cell = stats.score_interval([[0.5], [1.0], [0.75]], items=4)
-    assert (cell.items, cell.clusters, cell.kind) == (4, 1, Kind.DEGENERATE)
-    assert cell.high - cell.low > 0.8
+def test_a_score_on_one_cluster_is_nearly_unknown() -> None:
+    found = score_interval([[0.5], [1.0], [0.75]], items=4)
+    assert (found.items, found.clusters, found.kind) == (4, 1, Kind.DEGENERATE)
+    assert found.high - found.low > 0.8
 
 
 @UNHURRIED
 @given(matrices(st.integers(1, 5), 7))
-def test_a_cell_s_interval_holds_its_mean_and_has_a_width(scores: Floats) -> None:
-    cell = stats.score_interval(scores)
-    assert 0 <= cell.low <= cell.mean <= cell.high <= 1
-    assert cell.high - cell.low > 0.01
+def test_an_interval_holds_its_mean_and_has_a_width(scores: Floats) -> None:
+    found = score_interval(scores)
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert found.high - found.low > 0.01
 
 
 @UNHURRIED
 @given(matrices(st.integers(1, 5), 7))
-def test_a_cell_s_interval_is_mirrored_by_mirrored_scores(scores: Floats) -> None:
-    cell, mirrored = stats.score_interval(scores), stats.score_interval(1 - scores)
-    close([cell.low, cell.high], [1 - mirrored.high, 1 - mirrored.low])
+def test_an_interval_is_mirrored_by_mirrored_scores(scores: Floats) -> None:
+    found, mirrored = score_interval(scores), score_interval(1 - scores)
+    close([found.low, found.high], [1 - mirrored.high, 1 - mirrored.low])
 
 
 # --- families, power, verdicts -------------------------------------------------------------------
 
 
 def test_holm_by_hand() -> None:
-    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
 def test_untested_pairs_pass_through_and_do_not_enlarge_the_family() -> None:
-    assert stats.holm([None, 0.01, None, 0.5]) == [None, pytest.approx(0.02), None, pytest.approx(0.5)]
-    assert stats.holm([None]) == [None]
-    assert stats.holm([]) == []
+    assert holm([None, 0.01, None, 0.5]) == [None, pytest.approx(0.02), None, pytest.approx(0.5)]
+    assert holm([None]) == [None]
+    assert holm([]) == []
 
 
-@settings(deadline=None, max_examples=30)  # statsmodels collects garbage on every call
+@UNHURRIED
 @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
 def test_holm_is_no_smaller_than_raw_and_keeps_the_order(raw: list[float | None]) -> None:
-    adjusted = stats.holm(raw)
+    adjusted = holm(raw)
     assert [p is None for p in adjusted] == [p is None for p in raw]
     both = sorted((p, q) for p, q in zip(raw, adjusted, strict=True) if p is not None and q is not None)
     # p times an integer is rounded once, hence the hair's breadth.
@@ -463,11 +464,11 @@ def test_holm_is_no_smaller_than_raw_and_keeps_the_order(raw: list[float | None]
 
 
 def test_minimum_detectable_by_hand() -> None:
-    assert stats.minimum_detectable(0.01, 1e9) == pytest.approx(0.01 * (1.959964 + 0.841621), abs=1e-7)
-    assert stats.minimum_detectable(0.01, 4) == pytest.approx(0.01 * (2.776445 + 0.940965), abs=1e-7)
+    assert minimum_detectable(0.01, 1e9) == pytest.approx(0.01 * (1.959964 + 0.841621), abs=1e-7)
+    assert minimum_detectable(0.01, 4) == pytest.approx(0.01 * (2.776445 + 0.940965), abs=1e-7)
 
 
-PLAIN = stats.Difference(0.1, 0.05, 0.15, 0.001, 8.0, 0.02, Kind.CROSSED, 5)
+PLAIN = Difference(0.1, 0.05, 0.15, 0.001, 8.0, 0.02, Kind.CROSSED, 5)
 
 
 @pytest.mark.parametrize(
@@ -483,12 +484,12 @@ PLAIN = stats.Difference(0.1, 0.05, 0.15, 0.001, 8.0, 0.02, Kind.CROSSED, 5)
         (replace(PLAIN, kind=Kind.UNTESTED), 0.01, Verdict.UNTESTED),
     ],
 )
-def test_verdict(difference: stats.Difference, holm_p: float | None, word: Verdict) -> None:
-    assert stats.verdict(difference, holm_p) is word
+def test_verdict(difference: Difference, holm_p: float | None, word: Verdict) -> None:
+    assert verdict(difference, holm_p) is word
 
 
 def test_two_seeds_are_tested_but_claim_nothing_of_methods() -> None:
-    result = stats.crossed_test(A, B)
+    result = crossed_test(A, B)
     assert result.note == "2 seeds; a claim on methods needs 3 of each"
 
 
@@ -543,7 +544,7 @@ CLUSTERED = Design(seeds=5, seed_sd=2.4, cluster_size=4)
 def crossed_rate(design: Design) -> float:
     """Share of replications in which the crossed test has p < 0.05."""
     found = [
-        stats.crossed_test(stats.cluster_means(a, names), stats.cluster_means(b, names)).p
+        crossed_test(cluster_means(a, names), cluster_means(b, names)).p
         for a, b, names in design.replications()
     ]
     return float(np.mean([p is not None and p < 0.05 for p in found]))
@@ -551,13 +552,13 @@ def crossed_rate(design: Design) -> float:
 
 def mcnemar_rate(design: Design) -> float:
     """Share of replications in which one seed's McNemar test has p < 0.05."""
-    return float(np.mean([stats.mcnemar(a[0], b[0]).p < 0.05 for a, b, _ in design.replications()]))
+    return float(np.mean([mcnemar(a[0], b[0]).p < 0.05 for a, b, _ in design.replications()]))
 
 
 def coverage(design: Design) -> float:
-    """Share of replications in which the cell's interval holds the method's true score, one half."""
-    cells = [stats.score_interval(stats.cluster_means(a, names)) for a, _, names in design.replications()]
-    return float(np.mean([cell.low <= 0.5 <= cell.high for cell in cells]))
+    """Share of replications in which the interval holds the method's true score, one half."""
+    intervals = [score_interval(cluster_means(a, names)) for a, _, names in design.replications()]
+    return float(np.mean([found.low <= 0.5 <= found.high for found in intervals]))
 
 
 @pytest.mark.parametrize("design", [QUIET, NOISY, CLUSTERED])
@@ -575,7 +576,7 @@ def test_five_seeds_find_a_gain_of_twelve_points() -> None:
 
 
 @pytest.mark.parametrize("design", [QUIET, NOISY, CLUSTERED])
-def test_a_cell_s_interval_covers_the_true_score(design: Design) -> None:
+def test_an_interval_covers_the_true_score(design: Design) -> None:
     assert 0.93 < coverage(design) < 0.995
 
 
@@ -583,7 +584,7 @@ def test_a_cell_s_interval_covers_the_true_score(design: Design) -> None:
 
 
 def test_every_number_in_the_examples_of_the_documentation_is_what_comes_out() -> None:
-    page = Path(__file__).parents[1] / "docs" / "statistics.md"
+    page = ROOT / "docs" / "statistics.md"
     outcome = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert outcome.attempted > 10
     assert outcome.failed == 0

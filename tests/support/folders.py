@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.host.host import OWN_DISTRIBUTION, Host, find_entry_points
+from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.read import read_folders
 from trm_bench.harness.report.table import Pair, Report, Row, Table
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import (
@@ -29,12 +31,17 @@ REPORTERS = Host([found for found in find_entry_points() if found.distribution =
 ITEMS = 40
 INCOMPLETE = "incomplete: not every requested seed is done"
 Change = Callable[[RunIdentity], RunIdentity]
+Describe = Callable[[Description], Description]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for the disk."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+def report_of(*folders: Path) -> Report:
+    return build_report(read_folders(folders))
 
 
 def render(report: Report, reporter: str = "text") -> str:
@@ -67,7 +74,7 @@ def write_run(
     order: Sequence[int] | None = None,
     halt_step: float = 1,
     change: Change = same,
-    describe: Callable[[Description], Description] = lambda description: description,
+    describe: Describe = lambda description: description,
     requested: str = "",
     status: Status = Status.DONE,
     tag: str = "00000000",
@@ -76,8 +83,9 @@ def write_run(
     """Write one run as a run would, and give the name of its folder."""
     name = f"{model}-s{seed}-{tag}"
     identity = change(IDENTITY.model_copy(update={"seed": seed}))
-    described = describe(DESCRIPTION.model_copy(update={"model": model, "requested": requested or model}))
-    what = manifest(run=name, identity=identity, description=described, **more)
+    named = {"model": model, "requested": requested or model, "display_name": model}
+    description = describe(DESCRIPTION.model_copy(update=named))
+    what = manifest(run=name, identity=identity, description=description, **more)
     run = RunFolder(folder / name)
     run.folder.mkdir(parents=True, exist_ok=True)
     if status is not Status.DONE:
@@ -141,11 +149,25 @@ def three_models(folder: Path, **more: Any) -> list[str]:
 
 def other(**changes: Any) -> Change:
     """Another identity."""
+    assert changes.keys() <= RunIdentity.model_fields.keys()
     return lambda identity: identity.model_copy(update=changes)
 
 
-def told(**changes: Any) -> Callable[[Description], Description]:
+def on_task(name: str) -> Change:
+    """Another task."""
+
+    def change(identity: RunIdentity) -> RunIdentity:
+        parts = [
+            part.model_copy(update={"name": name}) if part.kind == "task" else part for part in identity.parts
+        ]
+        return identity.model_copy(update={"parts": parts})
+
+    return change
+
+
+def described(**changes: Any) -> Describe:
     """Another description."""
+    assert changes.keys() <= Description.model_fields.keys()
     return lambda description: description.model_copy(update=changes)
 
 

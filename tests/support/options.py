@@ -1,4 +1,4 @@
-"""What tests of several modules share."""
+"""Small models with options, and what a supervision step of one gives."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig
 from trm_bench.plugins.controls.transformers import LoopedTransformer, Transformer
+from trm_bench.trm.ablations import build
 from trm_bench.trm.config import TRMConfig
-from trm_bench.trm.model import TRM
 
 from support.training import INFO, SMALL
 
 KINDS: dict[str, tuple[Any, Any]] = {
-    "trm": (TRMConfig, TRM),
+    "trm": (TRMConfig, build),
     "hrm": (HRMConfig, HRM),
     "transformer": (TransformerConfig, Transformer),
     "transformer-looped": (LoopedConfig, LoopedTransformer),
@@ -28,8 +28,8 @@ KINDS: dict[str, tuple[Any, Any]] = {
 
 
 LESS: dict[str, dict[str, Any]] = {
-    "trm": {"blocks": 1, "cycles": 2, "updates": 2, "registers": 2, "supervision": 3},
-    "hrm": {"h_blocks": 1, "l_blocks": 1, "supervision": 3},
+    "trm": {"blocks": 1, "cycles": 2, "updates": 2, "puzzle_emb_len": 2, "supervision": 3},
+    "hrm": {"high_blocks": 1, "low_blocks": 1, "supervision": 3},
     "transformer": {"blocks": 1},
     "transformer-looped": {"blocks": 1, "supervision": 3},
 }

@@ -30,24 +30,24 @@ from support.training import INFO, SMALL
 TINY = TaskInfo("tiny", "mini", 1, 6, 5)
 """The task of `tiny_plugin`."""
 SHORT = ("--task", "tiny", "--set", "steps=4", "--set", "batch_size=8", "--limit", "12")
-TRM: dict[str, Any] = {**SMALL, "blocks": 1, "cycles": 2, "updates": 2, "registers": 2, "supervision": 3}
+TRM: dict[str, Any] = {**SMALL, "blocks": 1, "cycles": 2, "updates": 2, "puzzle_emb_len": 2, "supervision": 3}
 LESS: dict[str, dict[str, Any]] = {
     "trm-att": TRM,
     "trm-mlp": TRM,
-    "hrm": {**SMALL, "h_blocks": 1, "l_blocks": 2, "h_cycles": 2, "l_cycles": 1, "supervision": 3},
+    "hrm": {**SMALL, "high_blocks": 1, "low_blocks": 2, "cycles": 2, "timesteps": 1, "supervision": 3},
     "transformer": {**SMALL, "blocks": 1, "repeats": 1},
     "transformer-looped": {**SMALL, "blocks": 1, "repeats": 1, "supervision": 3},
 }
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("trm-att", {}),
     ("trm-att", {"networks": 2, "latents": 3}),
-    ("trm-att", {"halting": "two-pass", "puzzle_size": 24}),
+    ("trm-att", {"halting": "two-pass", "puzzle_emb_ndim": 24}),
     ("trm-mlp", {}),
     ("trm-mlp", {"networks": 2}),
     ("trm-mlp", {"latents": 1}),
     ("trm-mlp", {"latents": "multi", "halting": "none"}),
     ("hrm", {}),
-    ("hrm", {"networks": 1, "l_blocks": 1}),
+    ("hrm", {"networks": 1, "low_blocks": 1}),
     ("hrm", {"halting": "none"}),
     ("hrm", {"mixer": "mlp"}),
     ("transformer-looped", {}),

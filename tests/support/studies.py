@@ -1,4 +1,4 @@
-"""Studies made by hand: declared, run in the test's own process, or written as if they had been run."""
+"""Studies made by hand: declared, or written as if they had been run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def manifests(path: Path) -> dict[Path, dict[str, Any]]:
 
 
 def stamps(path: Path) -> dict[Path, int]:
-    """When the samples of each cell were written."""
+    """When the samples of each run were written."""
     return {file: file.stat().st_mtime_ns for file in path.rglob("*.gz")}
 
 
@@ -90,7 +90,7 @@ def declare(folder: Path, content: Content, resolved: Mapping[str, str] | None =
     return folder
 
 
-def answered(
+def write_evaluated(
     folder: Path,
     model: str,
     scores: np.ndarray,
@@ -100,7 +100,7 @@ def answered(
     change: Change = same,
     **more: Any,
 ) -> list[str]:
-    """Training runs of a model, seeds 0, 1, …, each with weights of its own, answered in one way."""
+    """Training runs of a model, seeds 0, 1, …, each with weights of its own, evaluated in one mode."""
     halting = "halting=true" in evaluation
 
     def changed(identity: RunIdentity) -> RunIdentity:

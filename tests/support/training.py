@@ -1,6 +1,8 @@
-"""What tests of several modules share."""
+"""Small models in training."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +12,7 @@ from trm_bench.harness.api.budget import Budget, Match
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.api.reasoner import Output, Reasoner, State
 from trm_bench.harness.data.examples import Batch, ExampleStream, Exploration
-from trm_bench.harness.training.config import TrainingConfig
+from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
 from trm_bench.harness.training.costs import count_flops
 from trm_bench.harness.training.supervision import Slots
 from trm_bench.harness.training.trainer import Trainer, Watcher
@@ -47,9 +49,14 @@ def puzzles(count: int = 40) -> PuzzleSet:
 def trainer(
     name: str, budget: Budget, seed: int = 0, device: torch.device = CPU, **settings: object
 ) -> Trainer:
+    """A trainer of a small model; settings are those of the recipe and of its execution."""
     torch.manual_seed(seed)
     model = (MODELS[name]() if name in MODELS else Exploding()).to(device)
-    config = TrainingConfig(**{"lr": 3e-3, "warmup": 5, "ema": 0.9, **settings})  # type: ignore[arg-type]
+    given: dict[str, Any] = {"lr": 3e-3, "warmup": 5, "ema": 0.9, **settings}
+    execution = ExecutionConfig(
+        **{key: given.pop(key) for key in ExecutionConfig.model_fields if key in given}
+    )
+    config = TrainingConfig(**given)
     examples = ExampleStream(
         puzzles(),
         NoAugmentation(),
@@ -59,7 +66,9 @@ def trainer(
         exploration=Exploration(config.exploration, model.supervision_steps),
     )
     flops = count_flops(model, INFO.cells)
-    return Trainer(model, examples, config, budget, flops, cells=INFO.cells, device=device)
+    return Trainer(
+        model, examples, config, budget, flops, cells=INFO.cells, device=device, execution=execution
+    )
 
 
 def steps(amount: int, match: Match = Match.STEPS, batch: int = 4) -> Budget:

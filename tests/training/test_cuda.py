@@ -1,4 +1,4 @@
-"""Training on CUDA, where there is one: the same numbers as on a CPU, and never a word to the host."""
+"""Training on CUDA, where there is one: the same numbers as on a CPU, and no step waits for the host."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from support.training import INFO, MODELS, puzzles, steps, trainer
+from support.training import CPU, INFO, MODELS, puzzles, steps, trainer
 from torch.profiler import ProfilerActivity, profile
-from trm_bench.harness.inference.inference import InferenceConfig, answer
+from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -109,16 +109,9 @@ def test_two_deterministic_runs_with_one_seed_are_equal(
 
 
 @names
-def test_answers_are_those_of_the_cpu(name: str) -> None:
-    one = trainer(name, steps(1))
-    (here,) = answer(
-        one.model,
-        puzzles(),
-        InferenceConfig(torch.device("cpu")),
-        InferenceConfig((one.model.supervision_steps,)),
-    )
-    (there,) = answer(
-        one.model.to(CUDA), puzzles(), InferenceConfig(CUDA), InferenceConfig((one.model.supervision_steps,))
-    )
-    assert there.predictions.tokens.shape[1] == INFO.cells
-    assert (there.predictions.tokens == here.predictions.tokens).mean() > 0.99
+def test_predictions_are_those_of_the_cpu(name: str) -> None:
+    model = trainer(name, steps(1)).model
+    here = predict(model, puzzles(), InferenceConfig(CPU))
+    there = predict(model.to(CUDA), puzzles(), InferenceConfig(CUDA))
+    assert there.tokens.shape[1] == INFO.cells
+    assert (there.tokens == here.tokens).mean() > 0.99

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.training import MODELS, puzzles, steps, trainer
+from support.training import CPU, MODELS, puzzles, steps, trainer
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -21,6 +21,7 @@ from trm_bench.harness.api.budget import Match
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
+from trm_bench.harness.nn.optim import SignSGD
 from trm_bench.harness.training.cuda_graph import repeated
 from trm_bench.harness.training.device import autocast
 from trm_bench.harness.training.trainer import Trainer
@@ -128,7 +129,7 @@ def test_the_stand_in_sees_a_number_of_the_host_that_changes() -> None:
 
 def test_a_graph_needs_cuda_and_says_so() -> None:
     with pytest.raises(UsageError, match="graph=true needs --device cuda: cpu has no graphs"):
-        repeated(lambda: None, torch.device("cpu"))
+        repeated(lambda: None, CPU)
 
 
 # --- precision -------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def test_compiled_losses_are_close_and_evaluation_stays_plain() -> None:
     frames = torch._dynamo.utils.counters["frames"]["total"]
     assert frames
     for batch in (1, 3, 7):
-        predict(compiled.model, puzzles(8), InferenceConfig(torch.device("cpu"), batch_size=batch))
+        predict(compiled.model, puzzles(8), InferenceConfig(CPU, batch_size=batch))
     assert torch._dynamo.utils.counters["frames"]["total"] == frames
 
 
@@ -170,7 +171,7 @@ def test_gradients_of_repeated_uses_are_added_in_float32() -> None:
     """A weight used k times: rounded once per use, never the sum."""
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(layer.weight)
-    with autocast(torch.device("cpu"), "bf16"):
+    with autocast(CPU, "bf16"):
         with torch.no_grad():
             layer(torch.ones(1, 1))
         parts = [layer(torch.tensor([[x]])) for x in (256.0, 1.0)]
@@ -183,8 +184,6 @@ def test_gradients_of_repeated_uses_are_added_in_float32() -> None:
 
 
 def test_rows_that_a_batch_looks_up_twice_move_once_by_the_sign_of_their_sum() -> None:
-    from trm_bench.harness.nn.optim import SignSGD
-
     embedding = PuzzleEmbedding(4, 2).train()
     embedding.table += torch.arange(4.0).unsqueeze(1)
     rows = embedding(torch.tensor([2, 1, 2]))

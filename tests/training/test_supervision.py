@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.training import Counted, step
+from support.training import CPU, Counted, step
 from torch import Tensor
 from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State, halt_decision
 from trm_bench.harness.training.supervision import Slots, continue_target
 
-CPU = torch.device("cpu")
-
 
 class Scripted(Reasoner):
-    """Its Q logits are told to it; its state counts the calls a puzzle has had."""
+    """Its Q logits are given; its state counts the calls that a puzzle has had."""
 
     def __init__(self, halting: Halting, steps: int = 4):
         super().__init__()

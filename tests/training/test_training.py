@@ -10,9 +10,12 @@ import torch
 from support.training import CPU, MODELS, puzzles, quiet, steps, trainer
 from torch import Tensor
 from trm_bench.harness.api.budget import Match
+from trm_bench.harness.api.errors import TrainingDiverged
 from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
 from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.training.trainer import Watcher
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -100,8 +103,8 @@ def test_metrics_and_validation_are_reported_and_validation_uses_the_average() -
     assert torch.equal(weights[-1], next(one.model.parameters()))
 
 
-class Answers(Reasoner):
-    """Says halt from the second step on for odd first tokens; answers with the step number."""
+class Counting(Reasoner):
+    """Says halt from the second step on for odd first tokens; predicts the number of the step."""
 
     supervision_steps = 4
     halting = Halting.HALT_LOGIT
@@ -120,7 +123,7 @@ class Answers(Reasoner):
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_inference_runs_every_step_and_notes_where_the_model_would_have_stopped(batch: int) -> None:
     test = puzzles(10)
-    model = Answers().train()
+    model = Counting().train()
     predictions = predict(model, test, InferenceConfig(CPU, batch_size=batch))
     assert (predictions.tokens == 4).all()
     assert predictions.steps == 4
@@ -131,7 +134,7 @@ def test_inference_runs_every_step_and_notes_where_the_model_would_have_stopped(
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_answers_do_not_depend_on_the_batch(name: str) -> None:
+def test_predictions_do_not_depend_on_the_batch(name: str) -> None:
     torch.manual_seed(0)
     model, test = MODELS[name](), puzzles(7)
     whole = predict(model, test, InferenceConfig(CPU, batch_size=7))
@@ -141,7 +144,7 @@ def test_answers_do_not_depend_on_the_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_bf16_reaches_every_weight_in_spite_of_the_cycles_without_gradient(name: str) -> None:
-    """A weight that autocast casts where no gradient flows must be cast anew where one does."""
+    """A weight that autocast casts where no gradient flows must be cast again where one does."""
     one = trainer(name, steps(1), precision="bf16")
     before = [parameter.detach().clone() for parameter in one.model.parameters()]
     one.step()

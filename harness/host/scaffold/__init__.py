@@ -1,6 +1,6 @@
 """A small project that is a working plugin, to begin from: `trm-bench new-plugin`.
 
-Owns what the files are called and how a name becomes names; what is in them is in the templates beside this.
+Owns what the files are called and how a name becomes names; what is in them is in the templates next to this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMON = {
 
 @dataclass(frozen=True)
 class Project:
-    """What is to be written.
+    """Names that fill the templates.
 
     Attributes:
         name: of the distribution and of what it registers, e.g. ``my-model``.
