@@ -250,8 +250,8 @@ def load_results(*folders: PathLike) -> Results:
 def compare(a: PathLike, b: PathLike, *folders: PathLike, problems: list[str] | None = None) -> list[Pair]:
     """Compare two models of some output folders, or (without folders) two output folders.
 
-    Returns a pair for each task and scale; `trm_bench.sentences` makes sentences of it. Files that cannot be read
-    are added to ``problems``.
+    Return a pair for each task and scale; `trm_bench.sentences` makes sentences of it. Files that cannot be
+    read are added to ``problems``.
 
     Raises:
         UsageError: a model is in none of the folders (the nearest is suggested), or a folder is missing.

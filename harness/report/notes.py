@@ -32,13 +32,13 @@ def notes_of(runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequ
 
 def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     """Reasons that hold for every row, then those of single rows."""
-    reasons: dict[str, list[str]] = {}
+    models: dict[str, list[str]] = {}
     for row in rows:
         for reason in row.not_citable_because:
-            reasons.setdefault(reason, []).append(row.name)
+            models.setdefault(reason, []).append(row.name)
     reasons = [
         reason if len(names) == len(rows) else f"{', '.join(names)}: {reason}"
-        for reason, names in reasons.items()
+        for reason, names in models.items()
     ]
     reasons += mixed_code(runs)
     reasons += [] if all(row.complete for row in rows) else ["incomplete"]

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from ..api.specs import Progress as OnProgress
 from ..store.records import Status
@@ -26,6 +27,8 @@ from .worker_keys import EVALUATED
 
 SHORTEST = 2.0
 """Seconds of work from which an estimate is worth printing."""
+WIDE = 80
+"""Columns from which there is room for everything beside the name of a run."""
 
 
 def console() -> Console:
@@ -38,13 +41,13 @@ def console() -> Console:
 
 
 def _bars(out: Console) -> Progress:
+    wide = out.width >= WIDE  # otherwise a bar and clocks would be cut down to a stroke and a digit
     return Progress(
         SpinnerColumn("dots" if out.encoding.startswith("utf") else "line"),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=None if out.width < 80 else 24),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *([BarColumn(bar_width=24)] if wide else []),
+        TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
+        *([TimeElapsedColumn(), TimeRemainingColumn()] if wide else []),
         console=out,
         transient=True,
         disable=not (out.is_terminal or out.is_jupyter),
@@ -94,7 +97,7 @@ class GridProgress:
         self.out, self.work, self.workers = out, dict(work), workers
         self.done: dict[str, float] = dict.fromkeys(work, 0.0)
         self.started_at: dict[str, float] = {}
-        self.ended = 0
+        self.left = set(work)
         self.began = time.monotonic()
         self.bars = _bars(out)
         self.rows: dict[str, TaskID] = {}
@@ -124,20 +127,31 @@ class GridProgress:
     def _move(self, run: str, done: float) -> None:
         self.done[run] = done
         self.bars.update(self.rows[run], completed=done)
+        self._move_total()
+
+    def _move_total(self) -> None:
         if self.total is not None:
-            self.bars.update(self.total, completed=sum(self.done.values()))
+            whole = sum(one.total for one in self.work.values())
+            self.bars.update(self.total, completed=whole - sum(self._left_to_do()))
+
+    def _left_to_do(self) -> list[float]:
+        """The work left in each run that has not ended."""
+        return [self.work[run].total - self.done[run] for run in self.left]
 
     def finished(self, run: str, status: Status, error: str | None) -> None:
         """See `processes.Watch.finished`."""
-        self.ended += 1
+        self.left.discard(run)
         took = time.monotonic() - self.started_at.get(run, time.monotonic())
+        if status is Status.DONE:  # a failed run is not taken for a fast one
+            self.done[run] = self.work[run].total
         if run in self.rows:
-            self._move(run, self.work[run].total)
             self.bars.remove_task(self.rows.pop(run))
-        line = f"[{self.ended}/{len(self.work)}] {run}: {status.value} after {duration(took)}"
+        self._move_total()
+        ended = len(self.work) - len(self.left)
+        line = f"[{ended}/{len(self.work)}] {run}: {status.value} after {duration(took)}"
         left = self.seconds_left()
         line += f" ({error})" if error else ""
-        line += f", about {duration(left)} left" if left is not None and self.ended < len(self.work) else ""
+        line += f", about {duration(left)} left" if left is not None and self.left else ""
         self.out.print(line, soft_wrap=True, markup=False)
 
     def seconds_left(self) -> float | None:
@@ -145,4 +159,5 @@ class GridProgress:
         passed, done = time.monotonic() - self.began, sum(self.done.values())
         if passed < SHORTEST or done <= 0:
             return None
-        return passed / done * (sum(one.total for one in self.work.values()) - done)
+        rests, side_by_side = self._left_to_do(), min(self.workers, len(self.work))
+        return passed / done * max(sum(rests), side_by_side * max(rests, default=0.0))

@@ -123,7 +123,7 @@ def test_finished_runs_are_reused_and_force_repeats_them(finished: tuple[Path, s
     assert {run.name: manifest(run)["started"] for run in runs(folder)} == stamps
     forced = command(*TINY, "--seeds", "0", "--output", folder, "--force")
     assert forced.code == 0
-    assert "reused" not in forced.err
+    assert "are finished and reused" not in forced.err
     repeated = {name for name, before in stamps.items() if manifest(folder / name)["started"] != before}
     assert {name.rpartition("-")[0] for name in repeated} == {"mirror-s0", "copy-s0"}
 
@@ -192,6 +192,7 @@ def test_a_process_that_dies_silently_fails_only_its_own_run(tmp_path: Path, run
     )
     assert ended.code == 1
     assert "ended with exit code 7" in ended.err
+    assert "[2/2]" in ended.err
     assert statuses(tmp_path) == {"mirror_crash=true-s0": "failed", "copy-s0": "done"}
     scores = [line.split()[:2] for line in ended.out.splitlines() if line.startswith("Copy ")]
     assert ["Copy", "2.5"] in scores
@@ -326,76 +327,37 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("words", "code", "message"),
     [
-        (("--models", "miror", "--task", "tiny"), 2, "unknown model 'miror'; did you mean 'mirror'?"),
-        (("--models", "mirror", "--task", "tinny"), 2, "unknown task 'tinny'; did you mean 'tiny'?"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--scale", "minni"),
-            2,
-            "has no scale 'minni'; did you mean 'mini'?",
-        ),
-        (
-            ("--models", "mirror", "--task", "tiny", "--set", "step=3"),
-            2,
-            "unknown key; did you mean 'steps'?",
-        ),
-        (("--models", "mirror", "--task", "tiny", "--set", "steps"), 2, "--set 'steps': write key=value"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--set", "steps=none"),
-            2,
-            "setting steps=none: not a whole number",
-        ),
-        (
-            ("--models", "mirror", "--task", "tiny", "--set", "lr=-1"),
-            2,
-            "setting lr=-1: must be above 0",
-        ),
-        (
-            ("--models", "mirror[hiden=3]", "--task", "tiny"),
-            2,
-            "has no option 'hiden'; did you mean 'hidden'?",
-        ),
-        (("--models", "mirror[hidden", "--task", "tiny"), 2, "cannot read model 'mirror[hidden'"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--seeds", "one"),
-            2,
-            "cannot read 'one'; write 0-4, 0,1,2 or 3",
-        ),
-        (("--models", "mirror", "--task", "tiny", "--seeds", "4-2"), 2, "'4-2' is no rising range"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--augmentations", "3"),
-            2,
-            "--augmentations 3: task 'tiny' has 1 to 1",
-        ),
-        (("--models", "mirror", "--task", "tiny", "--source", "official"), 2, "has no source 'official'"),
-        (("--models", "mirror", "--task", "tiny", "--device", "tpu"), 2, "--device 'tpu' is not known"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--set", "broken=1"),
-            4,
-            "tiny.csv:3: the question has 5 cells",
-        ),
-        (("--task", "tiny"), 2, "--models is missing"),
-        (("--models", ",", "--task", "tiny"), 2, "--models is missing or names no model"),
-        (("--models", "mirror", "--task", "tiny", "--evaluators", "exat"), 2, "unknown evaluator 'exat'"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--evaluators", "maze-valid"),
-            2,
-            "fits maze-hard, not 'tiny'",
-        ),
-        (("--models", "mirror"), 2, "--task is missing"),
-        (
-            ("--models", "mirror", "--task", "tiny", "--match", "time"),
-            2,
-            "--match time: choose one of steps, examples, flops",
-        ),
-        (("--models", "copy", "--task", "tiny", "--match", "flops"), 2, "the first model, copy, uses none"),
+        ("--models miror --task tiny", 2, "unknown model 'miror'; did you mean 'mirror'?"),
+        ("--models mirror --task tinny", 2, "unknown task 'tinny'; did you mean 'tiny'?"),
+        ("MIRROR --scale minni", 2, "has no scale 'minni'; did you mean 'mini'?"),
+        ("MIRROR --set step=3", 2, "unknown key; did you mean 'steps'?"),
+        ("MIRROR --set steps", 2, "--set 'steps': write key=value"),
+        ("MIRROR --set steps=none", 2, "setting steps=none: not a whole number"),
+        ("MIRROR --set lr=-1", 2, "setting lr=-1: must be above 0"),
+        ("--models mirror[hiden=3] --task tiny", 2, "has no option 'hiden'; did you mean 'hidden'?"),
+        ("--models mirror[hidden --task tiny", 2, "cannot read model 'mirror[hidden'"),
+        ("MIRROR --seeds one", 2, "cannot read 'one'; write 0-4, 0,1,2 or 3"),
+        ("MIRROR --seeds 4-2", 2, "'4-2' is no rising range"),
+        ("MIRROR --augmentations 3", 2, "--augmentations 3: task 'tiny' has 1 to 1"),
+        ("MIRROR --source official", 2, "has no source 'official'"),
+        ("MIRROR --device tpu", 2, "--device 'tpu' is not known"),
+        ("MIRROR --set broken=1", 4, "tiny.csv:3: the question has 5 cells"),
+        ("--task tiny", 2, "--models is missing"),
+        ("--models , --task tiny", 2, "--models is missing or names no model"),
+        ("MIRROR --evaluators exat", 2, "unknown evaluator 'exat'"),
+        ("MIRROR --evaluators maze-valid", 2, "fits maze-hard, not 'tiny'"),
+        ("--models mirror", 2, "--task is missing"),
+        ("MIRROR --match time", 2, "--match time: choose one of steps, examples, flops"),
+        ("--models copy --task tiny --match flops", 2, "the first model, copy, uses none"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(
-    tmp_path: Path, run_cli: RunCli, arguments: tuple[str, ...], code: int, message: str
+    tmp_path: Path, run_cli: RunCli, words: str, code: int, message: str
 ) -> None:
-    ended = run_cli("run", *arguments, "--output", tmp_path / "out")
+    line = words.replace("MIRROR", "--models mirror --task tiny").split()
+    ended = run_cli("run", *line, "--output", tmp_path / "out")
     assert ended.code == code
     assert message in ended.err.replace("\n", " ")
     assert "Traceback" not in ended.err

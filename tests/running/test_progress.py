@@ -1,4 +1,4 @@
-"""What is shown while a run goes on."""
+"""What is shown while a grid is run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import io
 import pytest
 from rich.console import Console
 from trm_bench.harness.running import progress
-from trm_bench.harness.running.progress import RunWatch, counted, spoken
+from trm_bench.harness.running.progress import GridProgress, Work, console, counted, duration
+from trm_bench.harness.running.worker_keys import EVALUATED
 from trm_bench.harness.store.records import Status
+
+WORK = {"a-s0": Work(8, 2), "a-s1": Work(8, 2), "b-s0": Work(30, 0)}
 
 
 @pytest.fixture
@@ -19,93 +22,143 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def watch(text: io.StringIO, workers: int = 1, terminal: bool = False) -> RunWatch:
-    work = {"a-s0": 10.0, "a-s1": 10.0, "b-s0": 30.0}
-    models = {"a-s0": "a", "a-s1": "a", "b-s0": "b"}
-    return RunWatch(Console(file=text, force_terminal=terminal, width=120), work, models, workers)
+def shown(text: io.StringIO, workers: int = 1, terminal: bool = False, width: int = 120) -> GridProgress:
+    out = Console(file=text, force_terminal=terminal, width=width, legacy_windows=False, _environ={})
+    return GridProgress(out, WORK, workers)
+
+
+def on_screen(grid: GridProgress, width: int) -> str:
+    """The rows of the bars as they stand."""
+    text = io.StringIO()
+    Console(file=text, width=width, _environ={}).print(grid.bars.get_renderable())
+    return text.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(3.4, "3 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7300, "2 h 1 min")]
+    ("seconds", "text"),
+    [(0, "0 s"), (3.4, "3 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7300, "2 h 1 min"), (-1.0, "0 s")],
 )
-def test_spans_are_spoken(seconds: float, words: str) -> None:
-    assert spoken(seconds) == words
+def test_a_duration_is_written_in_its_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_nothing_is_estimated_before_anything_is_known(clock: list[float]) -> None:
-    one = watch(io.StringIO())
-    one.started("a-s0")
-    assert one.seconds_left() is None
+    grid = shown(io.StringIO())
+    grid.started("a-s0")
+    assert grid.seconds_left() is None
+    clock[0] += 20
+    assert grid.seconds_left() is None
 
 
 def test_the_estimate_goes_by_work_and_by_what_was_seen(clock: list[float]) -> None:
-    one = watch(io.StringIO())
-    one.started("a-s0")
+    grid = shown(io.StringIO())
+    grid.started("a-s0")
     clock[0] += 20
-    one.finished("a-s0", Status.DONE, None)
-    assert one.seconds_left() == pytest.approx(2.0 * (10 + 30))
-    two = watch(io.StringIO(), workers=2)
-    two.started("a-s0")
-    clock[0] += 20
-    two.finished("a-s0", Status.DONE, None)
-    assert two.seconds_left() == pytest.approx(60)  # the longest cell bounds it
+    grid.finished("a-s0", Status.DONE, None)
+    assert grid.seconds_left() == pytest.approx(2.0 * (10 + 30))
 
 
-def test_a_cell_that_is_half_done_counts_half(clock: list[float]) -> None:
-    one = watch(io.StringIO())
-    one.started("b-s0")
+def test_the_longest_run_bounds_the_estimate(clock: list[float]) -> None:
+    grid = shown(io.StringIO(), workers=2)
+    for run in ("a-s0", "a-s1"):
+        grid.started(run)
+    clock[0] += 20
+    for run in ("a-s0", "a-s1"):
+        grid.finished(run, Status.DONE, None)
+    assert grid.seconds_left() == pytest.approx(2.0 * 30)  # two workers do not halve one run
+
+
+@pytest.mark.parametrize(
+    ("line", "done"), [({"spent": 0.5, "loss": 1.0}, 4), ({"spent": 1.2}, 8), ({EVALUATED: 0.5}, 9)]
+)
+def test_a_run_counts_as_far_as_it_is_trained_and_evaluated(
+    clock: list[float], line: dict[str, float], done: float
+) -> None:
+    grid = shown(io.StringIO())
+    grid.started("a-s0")
     clock[0] += 30
-    one.metrics("b-s0", {"spent": 0.5, "loss": 1.0})
-    assert one.seconds_left() == pytest.approx(2.0 * (10 + 10 + 15))
+    grid.metrics("a-s0", line)
+    assert grid.seconds_left() == pytest.approx(30 / done * (50 - done))
 
 
-def test_a_failed_cell_is_not_taken_for_a_fast_one(clock: list[float]) -> None:
-    one = watch(io.StringIO())
-    one.started("a-s0")
-    clock[0] += 1
-    one.finished("a-s0", Status.FAILED, "the loss is nan")
-    assert one.seconds_left() is None
+@pytest.mark.parametrize("status", [Status.FAILED, Status.INTERRUPTED])
+def test_a_failed_run_is_not_taken_for_a_fast_one(clock: list[float], status: Status) -> None:
+    grid = shown(io.StringIO())
+    grid.started("a-s0")
+    clock[0] += 10
+    grid.finished("a-s0", status, "the loss is nan")
+    assert grid.seconds_left() is None
 
 
-def test_plain_lines_name_cells_errors_and_the_answering_of_the_test_split(clock: list[float]) -> None:
+def test_elsewhere_than_on_a_terminal_one_plain_line_per_finished_run_is_printed(clock: list[float]) -> None:
     text = io.StringIO()
-    with watch(text) as one:
-        one.started("a-s0")
-        one.metrics("a-s0", {"spent": 1.0, "loss": 1.0})
-        one.metrics("a-s0", {"evaluated": 0.25})
+    with shown(text) as grid:
+        grid.started("a-s0")
+        grid.metrics("a-s0", {"spent": 1.0, "loss": 1.0})
+        grid.metrics("a-s0", {EVALUATED: 0.25})
         clock[0] += 20
-        one.tick()
-        one.finished("a-s0", Status.FAILED, "[bold]disk[/bold] full")
-    assert "a-s0 trained, 25% of test answered" in text.getvalue()
-    assert "[1/3] a-s0: failed after 20 s ([bold]disk[/bold] full)" in text.getvalue()
+        assert text.getvalue() == ""
+        grid.finished("a-s0", Status.DONE, None)
+        grid.started("a-s1")
+        grid.finished("a-s1", Status.FAILED, "[bold]disk[/bold] full")
+        grid.started("b-s0")
+        clock[0] += 60
+        grid.finished("b-s0", Status.DONE, None)
+    assert text.getvalue().splitlines() == [
+        "[1/3] a-s0: done after 20 s, about 1 min 20 s left",
+        "[2/3] a-s1: failed after 0 s ([bold]disk[/bold] full), about 1 min 0 s left",
+        "[3/3] b-s0: done after 1 min 0 s",
+    ]
 
 
-def test_plain_lines_are_not_printed_at_every_tick(clock: list[float]) -> None:
-    text = io.StringIO()
-    with watch(text) as one:
-        one.started("a-s0")
-        for _ in range(10):
-            one.tick()
-    assert text.getvalue() == ""
+def test_bars_on_a_terminal_show_every_active_run_and_all_of_them() -> None:
+    with shown(io.StringIO(), terminal=True) as grid:
+        for run in ("a-s0", "b-s0"):
+            grid.started(run)
+        grid.metrics("a-s0", {"spent": 0.5, "loss": 0.25})
+        rows = [row.split() for row in on_screen(grid, 120).splitlines()]
+        assert [(row[1], row[-3]) for row in rows] == [("all", "8%"), ("a-s0", "40%"), ("b-s0", "0%")]
+        grid.finished("a-s0", Status.FAILED, None)
+        left = on_screen(grid, 120)
+    assert "a-s0" not in left
+    assert "20%" in left  # a failed run is over, too
 
 
-def test_bars_on_a_terminal_show_each_cell_and_the_whole() -> None:
-    text = io.StringIO()
-    with watch(text, terminal=True) as one:
-        one.started("a-s0")
-        one.metrics("a-s0", {"spent": 0.5, "loss": 0.25, "validation_exact": 0.75})
-        one.tick()
-        assert one.bars is not None
-        one.bars.refresh()
-    assert "all cells" in text.getvalue()
-    assert "loss 0.250" in text.getvalue()
+@pytest.mark.parametrize("width", [20, 40, 79])
+def test_in_a_narrow_terminal_name_and_percentage_are_whole(width: int) -> None:
+    with shown(io.StringIO(), terminal=True, width=width) as grid:
+        grid.started("b-s0")
+        grid.metrics("b-s0", {"spent": 1.0})
+        assert [row.split()[1:] for row in on_screen(grid, width).splitlines()] == [
+            ["all", "runs", "60%"],
+            ["b-s0", "100%"],
+        ]
 
 
-def test_counted_work_prints_plain_lines_now_and_then(clock: list[float]) -> None:
-    text = io.StringIO()
-    with counted(Console(file=text, width=200)) as report:
-        report(0, 100, "mazes")
-        clock[0] += 20
-        report(25, 100, "mazes")
-        report(26, 100, "mazes")
-    assert text.getvalue().splitlines() == ["mazes: 25 of 100, about 1 min 0 s left"]
+def test_an_encoding_without_the_signs_of_bars_is_written_in_ascii() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # raises an error for any other character
+    with GridProgress(Console(file=file, force_terminal=True, width=100, _environ={}), WORK, 1) as grid:
+        grid.started("a-s0")
+        grid.bars.refresh()
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "unknown"}])
+def test_a_terminal_without_escape_codes_is_written_to_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, variable: dict[str, str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # for rich, every stream is a terminal now
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert console().is_terminal
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    assert not console().is_terminal
+
+
+def test_counted_work_is_a_bar_on_a_terminal_and_nothing_elsewhere() -> None:
+    for terminal in (True, False):
+        text = io.StringIO()
+        with counted(Console(file=text, force_terminal=terminal, width=100, _environ={})) as report:
+            report(25, 100, "mazes")
+            report(7, 10, "test mazes")
+        assert ("mazes" in text.getvalue()) is terminal
