@@ -54,7 +54,7 @@ docs: $(VENV)/.test  ## the documentation as a site, in build/docs
 	"$(BIN)/sphinx-build" -W docs build/docs
 
 notebook: $(VENV)/.dev  ## run docs/notebook.md and keep it as docs/notebook.ipynb
-	"$(BIN)/jupytext" --to ipynb --execute docs/notebook.md
+	PATH="$$(cd "$(BIN)" && pwd):$$PATH" jupytext --to ipynb --set-kernel python3 --execute docs/notebook.md
 
 format: $(VENV)/.dev  ## rewrite what ruff can put right
 	"$(BIN)/ruff" check --fix .

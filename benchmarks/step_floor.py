@@ -75,7 +75,7 @@ class Step:
 
 
 def count(model: Reasoner, cells: int, batch: int, precision: str) -> Step:
-    """Operations and bytes of a training step of so many puzzles."""
+    """Operations and bytes of a training step of ``batch`` puzzles."""
     flops = batch * count_flops(model, cells).training_step
     fake = FakeTensorMode()
     for module in model.modules():

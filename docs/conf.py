@@ -15,9 +15,15 @@ author = "The trm-bench authors"
 project_copyright = f"2026, {author}"
 release = metadata.version(project)
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages, and of modules that are not public
+autodoc_typehints = "none"
+suppress_warnings = ["ref.python"]  # attributes of two classes may have one name
+autodoc_member_order = "bysource"
+napoleon_attr_annotations = False
 myst_heading_anchors = 4
+exclude_patterns = ["*.ipynb"]
 
 html_theme = "furo"
 html_title = f"{project} {release}"

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.distributions import write_distribution
+from support.distributions import install, write_distribution
 from support.paths import DATA, PLUGINS
 from trm_bench.harness.host.host import host
+
+__all__ = ["install"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from .harness.api.reasoner import Halting, Output, Reasoner, State
     from .harness.python.api import compare, evaluate, load_results, resume, run
     from .harness.python.citations import cite
+    from .harness.python.measure import measure_speed
     from .harness.python.results import Results
+    from .harness.python.verbs import export, open_model, parse_puzzles, prepare, score, solve
     from .harness.report.table import Pair, Report, Row, SeedResult, Table
     from .harness.report.words import sentences
 
@@ -61,10 +63,17 @@ _LAZY = {
     "cite": "python.citations",
     "compare": "python.api",
     "evaluate": "python.api",
+    "export": "python.verbs",
     "load_results": "python.api",
+    "measure_speed": "python.measure",
+    "open_model": "python.verbs",
+    "parse_puzzles": "python.verbs",
+    "prepare": "python.verbs",
     "resume": "python.api",
     "run": "python.api",
+    "score": "python.verbs",
     "sentences": "report.words",
+    "solve": "python.verbs",
 }
 """Names that need torch, scipy or pandas, and the module of `trm_bench.harness` that has each."""
 
@@ -117,14 +126,21 @@ __all__ = [
     "cite",
     "compare",
     "evaluate",
+    "export",
     "hashed",
     "hookimpl",
     "load_results",
+    "measure_speed",
     "named_seed",
+    "open_model",
+    "parse_puzzles",
     "permutations",
+    "prepare",
     "resume",
     "run",
+    "score",
     "sentences",
+    "solve",
 ]
 
 

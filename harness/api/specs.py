@@ -166,7 +166,7 @@ class TaskSpec:
         licence: of the data.
         symbols: characters for the token codes in figures; empty for the codes themselves.
         published: published numbers on the primary metric of the full task.
-        cluster: what a cluster of test items is called, in the singular.
+        cluster: singular name of a cluster of dependent test items; ``puzzle`` where each is one.
         extra_files: further files of a run by name, e.g. its predictions in the form of a competition.
         score_submission: scores such a file; given the task's own ``--set`` keys. Raises `DataError` naming
             everything that is missing or malformed.
@@ -190,7 +190,7 @@ class TaskSpec:
     licence: str = ""
     symbols: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
-    cluster: str = "cluster"
+    cluster: str = "puzzle"
     extra_files: Callable[[TaskInfo, PuzzleSet, Predictions], Mapping[str, bytes]] | None = None
     score_submission: Callable[[Path, Mapping[str, str]], SubmissionScore] | None = None
     parse: Callable[[str, TaskInfo], Sequence[Puzzle]] | None = None

@@ -14,7 +14,7 @@ import click
 from ..api.errors import UsageError
 from .complete import names
 from .options import PATH, data_options, device_option, json_option, parse_settings
-from .terminal import echo, echo_json
+from .terminal import echo, echo_json, echo_table
 
 if TYPE_CHECKING:
     from ..api.puzzles import TaskInfo
@@ -110,18 +110,15 @@ def _title(opened: OpenedWeights, solved: Solved) -> str:
 
 
 def _print(opened: OpenedWeights, solved: Sequence[Solved]) -> None:
-    from rich.console import Console
-
     from ..inference.one_puzzle import BLANK_IDENTITY, verdict
-    from ..report.boards import steps_table
+    from ..report.boards import legend, steps_table
 
-    out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    for one in solved:
-        echo(_title(opened, one))
+    for place, one in enumerate(solved):
+        echo("\n" * (place > 0) + _title(opened, one))
         if one.row.blank:
             echo(f"note: {BLANK_IDENTITY}")
-        out.print(steps_table(one, opened.prepared.info, opened.task.spec.symbols))
-        for line in verdict(one):
+        echo_table(steps_table(one, opened.prepared.info, opened.task.spec.symbols))
+        for line in filter(None, [legend(one), *verdict(one)]):
             echo(line)
 
 

@@ -8,9 +8,12 @@ import json
 import math
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 ASCII = str.maketrans(
     {
@@ -48,6 +51,16 @@ def takes_unicode(stream: Any) -> bool:
 def echo(text: str) -> None:
     """Print text, in ASCII signs where stdout is not UTF-8."""
     click.echo(text if takes_unicode(sys.stdout) else text.translate(ASCII))
+
+
+def echo_table(table: Table) -> None:
+    """Print a table to stdout, whole even where a terminal is narrower."""
+    from ..running.progress import console
+
+    out = console(stderr=False)
+    whole = out.measure(table, options=out.options.update(max_width=sys.maxsize)).maximum
+    out.width = max(out.width, whole)
+    out.print(table)
 
 
 def echo_json(content: Any, indent: int | None = 1) -> None:

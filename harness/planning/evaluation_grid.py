@@ -19,13 +19,12 @@ from ..data.prepare import Prepared
 from ..host.host import Host, Part
 from ..store.records import Description, RunIdentity
 from ..training.config import TrainingConfig
-from ..training.costs import build_shapes
 from .evaluation_mode import EvaluationMode
 from .find_weights import config_of, distinct, external_model, find_weights, model_part
 from .grid import Context, Grid, context_of, votes_of
 from .identity import PROCEDURE, describe, part_identity, planned_run
 from .job import Job, PlannedRun, StoredWeights
-from .models import Variant
+from .models import Variant, shapes_of
 from .request import Request
 from .settings import BUDGET_KEYS, validated
 from .training_grid import changed_sources
@@ -247,7 +246,7 @@ def _external(host: Host, context: Context, stored: StoredWeights, number: int) 
 
 def _shapes(part: Part[Any], config: Any, prepared: Prepared) -> Reasoner:
     """The model without its numbers: it knows N_sup, and whether it halts."""
-    return build_shapes(lambda info: part.spec.build(config, info), prepared.info)
+    return shapes_of(part.spec.name, lambda info: part.spec.build(config, info), prepared.info)
 
 
 def _jobs(context: Context, stored: StoredWeights, base: Base, left_out: list[str]) -> list[Job]:

@@ -85,7 +85,6 @@ class Grid:
     def common(self) -> dict[str, Any]:
         """Return what every run of an output folder has in common, for `grid.json`."""
         identity, request = self.runs[0].identity, self.context.request
-        skipped = self.context.settings.execution
         return {
             "task": self.task.name,
             "scale": self.context.scale,
@@ -100,8 +99,8 @@ class Grid:
                     "budget": self.budget.model_dump(mode="json"),
                     "settings": {
                         key: str(value)
-                        for key, value in sorted(request.settings.items())
-                        if key not in skipped
+                        for key, value in sorted(self.context.settings.values().items())
+                        if key in request.settings
                     },
                 }
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel
 
-from ..api.errors import UsageError, nearest
+from ..api.errors import TrmBenchError, UsageError, nearest
 from ..api.puzzles import TaskInfo
 from ..api.specs import ModelSpec
 from ..host.host import Host, Part
@@ -61,7 +61,7 @@ class ResolvedModel:
         training: its recipe for the task and scale, after all overrides.
         augmentations: A of ``augment=``, where it is not the grid's own.
         notes: to print under the table, e.g. how near ``match=`` came.
-        changed: settings for every model that change this model's recipe, and how.
+        replaced: the recipe's own values of the settings for every model.
     """
 
     requested: Variant
@@ -71,7 +71,7 @@ class ResolvedModel:
     training: TrainingConfig
     augmentations: int | None = None
     notes: tuple[str, ...] = ()
-    changed: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def display_name(self) -> str:
@@ -82,6 +82,23 @@ class ResolvedModel:
         """The untrained model."""
         assert self.part.spec.build is not None  # `resolve_model` has made sure
         return self.part.spec.build(self.config, task)
+
+
+def shapes_of(name: str, build: Callable[[TaskInfo], Reasoner], task: TaskInfo) -> Reasoner:
+    """A model without its numbers: it knows N_sup, whether it halts, and what it costs.
+
+    Raises:
+        UsageError: it cannot be built, e.g. because its options do not fit together.
+    """
+    from ..training.costs import build_shapes
+
+    try:
+        return build_shapes(build, task)
+    except TrmBenchError:
+        raise
+    except Exception as error:  # a plugin's model may fail in any way
+        problem = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise UsageError(f"model {name} cannot be built: {problem}") from error
 
 
 def split_models(text: str) -> list[str]:
@@ -155,11 +172,7 @@ def resolve_model(
         settings,
         count if count != augmentations[0] else None,
         notes,
-        {
-            key: f"{key}={value} instead of {getattr(usual, key)}"
-            for key, value in sorted(overrides.items())
-            if key not in lent and getattr(usual, key) != value
-        },
+        {key: getattr(usual, key) for key in sorted(overrides) if key not in lent},
     )
 
 

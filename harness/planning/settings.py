@@ -44,6 +44,10 @@ class Settings(BaseModel):
     execution: dict[str, Any] = {}
     task: dict[str, str] = {}
 
+    def values(self) -> dict[str, Any]:
+        """Every setting by its key, but for those of the execution: what runs with other values differ in."""
+        return {**{key: getattr(self, key) for key in OWN_KEYS}, **self.task, **self.training}
+
     def execution_config(self) -> ExecutionConfig:
         """How the runs are carried out."""
         return ExecutionConfig(**self.execution)

@@ -13,11 +13,11 @@ from ..data.prepare import Prepared
 from ..host.host import Host, Part
 from ..store import provenance
 from ..store.records import RunIdentity
-from ..training.costs import build_shapes, count_flops
+from ..training.costs import count_flops
 from .grid import Context, Grid, context_of, votes_of
 from .identity import PROCEDURE, describe, part_identity, planned_run
 from .job import Job, PlannedRun
-from .models import ResolvedModel, parse_variant, resolve_model
+from .models import ResolvedModel, parse_variant, resolve_model, shapes_of
 from .request import Request
 from .settings import Settings
 
@@ -101,7 +101,7 @@ def budget_of(
 
 def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
     """FLOPs of one puzzle's supervision step of the model that the others are matched to."""
-    shapes = build_shapes(first.build, prepared.info)
+    shapes = shapes_of(first.name, first.build, prepared.info)
     per_step = count_flops(shapes, prepared.info.cells).training_step
     if not per_step:
         raise UsageError(f"--match flops: the first model, {first.name}, uses none; name another one first")
@@ -110,7 +110,7 @@ def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
 
 def supervision_steps(model: ResolvedModel, prepared: Prepared) -> int:
     """N_sup: the model itself knows."""
-    return build_shapes(model.build, prepared.info).supervision_steps
+    return shapes_of(model.name, model.build, prepared.info).supervision_steps
 
 
 def _check_augmentations(context: Context, count: int) -> None:
@@ -185,11 +185,11 @@ def _run(
         task_options=dict(settings.task),
         margin=settings.margin,
     )
-    declared = context.declared.training
+    recipe = {**model.replaced, **context.declared.training}  # a study's own settings are its recipe
     own = [
-        f"changed recipe: {change}"
-        for key, change in model.changed.items()
-        if declared.get(key) != settings.training[key]
+        f"changed recipe: {key}={settings.training[key]} instead of {recipe[key]}"
+        for key in model.replaced
+        if recipe[key] != settings.training[key]
     ]
     return planned_run(identity, description, model.notes, [*reasons, *own])
 

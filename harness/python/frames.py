@@ -109,7 +109,17 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
     import pandas as pd
 
     further = dict.fromkeys(key for row in rows for key in row if key not in columns)
-    return pd.DataFrame(list(rows), columns=[*columns, *further])
+    made = pd.DataFrame(list(rows), columns=[*columns, *further])
+    # A column of numbers stays one where some of them, or all, are missing.
+    numbers = {
+        name: float
+        for name in made.select_dtypes(object).columns
+        if all(
+            value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+            for value in made[name]
+        )
+    }
+    return made.astype(numbers)
 
 
 def table_rows(report: Report) -> Iterator[dict[str, Any]]:

@@ -44,10 +44,15 @@ def plan_quietly(execution: Execution, request: Request) -> Grid:
         return plan(execution.host, request, progress)
 
 
-def carry_out(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
-    """Announce a grid and carry it out."""
+def announce(execution: Execution, grid: Grid, folder: Path) -> None:
+    """Tell what will be run, on which puzzles, and why it may not be cited."""
     for line in announcement(grid, folder):
         execution.tell(line)
+
+
+def carry_out(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
+    """Announce a grid and carry it out."""
+    announce(execution, grid, folder)
     return execute(execution, grid, folder)
 
 
@@ -58,8 +63,11 @@ def results_of(folders: Sequence[Path], statuses: Mapping[str, Status]) -> Resul
 
 
 def _failures(reading: Reading, statuses: Mapping[str, Status]) -> dict[str, str]:
-    """Why each run did not finish."""
-    reasons = {run.name: run.reason for run in reading.runs}
+    """Why each run did not finish; a run that --force was to repeat still has its earlier result."""
+    reasons = {
+        run.name: run.reason if run.samples is None else "failed; its earlier result was kept"
+        for run in reading.runs
+    }
     return {
         name: reasons.get(name) or status.value
         for name, status in statuses.items()

@@ -24,6 +24,7 @@ from ..running.runner import grid_costs
 from ..training.device import resolve_device
 from ..weights.files import export_weights, read_weights
 from .api import Call
+from .grids import announce
 from .options import CommonOptions, PathLike, path_of, settings_of
 
 
@@ -140,11 +141,14 @@ def export(run: PathLike, output: PathLike, *, compiled: bool = False) -> tuple[
 
 
 def dry_run(call: Call) -> list[dict[str, Any]]:
-    """The runs of a planned call and their expected costs, grid by grid."""
-    return [
-        {"grid": name, **_grid_costs(grid, folder, call.execution.workers)}
-        for name, (grid, folder) in call.grids.items()
-    ]
+    """The runs of a planned call and their expected costs, grid by grid; each is announced as in a run."""
+    costs = []
+    for name, (grid, folder) in call.grids.items():
+        if call.study is not None:
+            call.execution.tell(f"study {call.study.definition.name}, grid {name}")
+        announce(call.execution, grid, folder)
+        costs.append({"grid": name, **_grid_costs(grid, folder, call.execution.workers)})
+    return costs
 
 
 def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:

@@ -142,7 +142,8 @@ def _voting(runs: Sequence[Run]) -> str:
 def advice(table: Table) -> list[str]:
     """For every undecided pair, what would narrow its interval."""
     return [
-        f"{pair.a} − {pair.b}: twice the seeds would narrow it by {pair.shares.twice_the_seeds:.0%}, "
+        f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by "
+        f"{pair.shares.twice_the_seeds:.0%}, "
         f"twice the {table.cluster}s by {pair.shares.twice_the_items:.0%}"
         for pair in table.pairs
         if pair.verdict is Verdict.UNDECIDED and pair.shares is not None

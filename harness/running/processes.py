@@ -23,7 +23,7 @@ from ..planning.job import Job, PlannedRun
 from ..store.folders import DamagedResult, RunFolder
 from ..store.records import Manifest, Status
 from ..training.checkpoint import Stopped
-from .run import Outcome, ended, failed, first_manifest, run_job
+from .run import Outcome, ended, fail, first_manifest, run_job
 from .worker_keys import EVALUATED
 
 GRACE_SECONDS = 15.0
@@ -64,7 +64,7 @@ def _work(job: Job, pipe: Connection) -> None:
 
 
 def run_jobs(jobs: Sequence[Job], host: Host, watch: Watch, workers: int) -> dict[str, Status]:
-    """Carry jobs out side by side; returns the status of each by the name of its first run.
+    """Carry jobs out side by side; returns the status of every run by name.
 
     A run that fails, or whose process dies, leaves the others running. After an interruption
     the runs that were active are marked so and `KeyboardInterrupt` is raised.
@@ -83,7 +83,8 @@ def run_jobs(jobs: Sequence[Job], host: Host, watch: Watch, workers: int) -> dic
                 for sentinel in [key for key, one in running.items() if not one.process.is_alive()]:
                     stopped = running.pop(sentinel)
                     _drain(stopped, host, watch)
-                    statuses[stopped.job.run.name] = _finish(stopped, watch)
+                    outcome = _finish(stopped, watch)
+                    statuses |= {run.name: outcome.status_of(run.name) for run in stopped.job.runs}
     except BaseException:  # Ctrl-C above all, but a full disk must not leave processes behind either
         _stop(list(running.values()))
         for active in running.values():
@@ -163,23 +164,16 @@ def _drain(dead: _Running, host: Host, watch: Watch) -> None:
     dead.pipe.close()
 
 
-def _finish(dead: _Running, watch: Watch) -> Status:
+def _finish(dead: _Running, watch: Watch) -> Outcome:
     """How the job ended; one whose process died silently is marked failed."""
     dead.process.join()
     outcome = dead.outcome
     if outcome is None or (outcome.status is Status.FAILED and outcome.error is None):
         code = dead.process.exitcode
         error = TrmBenchError(f"the run's process ended with exit code {code}{_meaning(code)}")
-        for run in dead.job.runs:
-            folder = RunFolder(dead.job.folder / run.name)
-            if folder.is_done():
-                continue
-            folder.folder.mkdir(parents=True, exist_ok=True)
-            folder.write_manifest(failed(_manifest(dead.job, run), error))
-            folder.restore()
-        outcome = Outcome(Status.FAILED, str(error))
+        outcome = fail(dead.job, [_manifest(dead.job, run) for run in dead.job.runs], error)
     watch.finished(dead.job.run.name, outcome.status, outcome.error)
-    return outcome.status
+    return outcome
 
 
 def _manifest(job: Job, run: PlannedRun) -> Manifest:

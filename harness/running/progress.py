@@ -28,16 +28,16 @@ from .worker_keys import EVALUATED
 SHORTEST = 2.0
 """Seconds of work from which an estimate is worth printing."""
 WIDE = 80
-"""Columns from which there is room for everything beside the name of a run."""
+"""Columns from which there is room for more than the name of a run."""
 
 
-def console() -> Console:
-    """The console for everything that is not a result.
+def console(stderr: bool = True) -> Console:
+    """The console for everything that is not a result, or for tables on stdout.
 
     A terminal that cannot move its cursor, or whose owner wants no escape codes, is written to line by line.
     """
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in ("dumb", "unknown")
-    return Console(stderr=True, highlight=False, force_terminal=False if plain else None)
+    return Console(stderr=stderr, highlight=False, force_terminal=False if plain else None)
 
 
 def _bars(out: Console) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,10 +23,15 @@ the share `worker_keys.EVALUATED` alone."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a job ended, and which of its runs were finished all the same, before it failed."""
 
     status: Status
     error: str | None = None
+    finished: tuple[str, ...] = ()
+
+    def status_of(self, run: str) -> Status:
+        """How one of its runs ended."""
+        return Status.DONE if run in self.finished else self.status
 
 
 def run_job(host: Host, job: Job, on_metrics: OnMetrics) -> Outcome:
@@ -40,13 +45,22 @@ def run_job(host: Host, job: Job, on_metrics: OnMetrics) -> Outcome:
         trained = worker.load(job.stored) if job.stored else worker.train()
         worker.evaluate(trained, folders, manifests)
     except Exception as error:
-        failures = [failed(manifest, error) for manifest in manifests]
-        for folder, manifest in zip(folders, failures, strict=True):
-            if not folder.is_done():  # a shallower one of the same pass may be
-                folder.write_manifest(manifest)
-                folder.restore()
-        return Outcome(Status.FAILED, failures[0].error)
+        return fail(job, manifests, error)
     return Outcome(Status.DONE)
+
+
+def fail(job: Job, manifests: Sequence[Manifest], error: BaseException) -> Outcome:
+    """Mark the runs of a job failed that are not finished: the shallower ones of its pass may be."""
+    finished = []
+    for run, manifest in zip(job.runs, manifests, strict=True):
+        folder = RunFolder(job.folder / run.name)
+        if folder.is_done():
+            finished.append(run.name)
+            continue
+        folder.folder.mkdir(parents=True, exist_ok=True)
+        folder.write_manifest(failed(manifest, error))
+        folder.restore()
+    return Outcome(Status.FAILED, failed(manifests[0], error).error, tuple(finished))
 
 
 def now() -> str:

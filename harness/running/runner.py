@@ -157,16 +157,15 @@ def _run(execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job])
     finally:
         # An interruption leaves no statuses; what is done is on disk.
         statuses = {
-            run.name: Status.DONE
-            if results.run(run.name).is_done()
-            else ended.get(run.name, Status.INTERRUPTED)
+            run.name: ended.get(run.name)
+            or (Status.DONE if results.run(run.name).is_done() else Status.INTERRUPTED)
             for run in grid.runs
         }
         with plugins_aside():
             by_name = {name: status.value for name, status in statuses.items()}
             host.notify("trm_bench_grid_finished", grid=common, runs=by_name)
         for problem in host.problems():
-            if problem not in known:  # a notification that failed, in time to be seen
+            if problem not in known:  # a notification that failed just now
                 execution.tell(f"plugin failed in a hook: {problem}")
     return statuses
 

@@ -73,7 +73,7 @@ def score_interval(a: ArrayLike, items: int | None = None) -> ScoreSummary:
     note = (
         ""
         if kind is Kind.CROSSED
-        else f"all seeds agree on every item, so the interval counts the {C} items once"
+        else f"all seeds agree on every puzzle, so the interval counts the {C} puzzles once"
     )
     return ScoreSummary(mean, low, high, seed_sd, S, items or C, C, kind, note)
 

@@ -94,7 +94,7 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
     if seeds < 2:
         return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
     if clusters < 2:
-        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster: how items vary is unknown")
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster: how puzzles vary is unknown")
     parts = parts_of(a_SC, b_SC)
     assert parts is not None  # there are two seeds and two clusters
     if parts.total == 0.0:
@@ -128,7 +128,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
             delta, Kind.UNTESTED, seeds, f"{seeds} seeds; a paired test needs {METHOD_SEEDS}"
         )
     if clusters < 2:
-        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster: how items vary is unknown")
+        return _without_test(delta, Kind.UNTESTED, seeds, "one cluster: how puzzles vary is unknown")
     seeds_part, residual = seed_variance(d_SC), residual_variance(d_SC)
     items_part = item_variance(d_SC.mean(axis=0))
     total = Variance(seeds_part, items_part, residual).total
@@ -155,16 +155,16 @@ def _what_was_seen(a_SC: Floats, b_SC: Floats) -> str:
     low_a, high_a = a_SC.min(), a_SC.max()
     low_b, high_b = b_SC.min(), b_SC.max()
     if low_a == low_b == 1:
-        return "both models solved every item in every seed"
+        return "both models solved every puzzle in every seed"
     if high_a == high_b == 0:
-        return "neither model solved any item in any seed"
+        return "neither model solved any puzzle in any seed"
     if low_a == 1 and high_b == 0:
-        return "A solved every item in every seed, B solved none in any"
+        return "A solved every puzzle in every seed, B solved none in any"
     if low_b == 1 and high_a == 0:
-        return "B solved every item in every seed, A solved none in any"
+        return "B solved every puzzle in every seed, A solved none in any"
     if np.all(a_SC == a_SC[0]) and np.all(b_SC == a_SC[0]):
-        return "every seed of A and of B scored the same on every item"
-    return "neither the seeds' means nor the items' differences vary; there is no error to estimate"
+        return "every seed of A and of B scored the same on every puzzle"
+    return "neither the seeds' means nor the puzzles' differences vary; there is no error to estimate"
 
 
 def mcnemar(a: ArrayLike, b: ArrayLike) -> McNemar:

@@ -14,7 +14,7 @@ from .grids import Grid, cropped, to_canvases
 from .tasks import Asked, read_asked, unique_keys
 
 WHERE = "the ARC task"
-NO_RULE = "no rule to check: ARC answers can only be compared with the true grid"
+NO_RULE = "no rule to check: ARC predictions can only be compared with the true grid"
 
 
 def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
@@ -39,13 +39,14 @@ def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
     ]
 
 
-def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
-    """No more than whether the grid that is read off the answer is the true one, where that is known."""
-    grid = cropped(answer[None], info.height)[0]
-    read = f"the {_size(grid)} grid read off the answer" if grid.size else "the answer, which holds no grid,"
-    if question.targets is None:
+def check_rules(info: TaskInfo, puzzle: Puzzle, tokens: Tokens) -> RuleCheck:
+    """No more than whether the grid that is read off the prediction is the true one, where that is known."""
+    grid = cropped(tokens[None], info.height)[0]
+    where = "read off the prediction"
+    read = f"the {_size(grid)} grid {where}" if grid.size else "the prediction, which holds no grid,"
+    if puzzle.targets is None:
         return RuleCheck(None, f"{NO_RULE}, which is not in the file")
-    truth = cropped(question.targets, info.height)[0]
+    truth = cropped(puzzle.targets, info.height)[0]
     if np.array_equal(grid, truth):
         return RuleCheck(None, f"{NO_RULE}; {read} is that grid", correct=True)
     size = f", which is {_size(truth)}" if grid.shape != truth.shape else ""

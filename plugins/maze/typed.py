@@ -60,7 +60,7 @@ def _cells(text: str, info: TaskInfo) -> str:
     lines = text.splitlines()
     for letter in "".join(lines):
         if letter == CHARSET[PATH - 1]:
-            raise UsageError("the maze holds o, which marks a path: give it without its answer")
+            raise UsageError("the maze holds o, which marks a path: give it without its solution")
         if letter not in _CODES:
             raise UsageError(f"{letter!r} in the maze is no cell; write #, blank or ., S and G")
     filled = [line for line in lines if line.strip()]

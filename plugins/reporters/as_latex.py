@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...harness.report.table import Report, StudyAnswers, Table
 from ...harness.stats.tests import Verdict
@@ -13,8 +13,8 @@ from .grids import (
     Grid,
     cost_grids,
     differences,
+    divided,
     hidden_note,
-    percent,
     primary_heading,
     published,
     spread,
@@ -36,6 +36,8 @@ SYMBOLS = {
     "≥": r"$\ge$",
     "“": "``",
     "”": "''",
+    "\u00a0": "~",
+    "\u200b": r"\allowbreak{}",
 }
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -57,16 +59,24 @@ HEAD = (
 )
 
 
+_BREAK = "\u200b"
+"""Where a line may end."""
+
+
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is; a name without spaces may break after its separators."""
-    escaped = "".join((ESCAPES | SYMBOLS).get(letter, letter) for letter in " ".join(text.split()))
-    return re.sub(r"(?<=[\w\]])([,=@])(?=\w)", r"\1\\allowbreak{}", escaped)
+    text = re.sub(r"[^\S\u00a0]+", " ", text).strip(" ")
+    text = re.sub(r"(?<=[\w\]])([=@/]|,(?!\d))(?=\w)", rf"\1{_BREAK}", text)
+    return "".join((ESCAPES | SYMBOLS).get(letter, letter) for letter in text)
 
 
 def render(report: Report) -> str:
     """Each table with its differences and costs, a label, a caption with all conditions, and its notes."""
     parts = [HEAD, *map(_study, report.studies)]
-    parts += [_table(table, place) for place, table in enumerate(report.tables, start=1)]
+    parts += [
+        _table(table, label, report.family)
+        for table, label in zip(report.tables, _labels(report.tables), strict=True)
+    ]
     parts += [f"% Reproduce with: {' '.join(command.split())}" for command in report.commands]
     return "\n\n".join(parts)
 
@@ -77,17 +87,23 @@ def _study(study: StudyAnswers) -> str:
     # A bracket right after \item would be taken for its label.
     items = "\n".join(f"  \\item {{}}{escape(line)}" for line in study_lines(study))
     list_ = f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
-    return f"\\paragraph{{{title}}}\n{list_}\n{escape(FAMILY)}"
+    return f"{{\\raggedright\n\\paragraph{{{title}}}\n{list_}\n{escape(FAMILY)}\\par}}"
 
 
-def _table(table: Table, place: int) -> str:
-    label = f"tab:{table.task}-{table.scale}" + ("" if place == 1 else f"-{place}")
+def _labels(tables: Sequence[Table]) -> list[str]:
+    """``tab:TASK-SCALE``, numbered from the second table of a task and scale."""
+    names = [f"tab:{table.task}-{table.scale}" for table in tables]
+    earlier = [names[:place].count(name) for place, name in enumerate(names)]
+    return [name + (f"-{count + 1}" if count else "") for name, count in zip(names, earlier, strict=True)]
+
+
+def _table(table: Table, label: str, family: str) -> str:
     title = f"{table.title}; {table.conditions}."
     notes = [*hidden_note(table), *table.notes]
     parts = [_float(title, _scores(table), label, notes, bold=best_row(table))]
     if table.pairs:
         caption = f"Differences in {table.heading(table.primary)}, percentage points. {title}"
-        parts.append(_float(caption, differences(table), f"{label}-differences"))
+        parts.append(_float(caption, differences(table), f"{label}-differences", [family] if family else []))
     for number, grid in enumerate(cost_grids(table), start=1):
         parts.append(_float(f"{grid.heading}. {title}", grid, f"{label}-costs-{number}"))
     if table.published:
@@ -126,34 +142,81 @@ def best_row(table: Table) -> int | None:
 
 
 def _float(caption: str, grid: Grid, label: str, notes: Sequence[str] = (), bold: int | None = None) -> str:
+    tabulars = [_tabular(part, bold) for part in divided(grid, _fits)]
     lines = [
         r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\centering\footnotesize\setlength{{\tabcolsep}}{{{SEPARATOR}pt}}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{{label}}}",
-        _tabular(grid, bold),
+        "\n\\par\\medskip\n".join(tabulars),
     ]
     if notes:
-        items = "\n".join(f"  \\item {escape(note)}" for note in notes)
+        items = "\n".join(f"  \\item {{}}{escape(note)}" for note in notes)
         lines.append(f"\\begin{{itemize}}\\raggedright\n{items}\n\\end{{itemize}}")
     return "\n".join([*lines, r"\end{table}"])
 
 
+TEXT_WIDTH, SEPARATOR = 345, 4
+"""Points: the width of the text of a plain article, and the space on either side of a column."""
+SENTENCE, NAME = 130, 80
+"""Points: a column of sentences is no wider, the column of names no narrower."""
+
+
+def _points(text: str) -> float:
+    """About how wide text is, bold and in the size of a footnote."""
+    return sum(map(_letter_points, text))
+
+
+def _letter_points(letter: str) -> float:
+    if letter in " .,:;|!'[]()/il":
+        return 2.9
+    if letter in "mwMW+−–%<>=@":
+        return 7.8
+    return 6.5 if letter.isupper() else 5.0
+
+
+def _widest(texts: Iterable[str]) -> float:
+    return max(map(_points, texts), default=0.0)
+
+
+def _words(texts: Iterable[str]) -> float:
+    """The widest part that cannot be broken."""
+    return _widest(word for text in texts for word in re.split(r"(?<=[-=@/,])(?=\D)| ", text))
+
+
+def _columns(grid: Grid) -> list[float]:
+    """Widths of all columns but the first: cells stay whole, headings wrap."""
+    columns = [[row[place] for row in grid.rows] for place in range(1, len(grid.headers))]
+    return [
+        max(_words([_heading(header), *cells]), min(_widest(cells), SENTENCE))
+        for header, cells in zip(grid.headers[1:], columns, strict=True)
+    ]
+
+
+def _fits(grid: Grid) -> bool:
+    """Whether the columns leave enough of the text's width for the names."""
+    left = TEXT_WIDTH - 2 * SEPARATOR * len(grid.headers) - sum(_columns(grid))
+    return left >= max(NAME, _words(row[0] for row in grid.rows))
+
+
 def _tabular(grid: Grid, bold: int | None) -> str:
-    """Columns as wide as the text together; names and headings wrap."""
-    narrow = len(grid.headers) - 1
-    columns = (
-        r">{\raggedright\arraybackslash}X"
-        + rf"*{{{narrow}}}{{>{{\raggedleft\arraybackslash}}p{{{_share(narrow):.3f}\linewidth}}}}"
+    """As wide as the text; the first column takes what the others leave."""
+    columns = "".join(
+        rf">{{\raggedleft\arraybackslash}}p{{{width / TEXT_WIDTH:.3f}\linewidth}}" for width in _columns(grid)
     )
-    lines = [rf"\begin{{tabularx}}{{\linewidth}}{{{columns}}}", r"\toprule", _row(grid.headers), r"\midrule"]
+    lines = [
+        rf"\begin{{tabularx}}{{\linewidth}}{{>{{\raggedright\arraybackslash}}X{columns}}}",
+        r"\toprule",
+        _row(list(map(_heading, grid.headers))),
+        r"\midrule",
+    ]
     lines += [_row(row, place == bold) for place, row in enumerate(grid.rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabularx}"])
 
 
-def _share(columns: int) -> float:
-    """The share of the text's width of each column but the first."""
-    return 0.68 / columns - 0.025
+def _heading(text: str) -> str:
+    """``[95 % CI]`` is not broken, nor is any other number from its unit."""
+    return text.replace(" %", "\u00a0%").replace("% CI", "%\u00a0CI")
 
 
 def _row(cells: Sequence[str], bold: bool = False) -> str:
@@ -161,6 +224,3 @@ def _row(cells: Sequence[str], bold: bool = False) -> str:
     if bold:
         escaped = [rf"\textbf{{{cell}}}" for cell in escaped]
     return " & ".join(escaped) + r" \\"
-
-
-__all__ = ["best_row", "escape", "percent", "render"]

@@ -8,7 +8,7 @@ from textwrap import wrap
 from tabulate import tabulate
 
 from ...harness.report.table import Report, StudyAnswers, Table
-from .grids import FAMILY, Grid, grids, hidden_note, overall, study_lines
+from .grids import FAMILY, Grid, divided, grids, hidden_note, overall, study_lines
 
 WIDTH = 100
 """Characters of a line."""
@@ -52,16 +52,18 @@ def _table(table: Table, style: str, costs: bool) -> str:
 
 
 def _titled(grid: Grid, style: str) -> Iterator[str]:
-    if grid.heading:
-        yield f"**{grid.heading}**" if style == "github" else grid.heading
-    yield as_text(grid, style)
+    """A grid under its heading; in several parts where it is too wide for a line. GitHub wraps by itself."""
+    if style == "github":
+        yield from (f"**{grid.heading}**", as_text(grid, style)) if grid.heading else (as_text(grid, style),)
+        return
+    for part in divided(grid, _fits):
+        if part.heading:
+            yield part.heading
+        yield as_text(part, style)
 
 
 def as_text(grid: Grid, style: str, width: int = WIDTH) -> str:
-    """One grid in one of `tabulate`'s formats; lines of text in columns as wide as it takes to fit ``width``.
-
-    GitHub wraps by itself.
-    """
+    """One grid in one of `tabulate`'s formats; text in columns as wide as it takes to fit ``width``."""
     align = ["left"] + ["right"] * (len(grid.headers) - 1)
     headers, rows = list(grid.headers), [list(row) for row in grid.rows]
     if style == "simple":
@@ -73,27 +75,33 @@ def as_text(grid: Grid, style: str, width: int = WIDTH) -> str:
     )
 
 
+def _fits(grid: Grid) -> bool:
+    return sum(_least(grid)) <= WIDTH - GAP * (len(grid.headers) - 1)
+
+
 def _widths(grid: Grid, width: int) -> list[int]:
     """How wide each column may be: headers wrap first, then the widest column of cells."""
-    cells = [max(map(len, column)) for column in zip(*(grid.rows or [[""] * len(grid.headers)]), strict=True)]
-    longest = [PADDING + max(map(len, _whole(header).split(" "))) for header in grid.headers]
+    least = _least(grid)
     headers = [PADDING + len(header) for header in grid.headers]
-    widths = [max(pair) for pair in zip(cells, headers, strict=True)]
+    widths = [max(pair) for pair in zip(_longest(grid), headers, strict=True)]
     room = width - GAP * (len(widths) - 1)
     while sum(widths) > room:
-        column = max(
-            range(len(widths)), key=lambda place: widths[place] - _least(cells[place], longest[place])
-        )
-        least = _least(cells[column], longest[column])
-        if widths[column] <= least:
+        column = max(range(len(widths)), key=lambda place: widths[place] - least[place])
+        if widths[column] <= least[column]:
             break  # numbers are never broken
         widths[column] -= 1
     return widths
 
 
-def _least(cells: int, word: int) -> int:
+def _longest(grid: Grid) -> list[int]:
+    """The longest cell of each column."""
+    return [max([0, *(len(row[place]) for row in grid.rows)]) for place in range(len(grid.headers))]
+
+
+def _least(grid: Grid) -> list[int]:
     """A column of numbers or names keeps them whole; one of sentences may be as narrow as `SENTENCE`."""
-    return max(word, min(cells, SENTENCE))
+    words = [PADDING + max(map(len, _whole(header).split(" "))) for header in grid.headers]
+    return [max(word, min(cell, SENTENCE)) for word, cell in zip(words, _longest(grid), strict=True)]
 
 
 def fill(text: str, width: int) -> str:

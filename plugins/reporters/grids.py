@@ -5,7 +5,7 @@ Headings are explained in docs/glossary.md, which a test holds complete.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ...harness.report.table import Pair, Report, Row, StudyAnswers, Table
@@ -18,6 +18,10 @@ FEW = 3
 """Metrics apart from the primary one up to which all of them are in the first grid."""
 
 
+COLUMNS = 8
+"""Most columns of a grid."""
+
+
 class Grid(NamedTuple):
     """One grid of text under a heading; the first column holds names, all others are aligned right."""
 
@@ -25,9 +29,31 @@ class Grid(NamedTuple):
     headers: tuple[str, ...]
     rows: list[list[str]]
 
+    def part(self, start: int, end: int) -> Grid:
+        """The first column and those from ``start`` up to ``end``."""
+        heading = f"{self.heading}, continued" if start > 1 and self.heading else self.heading
+        rows = [[row[0], *row[start:end]] for row in self.rows]
+        return Grid(heading, (self.headers[0], *self.headers[start:end]), rows)
+
+
+def divided(grid: Grid, fits: Callable[[Grid], bool]) -> Iterator[Grid]:
+    """The grid, or several parts of it with the first column each where it is too wide."""
+    start = 1
+    while start < len(grid.headers):
+        end = start + 1
+        while end < len(grid.headers) and fits(grid.part(start, end + 1)):
+            end += 1
+        yield grid.part(start, end)
+        start = end
+
 
 def grids(table: Table, costs: bool) -> Iterator[Grid]:
-    """Every grid of a table, the scores first and without a heading."""
+    """Every grid of a table, the scores first and without a heading; at most `COLUMNS` columns each."""
+    for grid in _whole(table, costs):
+        yield from divided(grid, lambda part: len(part.headers) <= COLUMNS)
+
+
+def _whole(table: Table, costs: bool) -> Iterator[Grid]:
     yield scores(table)
     yield each_seed(table)
     if len(table.evaluators) > FEW + 1:
@@ -140,7 +166,8 @@ def each_seed(table: Table) -> Grid:
         ]
         for row in table.rows
     ]
-    named = f"seeds {', '.join(map(str, seeds))}" if shared else "each seed"
+    each = f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
+    named = each if shared else "each seed"
     return Grid(f"{table.heading(table.primary)} of each seed", (MODEL, named), rows)
 
 
@@ -320,7 +347,7 @@ def inference_cost(table: Table, devices: str) -> Grid:
         if row.ledger is None
         else [
             f"{row.ledger.inference_flops_per_puzzle:.2e}",
-            f"{row.ledger.milliseconds_per_puzzle:.2f}",
+            f"{row.ledger.milliseconds_per_puzzle:,.2f}",
             f"{row.ledger.puzzles_per_second:,.0f}",
             f"{row.ledger.evaluation_seconds:,.1f}",
             f"{row.ledger.peak_memory_bytes / 2**20:,.0f}",

@@ -14,9 +14,7 @@ import yaml
 from support.stored import (
     TINY,
     VARIANTS,
-    answers,
     asked,
-    cells,
     command,
     evaluate,
     evaluated,
@@ -24,7 +22,9 @@ from support.stored import (
     foreign,
     made,
     manifests,
+    predictions,
     run,
+    runs,
     said,
     same_results,
     write,
@@ -52,15 +52,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cell(trained: Path) -> RunFolder:
-    return next(one for one in cells(trained) if one.name.startswith("trm"))
+def one(trained: Path) -> RunFolder:
+    return next(one for one in runs(trained) if one.name.startswith("trm"))
 
 
 # --- our own cells -------------------------------------------------------------------------------
 
 
 def test_cells_of_a_folder_give_the_very_samples_of_their_training(trained: Path, tmp_path: Path) -> None:
-    own = [one for one in cells(trained) if one.name.startswith("trm")]
+    own = [one for one in runs(trained) if one.name.startswith("trm")]
     again = evaluated(tmp_path / "out", trained)
     assert [one.name for one in again] == [one.name for one in own]
     for one, other in zip(own, again, strict=True):
@@ -81,7 +81,7 @@ def test_cells_of_a_folder_give_the_very_samples_of_their_training(trained: Path
 
 
 @pytest.mark.parametrize("what", ["cell", "file"])
-def test_a_cell_and_its_file_are_the_same_to_evaluate(cell: RunFolder, tmp_path: Path, what: str) -> None:
+def test_a_cell_and_its_file_are_the_same_to_evaluate(one: RunFolder, tmp_path: Path, what: str) -> None:
     (again,) = evaluated(tmp_path / "out", cell.folder if what == "cell" else cell.folder / WEIGHTS)
     assert again.name == cell.name
     assert same_results(cell, again)
@@ -92,13 +92,13 @@ def test_cells_get_processes_of_their_own(trained: Path, tmp_path: Path, run_cli
         "evaluate", "--weights", trained, "--jobs", 2, "--steps", "2,3", "--output", tmp_path / "out"
     )
     assert ended.code == 0, ended.err
-    again = [one for one in cells(tmp_path / "out") if one.manifest().identity.steps is None]
-    own = [one for one in cells(trained) if one.name.startswith("trm")]
+    again = [one for one in runs(tmp_path / "out") if one.manifest().identity.steps is None]
+    own = [one for one in runs(trained) if one.name.startswith("trm")]
     assert all(same_results(one, other) for one, other in zip(own, again, strict=True))
-    assert len(cells(tmp_path / "out")) == 4
+    assert len(runs(tmp_path / "out")) == 4
 
 
-def test_finished_cells_are_reused_and_only_the_others_are_filled(cell: RunFolder, tmp_path: Path) -> None:
+def test_finished_cells_are_reused_and_only_the_others_are_filled(one: RunFolder, tmp_path: Path) -> None:
     output = tmp_path / "out"
     first = evaluated(output, cell.folder, more=("--steps", "1,3"))
     stamps = [written(one) for one in first]
@@ -112,7 +112,7 @@ def test_finished_cells_are_reused_and_only_the_others_are_filled(cell: RunFolde
 def test_the_puzzles_are_those_that_the_study_named(tmp_path: Path) -> None:
     out = run(tmp_path / "out", TRAINED, more=("--set", "task_seed=3"))
     (again,) = evaluated(tmp_path / "again", out)
-    assert same_results(cells(out)[0], again)
+    assert same_results(runs(out)[0], again)
     assert again.manifest().identity.data.task_seed == 3
     (other,) = evaluated(tmp_path / "other", out, more=("--set", "task_seed=0"))
     assert other.manifest().identity.data.task_seed == 0
@@ -123,27 +123,27 @@ def test_the_puzzles_are_those_that_the_study_named(tmp_path: Path) -> None:
 
 def test_a_cell_that_lies_alone_still_knows_its_puzzles(tmp_path: Path) -> None:
     out = run(tmp_path / "out", TRAINED, more=("--set", "task_seed=3"))
-    alone = Path(shutil.copytree(cells(out)[0].folder, tmp_path / "alone" / "cell"))
+    alone = Path(shutil.copytree(runs(out)[0].folder, tmp_path / "alone" / "cell"))
     (again,) = evaluated(tmp_path / "again", alone)
-    assert same_results(cells(out)[0], again)
+    assert same_results(runs(out)[0], again)
 
 
 def test_a_limit_takes_the_first_items_and_is_a_reason_against_citing(
-    cell: RunFolder, tmp_path: Path
+    one: RunFolder, tmp_path: Path
 ) -> None:
     (again,) = evaluated(tmp_path / "out", cell.folder, more=("--limit", 5))
     assert again.records() == cell.records()[:5]
     assert "--limit 5: only the first 5 test items" in again.manifest().not_citable_because
 
 
-def test_a_setting_of_the_evaluation_holds_for_our_cells_too(cell: RunFolder, tmp_path: Path) -> None:
+def test_a_setting_of_the_evaluation_holds_for_our_cells_too(one: RunFolder, tmp_path: Path) -> None:
     (again,) = evaluated(tmp_path / "out", cell.folder, more=("--set", "evaluation_batch=5"))
     assert again.manifest().ledger.evaluation_batch == 5
 
 
 @pytest.mark.parametrize("setting", ["steps=8", "lr=0.5"])
 def test_a_setting_that_only_training_has_is_not_swallowed(
-    cell: RunFolder, tmp_path: Path, setting: str
+    one: RunFolder, tmp_path: Path, setting: str
 ) -> None:
     ended = evaluate(tmp_path / "out", cell.folder, more=("--set", setting))
     assert ended.code == 2
@@ -151,14 +151,14 @@ def test_a_setting_that_only_training_has_is_not_swallowed(
 
 
 def test_a_folder_without_trained_weights_is_nothing_to_evaluate(trained: Path, tmp_path: Path) -> None:
-    (copy, *_) = [one.folder for one in cells(trained) if one.name.startswith("copy")]
+    (copy, *_) = [one.folder for one in runs(trained) if one.name.startswith("copy")]
     for folder in (tmp_path, copy):
         ended = evaluate(tmp_path / "out", folder)
         assert ended.code == 3
         assert f"{folder}: no finished cell with weights in it" in ended.err
 
 
-def test_weights_that_are_not_those_of_the_manifest_are_not_ours(cell: RunFolder, tmp_path: Path) -> None:
+def test_weights_that_are_not_those_of_the_manifest_are_not_ours(one: RunFolder, tmp_path: Path) -> None:
     changed = Path(shutil.copytree(cell.folder, tmp_path / "cell"))
     weights = read_weights(changed / WEIGHTS)
     (changed / WEIGHTS).unlink()  # what was read lies in memory that is mapped to it
@@ -167,10 +167,10 @@ def test_weights_that_are_not_those_of_the_manifest_are_not_ours(cell: RunFolder
     assert "--task is missing: weights from elsewhere" in evaluate(tmp_path / "out", changed / WEIGHTS).err
 
 
-def test_an_opened_cell_answers_as_its_samples_say(cell: RunFolder) -> None:
+def test_an_opened_cell_answers_as_its_samples_say(one: RunFolder) -> None:
     opened = open_weights(host(), cell.folder)
     test = opened.prepared.read("test").take(slice(0, 4))
-    assert predict(opened.reasoner, test, opened.answering).tokens.tolist() == answers(cell)
+    assert predict(opened.reasoner, test, opened.answering).tokens.tolist() == predictions(cell)
     assert opened.model == cell.manifest().asked
     with pytest.raises(UsageError, match="holds the weights of 2 cells; name one of them"):
         open_weights(host(), cell.folder.parent)
@@ -189,7 +189,7 @@ def built(manifest: Manifest) -> dict[str, Any]:
 @pytest.mark.parametrize("compiled", [(), ("--compiled",)])
 @pytest.mark.parametrize("told", ["beside", "in brackets", "all_config.yaml"])
 def test_exported_weights_score_as_the_cell_they_are_of(
-    cell: RunFolder, tmp_path: Path, file: str, compiled: tuple[str, ...], told: str
+    one: RunFolder, tmp_path: Path, file: str, compiled: tuple[str, ...], told: str
 ) -> None:
     weights = export(cell, tmp_path / file, *compiled)
     if told == "in brackets":
@@ -249,14 +249,14 @@ def test_weights_of_a_model_without_a_reference_are_read_in_their_own_names(
 ) -> None:
     sizes = {"mirror": "[hidden=8]", "transformer": "[heads=2,repeats=1]"}[name]
     model = f"mirror{sizes}" if name == "mirror" else asked("transformer")
-    own = cells(run(tmp_path / "own", model))[0]
+    own = runs(run(tmp_path / "own", model))[0]
     weights = Path(shutil.copy(own.folder / WEIGHTS, tmp_path / "weights"))
     (again,) = evaluated(tmp_path / "out", weights, more=foreign(name + sizes))
     assert same_results(own, again)
 
 
-def test_export_refuses_what_it_cannot_write(trained: Path, cell: RunFolder, tmp_path: Path) -> None:
-    (copy, *_) = [one.folder for one in cells(trained) if one.name.startswith("copy")]
+def test_export_refuses_what_it_cannot_write(trained: Path, one: RunFolder, tmp_path: Path) -> None:
+    (copy, *_) = [one.folder for one in runs(trained) if one.name.startswith("copy")]
     for what, file, code, words in (
         (trained, "w.pt", 2, "2 cells with weights in it; name the folder of one"),
         (cell.folder / WEIGHTS, "w.pt", 2, "name the folder of a cell"),
@@ -275,7 +275,7 @@ def test_export_refuses_what_it_cannot_write(trained: Path, cell: RunFolder, tmp
 
 
 @pytest.fixture
-def untold(cell: RunFolder, tmp_path: Path) -> Path:
+def untold(one: RunFolder, tmp_path: Path) -> Path:
     """Exported weights without their configuration."""
     file = export(cell, tmp_path / "untold.pt")
     file.with_suffix(".yaml").unlink()
@@ -319,7 +319,7 @@ def test_of_attention_heads_and_prefix_are_asked_for_and_a_name_with_advice_foll
 
 
 def test_a_row_is_not_named_after_a_mixer_that_the_weights_do_not_have(
-    cell: RunFolder, tmp_path: Path
+    one: RunFolder, tmp_path: Path
 ) -> None:
     ended = evaluate(tmp_path / "out", export(cell, tmp_path / "w.pt"), more=foreign("trm-att"))
     assert ended.code != 0 or "mixer=mlp" in manifests(tmp_path / "out")[0].identity.model
@@ -328,7 +328,7 @@ def test_a_row_is_not_named_after_a_mixer_that_the_weights_do_not_have(
 @pytest.fixture
 def pair(trained: Path, tmp_path: Path) -> tuple[Path, Path]:
     """The exported weights of two seeds."""
-    first, second = (one for one in cells(trained) if one.name.startswith("trm"))
+    first, second = (one for one in runs(trained) if one.name.startswith("trm"))
     return export(first, tmp_path / "first.pt"), export(second, tmp_path / "second.pt")
 
 
@@ -365,7 +365,7 @@ def test_weights_of_different_sizes_are_not_seeds_of_one_model(tmp_path: Path) -
     assert [len(row["seeds"]) for row in rows] == [1, 1]
 
 
-def test_the_table_says_that_the_budget_is_not_known(cell: RunFolder, tmp_path: Path) -> None:
+def test_the_table_says_that_the_budget_is_not_known(one: RunFolder, tmp_path: Path) -> None:
     weights = export(cell, tmp_path / "w.pt")
     ended = evaluate(tmp_path / "out", weights, more=foreign("trm"))
     assert "trained elsewhere: the training budget is not known here" in ended.out
@@ -487,7 +487,7 @@ def test_a_file_that_is_not_weights_is_refused_before_anything_is_written(
     ],
 )
 def test_a_wrong_word_is_named(
-    cell: RunFolder, tmp_path: Path, more: tuple[object, ...], code: int, words: str
+    one: RunFolder, tmp_path: Path, more: tuple[object, ...], code: int, words: str
 ) -> None:
     ended = evaluate(tmp_path / "out", export(cell, tmp_path / "w.pt"), more=more)
     assert ended.code == code
@@ -496,7 +496,7 @@ def test_a_wrong_word_is_named(
 
 
 def test_a_training_setting_in_brackets_is_refused_for_a_plugins_model_too(tmp_path: Path) -> None:
-    own = cells(run(tmp_path / "own", "mirror"))[0]
+    own = runs(run(tmp_path / "own", "mirror"))[0]
     weights = Path(shutil.copy(own.folder / WEIGHTS, tmp_path / "weights"))
     ended = evaluate(tmp_path / "out", weights, more=foreign("mirror[lr=1]"))
     assert ended.code == 2
@@ -508,7 +508,7 @@ def test_a_file_that_is_not_there_ends_with_4(tmp_path: Path) -> None:
     assert str(tmp_path / "gone.pt") in ended.err
 
 
-def test_a_broken_configuration_beside_the_weights_is_named(cell: RunFolder, tmp_path: Path) -> None:
+def test_a_broken_configuration_beside_the_weights_is_named(one: RunFolder, tmp_path: Path) -> None:
     file = export(cell, tmp_path / "w.pt")
     file.with_suffix(".yaml").write_text("arch: {H_cycles: 3")
     ended = evaluate(tmp_path / "out", file, more=foreign("trm"))
@@ -517,7 +517,7 @@ def test_a_broken_configuration_beside_the_weights_is_named(cell: RunFolder, tmp
 
 
 def test_a_value_beside_the_weights_that_cannot_be_is_laid_to_its_file(
-    cell: RunFolder, tmp_path: Path
+    one: RunFolder, tmp_path: Path
 ) -> None:
     file = export(cell, tmp_path / "w.pt")
     arch = yaml.safe_load(file.with_suffix(".yaml").read_text())["arch"]

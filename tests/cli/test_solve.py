@@ -1,9 +1,10 @@
-"""`trm-bench solve`: the answer after every step, what is marked, the verdict, and the pictures."""
+"""`trm-bench solve`: the prediction after every step, what is marked, the verdict, and the animation."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
-from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.console import Console
 from support.solving import ARC, MAZE, SUDOKU, Scripted, opened, solve
@@ -23,12 +23,19 @@ from trm_bench.harness.api.puzzles import PuzzleSet, Tokens
 from trm_bench.harness.cli import solve as verb
 from trm_bench.harness.host.host import host
 from trm_bench.harness.inference.inference import InferenceConfig, predict
-from trm_bench.harness.inference.one_puzzle import changed_cells, puzzle_row, trace, wrong_cells
-from trm_bench.harness.report import strips
-from trm_bench.harness.report.boards import Look, boards, legend, symbol_of
+from trm_bench.harness.inference.one_puzzle import (
+    EmbeddingRow,
+    Solved,
+    changed_cells,
+    puzzle_row,
+    trace,
+    wrong_cells,
+)
+from trm_bench.harness.report import animation
+from trm_bench.harness.report.boards import legend, steps_table, symbol_of
 from trm_bench.plugins.arc.grids import to_canvases
 
-from trm_bench import Halting, Output, Puzzle, Reasoner, TaskInfo
+from trm_bench import Halting, Output, Puzzle, Reasoner, RuleCheck, TaskInfo
 
 
 def sudoku_tokens(text: str) -> Tokens:
@@ -44,19 +51,18 @@ def at(cells: dict[int, int], tokens: Tokens) -> Tokens:
 
 
 SOLUTION = sudoku_tokens("312456456312123564564123231645645231")
-QUESTION = Puzzle(
+PUZZLE = Puzzle(
     at(dict.fromkeys((0, 3, 10, 35), 0), SOLUTION)[None],
     SOLUTION[None],
     None,
     "a Sudoku",
     "the only solution",
 )
-TEXT = "".join("." if token == 1 else str(token - 1) for token in QUESTION.inputs[0])
+TEXT = "".join("." if token == 1 else str(token - 1) for token in PUZZLE.inputs[0])
 SCRIPT = [at({0: 1, 3: 2}, SOLUTION), at({0: 1}, SOLUTION), SOLUTION]
 """Two wrong cells, one, none."""
 SYMBOLS = ("", "", *"123456")
-HOW = InferenceConfig(torch.device("cpu"))
-PLAIN, COLOURED = Look(False, 200), Look(True, 200)
+CONFIG = InferenceConfig(torch.device("cpu"))
 Sudoku = partial(Scripted, vocab=8)
 
 
@@ -85,17 +91,18 @@ class Counting(Reasoner):
 
 
 @pytest.mark.parametrize("halting", list(Halting))
-def test_the_last_step_is_what_a_run_would_have_answered(halting: Halting) -> None:
+def test_the_last_step_is_what_a_run_would_have_predicted(halting: Halting) -> None:
     torch.manual_seed(0)
     model = Counting(halting).train()
     rows = np.array([2], np.int32)
-    puzzles = PuzzleSet(QUESTION.inputs, SOLUTION[None], np.array(["a"]), np.array(["a"]), rows)
-    steps = trace(model, QUESTION, 2, HOW)
-    predicted = predict(model, puzzles, HOW)
+    puzzles = PuzzleSet(PUZZLE.inputs, SOLUTION[None], np.array(["a"]), np.array(["a"]), rows)
+    steps = trace(model, PUZZLE, 2, CONFIG)
+    predicted = predict(model, puzzles, CONFIG)
     assert [step.number for step in steps] == [1, 2, 3, 4]
-    assert np.array_equal(steps[-1].answer, predicted.tokens[0])
-    wants = [step.number for step in steps if step.wants_to_halt]
-    assert (wants[0] if wants else 4) == predicted.halt_steps[0]
+    assert np.array_equal(steps[-1].tokens, predicted.tokens[0])
+    stops = [step.number for step in steps if step.stops]
+    assert stops in ([], [predicted.halt_steps[0]])
+    assert stops or predicted.halt_steps[0] == 4
     if halting is Halting.NONE:
         assert all(step.halt_probability is None for step in steps)
     else:
@@ -106,116 +113,107 @@ def test_the_last_step_is_what_a_run_would_have_answered(halting: Halting) -> No
 def test_the_row_of_the_embedding_reaches_the_model() -> None:
     torch.manual_seed(0)
     model = Counting(Halting.NONE)
-    answers = [trace(model, QUESTION, row, HOW)[-1].answer.tolist() for row in range(3)]
-    assert answers[0] != answers[1] or answers[1] != answers[2]
+    last = [trace(model, PUZZLE, row, CONFIG)[-1].tokens.tolist() for row in range(3)]
+    assert last[0] != last[1] or last[1] != last[2]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_steps_may_be_fewer_or_more_than_the_models_own(count: int) -> None:
-    steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW, count)
+    steps = trace(Sudoku(SCRIPT), PUZZLE, 0, CONFIG, count)
     assert [step.number for step in steps] == list(range(1, count + 1))
-    assert np.array_equal(steps[-1].answer, SCRIPT[min(count, 3) - 1])
+    assert np.array_equal(steps[-1].tokens, SCRIPT[min(count, 3) - 1])
 
 
 def test_a_failing_model_keeps_its_mode() -> None:
     model = Sudoku([SOLUTION[:5]]).train()
     model.forward = None  # type: ignore[assignment, method-assign]
     with pytest.raises(TypeError):
-        trace(model, QUESTION, 0, HOW)
+        trace(model, PUZZLE, 0, CONFIG)
     assert model.training
 
 
 def test_wrong_and_changed_cells() -> None:
-    steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW)
-    assert [wrong_cells(QUESTION, step.answer) for step in steps] == [[0, 3], [0], []]
+    steps = trace(Sudoku(SCRIPT), PUZZLE, 0, CONFIG)
+    assert [wrong_cells(PUZZLE, step.tokens) for step in steps] == [[0, 3], [0], []]
     assert [changed_cells(steps, place) for place in range(3)] == [[], [3], [0]]
-    unknown = Puzzle(QUESTION.inputs, None, None, "")
-    assert wrong_cells(unknown, steps[0].answer) == []
+    unknown = Puzzle(PUZZLE.inputs, None, None, "")
+    assert wrong_cells(unknown, steps[0].tokens) == []
 
 
-def test_padding_of_the_truth_is_never_wrong() -> None:
+def test_padding_of_the_solution_is_never_wrong() -> None:
     target = to_canvases([np.array([[1]], np.uint8)], 6)
-    question = Puzzle(target, target, None, "")
-    answer = np.full(36, 7, np.uint8)
-    assert wrong_cells(question, answer) == [0, 1, 6]
+    assert wrong_cells(Puzzle(target, target, None, ""), np.full(36, 7, np.uint8)) == [0, 1, 6]
 
 
-def shown(look: Look, steps: int = 3, question: Puzzle = QUESTION, info: TaskInfo = SUDOKU) -> list[str]:
-    found = trace(Sudoku(SCRIPT), question, 0, HOW, steps)
-    return [line.plain for line in boards(question, found, info, SYMBOLS, look)]
+def solved(script: Sequence[Tokens] = SCRIPT, puzzle: Puzzle = PUZZLE, vocab: int = 8) -> Solved:
+    found = trace(Scripted(script, vocab), puzzle, 0, CONFIG)
+    return Solved(puzzle, EmbeddingRow(0), found, RuleCheck(None, ""), None)
 
 
-def test_signs_stand_behind_wrong_and_changed_cells_in_columns() -> None:
-    lines = shown(PLAIN)
-    assert lines[0].split("  ")[0] == "question"
-    assert "step 1, 2 wrong" in lines[0]
-    assert "step 2, 1 wrong" in lines[0]
-    assert lines[0].endswith("truth")
-    assert lines[2].split("   ")[0].startswith(".")
-    first = lines[2]
-    width = lines[0].index("step 2") - lines[0].index("step 1")
-    start = lines[0].index("step 1")
-    panels = [first[start + width * place :][:18].rstrip() for place in range(3)]
-    assert panels == ["1! 1  2  2! 5  6", "1! 1  2  4* 5  6", "3* 1  2  4  5  6"]
-
-
-def test_a_cell_that_changed_to_another_wrong_token_has_both_signs() -> None:
-    script = [at({0: 1}, SOLUTION), at({0: 2}, SOLUTION)]
-    found = trace(Sudoku(script), QUESTION, 0, HOW)
-    lines = boards(QUESTION, found, SUDOKU, SYMBOLS, PLAIN)
-    assert "2!*1  2  4" in lines[2].plain
-
-
-def test_without_a_truth_nothing_is_called_wrong() -> None:
-    question = Puzzle(QUESTION.inputs, None, None, "")
-    lines = shown(PLAIN, question=question)
-    assert not any("wrong" in line or "!" in line or "truth" in line for line in lines)
-    steps = trace(Sudoku(SCRIPT), question, 0, HOW)
-    assert legend(question, steps, PLAIN).plain == "* changed since the step before"
-    assert "wrong" not in legend(question, steps, COLOURED).plain
-    assert legend(question, steps[:1], PLAIN).plain == ""
-
-
-def test_boards_go_side_by_side_as_far_as_they_fit() -> None:
-    assert len(shown(PLAIN)) == 8
-    narrow = shown(Look(False, 45))
-    assert max(map(len, narrow)) <= 45
-    assert sum(line == "" for line in narrow) == 2  # three rows of two, two, and one
-    assert len(shown(Look(False, 1))) > len(narrow)  # one below another, however narrow
-
-
-def rendered(*styled: Any) -> str:
+def printed(one: Solved, info: TaskInfo = SUDOKU, symbols: Sequence[str] = SYMBOLS, **look: Any) -> str:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, color_system="standard", width=200, no_color=False)
-    for line in styled:
-        console.print(line, soft_wrap=True)
+    Console(**{"file": out, "width": 200, **look}).print(steps_table(one, info, symbols))
     return out.getvalue()
 
 
+def shown(one: Solved, *more: Any) -> list[tuple[list[str], list[str]]]:
+    """The two columns of every row of the table."""
+    found = []
+    for block in re.split("[┡├└].*\n", printed(one, *more))[1:-1]:
+        left, right = zip(*(line.split("│")[1:3] for line in block.splitlines()), strict=True)
+        facts = [line.strip() for line in left if line.strip()]
+        found.append((facts, [line[1:-1].rstrip() for line in right]))
+    return found
+
+
+def test_each_step_has_its_board_its_numbers_and_a_sign_behind_wrong_and_changed_cells() -> None:
+    rows = shown(solved())
+    assert [facts for facts, _ in rows] == [
+        ["puzzle"],
+        ["1", "2 wrong", "halt 0.38"],
+        ["2", "1 wrong", "1 changed", "halt 0.62", "stop"],
+        ["3", "0 wrong", "1 changed", "halt 0.82"],
+        ["solution"],
+    ]
+    first_lines = ["3 1 2 4 5 6" for _ in rows]
+    first_lines[:4] = [". 1 2 . 5 6", "1!1 2 2!5 6", "1!1 2 4*5 6", "3*1 2 4 5 6"]
+    assert [board[0] for _, board in rows] == first_lines
+    assert {len(board) for _, board in rows} == {6}
+    assert legend(solved()) == "! wrong (not as in the only solution)   * changed since the step before"
+
+
+def test_a_cell_that_changed_to_another_wrong_token_is_wrong() -> None:
+    rows = shown(solved([at({0: 1}, SOLUTION), at({0: 2}, SOLUTION)]))
+    assert rows[2] == (["2", "1 wrong", "1 changed", "halt 0.62", "stop"], rows[2][1])
+    assert rows[2][1][0] == "2!1 2 4 5 6"
+
+
+def test_without_a_solution_nothing_is_called_wrong() -> None:
+    one = solved(puzzle=Puzzle(PUZZLE.inputs, None, None, ""))
+    assert not re.search("wrong|!|solution", printed(one))
+    assert legend(one) == "* changed since the step before"
+    assert legend(solved(SCRIPT[:1], one.puzzle)) == ""
+
+
+@pytest.mark.parametrize("columns", ["20", "79", "200"])
+def test_a_board_is_printed_whole_however_narrow_the_terminal(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = TaskInfo("maze-hard", "lite", 30, 30, 6)
+    maze = np.array([3, *[2] * 898, 4], np.uint8)
+    there = opened(Scripted([maze], 6), info)
+    lines = solve(monkeypatch, there, "S" + "." * 898 + "G", env={"COLUMNS": columns}).stdout.splitlines()
+    boards = [line.split("│")[2] for line in lines if line.startswith("│")]
+    assert [len(re.findall("[S.Go]", line)) for line in boards] == [30] * 90
+    assert max(map(len, lines)) < 80
+
+
 def test_colours_mark_wrong_changed_and_kept_cells() -> None:
-    steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW)
-    lines = boards(QUESTION, steps, SUDOKU, SYMBOLS, COLOURED)
-    assert not any("!" in line.plain or "*" in line.plain for line in lines)
-    first = rendered(lines[2])
-    assert "\x1b[37;41m1\x1b[0m" in first  # wrong at step 1: on red
-    assert "\x1b[1;4;33m4\x1b[0m" in first  # changed at step 2: bold, underlined, yellow
-    assert "\x1b[2;34m5\x1b[0m" in first  # a given: dim
-    assert "\x1b[34m5\x1b[0m" in first  # the same cell of question and truth: its colour alone
-
-
-def test_colour_is_left_out_where_it_would_not_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(encoding: str = "utf-8", **options: Any) -> Look:
-        file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-        return Look.of(Console(file=file, width=90, **options))
-
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    assert look(force_terminal=True) == Look(True, 90)
-    assert look() == Look(False, 90)
-    assert not look("ascii", force_terminal=True).coloured
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert not look(force_terminal=True).coloured
+    text = printed(solved(), force_terminal=True, color_system="standard", no_color=False)
+    assert "\x1b[37;41m1\x1b[0m!" in text  # wrong at step 1: on red
+    assert "\x1b[1;4;33m4\x1b[0m*" in text  # changed at step 2: bold, underlined, yellow
+    assert "\x1b[2m5\x1b[0m " in text  # a given: dim
+    assert "│ 3 1 2 4 5 6 │" in text  # the solution: as it is
 
 
 def test_symbols_of_every_kind() -> None:
@@ -227,10 +225,9 @@ def test_symbols_of_every_kind() -> None:
 
 def test_codes_of_two_digits_stay_in_columns() -> None:
     info = TaskInfo("codes", "mini", 1, 3, 12)
-    question = Puzzle(np.array([[1, 10, 3]], np.uint8), np.array([[11, 10, 3]], np.uint8), None, "")
-    steps = trace(Scripted([question.inputs[0]], 12), question, 0, HOW)
-    lines = [line.plain for line in boards(question, steps, info, (), PLAIN)]
-    assert lines[2].split() == ["1", "10", "3", "1!", "10", "3", "11", "10", "3"]
+    puzzle = Puzzle(np.array([[1, 10, 3]], np.uint8), np.array([[11, 10, 3]], np.uint8), None, "")
+    rows = shown(solved([puzzle.inputs[0]], puzzle, 12), info, ())
+    assert [board[0] for _, board in rows] == [" 1 10  3", " 1!10  3", "11 10  3"]
 
 
 def run(
@@ -244,16 +241,16 @@ def test_a_solved_sudoku(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended.exit_code == 0, ended.output
     lines = ended.stdout.splitlines()
     assert lines[0] == "6×6 Sudoku, 32 givens · scripted"
+    assert "│ halt 0.62 │ 5 6 4 1 2 3 │\n│ stop " in ended.stdout
     assert lines[-4:] == [
         "! wrong (not as in the only solution)   * changed since the step before",
         "solved: equals the only solution",
         "obeys the rules: a full valid grid that keeps every given",
         "its own rule would have stopped after step 2 of 3",
     ]
-    assert "halt 0.62 stop" in ended.stdout
 
 
-def test_a_wrong_answer_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_prediction_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run(monkeypatch, TEXT, script=SCRIPT[:1])
     assert ended.exit_code == 0
     assert "wrong: 2 cells differ from the only solution" in ended.stdout
@@ -282,8 +279,8 @@ def test_a_puzzle_comes_from_anywhere(way: str, tmp_path: Path, monkeypatch: pyt
         ([" "], "the puzzle is empty"),
         ([TEXT, "--identity", "abc"], "--identity abc: puzzles of 'sudoku-extreme' have no identities"),
         ([TEXT, "--steps", "0"], "0 is not in the range x>=1"),
-        ([TEXT, "--figure", "steps.bmp"], "--figure steps.bmp: name a file that ends in .png"),
-        ([TEXT, "--figure", "no/steps.png"], "--figure no/steps.png: there is no folder no"),
+        ([TEXT, "--figure", "steps.png"], "--figure steps.png: name a file that ends in .gif"),
+        ([TEXT, "--figure", "no/steps.gif"], "--figure no/steps.gif: there is no folder no"),
         ([TEXT, "--device", "tpu"], "--device 'tpu' is not known; choose one of auto, cpu, cuda, mps"),
         ([TEXT, "--set", "hidden"], "--set 'hidden': write key=value"),
     ],
@@ -298,8 +295,8 @@ def test_what_is_wrong_is_named(words: list[str], message: str, monkeypatch: pyt
 def test_a_maze_too_long_for_a_file_name_is_a_maze(monkeypatch: pytest.MonkeyPatch) -> None:
     info = TaskInfo("maze-hard", "lite", 30, 30, 6)
     text = "S" + "." * 898 + "G"
-    asked = np.array([{"S": 3, ".": 2, "G": 4}[cell] for cell in text], np.uint8)
-    ended = solve(monkeypatch, opened(Scripted([asked], 6), info), text)
+    maze = np.array([{"S": 3, ".": 2, "G": 4}[cell] for cell in text], np.uint8)
+    ended = solve(monkeypatch, opened(Scripted([maze], 6), info), text)
     assert ended.exit_code == 0, ended.output
     assert "30×30 maze, 58 moves from S to G" in ended.stdout
 
@@ -325,15 +322,15 @@ def test_a_task_that_reads_no_puzzles_says_which_do(monkeypatch: pytest.MonkeyPa
     info = TaskInfo("tiny", "mini", 1, 6, 5)
     ended = solve(monkeypatch, opened(Scripted([SOLUTION[:6]], 8), info), "123")
     assert ended.exit_code == 2
-    assert "task 'tiny' reads no typed puzzles; " in ended.stderr
+    assert "task 'tiny' reads no puzzles from text; " in ended.stderr
     assert "sudoku-extreme" in ended.stderr
 
 
 def test_another_shortest_path_is_solved_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
     maze = "S..\n..#\n..G"
     info = TaskInfo("maze-hard", "mini", 3, 3, 6)
-    answer = np.array([3, 5, 2, 2, 5, 1, 2, 5, 4], np.uint8)
-    ended = solve(monkeypatch, opened(Scripted([answer], 6), info), maze)
+    path = np.array([3, 5, 2, 2, 5, 1, 2, 5, 4], np.uint8)
+    ended = solve(monkeypatch, opened(Scripted([path], 6), info), maze)
     assert "solved another way: 4 cells differ from the labelled shortest path" in ended.stdout
     assert "obeys the rules: a path from S to G of 4 moves, as short as any" in ended.stdout
 
@@ -342,42 +339,42 @@ def test_json_holds_every_step_and_the_verdict(monkeypatch: pytest.MonkeyPatch) 
     content = json.loads(run(monkeypatch, TEXT, "--json").stdout)
     assert (content["model"], content["task"], content["scale"]) == ("scripted", "sudoku-extreme", "mini")
     (one,) = content["puzzles"]
-    assert np.array_equal(one["question"], QUESTION.inputs.reshape(6, 6))
-    assert np.array_equal(one["truth"], SOLUTION.reshape(6, 6))
+    assert np.array_equal(one["puzzle"], PUZZLE.inputs.reshape(6, 6))
+    assert np.array_equal(one["solution"], SOLUTION.reshape(6, 6))
     assert [step["step"] for step in one["steps"]] == [1, 2, 3]
     assert [step["wrong"] for step in one["steps"]] == [2, 1, 0]
     assert [step["changed"] for step in one["steps"]] == [None, 1, 1]
-    assert [step["wants_to_halt"] for step in one["steps"]] == [False, True, True]
+    assert [step["stops"] for step in one["steps"]] == [False, True, False]
     assert one["steps"][1]["halt_probability"] == pytest.approx(0.6225, abs=1e-4)
-    for step, answer in zip(one["steps"], SCRIPT, strict=True):
-        assert np.array_equal(step["answer"], answer.reshape(6, 6))
-    assert (one["right"], one["obeys"]) == (True, True)
-    assert one["words"] == "a full valid grid that keeps every given"
+    for step, tokens in zip(one["steps"], SCRIPT, strict=True):
+        assert np.array_equal(step["prediction"], tokens.reshape(6, 6))
+    assert (one["correct"], one["valid"]) == (True, True)
+    assert one["reason"] == "a full valid grid that keeps every given"
 
 
 def test_output_that_is_not_utf8_is_written_as_far_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     there = opened(Sudoku(SCRIPT), SUDOKU)
-    question = there.task.spec.parse(TEXT, SUDOKU)[0]
-    verb._print(there, [verb._solve(there, question, None, None, None)])
+    monkeypatch.setattr("trm_bench.harness.python.verbs.open_weights", lambda *_, **__: there)
+    verb.command.main([TEXT, "--weights", "model.safetensors"], standalone_mode=False)
     out.flush()
     written = out.buffer.getvalue()  # type: ignore[attr-defined]
-    assert written.startswith(b"6x6 Sudoku, 32 givens , scripted")
-    assert b"1! 1  2  2! 5  6" in written
+    assert written.startswith(b"6x6 Sudoku, 32 givens | scripted")
+    assert b"| 2 wrong   | 4 5 6 3 1 2 |" in written
+    assert b"?" not in written
 
 
 def test_colours_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"FORCE_COLOR": "1", "TERM": "xterm", "NO_COLOR": None, "COLUMNS": "200"}
     ended = run(monkeypatch, TEXT, env=env, color=True)
     assert "\x1b[37;41m1\x1b[0m" in ended.stdout
-    assert "!" not in ended.stdout
     plain = run(monkeypatch, TEXT, env={**env, "NO_COLOR": "1"}, color=True)
     assert "\x1b[" not in plain.stdout
-    assert "1! 1  2" in plain.stdout
+    assert "1!1 2" in plain.stdout
 
 
-ARC_ANSWER = to_canvases([np.array([[6]], np.uint8)], 6)[0]
+ARC_PREDICTION = to_canvases([np.array([[6]], np.uint8)], 6)[0]
 ARC_TASK = {
     "train": [{"input": [[1]], "output": [[2]]}],
     "test": [{"input": [[5]], "output": [[6]]}, {"input": [[7]]}],
@@ -385,13 +382,13 @@ ARC_TASK = {
 
 
 def run_arc(monkeypatch: pytest.MonkeyPatch, path: Path, *words: object) -> tuple[Result, list[int]]:
-    model = Scripted([ARC_ANSWER], 12)
+    model = Scripted([ARC_PREDICTION], 12)
     path.write_text(json.dumps(ARC_TASK))
     ended = solve(monkeypatch, opened(model, ARC, ("abc", "def", "untrained")), path, *words)
     return ended, model.rows
 
 
-def test_an_arc_task_finds_its_vector_by_the_name_of_its_file(
+def test_an_arc_task_finds_its_embedding_by_the_name_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended, rows = run_arc(monkeypatch, tmp_path / "def.json")
@@ -401,24 +398,24 @@ def test_an_arc_task_finds_its_vector_by_the_name_of_its_file(
     first, second = ended.stdout.split("\n\nARC task, ")
     assert first.startswith("ARC task, test 1 of 2, 1×1 grid (def) · scripted")
     assert "solved: equals the true grid" in first
-    assert "no rule to check: ARC answers can only be compared with the true grid" in first
+    assert "no rule to check: ARC predictions can only be compared with the true grid" in first
     assert second.startswith("test 2 of 2")
-    assert "the true answer is not known" in second
+    assert "the solution is unknown" in second
     assert run_arc(monkeypatch, tmp_path / "x.json", "--identity", "abc")[1] == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["untrained", "unheard-of"])
-def test_an_untrained_arc_task_is_answered_blank_and_says_so(
+def test_an_untrained_arc_task_has_a_blank_embedding_and_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended, rows = run_arc(monkeypatch, tmp_path / f"{name}.json")
     assert rows == [0, 0]
-    note = "note: the puzzle has no trained identity: its vector is blank, expect little"
+    note = "note: the puzzle has no trained identity, so its puzzle embedding is blank: expect little"
     assert ended.stdout.count(note) == 2
     content = json.loads(run_arc(monkeypatch, tmp_path / f"{name}.json", "--json")[0].stdout)
     assert [one["blank_identity"] for one in content["puzzles"]] == [True, True]
-    assert [one["right"] for one in content["puzzles"]] == [True, None]
-    assert [one["obeys"] for one in content["puzzles"]] == [None, None]
+    assert [one["correct"] for one in content["puzzles"]] == [True, None]
+    assert [one["valid"] for one in content["puzzles"]] == [None, None]
 
 
 def test_puzzles_without_identities_have_row_0() -> None:
@@ -426,84 +423,71 @@ def test_puzzles_without_identities_have_row_0() -> None:
     assert (row.number, row.identity, row.blank) == (0, None, False)
 
 
-def frames_of(figure: Any) -> list[dict[str, int]]:
-    """Frames of wrong and of changed cells in each board."""
-    found = []
-    for axes in figure.axes:
-        edges = [patch.get_edgecolor() for patch in axes.patches if isinstance(patch, Rectangle)]
-        red = sum(edge[0] > 0.5 for edge in edges)
-        found.append({"wrong": red, "changed": len(edges) - red})
+def frames_of(file: Path) -> list[np.ndarray]:
+    """The frames of a GIF as (height, width, 3) colours."""
+    with Image.open(file) as moving:
+        found = []
+        for place in range(moving.n_frames):
+            moving.seek(place)
+            found.append(np.array(moving.convert("RGB")).astype(int))
     return found
 
 
-def test_a_strip_frames_wrong_and_changed_cells() -> None:
-    steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW)
-    figure = strips.strip(QUESTION, steps, SUDOKU, SYMBOLS, "title")
-    assert [axes.get_title() for axes in figure.axes] == [
-        "question",
-        "step 1, 2 wrong\nhalt 0.38",
-        "step 2, 1 wrong\nhalt 0.62 stop",
-        "step 3, 0 wrong\nhalt 0.82 stop",
-        "truth",
-    ]
-    found = frames_of(figure)
-    assert [each["wrong"] for each in found] == [0, 2, 1, 0, 0]
-    assert [each["changed"] for each in found] == [0, 0, 1, 1, 0]
+def framed(frame: np.ndarray, colour: tuple[int, int, int]) -> int:
+    """How many pixels are about of a colour."""
+    return int((np.abs(frame - colour).max(axis=2) < 60).sum())
 
 
-def test_many_steps_wrap_into_rows() -> None:
-    steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW, 16)
-    figure = strips.strip(QUESTION, steps, SUDOKU, SYMBOLS, "title")
-    tops = {round(axes.get_subplotspec().rowspan.start) for axes in figure.axes}
-    assert tops == {0, 1, 2}
-    assert len(figure.axes) == 18
-    unknown = Puzzle(QUESTION.inputs, None, None, "")
-    figure = strips.strip(unknown, steps, SUDOKU, SYMBOLS, "title")
-    assert [axes.axison for axes in figure.axes] == [True] * 17 + [False]
-    assert sum(each["wrong"] for each in frames_of(figure)) == 0
+RED, BLUE = (208, 0, 0), (0, 114, 178)
 
 
-@pytest.mark.parametrize("suffix", ["png", "PNG", "svg"])
-def test_a_strip_is_written_whole_and_the_same_every_time(
-    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
-    for file in files:
-        ended = run(monkeypatch, TEXT, "--figure", file)
-        assert ended.exit_code == 0, ended.output
-        assert f"wrote {file}" in ended.stderr
-    assert files[0].read_bytes() == files[1].read_bytes()
-    assert {path.name for path in tmp_path.iterdir()} == {file.name for file in files}
-    if suffix == "svg":
-        assert "solved: equals the only solution" in files[0].read_text()
-    else:
-        assert Image.open(files[0]).format == "PNG"
-
-
-def test_a_gif_has_a_frame_for_each_step_and_stays_on_the_last(
+def test_an_animation_shows_each_step_once_and_the_last_one_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(monkeypatch, TEXT, "--figure", tmp_path / "steps.gif").exit_code == 0
-    with Image.open(tmp_path / "steps.gif") as moving:
+    file = tmp_path / "steps.gif"
+    ended = run(monkeypatch, TEXT, "--figure", file)
+    assert ended.exit_code == 0, ended.output
+    assert f"wrote {file}" in ended.stderr
+    with Image.open(file) as moving:
         assert (moving.format, moving.n_frames, moving.info["loop"]) == ("GIF", 3, 0)
         times = []
         for place in range(3):
             moving.seek(place)
             times.append(moving.info["duration"])
     assert times == [700, 700, 2500]
+    assert [path.name for path in tmp_path.iterdir()] == ["steps.gif"]
 
 
-def test_several_questions_have_a_figure_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_arc(monkeypatch, tmp_path / "def.json", "--figure", tmp_path / "steps.png")
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["steps-1.png", "steps-2.png"]
+def test_an_animation_frames_wrong_cells_red_and_changed_ones_blue(tmp_path: Path) -> None:
+    animation.animate(tmp_path / "a.gif", solved(), SUDOKU, SYMBOLS, "title")
+    frames = frames_of(tmp_path / "a.gif")
+    red, blue = ([framed(frame, colour) for frame in frames] for colour in (RED, BLUE))
+    assert red[0] > red[1] > red[2] == 0
+    assert blue[0] == 0
+    assert min(blue[1:]) > 10
+    unknown = solved(puzzle=Puzzle(PUZZLE.inputs, None, None, ""))
+    animation.animate(tmp_path / "b.gif", unknown, SUDOKU, SYMBOLS, "title")
+    assert [framed(frame, RED) for frame in frames_of(tmp_path / "b.gif")] == [0, 0, 0]
 
 
-def test_a_failing_write_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "steps.png").write_bytes(b"old")
+def test_an_animation_is_the_same_every_time_whatever_the_case_of_its_suffix(tmp_path: Path) -> None:
+    files = [tmp_path / "a.gif", tmp_path / "b.GIF"]
+    for file in files:
+        animation.check(file)
+        animation.animate(file, solved(SCRIPT[:1]), SUDOKU, SYMBOLS, "title")
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_several_puzzles_have_an_animation_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_arc(monkeypatch, tmp_path / "def.json", "--figure", tmp_path / "steps.gif")
+    assert sorted(path.name for path in tmp_path.glob("*.gif")) == ["steps-1.gif", "steps-2.gif"]
+
+
+def test_a_failing_write_leaves_the_old_animation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "steps.gif").write_bytes(b"old")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-    steps = trace(Sudoku(SCRIPT), QUESTION, 0, HOW)
     with pytest.raises(OSError, match="full"):
-        strips.save(tmp_path / "steps.png", QUESTION, steps, SUDOKU, SYMBOLS, "title")
+        animation.animate(tmp_path / "steps.gif", solved(SCRIPT[:1]), SUDOKU, SYMBOLS, "title")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
@@ -512,16 +496,15 @@ def test_figures_need_matplotlib_before_anything_is_computed(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[figures\]'"):
-        strips.check(tmp_path / "steps.png")
-    ended = run(monkeypatch, TEXT, "--figure", tmp_path / "steps.png")
+        animation.check(tmp_path / "steps.gif")
+    ended = run(monkeypatch, TEXT, "--figure", tmp_path / "steps.gif")
     assert (ended.exit_code, ended.stdout) == (4, "")
 
 
-def test_the_maze_of_the_page_is_marked_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    maze = "S.#..\n..#..\n..#..\n.....\n....G"
-    asked = np.array([{"S": 3, ".": 2, "#": 1, "G": 4}[cell] for cell in maze if cell != "\n"], np.uint8)
-    ended = solve(monkeypatch, opened(Scripted([asked], 6), MAZE), "-", input=maze)
-    rows = [line.split("   step")[0] for line in ended.stdout.splitlines()]
-    assert "S  .  #  .  ." in rows[4]
+def test_a_maze_from_a_pipe_is_marked_where_its_path_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "S.#..\n..#..\n..#..\n.....\n....G"
+    maze = np.array([{"S": 3, ".": 2, "#": 1, "G": 4}[cell] for cell in text if cell != "\n"], np.uint8)
+    ended = solve(monkeypatch, opened(Scripted([maze], 6), MAZE), "-", input=text)
+    assert "│ S . # . .  │" in ended.stdout
     assert ended.stdout.count(".!") == 7
     assert "what it marks is not one path from S to G" in ended.stdout

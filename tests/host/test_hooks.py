@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from textwrap import dedent
 
 import click
@@ -12,10 +13,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.distributions import EMPTY_REPORT, HOOKIMPL, HOOKS, Install, example, only
-from trm_bench.harness.api.budget import Budget
-from trm_bench.harness.api.embedding_rows import PuzzleIds
 from trm_bench.harness.host.host import Host
-from trm_bench.harness.report.table import Report, Table
+from trm_bench.harness.report.table import Report
+from trm_bench.testing.reporters import sample_report
 
 import trm_bench
 from trm_bench import AugmentationRequest, BuildRequest, Predictions, PuzzleSet, TaskInfo
@@ -27,42 +27,42 @@ LISTENER = HOOKIMPL + dedent(
     heard = []
 
     @hookimpl
-    def trm_bench_metrics_logged(cell, metrics):
-        heard.append((cell, metrics["step"]))
+    def trm_bench_metrics_logged(run, metrics):
+        heard.append((run, metrics["step"]))
     """
 )
 
 
-def test_every_plugin_is_told_whatever_another_one_does(install: Install) -> None:
+def test_every_plugin_is_notified_whatever_another_one_does(install: Install) -> None:
     first = install("aaa", LISTENER)
-    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_metrics_logged(cell): raise OSError('disk full')")
+    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_metrics_logged(run): raise OSError('disk full')")
     last = install("zzz", LISTENER)
     host = only("aaa", "bad", "zzz")
-    host.notify("trm_bench_metrics_logged", cell="trm-s0", metrics={"step": 7.0})
+    host.notify("trm_bench_metrics_logged", run="trm-s0", metrics={"step": 7.0})
     for module in (first, last):
         assert sys.modules[module].heard == [("trm-s0", 7.0)]
     assert host.problems() == ["bad:plug: OSError: disk full"]
 
 
 def test_a_hook_gets_only_the_arguments_that_it_names(install: Install) -> None:
-    source = HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_run_finished(cells): heard.append(cells)"
+    source = HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_grid_finished(runs): heard.append(runs)"
     module = install("lab", source)
     host = only("lab")
-    host.notify("trm_bench_run_finished", study={"task": "tiny"}, cells={"a": "done"})
+    host.notify("trm_bench_grid_finished", grid={"task": "tiny"}, runs={"a": "done"})
     assert sys.modules[module].heard == [{"a": "done"}]
     assert host.problems() == []
 
 
 def test_a_variable_of_a_hook_is_not_taken_for_an_argument(install: Install) -> None:
-    body = "    first = cell\n    heard.append(first)\n"
-    module = install("lab", HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_metrics_logged(cell):\n" + body)
-    only("lab").notify("trm_bench_metrics_logged", cell="trm-s0", metrics={})
+    body = "    first = run\n    heard.append(first)\n"
+    module = install("lab", HOOKIMPL + "heard = []\n@hookimpl\ndef trm_bench_metrics_logged(run):\n" + body)
+    only("lab").notify("trm_bench_metrics_logged", run="trm-s0", metrics={})
     assert sys.modules[module].heard == ["trm-s0"]
 
 
 def test_a_notification_that_exits_does_not_end_the_run(install: Install) -> None:
-    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_run_started(study): raise SystemExit(3)")
-    only("bad").notify("trm_bench_run_started", study={})
+    install("bad", HOOKIMPL + "@hookimpl\ndef trm_bench_grid_started(grid): raise SystemExit(3)")
+    only("bad").notify("trm_bench_grid_started", grid={})
 
 
 def test_a_plugin_may_be_an_object_with_methods(install: Install) -> None:
@@ -73,15 +73,15 @@ def test_a_plugin_may_be_an_object_with_methods(install: Install) -> None:
                 self.heard = []
 
             @hookimpl
-            def trm_bench_metrics_logged(self, cell):
-                self.heard.append(cell)
+            def trm_bench_metrics_logged(self, run):
+                self.heard.append(run)
 
         listener = Listener()
         """
     )
     module = install("lab", source, target="made_lab_plug:listener")
     host = only("lab")
-    host.notify("trm_bench_metrics_logged", cell="trm-s0", metrics={})
+    host.notify("trm_bench_metrics_logged", run="trm-s0", metrics={})
     assert host.problems() == []
     assert sys.modules[module].listener.heard == ["trm-s0"]
 
@@ -148,7 +148,7 @@ def test_the_example_task_builds_its_splits(documented: Callable[[str], Host]) -
     assert spec.augmentation(whole).max_augmentations == spec.scales["mini"].augmentations
 
 
-def test_the_example_model_answers_a_batch(documented: Callable[[str], Host]) -> None:
+def test_the_example_model_predicts_a_batch(documented: Callable[[str], Host]) -> None:
     import torch
 
     spec = documented("trm_bench_register_models").models.get("per-cell").spec
@@ -164,28 +164,16 @@ def test_the_example_evaluator_scores_each_item(documented: Callable[[str], Host
     spec = documented("trm_bench_register_evaluators").evaluators.get("first-cell").spec
     targets = np.array([[1, 2], [2, 1]], np.uint8)
     puzzles = PuzzleSet.single_identity(targets, targets, ["p", "q"])
-    answers = Predictions(np.array([[1, 1], [1, 1]], np.uint8), 1, np.ones(2, np.int64), np.zeros(2))
-    samples = spec.evaluate(TaskInfo("echo", "mini", 1, 2, 4), puzzles, answers)
+    predictions = Predictions(np.array([[1, 1], [1, 1]], np.uint8), 1, np.ones(2, np.int64), np.zeros(2))
+    samples = spec.evaluate(TaskInfo("echo", "mini", 1, 2, 4), puzzles, predictions)
     assert [(sample.item, sample.score) for sample in samples] == [("p", 1.0), ("q", 0.0)]
 
 
 def test_the_example_reporter_renders_a_report(documented: Callable[[str], Host]) -> None:
     spec = documented("trm_bench_register_reporters").reporters.get("titles").spec
-    budget = Budget(amount=20, batch_size=4, augmentations=1)
-    rest = {
-        "votes": None,
-        "puzzle_ids": PuzzleIds.OWN,
-        "cluster": "cluster",
-        "rows": (),
-        "pairs": (),
-        "notes": (),
-    }
-    tables = [
-        Table(task, "mini", "made up", 9, 3, budget, primary="exact", evaluators=("exact",), **rest)
-        for task in "ab"
-    ]
-    rendered = spec.render(Report(tuple(tables), (), ()))
-    assert all(table.title in rendered for table in tables)
+    (table,) = sample_report().tables
+    report = Report((table, replace(table, task="other")), (), ())
+    assert spec.render(report) == f"{table.title} | {report.tables[1].title}"
 
 
 def test_the_example_command_runs(documented: Callable[[str], Host]) -> None:
@@ -195,22 +183,22 @@ def test_the_example_command_runs(documented: Callable[[str], Host]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hook", "arguments", "said"),
+    ("hook", "arguments", "printed"),
     [
-        ("trm_bench_run_started", {"study": {"task": "echo"}}, "started echo\n"),
-        ("trm_bench_metrics_logged", {"cell": "trm-s0", "metrics": {"step": 7}}, "trm-s0 7\n"),
-        ("trm_bench_run_finished", {"study": {}, "cells": {"a": "done", "b": "failed"}}, "1 cells done\n"),
+        ("trm_bench_grid_started", {"grid": {"task": "echo"}}, "started echo\n"),
+        ("trm_bench_metrics_logged", {"run": "trm-s0", "metrics": {"step": 7}}, "trm-s0 7\n"),
+        ("trm_bench_grid_finished", {"grid": {}, "runs": {"a": "done", "b": "failed"}}, "1 runs done\n"),
         ("trm_bench_report_ready", {"report": EMPTY_REPORT}, "0 tables\n"),
     ],
 )
-def test_the_example_notifications_are_told(
+def test_the_example_notifications_arrive(
     hook: str,
     arguments: dict[str, object],
-    said: str,
+    printed: str,
     documented: Callable[[str], Host],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     host = documented(hook)
     host.notify(hook, **arguments)
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out == printed
     assert host.problems() == []

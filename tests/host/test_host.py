@@ -26,7 +26,8 @@ from support.paths import ROOT
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.host import host as host_module
 from trm_bench.harness.host.host import Found, Host, find_entry_points, selected
-from trm_bench.harness.planning.grid import Request, plan
+from trm_bench.harness.planning.planner import plan
+from trm_bench.harness.planning.request import Request
 
 # --- what is built in ----------------------------------------------------------------------------
 
@@ -47,7 +48,7 @@ def test_the_built_ins_arrive_through_the_entry_points_of_our_own_distribution()
     assert all(plugin.hooks for plugin in host.plugins.values())
 
 
-def test_our_own_entry_points_come_before_everybody_elses(install: Install) -> None:
+def test_our_own_entry_points_come_before_all_others(install: Install) -> None:
     install("aaa", model_plugin("first-in-the-alphabet"))
     owners = [found.distribution for found in find_entry_points()]
     assert "aaa" in owners
@@ -230,7 +231,9 @@ def test_a_plugin_that_takes_the_name_of_an_evaluator_does_not_break_the_tasks_t
     source = example("trm_bench_register_evaluators").replace('"first-cell"', '"exact"')
     install("lab", source)
     request = Request(models=("mirror",), task="tiny", scale="mini", seeds=(0,))
-    assert plan(everything(), request).cells[0].identity.primary == "exact"
+    (run,) = plan(everything(), request).runs
+    (exact,) = (part for part in run.identity.parts if part.name == "exact")
+    assert (run.description.primary, exact.distribution) == ("exact", "trm-bench")
 
 
 def test_two_distributions_with_one_entry_point_name_are_both_found(install: Install) -> None:

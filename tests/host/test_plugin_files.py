@@ -9,20 +9,20 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.distributions import BUILT_IN, HOOKIMPL, Install, everything, model_plugin, only, own_parts
-from support.paths import ROOT
-from support.studies import cells_in_this_process
+from support.stored import in_this_process, manifests, runs
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.specs import API_VERSION, BuildRequest
 from trm_bench.harness.data.prepare import prepare
 from trm_bench.harness.host.host import Host, host
 from trm_bench.harness.host.plugin_files import VARIABLE, plugin_files, take_plugin_options
-from trm_bench.harness.planning.grid import Request, Study, identity_hash, plan, planned_run
-from trm_bench.harness.store.folders import RunFolder
-from trm_bench.harness.store.records import Manifest, PartIdentity, Status
+from trm_bench.harness.planning.grid import Grid
+from trm_bench.harness.planning.identity import planned_run
+from trm_bench.harness.planning.planner import plan
+from trm_bench.harness.planning.request import Request
+from trm_bench.harness.store.records import PartIdentity, Status
 from trm_bench.testing.pytest_plugin import RunCli
 
 SOURCE = """
@@ -90,7 +90,7 @@ def trm_bench_register_evaluators():
     return [EvaluatorSpec("own-score", "every cell", evaluate=evaluate)]
 """
 RUN = ("run", "--task", "own-task", "--models", "own-model", "--seeds", "0", "--jobs", "1")
-OWN_PARTS = ("task own-task", "model own-model", "evaluator own-score")
+OWN_PARTS = {"own-task": "task", "own-model": "model", "own-score": "evaluator"}
 
 
 @pytest.fixture(autouse=True)
@@ -125,17 +125,13 @@ def hosted(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> Host:
     return host()
 
 
-def planned(plugins: Host, task: str = "own-task", *models: str) -> Study:
+def planned(plugins: Host, task: str = "own-task", *models: str) -> Grid:
     request = Request(models=models or ("own-model",), task=task, scale="mini", seeds=(0,))
     return plan(plugins, request)
 
 
-def names(study: Study) -> list[str]:
-    return [cell.name for cell in study.cells]
-
-
-def manifests(folder: Path) -> list[Manifest]:
-    return [RunFolder(path).manifest() for path in sorted(folder.iterdir()) if path.is_dir()]
+def names(grid: Grid) -> list[str]:
+    return [run.name for run in grid.runs]
 
 
 # --- where the option stands -----------------------------------------------------------------------
@@ -237,7 +233,7 @@ def test_a_file_that_does_not_work_ends_the_command_and_is_named(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--plugin", "nowhere.py", "list"], r"--plugin nowhere\.py: no such file"),
         (["list", "--plugin", "."], r"--plugin \.: "),
@@ -246,14 +242,14 @@ def test_a_file_that_does_not_work_ends_the_command_and_is_named(
         (["list", "--plugin", "mine.txt"], r"mine\.txt is not a Python file"),
     ],
 )
-def test_what_is_no_file_of_python_is_said(
-    words: list[str], said: str, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+def test_what_is_no_file_of_python_is_refused(
+    words: list[str], message: str, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "mine.txt")
     ended = run_cli(*words)
     assert (ended.code, ended.out) == (2, "")
-    assert re.search(said, ended.err)
+    assert re.search(message, ended.err)
     assert len(ended.err.splitlines()) == 1
 
 
@@ -269,7 +265,7 @@ def test_a_file_that_went_away_is_named(file: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A cell that ran in a process of its own: the file, the folder, and what was printed."""
+    """A run in a process of its own: the file, the folder, and what was printed."""
     import subprocess
 
     folder = tmp_path_factory.mktemp("finished")
@@ -283,34 +279,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
 Finished = tuple[Path, Path, str]
 
 
-def test_a_cell_in_a_process_of_its_own_has_the_parts_of_the_file_and_says_so(finished: Finished) -> None:
+def test_a_run_in_a_process_of_its_own_has_the_parts_of_the_file_and_names_it(finished: Finished) -> None:
     path, folder, _ = finished
     (manifest,) = manifests(folder)
     assert manifest.citable is False
-    for part in OWN_PARTS:
-        (reason,) = (one for one in manifest.not_citable_because if part in one)
-        assert "the file mine.py" in reason
-    assert not any("evaluator exact" in one for one in manifest.not_citable_because)
-    found = {f"{part.kind} {part.name}": part for part in manifest.identity.parts}
-    assert set(found) == {*OWN_PARTS, "evaluator exact"}
     for name in OWN_PARTS:
-        wanted = PartIdentity(
-            kind=name.split()[0],
-            name=name.split()[1],
-            distribution="mine.py",
-            version=version_of(path),
-            api_version=API_VERSION,
-            file="mine.py",
+        (reason,) = (one for one in manifest.not_citable_because if f"mine.py:{name}" in one)
+        assert "the file mine.py" in reason
+    assert not any("exact" in reason for reason in manifest.not_citable_because)
+    found = {part.name: part for part in manifest.identity.parts}
+    assert set(found) == {*OWN_PARTS, "exact"}
+    for name, kind in OWN_PARTS.items():
+        assert found[name] == PartIdentity(
+            kind=kind, name=name, distribution="mine.py", version=version_of(path)
         )
-        assert found[name] == wanted
-    assert (found["evaluator exact"].distribution, found["evaluator exact"].file) == ("trm-bench", None)
+    assert found["exact"].distribution == "trm-bench"
+    described = manifest.description
+    assert described.plugin_files == {f"mine.py:{name}": "mine.py" for name in OWN_PARTS}
+    assert described.api_versions == {part.full_name: API_VERSION for part in found.values()}
     assert manifest.command[-4:-2] == ["--plugin", "mine.py"]
 
 
-def test_the_table_says_so(finished: Finished) -> None:
+def test_the_table_names_it_too(finished: Finished) -> None:
     (line,) = (line for line in finished[2].splitlines() if "NOT CITABLE" in line)
-    for part in OWN_PARTS:
-        assert f"{part} comes from the file mine.py" in line
+    for name in OWN_PARTS:
+        assert f"mine.py:{name} comes from the file mine.py" in line
 
 
 def test_a_report_needs_no_file(finished: Finished, run_cli: RunCli) -> None:
@@ -325,15 +318,15 @@ def test_resume_with_the_file_has_nothing_to_do_and_without_it_says_what_is_miss
     path, folder, _ = finished
     without = run_cli("resume", folder)
     assert (without.code, without.out) == (2, "")
-    assert "own-task" in without.err
+    assert "unknown model 'own-model'" in without.err
     host.cache_clear()
     ended = run_cli("resume", folder, "--plugin", path)
     assert ended.code == 0
-    assert "1 of 1 cells are finished already" in ended.err
+    assert "1 of 1 runs are finished and reused" in ended.err
     assert len(manifests(folder)) == 1
 
 
-def test_an_edited_file_makes_other_cells_and_leaves_the_old_ones(
+def test_an_edited_file_makes_other_runs_and_leaves_the_old_ones(
     finished: Finished, tmp_path: Path, run_cli: RunCli
 ) -> None:
     import shutil
@@ -344,29 +337,29 @@ def test_an_edited_file_makes_other_cells_and_leaves_the_old_ones(
     assert [row["finished"] for row in json.loads(again.out)["grids"][0]["models"]] == [1]
     path.write_text(SOURCE.replace("range(50)])", "range(50)])  # edited"))
     host.cache_clear()
-    with cells_in_this_process():
+    with in_this_process():
         assert run_cli(*RUN, "--plugin", path, "--output", folder).code == 0
     old, new = sorted(
         manifests(folder), key=lambda one: one.identity.parts[0].version != version_of(finished[0])
     )
-    assert {part.version for part in new.identity.parts if part.file} == {version_of(path)}
-    assert {part.version for part in old.identity.parts if part.file} == {version_of(finished[0])}
+    for manifest, file in ((old, finished[0]), (new, path)):
+        own = {part.version for part in manifest.identity.parts if part.name in OWN_PARTS}
+        assert own == {version_of(file)}
 
 
 def test_weights_of_a_model_of_a_file_are_evaluated_with_it_and_not_citable(
     finished: Finished, tmp_path: Path, run_cli: RunCli
 ) -> None:
     path, folder, _ = finished
-    asked = ("evaluate", "--weights", folder, "--plugin", path, "--output", tmp_path / "out")
-    with cells_in_this_process():
-        ended = run_cli(*asked)
+    with in_this_process():
+        ended = run_cli("evaluate", "--weights", folder, "--plugin", path, "--output", tmp_path / "out")
     assert ended.code == 0, ended.err
     (manifest,) = manifests(tmp_path / "out")
     assert manifest.citable is False
     assert sum("the file mine.py" in reason for reason in manifest.not_citable_because) >= len(OWN_PARTS)
 
 
-def test_the_name_of_a_cell_stands_on_the_content_of_a_file_alone(
+def test_the_name_of_a_run_depends_on_the_content_of_a_file_alone(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = names(planned(hosted(monkeypatch, file)))
@@ -378,17 +371,12 @@ def test_the_name_of_a_cell_stands_on_the_content_of_a_file_alone(
     assert names(planned(hosted(monkeypatch, moved))) == first
 
 
-def test_only_cells_with_a_part_of_the_file_are_touched_by_it(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_runs_with_a_part_of_the_file_depend_on_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = planned(everything(), "tiny", "mirror", "copy")
-    study = planned(hosted(monkeypatch, file), "tiny", "mirror", "copy", "own-model")
-    assert names(study)[:2] == names(without)
-    assert [{part.file for part in cell.identity.parts} for cell in study.cells] == [
-        {None},
-        {None},
-        {None, "mine.py"},
-    ]
+    grid = planned(hosted(monkeypatch, file), "tiny", "mirror", "copy", "own-model")
+    assert names(grid)[:2] == names(without)
+    files = [run.description.plugin_files for run in grid.runs]
+    assert files == [{}, {}, {"mine.py:own-model": "mine.py"}]
 
 
 def test_an_edited_task_gives_its_own_puzzles(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,46 +404,37 @@ def test_what_runs_is_the_content_that_the_version_names(
         assert vars(found.load())["WIDTH"] == width
 
 
-def test_a_file_that_is_edited_while_its_cells_wait_does_not_run_under_its_old_version(
+def test_a_file_that_is_edited_while_its_runs_wait_does_not_run_under_its_old_version(
     file: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:
-    """Each cell loads the file anew, long after it was planned."""
-    hook = "\n\n@hookimpl\ndef trm_bench_run_started(study):\n    import pathlib\n"
+    """Each run loads the file again, long after it was planned."""
+    hook = "\n\n@hookimpl\ndef trm_bench_grid_started(grid):\n    import pathlib\n"
     hook += "    path = pathlib.Path(__file__)\n"
     hook += "    path.write_text(path.read_text().replace('float(score)', '0.25'))\n"
     file.write_text(SOURCE + hook)
     planned_as = version_of(file)
     run_cli(*RUN, "--plugin", file, "--output", tmp_path / "out")
-    (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
-    manifest = RunFolder(folder).manifest()
+    (own,) = runs(tmp_path / "out")
+    manifest = own.manifest()
     assert version_of(file) != planned_as
     if manifest.status is Status.DONE:
         assert planned_as in {part.version for part in manifest.identity.parts}
-        assert {record.scores["own-score"] for record in RunFolder(folder).records()} <= {0.0, 1.0}
+        assert {record["scores"]["own-score"] for record in own.records()} <= {0.0, 1.0}
     else:
         assert "mine.py" in (manifest.error or "")
 
 
-def test_a_dry_run_says_that_its_cells_could_not_be_cited(
-    file: Path, run_cli: RunCli, tmp_path: Path
-) -> None:
+def test_a_dry_run_says_that_its_runs_could_not_be_cited(file: Path, run_cli: RunCli, tmp_path: Path) -> None:
     ended = run_cli(*RUN, "--plugin", file, "--output", tmp_path / "out", "--dry-run", "--json")
     (grid,) = json.loads(ended.out)["grids"]
     assert any("the file mine.py" in reason for reason in grid["not_citable_because"])
 
 
-def test_two_files_of_one_name_both_work_or_are_both_named(
-    file: Path, tmp_path: Path, run_cli: RunCli
-) -> None:
+def test_two_files_of_one_name_are_both_named(file: Path, tmp_path: Path, run_cli: RunCli) -> None:
     other = written(tmp_path / "other" / "mine.py", model_plugin("further-model"))
     ended = run_cli("list", "--plugin", file, "--plugin", other)
-    if ended.code:
-        assert str(file) in ended.err
-        assert str(other) in ended.err
-        assert "trm-bench:arc" not in ended.err  # nor everything else there is
-    else:
-        assert "own-model" in ended.out
-        assert "further-model" in ended.out
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"error: --plugin {other}: {file} has the same name; rename one\n"
 
 
 # --- the version of the interface ------------------------------------------------------------------
@@ -472,8 +451,7 @@ KINDS = {
 def made_for(version: str, kinds: Sequence[str]) -> str:
     """The source of a plugin with a spec of each of these kinds, for a version of the interface."""
     lines = ["from pathlib import Path", "from pydantic import BaseModel", "from trm_bench import *"]
-    lines += ["class Config(BaseModel): pass", "def build(*given): raise NotImplementedError"]
-    lines += ["from trm_bench.harness.api.specs import StudySpec"]
+    lines += ["class Config(BaseModel): pass", "def build(*given): return Reasoner()"]
     for kind in kinds:
         lines += [
             "@hookimpl",
@@ -511,10 +489,10 @@ def test_a_spec_that_may_use_more_than_there_is_is_accepted_and_recorded(install
     plugins = everything()
     assert plugins.plugins["new-lab:plug"].error is None
     assert all("late" in getattr(plugins, kind).names() for kind in KINDS)
-    (cell,) = planned(plugins, "tiny", "late").cells
-    versions = {f"{part.kind} {part.name}": part.api_version for part in cell.identity.parts}
-    assert versions["model late"] == "1.7"
-    assert {version for name, version in versions.items() if name != "model late"} == {API_VERSION}
+    (run,) = planned(plugins, "tiny", "late").runs
+    versions = dict(run.description.api_versions)
+    assert versions.pop("new-lab:late") == "1.7"
+    assert set(versions.values()) == {API_VERSION}
 
 
 def test_the_command_line_names_a_plugin_for_another_interface_and_goes_on(
@@ -531,55 +509,14 @@ def test_the_command_line_names_a_plugin_for_another_interface_and_goes_on(
     assert "  late " not in listed.out
 
 
-# --- results that are older ------------------------------------------------------------------------
-
-KEPT = sorted((ROOT / "results" / "mini").rglob("manifest.json"))
+# --- the name of a run -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def kept() -> list[tuple[Path, dict[str, Any]]]:
-    found = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in KEPT]
-    old = [one for one in found if not any("api_version" in part for part in one[1]["identity"]["parts"])]
-    if not old:
-        pytest.skip("no kept result is older than the fields")
-    return old
-
-
-def test_manifests_without_the_new_fields_are_read_and_their_cells_keep_their_names(
-    kept: list[tuple[Path, dict[str, Any]]],
-) -> None:
-    for path, content in kept:
-        manifest = Manifest.model_validate(content)
-        assert {(part.api_version, part.file) for part in manifest.identity.parts} == {(None, None)}
-        assert path.parent.name.endswith(f"-{identity_hash(manifest.identity)}")
-
-
-def test_the_new_fields_are_no_part_of_a_cells_name(kept: list[tuple[Path, dict[str, Any]]]) -> None:
-    identity = Manifest.model_validate(kept[0][1]).identity
-
-    def named(**fields: Any) -> str:
-        parts = [part.model_copy(update=fields) for part in identity.parts]
-        return identity_hash(identity.model_copy(update={"parts": parts}))
-
-    assert named(api_version="1.7", file="mine.py") == identity_hash(identity)
-    assert named(version="0.0") != identity_hash(identity)
-
-
-def test_the_cells_of_built_in_models_that_would_be_run_now_have_the_kept_names(
-    kept: list[tuple[Path, dict[str, Any]]],
-) -> None:
-    """But for the options that their models have got since."""
-    identities = {path.parent.name: Manifest.model_validate(content).identity for path, content in kept}
-    asked = {path.parent.name: content["asked"] for path, content in kept}
-    then = {name: one for name, one in identities.items() if (one.task, one.seed) == ("arc-agi-1", 0)}
-    if not then:
-        pytest.skip("no kept result of the task")
-    for name, identity in then.items():
-        (cell,) = planned(only("trm-bench"), "arc-agi-1", asked[name]).cells
-        now = cell.identity.model_copy(update={"architecture": identity.architecture})
-        if (now.task_version, now.data.fingerprints) != (identity.task_version, identity.data.fingerprints):
-            pytest.skip("the kept results are of another version of the puzzles")
-        if now.parts[0].version != identity.parts[0].version:
-            pytest.skip("the kept results are of another version of trm-bench")
-        assert all(part.api_version for part in now.parts)
-        assert planned_run(now, asked[name]).name == name
+def test_a_run_is_named_after_its_identity_and_not_after_its_description(finished: Finished) -> None:
+    (manifest,) = manifests(finished[1])
+    identity, described = manifest.identity, manifest.description
+    assert planned_run(identity, described).name == manifest.run == runs(finished[1])[0].name
+    moved = {"api_versions": {"mine.py:own-model": "1.7"}, "plugin_files": {}, "source": "made up"}
+    assert planned_run(identity, described.model_copy(update=moved)).name == manifest.run
+    older = [part.model_copy(update={"version": "0.0"}) for part in identity.parts]
+    assert planned_run(identity.model_copy(update={"parts": older}), described).name != manifest.run

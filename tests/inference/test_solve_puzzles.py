@@ -1,4 +1,4 @@
-"""Puzzles that somebody typed, and whether an answer obeys the rules: Sudoku, mazes, ARC."""
+"""Puzzles as text, and whether a prediction obeys the rules: Sudoku, mazes, ARC."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from trm_bench.plugins.sudoku.generate import RECIPES, generate
 from trm_bench import Puzzle, RuleCheck, TaskInfo
 
 EASY = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
-EASY_ANSWER = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+EASY_SOLUTION = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 SMALL = Shape(2, 3)
 
 
 def parse(info: TaskInfo, text: str) -> Puzzle:
     reader = host().tasks.get(info.task).spec.parse
     assert reader is not None
-    (question,) = reader(text, info)
-    return question
+    (puzzle,) = reader(text, info)
+    return puzzle
 
 
 def refused(info: TaskInfo, text: str) -> str:
@@ -47,10 +47,10 @@ def refused(info: TaskInfo, text: str) -> str:
     return str(caught.value)
 
 
-def check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
+def check_rules(info: TaskInfo, puzzle: Puzzle, prediction: Tokens) -> RuleCheck:
     judge = host().tasks.get(info.task).spec.check_rules
     assert judge is not None
-    return judge(info, question, answer)
+    return judge(info, puzzle, prediction)
 
 
 @cache
@@ -81,20 +81,20 @@ NOTATIONS: list[Callable[[str], str]] = [str, in_lines, in_frame]
 @settings(deadline=None)
 @given(SUDOKUS, st.sampled_from(NOTATIONS), st.sampled_from("0._"))
 def test_a_sudoku_is_the_same_in_every_notation(row: int, notation: Callable[[str], str], blank: str) -> None:
-    asked = sudokus().inputs[row]
-    question = parse(SUDOKU, notation(in_digits(asked, blank)))
-    assert np.array_equal(question.inputs, asked[None])
-    assert question.targets is not None
-    assert np.array_equal(question.targets, sudokus().targets[row][None])
-    assert question.title == "6×6 Sudoku, 18 givens"
-    assert question.identity is None
+    givens = sudokus().inputs[row]
+    puzzle = parse(SUDOKU, notation(in_digits(givens, blank)))
+    assert np.array_equal(puzzle.inputs, givens[None])
+    assert puzzle.targets is not None
+    assert np.array_equal(puzzle.targets, sudokus().targets[row][None])
+    assert puzzle.title == "6×6 Sudoku, 18 givens"
+    assert puzzle.identity is None
 
 
 def test_a_9x9_sudoku_is_solved_as_it_is_printed() -> None:
-    question = parse(SUDOKU_9, EASY)
-    assert question.targets is not None
-    assert in_digits(question.targets[0]) == EASY_ANSWER
-    assert question.truth == "the only solution"
+    puzzle = parse(SUDOKU_9, EASY)
+    assert puzzle.targets is not None
+    assert in_digits(puzzle.targets[0]) == EASY_SOLUTION
+    assert puzzle.truth == "the only solution"
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_a_wrong_sudoku_is_refused_by_what_is_wrong(info: TaskInfo, text: str, m
 
 @settings(deadline=None)
 @given(SUDOKUS)
-def test_the_solution_of_a_sudoku_obeys(row: int) -> None:
-    question = parse(SUDOKU, in_digits(sudokus().inputs[row]))
-    assert check_rules(SUDOKU, question, sudokus().targets[row]) == RuleCheck(
+def test_the_solution_of_a_sudoku_is_valid(row: int) -> None:
+    puzzle = parse(SUDOKU, in_digits(sudokus().inputs[row]))
+    assert check_rules(SUDOKU, puzzle, sudokus().targets[row]) == RuleCheck(
         True, "a full valid grid that keeps every given"
     )
 
@@ -130,42 +130,42 @@ def test_the_solution_of_a_sudoku_obeys(row: int) -> None:
 @settings(deadline=None)
 @given(SUDOKUS, st.data())
 def test_a_spoilt_cell_is_named_by_the_rule_that_it_breaks(row: int, data: st.DataObject) -> None:
-    asked, answer = sudokus().inputs[row], sudokus().targets[row].copy()
+    givens, prediction = sudokus().inputs[row], sudokus().targets[row].copy()
     cell = data.draw(st.integers(0, 35))
-    answer[cell] = data.draw(st.sampled_from([token for token in range(8) if token != answer[cell]]))
-    said = check_rules(SUDOKU, Puzzle(asked[None], None, None, ""), answer)
+    prediction[cell] = data.draw(st.sampled_from([token for token in range(8) if token != prediction[cell]]))
+    check = check_rules(SUDOKU, Puzzle(givens[None], None, None, ""), prediction)
     place = f"row {cell // 6 + 1}, column {cell % 6 + 1}"
-    assert said.valid is False
-    if asked[cell] != BLANK:
-        assert said.reason == f"changes a given in {place}"
-    elif answer[cell] <= BLANK:
-        assert said.reason == f"leaves a cell in {place} without a digit"
+    assert check.valid is False
+    if givens[cell] != BLANK:
+        assert check.reason == f"changes a given in {place}"
+    elif prediction[cell] <= BLANK:
+        assert check.reason == f"leaves a cell in {place} without a digit"
     else:
-        assert said.reason == f"row {cell // 6 + 1} holds {answer[cell] - 1} twice"
+        assert check.reason == f"row {cell // 6 + 1} holds {prediction[cell] - 1} twice"
 
 
 @settings(deadline=None)
 @given(SUDOKUS, st.permutations(range(6)))
-def test_renamed_digits_obey_only_the_renamed_question(row: int, order: list[int]) -> None:
+def test_renamed_digits_fit_only_the_renamed_puzzle(row: int, order: list[int]) -> None:
     names = np.array([0, 1, *(2 + digit for digit in order)], np.uint8)
-    asked, answer = sudokus().inputs[row], sudokus().targets[row]
-    renamed = parse(SUDOKU, in_digits(names[asked]))
-    assert check_rules(SUDOKU, renamed, names[answer]).valid
-    as_it_was = Puzzle(asked[None], None, None, "")
-    assert check_rules(SUDOKU, as_it_was, names[answer]).valid is np.array_equal(names[answer], answer)
+    givens, prediction = sudokus().inputs[row], sudokus().targets[row]
+    renamed = parse(SUDOKU, in_digits(names[givens]))
+    assert check_rules(SUDOKU, renamed, names[prediction]).valid
+    as_it_was = Puzzle(givens[None], None, None, "")
+    assert check_rules(SUDOKU, as_it_was, names[prediction]).valid is np.array_equal(
+        names[prediction], prediction
+    )
 
 
 def test_the_first_of_many_faults_is_counted() -> None:
-    asked = np.array([[2, 3, *[BLANK] * 34]], np.uint8)
-    question = Puzzle(asked, None, None, "")
+    givens = np.array([[2, 3, *[BLANK] * 34]], np.uint8)
+    puzzle = Puzzle(givens, None, None, "")
     full = np.tile(np.arange(2, 8, dtype=np.uint8), 6)
-    assert (
-        check_rules(SUDOKU, question, full[::-1]).reason == "changes 2 givens, the first in row 1, column 1"
-    )
-    assert check_rules(SUDOKU, question, asked[0]).reason == (
+    assert check_rules(SUDOKU, puzzle, full[::-1]).reason == "changes 2 givens, the first in row 1, column 1"
+    assert check_rules(SUDOKU, puzzle, givens[0]).reason == (
         "leaves 34 cells, the first in row 1, column 3 without a digit"
     )
-    assert check_rules(SUDOKU, question, full).reason == "column 1 holds 1 6 times"
+    assert check_rules(SUDOKU, puzzle, full).reason == "column 1 holds 1 6 times"
 
 
 WALLED = ["S.#..", "..#..", "..#..", ".....", "....G"]
@@ -191,11 +191,11 @@ WALLED = ["S.#..", "..#..", "..#..", ".....", "....G"]
     ],
 )
 def test_a_maze_is_the_same_in_every_notation(text: str) -> None:
-    question = parse(MAZE, text)
-    assert to_text(question.inputs[0]) == "".join(WALLED).replace(".", " ")
-    assert question.title == "5×5 maze, 8 moves from S to G"
-    assert question.targets is not None
-    assert to_text(question.targets[0]) == "S #  o #  o #  o    ooooG"
+    puzzle = parse(MAZE, text)
+    assert to_text(puzzle.inputs[0]) == "".join(WALLED).replace(".", " ")
+    assert puzzle.title == "5×5 maze, 8 moves from S to G"
+    assert puzzle.targets is not None
+    assert to_text(puzzle.targets[0]) == "S #  o #  o #  o    ooooG"
 
 
 @settings(deadline=None)
@@ -204,9 +204,9 @@ def test_empty_lines_within_a_maze_are_rows_of_open_cells(shift: int, breaks: in
     lines = ["", "", "S  G", "", ""]
     lines[2] = " " * shift + lines[2]
     text = "\n".join(lines) + "\n" * breaks
-    asked = parse(MAZE, text).inputs[0]
-    assert Counter(asked.tolist()) == {2: 23, 3: 1, 4: 1}
-    assert asked[10 + shift] == 3
+    givens = parse(MAZE, text).inputs[0]
+    assert Counter(givens.tolist()) == {2: 23, 3: 1, 4: 1}
+    assert givens[10 + shift] == 3
 
 
 def with_line(place: int, line: str) -> str:
@@ -222,7 +222,7 @@ def with_line(place: int, line: str) -> str:
         (with_line(0, "..#.."), "the maze has 0 S, not one"),
         (with_line(0, "S.#.S"), "the maze has 2 S, not one"),
         (with_line(4, "....."), "the maze has 0 G, not one"),
-        (with_line(3, "ooooo"), "marks a path: give it without its answer"),
+        (with_line(3, "ooooo"), "marks a path: give it without its solution"),
         (with_line(3, "..x.."), "'x' in the maze is no cell; write #, blank or ., S and G"),
         (with_line(3, "\t...."), "'\\t' in the maze is no cell"),
         (with_line(3, "#####"), "no path leads from S to G"),
@@ -237,7 +237,7 @@ def drawn(*lines: str) -> Tokens:
 
 
 @pytest.mark.parametrize(
-    ("answer", "obeys", "words"),
+    ("prediction", "valid", "reason"),
     [
         (
             ("S.#..", "o.#..", "o.#..", "o....", "ooooG"),
@@ -260,25 +260,27 @@ def drawn(*lines: str) -> Tokens:
     ],
     ids=["the label", "another", "G is gone", "through a wall", "a detour", "a gap"],
 )
-def test_a_path_is_judged_by_what_a_maze_is_about(answer: tuple[str, ...], obeys: bool, words: str) -> None:
-    said = check_rules(MAZE, parse(MAZE, "\n".join(WALLED)), drawn(*answer))
-    assert (said.valid, said.reason) == (obeys, words)
+def test_a_path_is_judged_by_the_rules_of_a_maze(
+    prediction: tuple[str, ...], valid: bool, reason: str
+) -> None:
+    check = check_rules(MAZE, parse(MAZE, "\n".join(WALLED)), drawn(*prediction))
+    assert (check.valid, check.reason) == (valid, reason)
 
 
-def test_padding_in_an_answer_is_named() -> None:
-    question = parse(MAZE, "\n".join(WALLED))
-    said = check_rules(MAZE, question, np.zeros(25, np.uint8))
-    assert said.reason == "changes row 1, column 1 from 'S' to padding"
+def test_padding_in_a_prediction_is_named() -> None:
+    puzzle = parse(MAZE, "\n".join(WALLED))
+    check = check_rules(MAZE, puzzle, np.zeros(25, np.uint8))
+    assert check.reason == "changes row 1, column 1 from 'S' to padding"
 
 
 @pytest.mark.parametrize("row", range(0, 40, 8))
 def test_generated_mazes_are_read_back(row: int) -> None:
     puzzles = mazes()
-    question = parse(MAZE, to_text(puzzles.inputs[row]))
-    assert np.array_equal(question.inputs[0], puzzles.inputs[row])
-    assert question.targets is not None
-    assert np.array_equal(question.targets[0], puzzles.targets[row])
-    assert check_rules(MAZE, question, puzzles.targets[row]).valid
+    puzzle = parse(MAZE, to_text(puzzles.inputs[row]))
+    assert np.array_equal(puzzle.inputs[0], puzzles.inputs[row])
+    assert puzzle.targets is not None
+    assert np.array_equal(puzzle.targets[0], puzzles.targets[row])
+    assert check_rules(MAZE, puzzle, puzzles.targets[row]).valid
 
 
 @cache
@@ -293,7 +295,7 @@ def arc(*tests: dict[str, Any], **parts: Any) -> str:
     return json.dumps({"train": [DEMONSTRATION], "test": list(tests), **parts})
 
 
-def test_an_arc_task_asks_a_question_for_each_test_input() -> None:
+def test_an_arc_task_has_a_puzzle_for_each_test_input() -> None:
     reader = host().tasks.get("arc-agi-1").spec.parse
     assert reader is not None
     first, second = reader(arc({"input": [[3, 4], [5, 6]], "output": [[6]]}, {"input": [[7]]}), ARC)
@@ -337,29 +339,29 @@ def canvas(*rows: list[int]) -> Tokens:
     return to_canvases([np.array(rows, np.uint8)], 6)[0]
 
 
-def test_of_an_arc_answer_only_the_grid_that_is_read_off_it_counts() -> None:
-    question = parse(ARC, arc({"input": [[1]], "output": [[1, 2], [3, 4]]}))
-    answer = canvas([1, 2], [3, 4])
-    said = check_rules(ARC, question, answer)
-    assert (said.valid, said.correct) == (None, True)
-    assert "the 2×2 grid read off the answer is that grid" in said.reason
-    answer[2] = 5  # a colour where the border should be, which the crop leaves out
-    assert check_rules(ARC, question, answer).correct is True
-    wrong = check_rules(ARC, question, canvas([1, 2, 3]))
+def test_only_the_grid_that_is_read_off_an_arc_prediction_counts() -> None:
+    puzzle = parse(ARC, arc({"input": [[1]], "output": [[1, 2], [3, 4]]}))
+    prediction = canvas([1, 2], [3, 4])
+    check = check_rules(ARC, puzzle, prediction)
+    assert (check.valid, check.correct) == (None, True)
+    assert "the 2×2 grid read off the prediction is that grid" in check.reason
+    prediction[2] = 5  # a colour where the border should be, which the crop leaves out
+    assert check_rules(ARC, puzzle, prediction).correct is True
+    wrong = check_rules(ARC, puzzle, canvas([1, 2, 3]))
     assert wrong.correct is False
-    assert wrong.reason.endswith("the 1×3 grid read off the answer is not that grid, which is 2×2")
-    same_size = check_rules(ARC, question, canvas([1, 2], [3, 5]))
-    assert same_size.reason.endswith("the 2×2 grid read off the answer is not that grid")
-    nothing = check_rules(ARC, question, np.zeros(36, np.uint8))
-    assert "the answer, which holds no grid, is not that grid" in nothing.reason
+    assert wrong.reason.endswith("the 1×3 grid read off the prediction is not that grid, which is 2×2")
+    same_size = check_rules(ARC, puzzle, canvas([1, 2], [3, 5]))
+    assert same_size.reason.endswith("the 2×2 grid read off the prediction is not that grid")
+    nothing = check_rules(ARC, puzzle, np.zeros(36, np.uint8))
+    assert "the prediction, which holds no grid, is not that grid" in nothing.reason
 
 
-def test_an_arc_answer_without_a_known_truth_is_not_judged() -> None:
-    question = parse(ARC, arc({"input": [[1]]}))
-    said = check_rules(ARC, question, canvas([1]))
-    assert said == RuleCheck(
+def test_an_arc_prediction_without_a_known_solution_is_not_judged() -> None:
+    puzzle = parse(ARC, arc({"input": [[1]]}))
+    check = check_rules(ARC, puzzle, canvas([1]))
+    assert check == RuleCheck(
         None,
-        "no rule to check: ARC answers can only be compared with the true grid, which is not in the file",
+        "no rule to check: ARC predictions can only be compared with the true grid, which is not in the file",
     )
 
 
@@ -376,19 +378,19 @@ def rows_of(path: Path, count: int) -> list[dict[str, str]]:
         return [row for row, _ in zip(csv.DictReader(stream), range(count), strict=False)]
 
 
-def test_official_sudokus_are_read_with_their_answers(data_dir: Path) -> None:
+def test_official_sudokus_are_read_with_their_solutions(data_dir: Path) -> None:
     for row in rows_of(data_dir / "sudoku" / "sudoku-extreme_train_1k.csv.gz", 20):
-        question = parse(SUDOKU_9, row["question"])
-        assert question.targets is not None
-        assert in_digits(question.targets[0]) == row["answer"]
+        puzzle = parse(SUDOKU_9, row["question"])
+        assert puzzle.targets is not None
+        assert in_digits(puzzle.targets[0]) == row["answer"]
 
 
-def test_official_mazes_are_read_and_their_answers_obey(data_dir: Path) -> None:
+def test_official_mazes_are_read_and_their_solutions_are_valid(data_dir: Path) -> None:
     info = TaskInfo("maze-hard", "lite", 30, 30, 6)
     for row in rows_of(data_dir / "maze" / "maze-30x30-hard-1k_test_800.csv.gz", 5):
-        question = parse(info, row["question"])
-        assert to_text(question.inputs[0]) == row["question"]
-        assert check_rules(info, question, to_tokens(row["answer"])).valid
+        puzzle = parse(info, row["question"])
+        assert to_text(puzzle.inputs[0]) == row["question"]
+        assert check_rules(info, puzzle, to_tokens(row["answer"])).valid
 
 
 def test_puzzles_of_several_solutions_are_refused(data_dir: Path) -> None:
@@ -405,8 +407,8 @@ def test_every_official_arc_task_is_read(data_dir: Path) -> None:
     with gzip.open(data_dir / "arc" / "arc-agi-1_training.json.gz", "rt") as stream:
         tasks: dict[str, Any] = json.load(stream)
     for content in list(tasks.values())[:60]:
-        questions = reader(json.dumps(content), info)
-        assert len(questions) == len(content["test"])
-        for question in questions:
-            assert question.targets is not None
-            assert check_rules(info, question, question.targets[0]).correct
+        puzzles = reader(json.dumps(content), info)
+        assert len(puzzles) == len(content["test"])
+        for puzzle in puzzles:
+            assert puzzle.targets is not None
+            assert check_rules(info, puzzle, puzzle.targets[0]).correct

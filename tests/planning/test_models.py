@@ -97,8 +97,8 @@ def test_any_list_of_variants_survives_joining_and_splitting(variants: list[Vari
 
 
 def test_an_option_of_the_model_goes_to_its_configuration() -> None:
-    changed, usual = resolve("hrm[h_cycles=3]"), resolve("hrm")
-    assert changed.config == usual.config.model_copy(update={"h_cycles": 3})
+    changed, usual = resolve("hrm[timesteps=3]"), resolve("hrm")
+    assert changed.config == usual.config.model_copy(update={"timesteps": 3})
     assert changed.training == usual.training
 
 
@@ -108,9 +108,9 @@ def test_an_option_of_the_training_goes_to_the_recipe() -> None:
     assert changed.config == usual.config
 
 
-def test_a_variant_keeps_what_was_asked_and_says_what_it_stands_for() -> None:
+def test_a_variant_keeps_what_was_requested_and_says_what_it_resolves_to() -> None:
     model = resolve("trm[updates=4,cycles=2]")
-    assert str(model.asked) == "trm[cycles=2,updates=4]"
+    assert str(model.requested) == "trm[cycles=2,updates=4]"
     assert model.name == "trm-mlp[cycles=2,updates=4]"
     assert model.part.full_name == "trm-bench:trm-mlp"
 
@@ -119,7 +119,7 @@ def test_a_variant_keeps_what_was_asked_and_says_what_it_stands_for() -> None:
     ("text", "suggestion"),
     [
         ("trm[cycle=2]", "cycles"),
-        ("hrm[h_block=2]", "h_blocks"),
+        ("hrm[high_block=2]", "high_blocks"),
         ("hrm[warmpu=5]", "warmup"),
         ("copy[ma=0]", "ema"),
     ],
@@ -131,7 +131,7 @@ def test_an_unknown_option_is_answered_with_the_nearest(text: str, suggestion: s
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"unknown model 'hmr'; did you mean 'hrm'\?"):
-        resolve("hmr[h_cycles=2]")
+        resolve("hmr[cycles=2]")
 
 
 def test_an_unknown_training_setting_for_every_model_is_answered_with_the_nearest() -> None:
@@ -142,35 +142,34 @@ def test_an_unknown_training_setting_for_every_model_is_answered_with_the_neares
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("trm[cycles=0]", r"cycles='0': .*greater than 0"),
-        ("trm[cycles=two]", r"cycles='two': .*integer"),
-        ("trm[cycles=2.5]", r"cycles='2.5': .*integer"),
-        ("trm-att[mixer=conv]", r"mixer='conv': .*'attention' or 'mlp'"),
-        ("trm[mixer=conv]", r"mixer='conv': .*'attention' or 'mlp'"),
-        ("hrm[ema=1]", r"ema='1': .*less than 1"),
-        ("hrm[lr=0]", r"lr='0': .*greater than 0"),
-        ("hrm[lr=nan]", r"lr='nan': "),
-        ("hrm[lr=-1]", r"lr='-1': .*greater than 0"),
-        ("hrm[warmup=-1]", r"warmup='-1': .*greater than or equal to 0"),
-        ("hrm[precision=fp8]", r"precision='fp8': .*'auto', 'float32' or 'bf16'"),
-        ("hrm[compile=perhaps]", r"compile='perhaps': .*boolean"),
+        ("trm[cycles=0]", "cycles=0: must be above 0"),
+        ("trm[cycles=two]", "cycles=two: not a whole number"),
+        ("trm[cycles=2.5]", "cycles=2.5: not a whole number"),
+        ("trm-att[mixer=conv]", "mixer=conv: choose one of attention or mlp"),
+        ("trm[mixer=conv]", "mixer=conv: choose one of attention or mlp"),
+        ("hrm[ema=1]", "ema=1: must be below 1.0"),
+        ("hrm[lr=0]", "lr=0: must be above 0.0"),
+        ("hrm[lr=nan]", "lr=nan: must be a finite number"),
+        ("hrm[lr=inf]", "lr=inf: must be a finite number"),
+        ("hrm[weight_decay=inf]", "weight_decay=inf: must be a finite number"),
+        ("hrm[lr=-1]", "lr=-1: must be above 0.0"),
+        ("hrm[warmup=-1]", "warmup=-1: must be at least 0"),
+        ("hrm[precision=fp8]", "precision=fp8: choose one of auto, float32 or bf16"),
+        ("hrm[min_lr_ratio=2]", "min_lr_ratio=2: must be at most 1.0"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_was_expected(text: str, named: str) -> None:
-    with pytest.raises(UsageError, match=named):
+    with pytest.raises(UsageError) as caught:
         resolve(text)
+    assert str(caught.value) == f"{text} {named}"
 
 
-@pytest.mark.parametrize(
-    "option",
-    ["lr=inf", "weight_decay=inf", "embedding_lr=inf"],
-)
-def test_an_infinite_setting_is_out_of_range(option: str) -> None:
-    with pytest.raises(UsageError, match="finite"):
-        resolve(f"hrm[{option}]")
+def test_how_a_run_is_carried_out_is_no_option_of_a_model() -> None:
+    with pytest.raises(UsageError, match="model 'hrm' has no option 'compile'"):
+        resolve("hrm[compile=true]")
 
 
-# --- trm stands for the advised mixer ------------------------------------------------------------
+# --- trm resolves to the mixer that the paper advises --------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -178,12 +177,12 @@ def test_an_infinite_setting_is_out_of_range(option: str) -> None:
 )
 def test_trm_is_the_mlp_on_small_grids_and_attention_on_large_ones(side: int, name: str) -> None:
     model = resolve("trm", TaskInfo("any", "lite", side, side, 6))
-    assert (str(model.asked), model.name) == ("trm", name)
+    assert (str(model.requested), model.name) == ("trm", name)
 
 
 @pytest.mark.parametrize("task", [SUDOKU, MAZE], ids=["sudoku", "maze"])
 @pytest.mark.parametrize(("mixer", "name"), [("mlp", "trm-mlp"), ("attention", "trm-att")])
-def test_a_mixer_that_is_asked_for_wins_over_the_advice(task: TaskInfo, mixer: str, name: str) -> None:
+def test_a_requested_mixer_wins_over_the_advice(task: TaskInfo, mixer: str, name: str) -> None:
     model = resolve(f"trm[mixer={mixer}]", task)
     assert model.part.spec.name == name
     assert model.config.model_dump()["mixer"] == mixer
@@ -197,7 +196,7 @@ def test_the_two_mixers_resolve_to_the_mixer_of_their_name() -> None:
 # --- recipes -------------------------------------------------------------------------------------
 
 
-def test_what_stands_under_the_task_wins_over_what_stands_under_the_star(tmp_path: Path) -> None:
+def test_settings_under_the_task_win_over_those_under_the_star(tmp_path: Path) -> None:
     everywhere = {"model": {"width": 1, "depth": 1}, "training": {"lr": 0.1, "warmup": 1}}
     here = {"model": {"depth": 2}, "training": {"lr": 0.2}}
     recipe = {"sudoku-extreme": {"paper": here}, "*": {"paper": everywhere}, "maze-hard": {"paper": {}}}
@@ -237,7 +236,7 @@ def test_a_model_without_a_recipe_has_the_defaults_of_the_scale(scale: str) -> N
     [
         ({"modle": {"width": 1}}, r"made.yaml: \*/paper: unknown section 'modle'; known: model, training"),
         ({"model": {"widht": 1}}, r"made: unknown key 'widht'; did you mean 'width'\?"),
-        ({"model": {"width": 0}}, r"made: width=0: .*greater than 0"),
+        ({"model": {"width": 0}}, r"made width=0: must be above 0"),
         ({"training": {"learning_rate": 1}}, r"made: unknown key 'learning_rate'"),
     ],
 )
@@ -262,19 +261,19 @@ def test_a_recipe_that_is_no_mapping_is_named_or_taken_as_empty(content: str, tm
         assert str(path) in str(error)  # noqa: PT017
 
 
-def test_a_model_that_can_neither_be_built_nor_advises_is_refused_by_its_plugins_name() -> None:
+def test_a_model_that_can_neither_be_built_nor_resolved_is_refused_by_its_plugins_name() -> None:
     host = host_with(ModelSpec("hollow", "no config, no build"))
-    with pytest.raises(UsageError, match="'hollow' of lab:plug has neither config and build nor advise"):
+    with pytest.raises(UsageError, match="'hollow' of lab:plug has neither config and build nor resolve"):
         resolve_model(host, "hollow", SUDOKU, {})
 
 
-def test_two_models_of_one_name_that_are_asked_for_in_full_keep_two_names() -> None:
+def test_two_models_of_one_name_that_are_requested_in_full_keep_two_names() -> None:
     host = host_with(made(), distribution="one")
     add(host, "two", made())
     first = resolve_model(host, "one:made", SUDOKU, {})
     second = resolve_model(host, "two:made", SUDOKU, {})
     assert first.part.plugin.distribution != second.part.plugin.distribution
-    assert first.name != second.name  # else study.plan keeps only the first, and a table would pool them
+    assert first.name != second.name  # else a table would pool them
 
 
 # --- the built-in recipes ------------------------------------------------------------------------
@@ -346,7 +345,7 @@ def test_the_papers_trm(scale: str) -> None:
 @pytest.mark.parametrize("task", [SUDOKU, MAZE], ids=["sudoku", "maze"])
 def test_the_papers_hrm_and_controls(task: TaskInfo) -> None:
     hrm = resolve("hrm", task).config.model_dump()
-    assert (hrm["h_blocks"], hrm["l_blocks"], hrm["h_cycles"], hrm["l_cycles"]) == (4, 4, 2, 2)
+    assert (hrm["high_blocks"], hrm["low_blocks"], hrm["cycles"], hrm["timesteps"]) == (4, 4, 2, 2)
     assert (hrm["hidden"], hrm["heads"], hrm["supervision"]) == (512, 8, 16)
     for name in ("transformer", "transformer-looped"):
         config = resolve(name, task).config.model_dump()

@@ -1,4 +1,4 @@
-"""What a study declares: the stock ones keep their promises, and what cannot be meant is refused by name."""
+"""What a study declares: the stock ones keep their promises, and what could not be run is refused by name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from trm_bench.harness.api.errors import TrmBenchError, UnavailableError, UsageE
 from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.api.reasoner import HALTING_OPTIONS, Halting, Reasoner
 from trm_bench.harness.api.specs import Scale
-from trm_bench.harness.planning.evaluation import EvaluationMode
+from trm_bench.harness.planning.evaluation_mode import EvaluationMode
 from trm_bench.harness.planning.models import ResolvedModel, parse_variant, resolve_model
 from trm_bench.harness.planning.study import (
+    FILE,
     TRAINED,
     Declared,
     StudyDefinition,
@@ -118,9 +119,9 @@ def test_every_contrast_names_what_its_study_has(name: str) -> None:
 
 
 @every_study
-def test_no_evaluation_is_run_that_nothing_asks_for_but_those_of_a_curve(name: str) -> None:
-    asked = {subject(side).evaluation for one in STUDIES[name].contrasts for side in (one.a, one.b)}
-    idle = set(map(canonical_evaluation, STUDIES[name].evaluations)) - asked
+def test_every_evaluation_belongs_to_a_question_or_to_a_curve(name: str) -> None:
+    needed = {subject(side).evaluation for one in STUDIES[name].contrasts for side in (one.a, one.b)}
+    idle = set(map(canonical_evaluation, STUDIES[name].evaluations)) - needed
     assert all(re.fullmatch(r"steps=\d+", evaluation) for evaluation in idle)
 
 
@@ -143,7 +144,7 @@ def test_a_share_is_of_a_scale_that_the_task_has(name: str) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_model_can_be_had_at_every_scale(name: str, scale: str) -> None:
     for text, model in resolved(name, scale).items():
-        assert str(model.asked) == str(parse_variant(text))
+        assert str(model.requested) == str(parse_variant(text))
         assert model.part.spec.trained
 
 
@@ -153,7 +154,7 @@ def test_at_paper_no_question_is_asked_of_a_model_and_itself(name: str) -> None:
 
 
 def empty_questions(name: str, scale: str) -> list[str]:
-    models = {str(model.asked): model for model in resolved(name, scale).values()}
+    models = {str(model.requested): model for model in resolved(name, scale).values()}
     sides = [(one.asks, subject(one.a), subject(one.b)) for one in STUDIES[name].contrasts]
     return [
         asks for asks, a, b in sides if a.evaluation == b.evaluation and is_(models[a.model], models[b.model])
@@ -211,15 +212,20 @@ def test_the_paper_s_trm_has_its_published_cycles_and_the_rows_of_its_tables_the
     for cycles, (of_trm, of_hrm) in GRID.items():
         trm, hrm = (
             options(models[text])
-            for text in (f"trm[T={cycles},n={2 * cycles}]", f"hrm[H={cycles},L={cycles}]")
+            for text in (f"trm[T={cycles},n={2 * cycles}]", f"hrm[N={cycles},T={cycles}]")
         )
         assert trm["cycles"] * (trm["updates"] + 1) * trm["blocks"] == of_trm
-        assert (hrm["h_cycles"], hrm["l_cycles"], hrm["h_blocks"], hrm["l_blocks"]) == (cycles, cycles, 4, 4)
-        assert cycles * (cycles + 1) * hrm["l_blocks"] == of_hrm
+        assert (hrm["cycles"], hrm["timesteps"], hrm["high_blocks"], hrm["low_blocks"]) == (
+            cycles,
+            cycles,
+            4,
+            4,
+        )
+        assert cycles * (cycles + 1) * hrm["low_blocks"] == of_hrm
 
 
 def test_no_row_of_the_paper_s_tables_is_left_out_and_none_is_added() -> None:
-    grid = [f"hrm[H={cycles},L={cycles}]" for cycles in GRID]
+    grid = [f"hrm[N={cycles},T={cycles}]" for cycles in GRID]
     rows = {"trm", "trm[ema=0]", "trm[mixer=attention]", *ABLATIONS, *grid}
     assert sorted(STUDIES["less-is-more"].models) == sorted(rows)
 
@@ -230,7 +236,7 @@ def test_every_ablation_is_asked_about_against_trm() -> None:
     table_3 = {f"trm[T={cycles},n={2 * cycles}]" for cycles in GRID}
     assert against_trm == {"trm[ema=0]", "trm[mixer=attention]", *ABLATIONS} - table_3
     pairs = {(contrast.a, contrast.b) for contrast in study.contrasts}
-    assert {(f"trm[T={k},n={2 * k}]", f"hrm[H={k},L={k}]") for k in GRID} <= pairs
+    assert {(f"trm[T={k},n={2 * k}]", f"hrm[N={k},T={k}]") for k in GRID} <= pairs
 
 
 # --- where the gain is ---------------------------------------------------------------------------
@@ -278,14 +284,14 @@ def test_from_the_second_rung_on_the_network_has_as_many_weights(
 @pytest.mark.parametrize("scale", SCALES)
 def test_all_rungs_have_one_mixer_one_prefix_position_and_one_training(scale: str) -> None:
     rungs = list(resolved("where-the-gain-is", scale).values())
-    said = [options(rung) for rung in rungs]
-    for rung, each in zip(rungs, said, strict=True):
+    found = [options(rung) for rung in rungs]
+    for rung, each in zip(rungs, found, strict=True):
         assert each["mixer"] == "mlp"
-        assert (each["registers"] or rung.config.prefix) == 1  # type: ignore[attr-defined]
+        assert rung.config.prefix == 1  # type: ignore[attr-defined]
         assert rung.training == rungs[-1].training
         assert rung.augmentations is None
-        for size in ("hidden", "expansion", "multiple", "puzzle_size"):
-            assert each[size] == said[-1][size]
+        for size in ("hidden", "expansion", "multiple", "puzzle_emb_ndim"):
+            assert each[size] == found[-1][size]
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -303,8 +309,8 @@ def test_each_rung_adds_one_thing(scale: str) -> None:
 def test_the_ladder_is_asked_about_rung_by_rung() -> None:
     study = STUDIES["where-the-gain-is"]
     rungs = [str(parse_variant(text)) for text in study.models]
-    asked = [(subject(one.b).model, subject(one.a).model) for one in study.contrasts]
-    assert asked == list(pairwise(rungs))
+    questions_of = [(subject(one.b).model, subject(one.a).model) for one in study.contrasts]
+    assert questions_of == list(pairwise(rungs))
 
 
 # --- recursion or augmentation, depth, votes, identity -------------------------------------------
@@ -329,8 +335,8 @@ def test_recursion_or_augmentation_differs_in_these_two_alone(scale: str) -> Non
     for text, model in models.items():
         assert options(model)["mixer"] == "mlp"
         assert model.training == models["trm-mlp[augment=full]"].training
-        said = parse_variant(text).options["augment"]
-        assert (model.augmentations or full) == (full if said == "full" else int(said))
+        count = parse_variant(text).options["augment"]
+        assert (model.augmentations or full) == (full if count == "full" else int(count))
 
 
 def test_depth_goes_from_one_step_to_128_and_to_halting() -> None:
@@ -369,7 +375,7 @@ def test_the_example_of_the_documentation_is_a_study() -> None:
         EvaluationMode.parse(evaluation)
 
 
-# --- what cannot be meant ------------------------------------------------------------------------
+# --- what could not be run -----------------------------------------------------------------------
 
 GOOD = definition(ask("mirror", "copy"), models=["mirror", "copy"])
 SEVERAL = definition(ask("mirror @ steps=2", "copy"), models=["mirror", "copy"], evaluations=["steps=2"])
@@ -445,7 +451,7 @@ BAD: dict[str, tuple[object, str]] = {
         r"grids\.main\.share\.mini: Input should be greater than 0",
     ),
     "settings in a list": ({**GOOD, "grids": {"main": {"settings": [3]}}}, r"grids\.main\.settings: "),
-    "no variants": (
+    "no augmentations": (
         {**GOOD, "grids": {"main": {"augmentations": 0}}},
         r"grids\.main\.augmentations: Input should be greater than 0",
     ),
@@ -453,14 +459,12 @@ BAD: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD)
-def test_what_cannot_be_meant_is_refused_with_file_and_place(
-    content: object, why: str, tmp_path: Path
-) -> None:
+def test_a_mistake_is_refused_with_file_and_place(content: object, why: str, tmp_path: Path) -> None:
     assert re.search(why, refusal(tmp_path, content), re.DOTALL)
 
 
 @pytest.mark.parametrize("content", [[GOOD], "", 3])
-def test_a_file_that_is_no_mapping_is_refused_in_words(content: object, tmp_path: Path) -> None:
+def test_a_file_that_is_no_mapping_is_refused_as_that(content: object, tmp_path: Path) -> None:
     assert not refusal(tmp_path, content).startswith(": ")
 
 
@@ -509,13 +513,13 @@ def test_numbers_in_settings_are_read_as_set_would_have_them(tmp_path: Path) -> 
     assert study.grids["other"].settings == {}
 
 
-def test_a_definition_that_was_kept_is_read_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+def test_a_stored_definition_is_read_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert declared_in(tmp_path) is None
-    declared = Declared(study=checked(SEVERAL, "here"), scale="mini", stands_for={"main": {"mirror": "copy"}})
-    (tmp_path / "definition.json").write_text(declared.model_dump_json(indent=1))
+    declared = Declared(study=checked(SEVERAL, "here"), scale="mini", resolved={"main": {"mirror": "copy"}})
+    (tmp_path / FILE).write_text(declared.model_dump_json(indent=1))
     assert declared_in(tmp_path) == declared
-    (tmp_path / "definition.json").write_text('{"study"')
-    with pytest.raises(UsageError, match=rf"{re.escape(str(tmp_path))}/definition\.json: cannot be read"):
+    (tmp_path / FILE).write_text('{"study"')
+    with pytest.raises(UsageError, match=rf"{re.escape(str(tmp_path))}/study\.json: cannot be read"):
         declared_in(tmp_path)
 
 
@@ -535,7 +539,7 @@ def test_a_definition_that_was_kept_is_read_back_and_a_damaged_one_is_named(tmp_
         ({"task": "maze-hard"}, False),
     ],
 )
-def test_words_may_be_mended_and_anything_else_is_another_study(
+def test_wording_may_be_changed_and_anything_else_is_another_study(
     change: Mapping[str, Any], same: bool
 ) -> None:
     before, after = checked(GOOD, "here"), checked({**GOOD, **change}, "here")
@@ -545,29 +549,29 @@ def test_words_may_be_mended_and_anything_else_is_another_study(
 # --- sides of a contrast -------------------------------------------------------------------------
 
 NUMBERS = st.none() | st.integers(1, 10_000)
-HOWS = st.builds(EvaluationMode, NUMBERS, st.booleans(), NUMBERS, st.none() | st.sampled_from(PuzzleIds))
+MODES = st.builds(EvaluationMode, NUMBERS, st.booleans(), NUMBERS, st.none() | st.sampled_from(PuzzleIds))
 
 
 @UNHURRIED
-@given(HOWS)
-def test_a_way_to_answer_is_read_back_from_its_label(how: EvaluationMode) -> None:
-    assert EvaluationMode.parse(how.label) == how
-    assert canonical_evaluation(how.label) == how.label
+@given(MODES)
+def test_a_mode_is_read_back_from_its_label(mode: EvaluationMode) -> None:
+    assert EvaluationMode.parse(mode.label) == mode
+    assert canonical_evaluation(mode.label) == mode.label
 
 
 @UNHURRIED
-@given(HOWS, st.randoms(use_true_random=False))
-def test_the_order_of_the_settings_does_not_matter(how: EvaluationMode, random: Any) -> None:
-    pairs = how.label.split(",")
+@given(MODES, st.randoms(use_true_random=False))
+def test_the_order_of_the_settings_does_not_matter(mode: EvaluationMode, random: Any) -> None:
+    pairs = mode.label.split(",")
     random.shuffle(pairs)
-    assert canonical_evaluation(" , ".join(pairs)) == how.label
-    assert EvaluationMode.parse(",".join(pairs)) == how
+    assert canonical_evaluation(" , ".join(pairs)) == mode.label
+    assert EvaluationMode.parse(",".join(pairs)) == mode
 
 
 @UNHURRIED
 @given(st.permutations(["T=2", "n=4", "lr=0.1"]), st.permutations(["steps=8", "votes=3", "halting=true"]))
-def test_a_side_is_the_same_in_whatever_order_it_is_written(model: list[str], how: list[str]) -> None:
-    written = f" trm[{','.join(model)}]@ {', '.join(how)} "
+def test_a_side_is_the_same_in_whatever_order_it_is_written(model: list[str], mode: list[str]) -> None:
+    written = f" trm[{','.join(model)}]@ {', '.join(mode)} "
     found = subject(written)
     assert found == Subject("trm[T=2,lr=0.1,n=4]", "halting=true,steps=8,votes=3")
     assert subject(str(found)) == found
@@ -578,22 +582,32 @@ def test_a_side_without_an_evaluation_is_the_end_of_training() -> None:
     assert str(subject("trm")) == "trm"
 
 
-@pytest.mark.parametrize("text", ["halting=yes", "halting=1", "steps=08", "steps = 8"])
-def test_an_evaluation_is_found_by_whatever_way_to_write_it_is_understood(text: str) -> None:
-    assert canonical_evaluation(text) == EvaluationMode.parse(text).label
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("halting=True", "halting=true"),
+        ("halting=false", ""),
+        ("steps=08", "steps=8"),
+        ("steps = 8", "steps=8"),
+    ],
+)
+def test_an_evaluation_is_found_in_every_form_that_is_understood(text: str, label: str) -> None:
+    assert canonical_evaluation(text) == label
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("stepz=1", "evaluation 'stepz=1': cannot read 'stepz=1'; did you mean 'steps'"),
-        ("steps=0", "must be at least 1"),
-        ("votes=none", "not a whole number"),
-        ("halting=perhaps", "write true or false"),
-        ("puzzle_ids=mine", "puzzle_ids=mine: write own, blank, shuffled"),
+        ("steps=0", "steps: '0' is not a number of supervision steps from 1 to 100000"),
+        ("votes=none", "votes=none: not a whole number"),
+        ("votes=0", "votes=0: must be above 0"),
+        ("halting=perhaps", "evaluation 'halting=perhaps': halting=perhaps: write true or false"),
+        ("halting=yes", "evaluation 'halting=yes': halting=yes: write true or false"),
+        ("puzzle_ids=mine", "puzzle_ids=mine: choose one of own, blank or shuffled"),
         ("steps", "evaluation 'steps': cannot read 'steps'"),
     ],
 )
-def test_a_way_to_answer_that_there_is_not_is_refused(text: str, why: str) -> None:
+def test_a_mode_that_does_not_exist_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         EvaluationMode.parse(text)

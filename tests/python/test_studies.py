@@ -1,6 +1,6 @@
-"""A study from end to end: declared in a file, run with one command, answered from its folder alone.
+"""A study from end to end: declared in a file, run with one command, reported from its folder alone.
 
-Cells are trained in the test's own process, but for one test: a process of its own takes seconds to start.
+Runs are carried out in the test's own process, but for one test: a process of its own takes seconds to start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.distributions import HOOKIMPL, Install, everything
+from support.distributions import HOOKIMPL, Install
+from support.stored import in_this_process
 from support.studies import (
     LOOPED,
     QUESTIONS,
@@ -24,18 +25,21 @@ from support.studies import (
     SMALL,
     TRM,
     ask,
-    cells_in_this_process,
     definition,
     folders,
     manifests,
     stamps,
     write_yaml,
 )
-from trm_bench.harness.cli import listing
-from trm_bench.harness.cli import run as run_command
+from trm_bench.harness.host.host import host
 from trm_bench.harness.planning.models import SCALE_DEFAULTS
+from trm_bench.harness.planning.request import REQUESTS
 from trm_bench.harness.planning.study import Declared, declared_in, read_definition
 from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.read import read_folders
+from trm_bench.harness.report.table import Report
+from trm_bench.harness.store.folders import GRID
+from trm_bench.harness.store.requests import RUNS
 from trm_bench.testing.pytest_plugin import Ended, RunCli
 
 LIMIT = ("--limit", "8")
@@ -52,7 +56,7 @@ class Finished:
 
 @pytest.fixture(scope="module", autouse=True)
 def here() -> Iterator[None]:
-    with cells_in_this_process():
+    with in_this_process():
         yield
 
 
@@ -75,7 +79,7 @@ def copied(finished: Finished, tmp_path: Path) -> Finished:
 
 @pytest.fixture
 def dry(tmp_path: Path, run_cli: RunCli) -> Callable[..., Ended]:
-    """What a study would do, with whatever options."""
+    """What a study would do, with any options."""
 
     def plan(content: object, *options: object) -> Ended:
         file = write_yaml(tmp_path / "dry.yaml", content)
@@ -89,6 +93,10 @@ def sentences(out: str) -> list[str]:
     return [line[2:] for line in out.partition("Holm's p is adjusted")[0].splitlines() if line[:2] == "- "]
 
 
+def reported(folder: Path) -> Report:
+    return build_report(read_folders([folder]))
+
+
 # --- what is run and what is left behind ---------------------------------------------------------
 
 
@@ -97,7 +105,8 @@ def test_a_study_leaves_a_folder_for_each_grid_and_for_its_evaluations(finished:
     assert folders(finished.folder) == ["main", "main-evaluated", "short", "short-evaluated"]
     for name in folders(finished.folder):
         files = {inner.name for inner in (finished.folder / name).iterdir() if inner.is_file()}
-        assert files >= {"study.json", "requests.json"}
+        expected = {GRID, RUNS} if name.endswith("-evaluated") else {GRID, RUNS, REQUESTS}
+        assert files >= expected
     assert [len(folders(finished.folder / name)) for name in folders(finished.folder)] == [4, 8, 4, 8]
     found = manifests(finished.folder).values()
     assert {(content["status"], content["samples"]) for content in found} == {("done", 8)}
@@ -109,19 +118,19 @@ def test_a_study_announces_each_grid_with_its_budget(finished: Finished) -> None
     assert "study small, grid short" in err
     assert "matched on steps: 3, batch 16" in err
     assert f"matched on examples: {2 * 16}, batch 16" in err  # 0.01 of 150 steps are two, rounded
-    assert "8 cells in 8 passes over the test split" in err
+    assert "8 evaluations in 8 passes over the test set" in err
 
 
 def test_the_definition_is_kept_as_it_was_declared(finished: Finished) -> None:
     study = read_definition(finished.file)
-    stands_for = {grid: {model: model for model in declared_names(finished.folder)} for grid in study.grids}
-    assert declared_in(finished.folder) == Declared(study=study, scale="mini", stands_for=stands_for)
+    resolved = {grid: {model: model for model in declared_names(finished.folder)} for grid in study.grids}
+    assert declared_in(finished.folder) == Declared(study=study, scale="mini", resolved=resolved)
 
 
 def declared_names(folder: Path) -> list[str]:
     declared = declared_in(folder)
     assert declared is not None
-    return list(declared.stands_for["main"])
+    return list(declared.resolved["main"])
 
 
 def test_the_evaluations_are_of_the_weights_that_were_trained(finished: Finished) -> None:
@@ -131,11 +140,13 @@ def test_the_evaluations_are_of_the_weights_that_were_trained(finished: Finished
         digests = {one["weights_sha256"] for one in trained}
         assert len(digests) == 4
         assert {one["weights_sha256"] for one in again} == digests
-        ways = [(one["asked"].partition(" @ ")[2], one["identity"]["halting"]) for one in again]
-        assert sorted(ways) == [("halting=true", True)] * 4 + [("steps=1", False)] * 4
+        modes = [
+            (one["description"]["requested"].partition(" @ ")[2], one["identity"]["halting"]) for one in again
+        ]
+        assert sorted(modes) == [("halting=true", True)] * 4 + [("steps=1", False)] * 4
 
 
-def test_each_question_is_answered_in_each_grid_that_asks_it(finished: Finished) -> None:
+def test_each_question_has_an_answer_in_each_grid_that_asks_it(finished: Finished) -> None:
     answers = sentences(finished.ended.out)
     asked = [(answer.split("] ")[0][1:], answer.split("] ")[1].split("? ")[0] + "?") for answer in answers]
     assert asked == [
@@ -145,10 +156,10 @@ def test_each_question_is_answered_in_each_grid_that_asks_it(finished: Finished)
     assert "two levels minus one level is" in answers[0]
     assert "two levels minus two levels @ steps=1 is" in answers[1]
     assert finished.ended.out.startswith("Study small at mini: is one of them better?")
-    assert "Where the question comes from: made up for a test" in finished.ended.out
+    assert "Source of the question: made up for a test" in finished.ended.out
 
 
-def test_report_answers_the_study_from_its_folder_alone(finished: Finished, run_cli: RunCli) -> None:
+def test_report_needs_only_the_folder_of_the_study(finished: Finished, run_cli: RunCli) -> None:
     again = run_cli("report", finished.folder)
     assert (again.code, again.err) == (0, "")
     assert again.out.splitlines() == finished.ended.out.splitlines()
@@ -163,26 +174,28 @@ def test_run_and_report_print_the_same_json(copied: Finished, run_cli: RunCli) -
 
 
 def test_the_tables_have_every_row_and_no_pairs(finished: Finished) -> None:
-    report = build_report([finished.folder])
-    ways = ["", "halting=true", "steps=1"]
+    report = reported(finished.folder)
+    modes = ["", " @ halting=true", " @ steps=1"]
     for table in report.tables:
-        rows = [(row.name, row.evaluation) for row in table.rows]
-        assert sorted(rows) == sorted((name, way) for name in declared_names(finished.folder) for way in ways)
+        rows = [row.requested for row in table.rows]
+        assert sorted(rows) == sorted(
+            f"{name}{mode}" for name in declared_names(finished.folder) for mode in modes
+        )
         assert table.pairs == ()
     assert [table.budget and table.budget.match.value for table in report.tables] == ["steps", "examples"]
 
 
-def test_a_row_of_the_trained_model_stands_before_its_further_evaluations(finished: Finished) -> None:
-    for table in build_report([finished.folder]).tables:
-        rows = [(row.name, row.evaluation) for row in table.rows]
-        assert all(rows.index((name, "")) <= rows.index((name, way)) for name, way in rows)
+def test_the_row_of_a_trained_model_comes_before_its_further_evaluations(finished: Finished) -> None:
+    for table in reported(finished.folder).tables:
+        rows = [row.requested for row in table.rows]
+        assert all(rows.index(name.partition(" @ ")[0]) <= rows.index(name) for name in rows)
 
 
 def test_a_second_run_reuses_everything(copied: Finished, run_cli: RunCli) -> None:
     before = stamps(copied.folder)
     again = run_cli("run", "--study", copied.file, *LIMIT, "--output", copied.folder)
     assert again.code == 0
-    assert again.err.count("4 of 4 cells are finished already and reused") == 2
+    assert again.err.count("4 of 4 runs are finished and reused") == 2
     assert "done after" not in again.err
     assert stamps(copied.folder) == before
     assert sentences(again.out) == sentences(copied.ended.out)
@@ -191,8 +204,8 @@ def test_a_second_run_reuses_everything(copied: Finished, run_cli: RunCli) -> No
 def test_only_what_is_missing_is_run_again(copied: Finished, run_cli: RunCli) -> None:
     before = stamps(copied.folder)
     gone = [next((copied.folder / name).glob("trm-mlp*-s1-*")) for name in ("short", "main-evaluated")]
-    for cell in gone:
-        shutil.rmtree(cell)
+    for run in gone:
+        shutil.rmtree(run)
     again = run_cli("run", "--study", copied.file, *LIMIT, "--output", copied.folder)
     assert again.code == 0
     assert sentences(again.out) == sentences(copied.ended.out)
@@ -202,22 +215,22 @@ def test_only_what_is_missing_is_run_again(copied: Finished, run_cli: RunCli) ->
     assert set(after) == set(before)
 
 
-def test_a_cell_that_has_gone_leaves_its_questions_without_an_answer(
-    copied: Finished, run_cli: RunCli
-) -> None:
-    for cell in (copied.folder / "short").glob("transformer-looped*"):
-        shutil.rmtree(cell)
+def test_without_the_runs_of_a_model_its_questions_have_no_answer(copied: Finished, run_cli: RunCli) -> None:
+    for run in (copied.folder / "short").glob("transformer-looped*"):
+        shutil.rmtree(run)
     ended = run_cli("report", copied.folder)
     assert ended.code == 1
     answers = sentences(ended.out)
     looped = next(name for name in declared_names(copied.folder) if name.startswith("transformer-looped"))
-    assert answers[3] == f"[short] Are two levels better? Not answered: no finished cell of {looped}."
+    assert answers[3] == f"[short] Are two levels better? Undecided: no finished run of {looped}."
     assert [answer for answer in answers if "[short] Are" not in answer] == [
         answer for answer in sentences(copied.ended.out) if "[short] Are" not in answer
     ]
 
 
-def test_an_evaluation_that_a_model_cannot_have_is_left_out_and_said(tmp_path: Path, run_cli: RunCli) -> None:
+def test_an_evaluation_that_a_model_cannot_have_is_left_out_and_named(
+    tmp_path: Path, run_cli: RunCli
+) -> None:
     contrasts = [
         ask("mirror @ halting=true", "mirror", "Halted?"),
         ask("mirror @ steps=1", "copy", "Better?"),
@@ -226,9 +239,9 @@ def test_an_evaluation_that_a_model_cannot_have_is_left_out_and_said(tmp_path: P
     file = write_yaml(tmp_path / "halt.yaml", content)
     ended = run_cli("run", "--study", file, *LIMIT, "--output", tmp_path / "out")
     assert ended.code == 0
-    assert "left out: mirror @ halting=true: the model has no rule to stop by" in ended.err
+    assert "left out: mirror @ halting=true: the model has no halting rule" in ended.err
     halted, better = sentences(ended.out)
-    assert halted == "Halted? Not answered: no finished cell of mirror @ halting=true."
+    assert halted == "Halted? Undecided: no finished run of mirror @ halting=true."
     assert better.startswith("Better? Not tested (single training run")
 
 
@@ -238,8 +251,8 @@ def test_a_grid_without_any_weights_is_not_evaluated_and_says_so(tmp_path: Path,
     file = write_yaml(tmp_path / "nan.yaml", {**content, "evaluations": ["steps=1"]})
     ended = run_cli("run", "--study", file, *LIMIT, "--output", tmp_path / "out")
     assert ended.code == 1
-    assert "nothing to evaluate: no cell with weights is finished" in ended.err
-    assert sentences(ended.out) == [f"Better? Not answered: no finished cell of {diverging}."]
+    assert "nothing to evaluate: no run with weights is finished" in ended.err
+    assert sentences(ended.out) == [f"Better? Undecided: no finished run of {diverging}."]
 
 
 def test_weights_of_an_older_recipe_are_not_evaluated_as_further_seeds(
@@ -250,18 +263,18 @@ def test_weights_of_an_older_recipe_are_not_evaluated_as_further_seeds(
     assert run_cli(*run).code == 0
     monkeypatch.setitem(SCALE_DEFAULTS["mini"], "lr", 0.5)  # type: ignore[arg-type]
     assert run_cli(*run).code == 0
-    (table,) = build_report([tmp_path / "out"]).tables
-    seeds = {row.label: [seed.seed for seed in row.seeds] for row in table.rows}
+    (table,) = reported(tmp_path / "out").tables
+    seeds = {row.requested: [seed.seed for seed in row.seeds] for row in table.rows}
     assert seeds == {"mirror": [0], "copy": [0], "mirror @ steps=1": [0]}
 
 
-def test_cite_knows_what_a_study_stands_on(finished: Finished, run_cli: RunCli) -> None:
+def test_cite_has_the_models_of_a_study(finished: Finished, run_cli: RunCli) -> None:
     cited = run_cli("cite", finished.folder)
     assert cited.code == 0
     assert "jolicoeur2025less" in cited.out
 
 
-def test_every_cell_of_a_study_has_a_process_of_its_own(tmp_path: Path) -> None:
+def test_every_run_of_a_study_has_a_process_of_its_own(tmp_path: Path) -> None:
     content = {**QUICK, "evaluations": ["steps=1"], "contrasts": [ask("mirror @ steps=1", "mirror")]}
     file = write_yaml(tmp_path / "real.yaml", {**content, "models": ["mirror"]})
     command = [sys.executable, "-m", "trm_bench", "run", "--study", str(file), *LIMIT]
@@ -298,11 +311,11 @@ def test_another_study_in_the_same_folder_is_refused(
     assert declared_in(finished.folder) == declared
 
 
-def test_the_words_of_a_study_may_be_mended_later(copied: Finished, run_cli: RunCli) -> None:
+def test_the_wording_of_a_study_may_be_changed_later(copied: Finished, run_cli: RunCli) -> None:
     before = stamps(copied.folder)
     questions = [{**question, "asks": f"Now, {question['asks']}"} for question in QUESTIONS]
-    mended = {**SMALL, "contrasts": questions, "labels": {TRM: "TRM"}, "asks": "which one is better?"}
-    write_yaml(copied.file, mended)
+    reworded = {**SMALL, "contrasts": questions, "labels": {TRM: "TRM"}, "asks": "which one is better?"}
+    write_yaml(copied.file, reworded)
     ended = run_cli("run", "--study", copied.file, *LIMIT, "--output", copied.folder)
     assert ended.code == 0, ended.err
     assert stamps(copied.folder) == before
@@ -324,14 +337,14 @@ def test_a_study_goes_to_results_by_its_name_and_scale(
 def test_a_dry_run_shows_every_grid_and_writes_nothing(dry: Callable[..., Ended], tmp_path: Path) -> None:
     ended = dry(SMALL)
     assert ended.code == 0, ended.err
-    assert ended.out.count("train FLOPs a cell") == 2
+    assert ended.out.count("train FLOPs per run") == 2
     assert ended.out.count("FLOPs to do") == 2
     assert not (tmp_path / "dry").exists()
 
 
 def test_seeds_of_the_command_line_win(dry: Callable[..., Ended]) -> None:
-    assert "2 models × 2 seeds = 4 cells" in dry(SMALL).err
-    assert "2 models × 3 seeds = 6 cells" in dry(SMALL, "--seeds", "7-9").err
+    assert "2 models × 2 seeds = 4 runs" in dry(SMALL).err
+    assert "2 models × 3 seeds = 6 runs" in dry(SMALL, "--seeds", "7-9").err
 
 
 def test_more_seeds_may_be_added_to_a_study(tmp_path: Path, run_cli: RunCli) -> None:
@@ -339,11 +352,11 @@ def test_more_seeds_may_be_added_to_a_study(tmp_path: Path, run_cli: RunCli) -> 
     for seeds, reused in (("0", 0), ("0-1", 2)):
         ended = run_cli("run", "--study", file, "--seeds", seeds, "--output", tmp_path / "out")
         assert ended.code == 0, ended.err
-        assert (f"{reused} of 4 cells are finished already" in ended.err) is bool(reused)
+        assert (f"{reused} of 4 runs are finished and reused" in ended.err) is bool(reused)
     assert len(folders(tmp_path / "out" / "main")) == 4
 
 
-def test_force_runs_every_cell_again(tmp_path: Path, run_cli: RunCli) -> None:
+def test_force_repeats_every_run(tmp_path: Path, run_cli: RunCli) -> None:
     file = write_yaml(
         tmp_path / "q.yaml", {**QUICK, "evaluations": ["steps=1"], "models": ["mirror", "copy"]}
     )
@@ -363,12 +376,10 @@ def test_force_runs_every_cell_again(tmp_path: Path, run_cli: RunCli) -> None:
     ("option", "value"),
     [("--models", "mirror"), ("--task", "tiny"), ("--match", "steps"), ("--augmentations", "1")],
 )
-def test_what_a_study_says_itself_is_refused_beside_it(
-    option: str, value: str, dry: Callable[..., Ended]
-) -> None:
+def test_what_a_study_sets_is_refused_beside_it(option: str, value: str, dry: Callable[..., Ended]) -> None:
     ended = dry(QUICK, option, value)
     assert ended.code == 2
-    assert f"{option} goes without --study: the study " in ended.err
+    assert f"{option} cannot be combined with --study; study " in ended.err
 
 
 def test_an_unknown_study_is_refused_with_the_nearest(tmp_path: Path, run_cli: RunCli) -> None:
@@ -415,7 +426,7 @@ TOO_LATE: dict[str, dict[str, Any]] = {
     "an unknown setting of a later grid": {
         "grids": {**QUICK["grids"], "second": {"settings": {"stpes": 3}}},
     },
-    "too many variants in a later grid": {"grids": {**QUICK["grids"], "second": {"augmentations": 3}}},
+    "too many augmentations in a later grid": {"grids": {**QUICK["grids"], "second": {"augmentations": 3}}},
 }
 
 
@@ -438,7 +449,7 @@ def test_a_share_at_a_scale_that_there_is_not_is_refused(dry: Callable[..., Ende
 # --- models that are one and the same ------------------------------------------------------------
 
 
-def test_two_names_of_one_model_leave_nothing_to_compare(tmp_path: Path, run_cli: RunCli) -> None:
+def test_two_names_of_one_model_are_nothing_to_compare(tmp_path: Path, run_cli: RunCli) -> None:
     same = "mirror[hidden=16]"
     content = definition(
         ask("mirror", same, "One?"),
@@ -486,7 +497,7 @@ def recipe(reasons: str) -> list[str]:
     return sorted(set(re.findall(r"(?:shortened|changed) \w+: [^;\n]*", reasons)))
 
 
-def test_what_a_grid_says_itself_is_no_reason_against_citing(finished: Finished) -> None:
+def test_what_a_grid_declares_is_no_reason_against_citing(finished: Finished) -> None:
     for content in manifests(finished.folder).values():
         assert recipe("; ".join(content["not_citable_because"])) == []
         assert "--limit 8: only the first 8 test items" in content["not_citable_because"]
@@ -512,20 +523,23 @@ def test_settings_of_a_grid_are_its_recipe_and_those_of_the_command_line_are_not
 ) -> None:
     assert recipe(dry(DECLARED).err) == []
     assert "matched on steps: 2, batch 8" in dry(DECLARED).err
-    assert recipe(dry(DECLARED, "--set", "ema=0.5").err) == ["changed recipe: ema=0.5 for every model"]
+    assert recipe(dry(DECLARED, "--set", "ema=0.5").err) == ["changed recipe: ema=0.5 instead of 0.99"]
     assert recipe(dry(DECLARED, "--set", "batch_size=16").err) == [
         "changed recipe: batch size 16 instead of 8"
     ]
 
 
 def test_a_setting_of_a_grid_that_the_command_line_changes_is_a_reason(dry: Callable[..., Ended]) -> None:
-    assert recipe(dry(DECLARED, "--set", "lr=0.5").err) == ["changed recipe: lr=0.5 for every model"]
+    for value in (0.5, 0.001):  # the second is that of the scale
+        assert recipe(dry(DECLARED, "--set", f"lr={value}").err) == [
+            f"changed recipe: lr={value} instead of 0.01"
+        ]
 
 
-def test_what_was_declared_reaches_the_cells_and_is_kept(tmp_path: Path, run_cli: RunCli) -> None:
+def test_what_was_declared_reaches_the_runs_and_is_kept(tmp_path: Path, run_cli: RunCli) -> None:
     file = write_yaml(tmp_path / "declared.yaml", DECLARED)
     assert run_cli("run", "--study", file, *LIMIT, "--output", tmp_path / "out").code == 0
-    kept = json.loads((tmp_path / "out" / "main" / "study.json").read_text())
+    kept = json.loads((tmp_path / "out" / "main" / GRID).read_text())
     assert kept["settings"] == {"steps": "2", "lr": "0.01", "batch_size": "8"}
     for content in manifests(tmp_path / "out").values():
         assert content["identity"]["budget"]["amount"] == 2
@@ -537,7 +551,7 @@ def test_what_was_declared_reaches_the_cells_and_is_kept(tmp_path: Path, run_cli
 # --- list ----------------------------------------------------------------------------------------
 
 
-def test_list_says_what_each_study_asks(run_cli: RunCli) -> None:
+def test_list_has_the_question_of_each_study(run_cli: RunCli) -> None:
     out = run_cli("list", "studies").out
     (studies,) = json.loads(run_cli("list", "studies", "--json").out).values()
     assert {study["name"] for study in studies} >= {"depth", "identity", "less-is-more", "votes"}
@@ -548,7 +562,7 @@ def test_list_says_what_each_study_asks(run_cli: RunCli) -> None:
 
 
 @pytest.fixture
-def broken(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def broken(install: Install, tmp_path: Path) -> Iterator[Path]:
     """A plugin with one study that can be read and one that cannot."""
     bad, good = tmp_path / "bad.yaml", write_yaml(tmp_path / "good.yaml", QUICK)
     bad.write_text("name: [")
@@ -559,10 +573,9 @@ def broken(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         f" StudySpec('quick', 'quick', Path({str(good)!r}))]\n"
     )
     install("lab", source)
-    plugins = everything()
-    for module in (listing, run_command):
-        monkeypatch.setattr(module, "host", lambda: plugins)
-    return bad
+    host.cache_clear()
+    yield bad
+    host.cache_clear()
 
 
 @pytest.mark.usefixtures("broken")
@@ -580,7 +593,7 @@ def test_a_study_that_cannot_be_read_is_named_when_it_is_run(broken: Path, run_c
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
-def test_a_study_that_cannot_be_read_costs_list_nothing_else(
+def test_list_prints_everything_in_spite_of_a_study_that_cannot_be_read(
     more: tuple[str, ...], broken: Path, run_cli: RunCli
 ) -> None:
     ended = run_cli("list", *more)

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.folders import TRM, data, other, quick, request, solved, three_models, write_model, write_run
+from support.folders import (
+    PLAIN,
+    TRM,
+    described,
+    other,
+    quick,
+    request,
+    solved,
+    three_models,
+    write_model,
+    write_run,
+)
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.report.compare import compare_folders, compare_models
 from trm_bench.harness.report.words import p_words, sentences
@@ -29,7 +40,7 @@ def test_a_clear_winner_is_named_with_interval_and_p(tmp_path: Path, run_cli: Ru
     assert first.endswith("40 puzzles.")
     assert verdict.startswith("trm-mlp beats hrm: +")
     assert "for this pair alone." in verdict
-    assert "twice the seeds would narrow the interval by" in uncertainty
+    assert "Twice the seeds would narrow the interval by" in uncertainty
 
 
 def test_the_order_of_the_models_changes_the_sign_and_not_the_winner(tmp_path: Path) -> None:
@@ -50,7 +61,7 @@ def test_an_undecided_pair_says_what_could_have_been_seen_and_what_would_help(tm
     assert "beats" not in text
     assert "equal" not in text
     assert found.detectable is not None
-    assert f"a difference under {100 * found.detectable:.1f} points cannot be seen (80 % power)" in text
+    assert f"differences below {100 * found.detectable:.1f} points are not detectable (80 % power)" in text
     assert "more seed" in text or "no number of seeds" in text
 
 
@@ -58,8 +69,6 @@ def test_the_numbers_are_those_of_the_crossed_test(tmp_path: Path) -> None:
     three_models(tmp_path)
     (found,) = compare_models("trm-mlp", "plain", [tmp_path], [])
     clusters = np.array([f"p{row}" for row in range(TRM.shape[1])])
-    from support.folders import PLAIN
-
     assert found.difference == crossed_test(cluster_means(TRM, clusters), cluster_means(PLAIN, clusters))
 
 
@@ -83,13 +92,13 @@ def test_a_seed_that_is_missing_leaves_the_pair_untested(tmp_path: Path) -> None
     assert "beats" not in " ".join(sentences(found))
 
 
-def test_two_folders_are_compared_and_what_differs_is_said(tmp_path: Path, run_cli: RunCli) -> None:
+def test_two_folders_are_compared_and_what_differs_is_named(tmp_path: Path, run_cli: RunCli) -> None:
     write_model(tmp_path / "one", "trm-mlp", TRM)
     augmented = Budget(amount=100, batch_size=8, augmentations=1000)
     write_model(tmp_path / "two", "trm-mlp", solved(5, 0.5, 0.55, 0.6), change=other(budget=augmented))
     out = run_cli("compare", tmp_path / "one", tmp_path / "two").out
     assert f"trm-mlp in {tmp_path / 'one'} beats trm-mlp in {tmp_path / 'two'}" in out
-    assert "Not treated alike: budget" in out
+    assert "Treated differently: budget" in out
     assert "A = 1000" in out
 
 
@@ -104,14 +113,12 @@ def test_folders_with_several_models_are_compared_model_by_model(tmp_path: Path)
 def test_a_declared_margin_is_tested_and_an_undeclared_one_is_not(tmp_path: Path) -> None:
     shared = solved(1, 0.6, 0.6, 0.6, 0.6, 0.6, items=400)
     for folder, margin in (("declared", 0.2), ("not", None)):
-        write_model(tmp_path / folder, "a", shared, change=other(margin=margin))
+        write_model(tmp_path / folder, "a", shared, describe=described(margin=margin))
         again = solved(7, 0.6, 0.6, 0.6, 0.6, 0.6, items=400)
-        write_model(tmp_path / folder, "b", again, change=other(margin=margin))
+        write_model(tmp_path / folder, "b", again, describe=described(margin=margin))
     (declared,) = compare_models("a", "b", [tmp_path / "declared"], [])
     (undeclared,) = compare_models("a", "b", [tmp_path / "not"], [])
-    assert "as good as one another within the declared margin of 20.0 points" in " ".join(
-        sentences(declared)
-    ).replace("As good", "as good")
+    assert "Equivalent within the declared margin of 20.0 points" in " ".join(sentences(declared))
     assert undeclared.equivalence is None
     assert "margin" not in " ".join(sentences(undeclared))
 
@@ -126,7 +133,7 @@ def test_clusters_are_counted_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "code", "message"),
     [
-        (("trm-mpl", "hrm"), 2, "no cell of model 'trm-mpl'; did you mean 'trm-mlp'?"),
+        (("trm-mpl", "hrm"), 2, "no run of model 'trm-mpl'; did you mean 'trm-mlp'?"),
         (("trm-mlp", "hrm"), 2, "name the output folders to look in"),
     ],
 )
@@ -157,9 +164,9 @@ def test_two_recipes_of_one_name_are_not_pooled(tmp_path: Path, run_cli: RunCli)
     assert "hrm was run with several settings in these folders" in ended.err
 
 
-def test_other_training_puzzles_are_said(tmp_path: Path) -> None:
+def test_other_training_puzzles_are_named(tmp_path: Path) -> None:
     write_model(tmp_path / "one", "a", TRM)
-    changed = data(fingerprints={"train": "f" * 64, "validation": "b", "test": "c"})
+    changed = other(fingerprints={"train": "f" * 64, "validation": "b", "test": "c"})
     write_model(tmp_path / "two", "a", TRM, change=changed)
     (found,) = compare_folders(tmp_path / "one", tmp_path / "two", [])
     assert any(difference.startswith("training puzzles") for difference in found.differs)
@@ -201,7 +208,7 @@ def test_cite_alone_gives_the_harness_in_the_running_version(run_cli: RunCli) ->
     assert f"version = {{{trm_bench.__version__}}}" in run_cli("cite").out
 
 
-def test_what_cannot_be_cited_is_said(tmp_path: Path, run_cli: RunCli) -> None:
+def test_what_cannot_be_cited_is_named(tmp_path: Path, run_cli: RunCli) -> None:
     change = other(parts=parts(("task", "chess"), ("model", "copy")))
     write_model(tmp_path, "copy", TRM, change=change)
     ended = run_cli("cite", tmp_path)

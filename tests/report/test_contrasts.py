@@ -18,18 +18,20 @@ from support.folders import (
     ITEMS,
     PLAIN,
     TRM,
+    on_task,
     other,
     quick,
     render,
+    report_of,
     request,
     solved,
     three_models,
     write_model,
     write_run,
 )
-from support.studies import answered, ask, crossed, declare, definition, paired
+from support.studies import ask, crossed, declare, definition, paired, write_evaluated, write_study
 from trm_bench.harness.api.budget import Budget
-from trm_bench.harness.report.build import build_report
+from trm_bench.harness.planning.study import FILE
 from trm_bench.harness.report.table import Answer, Report, StudyAnswers
 from trm_bench.harness.stats.power import minimum_detectable
 from trm_bench.harness.stats.rules import SINGLE_RUN, Kind
@@ -48,11 +50,7 @@ SHORT = other(budget=Budget(amount=40, batch_size=8, augmentations=1))
 def made(
     folder: Path, *contrasts: Mapping[str, str], scores: Mapping[str, Any] = SCORES, **more: Any
 ) -> Path:
-    """A study of one grid whose cells are all there."""
-    declare(folder, definition(*contrasts, models=list(scores), **more))
-    for model, each in scores.items():
-        answered(folder / "main", model, each)
-    return folder
+    return write_study(folder, *contrasts, scores=scores, **more)
 
 
 def study_of(report: Report) -> StudyAnswers:
@@ -61,7 +59,7 @@ def study_of(report: Report) -> StudyAnswers:
 
 
 def only_answer(folder: Path) -> Answer:
-    (answer,) = study_of(build_report([folder])).answers
+    (answer,) = study_of(report_of(folder)).answers
     return answer
 
 
@@ -78,7 +76,7 @@ def numbers(a: str, b: str, difference: Difference, holm_p: float) -> str:
     assert difference.low is not None
     assert difference.high is not None
     return (
-        f"{a} minus {b} is {percent(difference.delta)} points (95 % interval {percent(difference.low)} to "
+        f"{a} minus {b} is {percent(difference.delta)} points (95 % CI {percent(difference.low)} to "
         f"{percent(difference.high)}, Holm's {p_of(holm_p)})"
     )
 
@@ -87,7 +85,7 @@ def undecided(difference: Difference) -> str:
     assert difference.se is not None
     assert difference.df is not None
     detectable = minimum_detectable(difference.se, difference.df)
-    return f"; under {100 * detectable:.1f} points nothing could be seen"
+    return f"; differences below {100 * detectable:.1f} points were not detectable (80 % power)"
 
 
 # --- yes, no, undecided --------------------------------------------------------------------------
@@ -99,7 +97,7 @@ def test_each_answer_has_its_word_and_the_numbers_of_the_test(tmp_path: Path) ->
         ask("plain", "trm-mlp", "Two?"),
         ask("hrm", "plain", "Three?"),
     )
-    study = study_of(build_report([made(tmp_path, *questions)]))
+    study = study_of(report_of(made(tmp_path, *questions)))
     tests = [crossed(TRM, HRM), crossed(PLAIN, TRM), crossed(HRM, PLAIN)]
     first, second, third = holm([test.p for test in tests])
     assert first is not None
@@ -122,7 +120,7 @@ def test_each_answer_has_its_word_and_the_numbers_of_the_test(tmp_path: Path) ->
 
 def test_a_study_says_what_it_is_and_at_which_scale(tmp_path: Path) -> None:
     folder = made(tmp_path, ask("trm-mlp", "hrm"), source="a paper")
-    study = study_of(build_report([folder]))
+    study = study_of(report_of(folder))
     assert (study.name, study.asks, study.source, study.scale) == (
         "made",
         "is one of them better?",
@@ -132,7 +130,7 @@ def test_a_study_says_what_it_is_and_at_which_scale(tmp_path: Path) -> None:
     assert [(answer.asks, answer.grid) for answer in study.answers] == [("Is it better?", "main")]
 
 
-def test_a_p_value_is_never_said_to_be_zero(tmp_path: Path) -> None:
+def test_a_p_value_is_never_given_as_zero(tmp_path: Path) -> None:
     scores = {"a": solved(1, 0.95, 0.96, 0.94, items=600), "b": solved(2, 0.2, 0.21, 0.19, items=600)}
     answer = only_answer(made(tmp_path, ask("a", "b"), scores=scores))
     assert answer.pair is not None
@@ -151,15 +149,15 @@ def test_a_difference_that_only_holm_takes_back_is_undecided(tmp_path: Path) -> 
     same = [ask("a", "b", f"Question {number}?") for number in range(4)]
     one, four = (made(tmp_path / name, *same[:count], scores=scores) for name, count in (("1", 1), ("4", 4)))
     assert "? Yes: " in only_answer(one).sentence
-    for answer in study_of(build_report([four])).answers:
+    for answer in study_of(report_of(four)).answers:
         assert "? Undecided: " in answer.sentence
-        assert f"interval {percent(alone.low)} to" in answer.sentence
+        assert f"95 % CI {percent(alone.low)} to" in answer.sentence
 
 
-# --- not tested, not answered, nothing to compare ------------------------------------------------
+# --- not tested, not run, nothing to compare -----------------------------------------------------
 
 
-def test_single_runs_are_not_tested_and_their_difference_is_said(tmp_path: Path) -> None:
+def test_single_runs_are_not_tested_and_their_difference_is_given(tmp_path: Path) -> None:
     scores = {"a": TRM[:1], "b": HRM[:1]}
     answer = only_answer(made(tmp_path, ask("a", "b"), scores=scores))
     delta = percent(TRM[0].mean() - HRM[0].mean())
@@ -172,7 +170,7 @@ def test_runs_that_never_vary_are_not_tested(tmp_path: Path) -> None:
     scores = {"a": np.ones((3, ITEMS)), "b": np.zeros((3, ITEMS))}
     answer = only_answer(made(tmp_path, ask("a", "b"), scores=scores))
     assert answer.sentence == (
-        "Is it better? Not tested (A solved every item in every seed, B solved none in any): "
+        "Is it better? Not tested (A solved every puzzle in every seed, B solved none in any): "
         "a minus b is +100.0 points."
     )
 
@@ -204,7 +202,7 @@ def test_a_seed_that_is_not_done_leaves_its_question_untested(
 ) -> None:
     folder = made(tmp_path, ask("a", "b"), ask("a", "c"), scores={"a": TRM, "b": HRM, "c": PLAIN})
     write_run(folder / "main", side, 3, [], status=status)
-    first, second = study_of(build_report([folder])).answers
+    first, second = study_of(report_of(folder)).answers
     delta = percent(TRM.mean() - HRM.mean())
     assert first.sentence == f"Is it better? Not tested ({INCOMPLETE}): a minus b is {delta} points."
     assert first.pair is not None
@@ -221,7 +219,7 @@ def test_a_requested_seed_whose_folder_has_gone_leaves_its_question_untested(tmp
     assert f"Not tested ({INCOMPLETE})" in only_answer(tmp_path).sentence
 
 
-def test_a_question_after_what_was_not_run_is_not_answered(tmp_path: Path) -> None:
+def test_a_question_about_what_was_not_run_is_undecided(tmp_path: Path) -> None:
     folder = declare(
         tmp_path,
         definition(
@@ -231,28 +229,28 @@ def test_a_question_after_what_was_not_run_is_not_answered(tmp_path: Path) -> No
             evaluations=["steps=2"],
         ),
     )
-    answered(folder / "main", "a", TRM)
-    study = study_of(build_report([folder]))
+    write_evaluated(folder / "main", "a", TRM)
+    study = study_of(report_of(folder))
     assert [answer.sentence for answer in study.answers] == [
-        "One? Not answered: no finished cell of b.",
-        "Two? Not answered: no finished cell of a @ steps=2.",
+        "One? Undecided: no finished run of b.",
+        "Two? Undecided: no finished run of a @ steps=2.",
     ]
     assert [answer.pair for answer in study.answers] == [None, None]
 
 
-def test_a_question_after_what_has_only_failed_is_not_answered(tmp_path: Path) -> None:
+def test_a_question_about_what_has_only_failed_is_undecided(tmp_path: Path) -> None:
     folder = declare(tmp_path, definition(ask("b", "a"), models=["a", "b"]))
-    answered(folder / "main", "a", TRM)
+    write_evaluated(folder / "main", "a", TRM)
     write_run(folder / "main", "b", 0, [], status=Status.FAILED)
-    assert only_answer(folder).sentence == "Is it better? Not answered: no finished cell of b."
+    assert only_answer(folder).sentence == "Is it better? Undecided: no finished run of b."
 
 
 def test_two_names_for_one_row_leave_nothing_to_compare(tmp_path: Path) -> None:
     content = definition(ask("b", "a"), ask("b", "c"), models=["a", "b", "c"])
-    folder = declare(tmp_path, content, stands_for={"a": "a", "b": "a", "c": "c"})
+    folder = declare(tmp_path, content, resolved={"a": "a", "b": "a", "c": "c"})
     for model, scores in (("a", TRM), ("c", HRM)):
-        answered(folder / "main", model, scores)
-    first, second = study_of(build_report([folder])).answers
+        write_evaluated(folder / "main", model, scores)
+    first, second = study_of(report_of(folder)).answers
     assert first.sentence == "Is it better? Nothing to compare: at this scale b and a are both a."
     assert second.pair is not None
     assert second.pair.difference == crossed(TRM, HRM)
@@ -261,9 +259,9 @@ def test_two_names_for_one_row_leave_nothing_to_compare(tmp_path: Path) -> None:
 
 def test_one_row_under_two_evaluations_can_be_compared(tmp_path: Path) -> None:
     content = definition(ask("b @ steps=2", "a"), models=["a", "b"], evaluations=["steps=2"])
-    folder = declare(tmp_path, content, stands_for={"a": "a", "b": "a"})
-    answered(folder / "main", "a", TRM)
-    answered(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
+    folder = declare(tmp_path, content, resolved={"a": "a", "b": "a"})
+    write_evaluated(folder / "main", "a", TRM)
+    write_evaluated(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
     answer = only_answer(folder)
     assert answer.pair is not None
     assert answer.pair.difference == paired(HRM, TRM)
@@ -273,8 +271,8 @@ def test_the_same_weights_under_two_evaluations_are_paired(tmp_path: Path) -> No
     content = definition(ask("a @ steps=2", "a"), models=["a"], evaluations=["steps=2"])
     folder = declare(tmp_path, content)
     again = np.where(np.arange(ITEMS) % 7 == 0, 1 - TRM, TRM)
-    answered(folder / "main", "a", TRM)
-    answered(folder / "main-evaluated", "a", again, "steps=2", steps=2)
+    write_evaluated(folder / "main", "a", TRM)
+    write_evaluated(folder / "main-evaluated", "a", again, "steps=2", steps=2)
     found, test = only_answer(folder), paired(again, TRM)
     assert found.pair is not None
     assert found.pair.difference == test != crossed(again, TRM)
@@ -285,9 +283,9 @@ def test_the_same_weights_under_two_evaluations_are_paired(tmp_path: Path) -> No
 def test_an_answer_from_paired_seeds_says_that_they_are(tmp_path: Path) -> None:
     content = definition(ask("a @ steps=2", "a"), models=["a"], evaluations=["steps=2"])
     folder = declare(tmp_path, content)
-    answered(folder / "main", "a", TRM)
-    answered(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
-    assert "the same weights, so seeds are paired" in render(build_report([folder]))
+    write_evaluated(folder / "main", "a", TRM)
+    write_evaluated(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
+    assert "the same weights, so seeds are paired" in render(report_of(folder))
 
 
 # --- the family ----------------------------------------------------------------------------------
@@ -306,7 +304,7 @@ def test_holm_is_over_the_contrasts_of_the_study_and_over_nothing_else(tmp_path:
     folder = made(
         tmp_path, ask("trm-mlp", "hrm"), ask("fourth", "plain"), scores={**SCORES, "fourth": fourth}
     )
-    report = build_report([folder])
+    report = report_of(folder)
     tests = [crossed(TRM, HRM).p, crossed(fourth, PLAIN).p]
     assert raw_p(study_of(report).answers) == tests
     assert holm_p(study_of(report).answers) == holm(tests)
@@ -317,10 +315,10 @@ def test_a_question_without_a_test_does_not_count(tmp_path: Path) -> None:
     content = definition(
         ask("b", "a"), ask("a", "c"), ask("a", "d"), ask("a", "single"), models=["a", "b", "c", "d", "single"]
     )
-    folder = declare(tmp_path, content, stands_for={"b": "a"})
+    folder = declare(tmp_path, content, resolved={"b": "a"})
     for model, scores in (("a", TRM), ("c", HRM), ("single", TRM[:1])):
-        answered(folder / "main", model, scores)
-    answers = study_of(build_report([folder])).answers
+        write_evaluated(folder / "main", model, scores)
+    answers = study_of(report_of(folder)).answers
     p = crossed(TRM, HRM).p
     assert holm_p(answers) == [None, p, None, None]
 
@@ -330,14 +328,14 @@ def grids(folder: Path, *contrasts: Mapping[str, str]) -> Path:
     content = definition(*contrasts, models=["a", "b"], grids={"long": {}, "short": {"share": {"mini": 0.4}}})
     declare(folder, content)
     for model, long, short in (("a", TRM, HRM), ("b", HRM, PLAIN)):
-        answered(folder / "long", model, long)
-        answered(folder / "short", model, short, change=SHORT)
+        write_evaluated(folder / "long", model, long)
+        write_evaluated(folder / "short", model, short, change=SHORT)
     return folder
 
 
 def test_a_question_is_asked_in_every_grid_or_in_the_one_that_it_names(tmp_path: Path) -> None:
     folder = grids(tmp_path, ask("a", "b", "One?"), ask("b", "a", "Two?", grid="short"))
-    answers = study_of(build_report([folder])).answers
+    answers = study_of(report_of(folder)).answers
     assert [(answer.asks, answer.grid) for answer in answers] == [
         ("One?", "long"),
         ("One?", "short"),
@@ -351,32 +349,32 @@ def test_a_question_is_asked_in_every_grid_or_in_the_one_that_it_names(tmp_path:
 def test_a_grid_that_was_not_run_yet_leaves_its_questions_open(tmp_path: Path) -> None:
     folder = grids(tmp_path, ask("a", "b"))
     shutil.rmtree(folder / "short")
-    first, second = study_of(build_report([folder])).answers
+    first, second = study_of(report_of(folder)).answers
     assert "? Yes: " in first.sentence
-    assert second.sentence == "Is it better? Not answered: no finished cell of a."
+    assert second.sentence == "Is it better? Undecided: no finished run of a."
 
 
 def test_two_studies_in_one_report_are_families_of_their_own(tmp_path: Path) -> None:
     first = made(tmp_path / "first", ask("trm-mlp", "hrm"), ask("hrm", "plain"))
     second = declare(tmp_path / "second", definition(ask("a", "b"), models=["a", "b"], name="second"))
     for model, scores in (("a", HRM), ("b", PLAIN)):
-        answered(second / "main", model, scores, change=other(task="maze-hard"))
-    together = build_report([first, second])
+        write_evaluated(second / "main", model, scores, change=on_task("maze-hard"))
+    together = report_of(first, second)
     assert [study.name for study in together.studies] == ["made", "second"]
     for study, folder in zip(together.studies, (first, second), strict=True):
         assert holm_p(study.answers) == holm(raw_p(study.answers))
-        assert study == study_of(build_report([folder]))
+        assert study == study_of(report_of(folder))
 
 
 def test_a_run_beside_a_study_keeps_its_pairs_in_a_family_of_its_own(tmp_path: Path) -> None:
     study = made(tmp_path / "study", ask("trm-mlp", "hrm"), ask("hrm", "plain"))
-    three_models(tmp_path / "run", change=other(task="maze-hard"))
-    together = build_report([study, tmp_path / "run"])
+    three_models(tmp_path / "run", change=on_task("maze-hard"))
+    together = report_of(study, tmp_path / "run")
     of_study, of_run = together.tables
     assert of_study.pairs == ()
     assert [pair.holm_p for pair in of_run.pairs] == holm([pair.difference.p for pair in of_run.pairs])
-    assert of_run.pairs == build_report([tmp_path / "run"]).tables[0].pairs
-    assert study_of(together) == study_of(build_report([study]))
+    assert of_run.pairs == report_of(tmp_path / "run").tables[0].pairs
+    assert study_of(together) == study_of(report_of(study))
     assert "all 3 tests" in together.family
 
 
@@ -384,7 +382,7 @@ def test_two_studies_that_trained_the_same_model_are_both_answered(tmp_path: Pat
     """As `depth` and `less-is-more` do, which both have TRM as the recipe has it."""
     first = made(tmp_path / "first", ask("trm-mlp", "hrm"))
     second = made(tmp_path / "second", ask("trm-mlp", "plain"), scores={"trm-mlp": TRM, "plain": PLAIN})
-    answers = [study.answers[0].sentence for study in build_report([first, second]).studies]
+    answers = [study.answers[0].sentence for study in report_of(first, second).studies]
     assert answers == [only_answer(folder).sentence for folder in (first, second)]
 
 
@@ -393,20 +391,20 @@ def test_two_studies_that_trained_the_same_model_are_both_answered(tmp_path: Pat
 
 def test_the_tables_of_a_study_have_every_row_and_no_pairs(tmp_path: Path) -> None:
     folder = grids(tmp_path, ask("a", "b"))
-    report = build_report([folder])
+    report = report_of(folder)
     assert [[row.model for row in table.rows] for table in report.tables] == [["a", "b"], ["a", "b"]]
     assert [table.budget and table.budget.amount for table in report.tables] == [100, 40]
     assert all(table.pairs == () for table in report.tables)
     assert report.family == ""
-    assert build_report([folder / "long"]).tables[0].pairs
+    assert report_of(folder / "long").tables[0].pairs
 
 
 def test_the_rows_of_a_further_evaluation_stand_in_the_table_of_their_grid(tmp_path: Path) -> None:
     content = definition(ask("a @ steps=2", "a"), models=["a"], evaluations=["steps=2"])
     folder = declare(tmp_path, content)
-    answered(folder / "main", "a", TRM)
-    answered(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
-    (table,) = build_report([folder]).tables
+    write_evaluated(folder / "main", "a", TRM)
+    write_evaluated(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
+    (table,) = report_of(folder).tables
     assert [row.label for row in table.rows] == ["a", "a @ steps=2"]
 
 
@@ -420,7 +418,7 @@ REPORTERS = ("text", "markdown", "html", "latex", "json")
 def shown(tmp_path: Path) -> Report:
     """One question in each of two grids, in words that every format has to escape."""
     folder = grids(tmp_path, ask("a", "b", WICKED), ask("b", "a", "Is B better?", grid="short"))
-    return build_report([folder])
+    return report_of(folder)
 
 
 def as_shown(reporter: str, text: str) -> str:
@@ -444,14 +442,14 @@ def test_every_reporter_says_which_study_it_is_and_where_the_question_comes_from
     reporter: str, tmp_path: Path
 ) -> None:
     folder = made(tmp_path, ask("trm-mlp", "hrm"), source="Table 1 of a paper", name="ours")
-    text = render(build_report([folder]), reporter)
+    text = render(report_of(folder), reporter)
     assert as_shown(reporter, "is one of them better?") in text or "is one of them better?" in text
     assert "ours" in text
     assert reporter == "latex" or "Table 1 of a paper" in text
 
 
 @pytest.mark.parametrize("reporter", ["text", "markdown", "html", "latex"])
-def test_the_family_of_a_study_is_said_beside_its_answers(reporter: str, shown: Report) -> None:
+def test_the_family_of_a_study_is_stated_beside_its_answers(reporter: str, shown: Report) -> None:
     assert as_shown(reporter, "Holm's p is adjusted over all questions that the study declares") in render(
         shown, reporter
     )
@@ -463,7 +461,7 @@ def test_several_grids_are_told_apart_by_name(reporter: str, shown: Report, tmp_
     for answer in study_of(shown).answers:
         assert f"[{answer.grid}] {as_shown(reporter, answer.sentence)}" in text
     alone = made(tmp_path / "alone", ask("trm-mlp", "hrm"))
-    assert "[main]" not in render(build_report([alone]), reporter)
+    assert "[main]" not in render(report_of(alone), reporter)
 
 
 def test_several_grids_are_told_apart_by_name_in_latex(shown: Report) -> None:
@@ -484,12 +482,12 @@ def test_the_json_report_has_the_grid_the_pair_and_the_sentence(shown: Report) -
 
 def test_csv_is_that_of_the_tables_alone(tmp_path: Path) -> None:
     folder = grids(tmp_path, ask("a", "b", WICKED))
-    whole = render(build_report([folder]), "csv")
-    assert whole == render(build_report([folder / "long", folder / "short"]), "csv")
+    whole = render(report_of(folder), "csv")
+    assert whole == render(report_of(folder / "long", folder / "short"), "csv")
     assert "better" not in whole
 
 
-def test_labels_stand_for_models_in_sentences_and_nowhere_else(tmp_path: Path) -> None:
+def test_labels_name_models_in_sentences_and_nowhere_else(tmp_path: Path) -> None:
     content = definition(
         ask("a @ steps=2", "b"),
         ask("a", "b"),
@@ -498,10 +496,10 @@ def test_labels_stand_for_models_in_sentences_and_nowhere_else(tmp_path: Path) -
         evaluations=["steps=2"],
     )
     folder = declare(tmp_path, content)
-    answered(folder / "main-evaluated", "a", PLAIN, "steps=2", steps=2)
+    write_evaluated(folder / "main-evaluated", "a", PLAIN, "steps=2", steps=2)
     for model, scores in (("a", TRM), ("b", HRM)):
-        answered(folder / "main", model, scores)
-    report = build_report([folder])
+        write_evaluated(folder / "main", model, scores)
+    report = report_of(folder)
     first, second = study_of(report).answers
     assert "the first one @ steps=2 minus b is " in first.sentence
     assert "the first one minus b is " in second.sentence
@@ -520,10 +518,10 @@ def test_report_answers_a_study_from_its_folder(tmp_path: Path, run_cli: RunCli)
 
 def test_a_definition_that_is_damaged_is_named(tmp_path: Path, run_cli: RunCli) -> None:
     folder = made(tmp_path, ask("trm-mlp", "hrm"))
-    (folder / "definition.json").write_text("{")
+    (folder / FILE).write_text("{")
     ended = run_cli("report", folder)
     assert ended.code == 2
-    assert f"{folder / 'definition.json'}: cannot be read" in ended.err
+    assert f"{folder / FILE}: cannot be read" in ended.err
 
 
 def test_two_models_of_a_study_are_compared_from_its_folder(tmp_path: Path, run_cli: RunCli) -> None:

@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from support.folders import TRM, other, quick, solved, three_models, write_model, write_run
+from support.folders import TRM, other, quick, report_of, solved, three_models, write_model, write_run
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.api.errors import UnavailableError
-from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.figures import KINDS, as_svg, figures
 from trm_bench.harness.report.table import Report
-from trm_bench.harness.store.folders import RunFolder
 from trm_bench.testing.pytest_plugin import RunCli
 
 __all__ = ["quick"]
@@ -31,7 +29,7 @@ COSTS = Ledger(inference_steps=6, training_flops=3e12)
 def report(tmp_path: Path) -> Report:
     """Three models with a validation curve, costs and a halting step."""
     three_models(tmp_path, ledger=COSTS, validation=CURVE, halt_step=2.0)
-    return build_report([tmp_path])
+    return report_of(tmp_path)
 
 
 def drawn(report: Report) -> dict[str, str]:
@@ -43,7 +41,7 @@ def text_of(svg: str) -> str:
 
 
 def test_every_figure_that_has_something_to_show_is_drawn(report: Report) -> None:
-    assert set(drawn(report)) == set(KINDS) - {"votes", "answers"}
+    assert set(drawn(report)) == set(KINDS) - {"votes", "predictions"}
 
 
 def test_every_figure_says_task_scale_and_budget(report: Report) -> None:
@@ -60,7 +58,7 @@ def test_the_same_report_gives_the_same_svg(report: Report) -> None:
 def test_the_forest_plot_names_every_pair(report: Report) -> None:
     text = text_of(drawn(report)["differences"])
     for pair in report.tables[0].pairs:
-        assert f"{pair.a} – {pair.b}" in text
+        assert f"{pair.a} − {pair.b}" in text
 
 
 def test_the_points_are_where_the_numbers_are(report: Report) -> None:
@@ -74,7 +72,7 @@ def test_the_training_curve_has_the_band_of_the_seeds(tmp_path: Path) -> None:
     for seed, shift in enumerate((0.0, 0.1, 0.2)):
         lines = [{**line, "validation_exact": line["validation_exact"] + shift} for line in CURVE]
         write_run(tmp_path, "trm-mlp", seed, TRM[seed], validation=lines)
-    (row,) = build_report([tmp_path]).tables[0].rows
+    (row,) = report_of(tmp_path).tables[0].rows
     assert [point.step for point in row.validation] == [25, 50, 75, 100]
     assert row.validation[1].mean == pytest.approx(0.35)
     assert (row.validation[1].low, row.validation[1].high) == pytest.approx((0.25, 0.45))
@@ -83,14 +81,14 @@ def test_the_training_curve_has_the_band_of_the_seeds(tmp_path: Path) -> None:
 def test_steps_that_a_seed_was_not_validated_at_are_left_out(tmp_path: Path) -> None:
     write_run(tmp_path, "trm-mlp", 0, TRM[0], validation=CURVE)
     write_run(tmp_path, "trm-mlp", 1, TRM[1], validation=CURVE[::2])
-    (row,) = build_report([tmp_path]).tables[0].rows
+    (row,) = report_of(tmp_path).tables[0].rows
     assert [point.step for point in row.validation] == [25, 75]
 
 
 def test_halting_shares_are_of_all_items_and_seeds(tmp_path: Path) -> None:
     write_model(tmp_path, "a", solved(1, 0.5), halt_step=1.0)
     write_model(tmp_path, "b", solved(1, 0.5), halt_step=3.0)
-    rows = {row.model: row for row in build_report([tmp_path]).tables[0].rows}
+    rows = {row.model: row for row in report_of(tmp_path).tables[0].rows}
     assert (rows["a"].halting, rows["b"].halting) == ({1: 1.0}, {3: 1.0})
 
 
@@ -108,7 +106,7 @@ def test_the_vote_curve_ends_at_all_votes(report: Report) -> None:
 def test_single_runs_have_no_forest_plot(tmp_path: Path) -> None:
     write_model(tmp_path, "a", TRM[:1])
     write_model(tmp_path, "b", solved(2, 0.4))
-    assert "differences" not in drawn(build_report([tmp_path]))
+    assert "differences" not in drawn(report_of(tmp_path))
 
 
 def test_the_verb_writes_svg_and_png(tmp_path: Path, run_cli: RunCli) -> None:
@@ -126,7 +124,7 @@ def test_the_verb_writes_svg_and_png(tmp_path: Path, run_cli: RunCli) -> None:
 def test_two_tables_of_one_task_do_not_overwrite_each_other(tmp_path: Path) -> None:
     three_models(tmp_path / "a")
     three_models(tmp_path / "b", change=other(task_version=2))
-    names = list(figures(build_report([tmp_path / "a", tmp_path / "b"])))
+    names = list(figures(report_of(tmp_path / "a", tmp_path / "b")))
     assert len(names) == len(set(names))
     assert {name[0] for name in names} == {"1", "2"}
 
@@ -137,18 +135,18 @@ def test_without_matplotlib_the_extra_is_named(report: Report, monkeypatch: pyte
         figures(report)
 
 
-# --- answers -------------------------------------------------------------------------------------
+# --- predictions ---------------------------------------------------------------------------------
 
 BOARD = {"height": 2, "width": 2, "symbols": ["", "a", "b"]}
 
 
-def keep_answers(folder: Path, cell: str, answer: list[int]) -> None:
+def keep_predictions(folder: Path, run: str, prediction: list[int]) -> None:
     """Two test items: the second target has a cell that does not count."""
     items = [
-        {"item": "p0", "question": [1, 1, 1, 1], "target": [1, 2, 1, 2], "answer": answer},
-        {"item": "p1", "question": [1, 1, 1, 1], "target": [2, 2, 2, 0], "answer": answer},
+        {"item": "p0", "inputs": [1, 1, 1, 1], "target": [1, 2, 1, 2], "prediction": prediction},
+        {"item": "p1", "inputs": [1, 1, 1, 1], "target": [2, 2, 2, 0], "prediction": prediction},
     ]
-    RunFolder(folder / cell).write_export("answers.json", json.dumps({**BOARD, "answers": items}).encode())
+    (folder / run / "predictions.json").write_text(json.dumps({**BOARD, "items": items}))
 
 
 def frames(axes: Axes) -> int:
@@ -156,23 +154,23 @@ def frames(axes: Axes) -> int:
 
 
 def test_wrong_cells_of_each_model_are_framed(tmp_path: Path) -> None:
-    for model, answer in (("a", [1, 2, 1, 2]), ("b", [1, 1, 1, 1])):
+    for model, prediction in (("a", [1, 2, 1, 2]), ("b", [1, 1, 1, 1])):
         for name in write_model(tmp_path, model, TRM):
-            keep_answers(tmp_path, name, answer)
-    (figure,) = [one for name, one in figures(build_report([tmp_path])).items() if name.endswith("answers")]
+            keep_predictions(tmp_path, name, prediction)
+    (figure,) = [one for name, one in figures(report_of(tmp_path)).items() if name.endswith("predictions")]
     titles = [axes.get_title() for axes in figure.axes[:4]]
-    assert titles == ["question", "truth", "a", "b"]
+    assert titles == ["puzzle", "solution", "a", "b"]
     assert [frames(axes) for axes in figure.axes] == [0, 0, 0, 2, 0, 0, 2, 3]
     shown = [text.get_text() for text in figure.axes[1].texts]
     assert shown == ["a", "b", "a", "b"]
 
 
-def test_a_cell_without_kept_answers_has_no_such_figure(tmp_path: Path) -> None:
+def test_a_run_without_kept_predictions_has_no_such_figure(tmp_path: Path) -> None:
     names = write_model(tmp_path, "a", TRM)
-    (tmp_path / names[0] / "answers.json").write_text("{broken")
-    report = build_report([tmp_path])
-    assert report.tables[0].rows[0].answers is None
-    assert "answers" not in drawn(report)
+    (tmp_path / names[0] / "predictions.json").write_text("{broken")
+    report = report_of(tmp_path)
+    assert report.tables[0].rows[0].predictions is None
+    assert "predictions" not in drawn(report)
 
 
 @pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1"])

@@ -128,10 +128,10 @@ def test_bars_on_a_terminal_show_every_active_run_and_all_of_them() -> None:
 def test_in_a_narrow_terminal_name_and_percentage_are_whole(width: int) -> None:
     with shown(io.StringIO(), terminal=True, width=width) as grid:
         grid.started("b-s0")
-        grid.metrics("b-s0", {"spent": 1.0})
+        grid.metrics("b-s0", {"spent": 0.5})
         assert [row.split()[1:] for row in on_screen(grid, width).splitlines()] == [
-            ["all", "runs", "60%"],
-            ["b-s0", "100%"],
+            ["all", "runs", "30%"],
+            ["b-s0", "50%"],
         ]
 
 

@@ -249,9 +249,9 @@ def test_one_cluster_is_no_test() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "delta", "note"),
     [
-        (np.ones((3, 4)), np.ones((3, 4)), 0, "both models solved every item in every seed"),
-        (np.ones((3, 4)), np.zeros((3, 4)), 1, "A solved every item in every seed, B solved none in any"),
-        (TRM, TRM, 0, "neither the seeds' means nor the items' differences vary"),
+        (np.ones((3, 4)), np.ones((3, 4)), 0, "both models solved every puzzle in every seed"),
+        (np.ones((3, 4)), np.zeros((3, 4)), 1, "A solved every puzzle in every seed, B solved none in any"),
+        (TRM, TRM, 0, "neither the seeds' means nor the puzzles' differences vary"),
         (np.full((4, 3), 0.75), np.full((4, 3), 0.5), 0.25, "neither the seeds' means nor"),
     ],
 )

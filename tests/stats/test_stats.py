@@ -231,15 +231,15 @@ ROUNDED = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]])  # the seeds' means diffe
 @pytest.mark.parametrize(
     ("a", "b", "delta", "note"),
     [
-        (ONES, ONES, 0, "both models solved every item in every seed"),
-        (ZEROS, ZEROS[:2], 0, "neither model solved any item in any seed"),
-        (ONES, ZEROS, 1, "A solved every item in every seed, B solved none in any"),
-        (ZEROS, ONES, -1, "B solved every item in every seed, A solved none in any"),
-        (HALF, HALF, 0, "every seed of A and of B scored the same on every item"),
-        (ONES / 3, ONES / 3, 0, "every seed of A and of B scored the same on every item"),
-        (CANCELLING, CANCELLING, 0, "neither the seeds' means nor the items' differences vary"),
-        (ROUNDED, ROUNDED, 0, "neither the seeds' means nor the items' differences vary"),
-        (ONES / 3, ONES / 7, 4 / 21, "neither the seeds' means nor the items' differences vary"),
+        (ONES, ONES, 0, "both models solved every puzzle in every seed"),
+        (ZEROS, ZEROS[:2], 0, "neither model solved any puzzle in any seed"),
+        (ONES, ZEROS, 1, "A solved every puzzle in every seed, B solved none in any"),
+        (ZEROS, ONES, -1, "B solved every puzzle in every seed, A solved none in any"),
+        (HALF, HALF, 0, "every seed of A and of B scored the same on every puzzle"),
+        (ONES / 3, ONES / 3, 0, "every seed of A and of B scored the same on every puzzle"),
+        (CANCELLING, CANCELLING, 0, "neither the seeds' means nor the puzzles' differences vary"),
+        (ROUNDED, ROUNDED, 0, "neither the seeds' means nor the puzzles' differences vary"),
+        (ONES / 3, ONES / 7, 4 / 21, "neither the seeds' means nor the puzzles' differences vary"),
     ],
 )
 def test_no_variance_gives_words_and_no_numbers(a: Floats, b: Floats, delta: float, note: str) -> None:
@@ -414,7 +414,7 @@ def test_more_seeds_that_never_disagree_do_not_count_as_more_items() -> None:
     assert found.high - 0.5 == pytest.approx(t * (1 / 8 + t**2 / 16) ** 0.5 / (1 + t**2 / 2))
     assert (found.kind, found.note) == (
         Kind.DEGENERATE,
-        "all seeds agree on every item, so the interval counts the 2 items once",
+        "all seeds agree on every puzzle, so the interval counts the 2 puzzles once",
     )
 
 

@@ -1,4 +1,4 @@
-"""Results on disk: whole or not at all, claimed by one study, every fault named."""
+"""Results on disk: whole or not at all, claimed by one grid, every fault named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from safetensors.torch import load_file
 from support.folders import IDENTITY, manifest
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.api.errors import UnavailableError, UsageError
-from trm_bench.harness.store.folders import DamagedResult, Output, RunFolder, pack_records, write_atomically
+from trm_bench.harness.store.folders import (
+    GRID,
+    DamagedResult,
+    Output,
+    RunFolder,
+    pack_records,
+    write_atomically,
+)
 from trm_bench.harness.store.records import Record, Status
 
 RECORDS = [
@@ -31,12 +38,12 @@ RECORDS = [
 
 @pytest.fixture
 def done(tmp_path: Path) -> RunFolder:
-    """A finished cell."""
-    cell = RunFolder(tmp_path / "trm-mlp-s0-0123abcd")
-    cell.start(manifest())
-    cell.write_weights({"w": torch.ones(2)})
-    cell.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS)
-    return cell
+    """A finished run."""
+    run = RunFolder(tmp_path / "trm-mlp-s0-0123abcd")
+    run.start(manifest())
+    run.write_weights({"w": torch.ones(2)})
+    run.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS)
+    return run
 
 
 def names(folder: Path) -> list[str]:
@@ -96,10 +103,10 @@ def test_a_score_that_is_not_a_number_is_refused_when_it_is_written() -> None:
         pack_records([Record(item="p", cluster="p", scores={"exact": float("nan")})])
 
 
-# --- a cell --------------------------------------------------------------------------------------
+# --- a run ---------------------------------------------------------------------------------------
 
 
-def test_a_finished_cell_is_read_back_as_it_was_written(done: RunFolder) -> None:
+def test_a_finished_run_is_read_back_as_it_was_written(done: RunFolder) -> None:
     read = done.manifest()
     assert read.status is Status.DONE
     assert read.samples == len(RECORDS)
@@ -110,12 +117,12 @@ def test_a_finished_cell_is_read_back_as_it_was_written(done: RunFolder) -> None
     assert done.is_done()
 
 
-def test_a_cell_without_weights_has_no_weights_file(tmp_path: Path) -> None:
-    cell = RunFolder(tmp_path / "copy-s0-0123abcd")
-    cell.start(manifest())
-    cell.finish(manifest(), RECORDS)
-    assert cell.is_done()
-    assert names(cell.folder) == ["manifest.json", "samples.jsonl.gz"]
+def test_a_run_without_weights_has_no_weights_file(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "copy-s0-0123abcd")
+    run.start(manifest())
+    run.finish(manifest(), RECORDS)
+    assert run.is_done()
+    assert names(run.folder) == ["manifest.json", "samples.jsonl.gz"]
 
 
 def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(done: RunFolder) -> None:
@@ -124,14 +131,14 @@ def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(d
     assert names(done.folder) == [".previous", "manifest.json"]
     assert done.manifest().status is Status.RUNNING
     assert not done.is_done()
-    done.finish(manifest(asked="again"), RECORDS)
+    done.finish(manifest(started="again"), RECORDS)
     assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
-    assert done.manifest().asked == "again"
+    assert done.manifest().started == "again"
 
 
-def test_further_files_of_a_task_are_part_of_the_result(done: RunFolder) -> None:
-    done.write_export("submission.json", b"{}")
-    done.start(manifest(asked="again"))
+def test_extra_files_of_a_task_are_part_of_the_result(done: RunFolder) -> None:
+    done.write_extra("submission.json", b"{}")
+    done.start(manifest(started="again"))
     assert names(done.folder) == [".previous", "manifest.json"]
     assert done.restore()
     assert (done.folder / "submission.json").read_bytes() == b"{}"
@@ -139,13 +146,13 @@ def test_further_files_of_a_task_are_part_of_the_result(done: RunFolder) -> None
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "../escape.json", ".hidden", "a/b.json", ""])
-def test_a_further_file_cannot_take_another_place(name: str, done: RunFolder) -> None:
-    with pytest.raises(ValueError, match="cannot have a further file"):
-        done.write_export(name, b"{}")
+def test_an_extra_file_cannot_take_another_place(name: str, done: RunFolder) -> None:
+    with pytest.raises(ValueError, match="cannot have an extra file"):
+        done.write_extra(name, b"{}")
 
 
 def test_two_names_of_one_tensor_are_both_written(done: RunFolder) -> None:
-    from trm_bench.harness.running.run import _weights
+    from trm_bench.harness.running.worker import _weights
 
     from trm_bench import Reasoner
 
@@ -163,9 +170,9 @@ def test_two_names_of_one_tensor_are_both_written(done: RunFolder) -> None:
     assert written["b.weight"].equal(model.a.weight)
 
 
-def test_a_repeat_that_comes_to_nothing_gives_the_finished_result_back(done: RunFolder) -> None:
+def test_a_repeat_that_is_not_finished_gives_the_finished_result_back(done: RunFolder) -> None:
     before = {path.name: path.read_bytes() for path in done.folder.iterdir()}
-    done.start(manifest(asked="again"))
+    done.start(manifest(started="again"))
     done.log({"step": 1})
     done.write_weights({"w": torch.zeros(2)})
     assert done.restore()
@@ -177,23 +184,23 @@ def test_a_repeat_that_comes_to_nothing_gives_the_finished_result_back(done: Run
 def test_a_new_result_is_kept_if_the_program_dies_before_the_old_one_is_dropped(
     done: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done.start(manifest(asked="again"))
+    done.start(manifest(started="again"))
     with monkeypatch.context() as patched:
         patched.setattr("shutil.rmtree", lambda *path, **options: None)
-        done.finish(manifest(asked="again"), RECORDS)
+        done.finish(manifest(started="again"), RECORDS)
     assert names(done.folder)[0] == ".previous"
     assert not done.restore()
-    assert done.manifest().asked == "again"
+    assert done.manifest().started == "again"
     assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
 
 
 def test_starting_again_removes_what_an_unfinished_attempt_left(tmp_path: Path) -> None:
-    cell = RunFolder(tmp_path / "trm-s0-0123abcd")
-    cell.start(manifest())
-    cell.log({"step": 1})
-    (cell.folder / ".manifest.json-x1y2").write_text("half writt")
-    cell.start(manifest())
-    assert names(cell.folder) == ["manifest.json"]
+    run = RunFolder(tmp_path / "trm-s0-0123abcd")
+    run.start(manifest())
+    run.log({"step": 1})
+    (run.folder / ".manifest.json-x1y2").write_text("half writt")
+    run.start(manifest())
+    assert names(run.folder) == ["manifest.json"]
 
 
 def test_metrics_are_appended_line_by_line(done: RunFolder) -> None:
@@ -204,17 +211,17 @@ def test_metrics_are_appended_line_by_line(done: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.FAILED, Status.INTERRUPTED])
-def test_only_a_cell_that_says_so_is_done(status: Status, done: RunFolder) -> None:
+def test_only_a_run_with_the_status_done_is_done(status: Status, done: RunFolder) -> None:
     done.write_manifest(done.manifest().model_copy(update={"status": status}))
     assert not done.is_done()
 
 
 @pytest.mark.parametrize("fails", ["samples.jsonl.gz", "manifest.json"])
-def test_a_cell_whose_last_writes_fail_does_not_say_done(
+def test_a_run_whose_last_writes_fail_is_not_done(
     fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = RunFolder(tmp_path / "trm-s0-0123abcd")
-    cell.start(manifest())
+    run = RunFolder(tmp_path / "trm-s0-0123abcd")
+    run.start(manifest())
     replace = os.replace
 
     def fail(source: str, target: Path) -> None:
@@ -225,9 +232,9 @@ def test_a_cell_whose_last_writes_fail_does_not_say_done(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space"):
-            cell.finish(manifest(), RECORDS)
-    assert cell.manifest().status is Status.RUNNING
-    assert not cell.is_done()
+            run.finish(manifest(), RECORDS)
+    assert run.manifest().status is Status.RUNNING
+    assert not run.is_done()
 
 
 Damage = Callable[[bytes], bytes]
@@ -238,12 +245,12 @@ CUT: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("damage", CUT.values(), ids=CUT.keys())
-def test_truncated_samples_are_named_and_the_cell_is_not_done(damage: Damage, done: RunFolder) -> None:
+def test_truncated_samples_are_named_and_the_run_is_not_done(damage: Damage, done: RunFolder) -> None:
     path = done.folder / "samples.jsonl.gz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DamagedResult) as caught:
         done.records()
-    assert str(caught.value) == f"{path}: truncated or changed since it was written; run the cell again"
+    assert str(caught.value) == f"{path}: truncated or changed since it was written; repeat the run"
     assert not done.is_done()
 
 
@@ -253,12 +260,12 @@ def test_samples_of_another_run_are_not_taken_for_this_ones(done: RunFolder) -> 
 
 
 @pytest.mark.parametrize("name", ["samples.jsonl.gz", "manifest.json"])
-def test_a_missing_file_is_named_and_the_cell_is_not_done(name: str, done: RunFolder) -> None:
+def test_a_missing_file_is_named_and_the_run_is_not_done(name: str, done: RunFolder) -> None:
     (done.folder / name).unlink()
     with pytest.raises(DamagedResult) as caught:
         done.records()
     assert str(caught.value).startswith(f"{done.folder / name}: cannot be read (")
-    assert "run the cell again" in str(caught.value)
+    assert "repeat the run" in str(caught.value)
     assert not done.is_done()
 
 
@@ -267,7 +274,7 @@ def test_a_missing_file_is_named_and_the_cell_is_not_done(name: str, done: RunFo
     [*CUT.values(), lambda content: b"\xff\xfe" + content],
     ids=[*CUT.keys(), "not UTF-8"],
 )
-def test_an_unreadable_manifest_is_named_and_the_cell_is_not_done(damage: Damage, done: RunFolder) -> None:
+def test_an_unreadable_manifest_is_named_and_the_run_is_not_done(damage: Damage, done: RunFolder) -> None:
     path = done.folder / "manifest.json"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DamagedResult) as caught:
@@ -276,21 +283,21 @@ def test_an_unreadable_manifest_is_named_and_the_cell_is_not_done(damage: Damage
     assert not done.is_done()
 
 
-def rewrite(cell: RunFolder, change: Callable[[dict[str, Any]], object]) -> None:
-    path = cell.folder / "manifest.json"
+def rewrite(run: RunFolder, change: Callable[[dict[str, Any]], object]) -> None:
+    path = run.folder / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_a_manifest_of_another_schema_version_is_refused_with_both_versions(
     version: object, done: RunFolder
 ) -> None:
     rewrite(done, lambda content: content.update(schema_version=version))
     with pytest.raises(DamagedResult) as caught:
         done.manifest()
-    assert str(caught.value) == f"{done.folder}/manifest.json: schema version {version}, this program reads 1"
+    assert str(caught.value) == f"{done.folder}/manifest.json: schema version {version}, this program reads 2"
     assert not done.is_done()
 
 
@@ -319,16 +326,16 @@ def test_a_manifest_with_a_wrong_entry_names_the_entry(
     assert not done.is_done()
 
 
-# --- the folder of a study -----------------------------------------------------------------------
+# --- the folder of a grid ------------------------------------------------------------------------
 
-STUDY = {"task": "made", "scale": "mini", "budget": {"match": "steps", "amount": 100.0}, "limit": None}
+COMMON = {"task": "made", "scale": "mini", "budget": {"match": "steps", "amount": 100.0}, "limit": None}
 
 
 def test_a_folder_is_made_with_its_parents_and_can_be_claimed_again(tmp_path: Path) -> None:
     output = Output(tmp_path / "results" / "made-mini")
-    output.claim(STUDY)
-    output.claim(STUDY)
-    assert json.loads((output.folder / "study.json").read_text()) == STUDY
+    output.claim(COMMON)
+    output.claim(COMMON)
+    assert json.loads((output.folder / GRID).read_text()) == COMMON
 
 
 @pytest.mark.parametrize(
@@ -343,22 +350,22 @@ def test_a_folder_is_made_with_its_parents_and_can_be_claimed_again(tmp_path: Pa
         ({"new": 1}, "new is None there and 1 here"),
     ],
 )
-def test_a_folder_of_another_study_is_refused_by_the_key_that_differs(
+def test_a_folder_of_another_grid_is_refused_by_the_key_that_differs(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     output = Output(tmp_path)
-    output.claim(STUDY)
-    before = (tmp_path / "study.json").read_bytes()
+    output.claim(COMMON)
+    before = (tmp_path / GRID).read_bytes()
     with pytest.raises(UsageError) as caught:
-        output.claim({**STUDY, **change})
-    assert str(caught.value) == f"--output {tmp_path} holds another study: {message}. Choose another folder."
-    assert (tmp_path / "study.json").read_bytes() == before
+        output.claim({**COMMON, **change})
+    assert str(caught.value) == f"--output {tmp_path} holds other runs: {message}. Choose another folder."
+    assert (tmp_path / GRID).read_bytes() == before
 
 
 def test_every_key_that_differs_is_named(tmp_path: Path) -> None:
-    Output(tmp_path).claim(STUDY)
+    Output(tmp_path).claim(COMMON)
     with pytest.raises(UsageError, match=r"task is 'made' .*; scale is 'mini' "):
-        Output(tmp_path).claim({**STUDY, "task": "other", "scale": "lite"})
+        Output(tmp_path).claim({**COMMON, "task": "other", "scale": "lite"})
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])
@@ -366,7 +373,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_environment(below: str,
     (tmp_path / "taken").write_text("a file in its place")
     folder = tmp_path / "taken" / below
     with pytest.raises(UnavailableError, match=r"not writable .*choose another folder") as caught:
-        Output(folder).claim(STUDY)
+        Output(folder).claim(COMMON)
     assert str(folder) in str(caught.value)
     assert caught.value.exit_code == 4
 
@@ -379,27 +386,27 @@ def test_a_folder_that_may_not_be_written_to_is_an_error_of_the_environment(
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(UnavailableError, match=r"not writable \(Permission denied\)"):
-        Output(tmp_path / "results").claim(STUDY)
+        Output(tmp_path / "results").claim(COMMON)
 
 
 @pytest.mark.parametrize("content", ["", '{"task": "ma', "\xff"])
-def test_a_study_file_that_cannot_be_read_is_named(content: str, tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UnavailableError, match=r"study\.json: cannot be read .*; choose another --output"):
-        Output(tmp_path).claim(STUDY)
+def test_a_grid_file_that_cannot_be_read_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / GRID).write_bytes(content.encode("latin-1"))
+    with pytest.raises(UnavailableError, match=r"grid\.json: cannot be read .*; choose another --output"):
+        Output(tmp_path).claim(COMMON)
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3"])
-def test_a_study_file_that_is_no_mapping_is_named(content: str, tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text(content)
-    with pytest.raises(UnavailableError, match=r"study\.json"):
-        Output(tmp_path).claim(STUDY)
+def test_a_grid_file_that_is_no_mapping_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / GRID).write_text(content)
+    with pytest.raises(UnavailableError, match=r"grid\.json"):
+        Output(tmp_path).claim(COMMON)
 
 
-def test_cells_are_the_visible_folders_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_runs_are_the_visible_folders_in_the_order_of_their_names(tmp_path: Path) -> None:
     output = Output(tmp_path / "results")
-    assert output.cells() == []
-    output.claim(STUDY)
+    assert output.runs() == []
+    output.claim(COMMON)
     for name in ("trm-s1", "hrm-s0", ".scratch"):
-        output.cell(name).folder.mkdir()
-    assert [cell.name for cell in output.cells()] == ["hrm-s0", "trm-s1"]
+        output.run(name).folder.mkdir()
+    assert [run.name for run in output.runs()] == ["hrm-s0", "trm-s1"]

@@ -48,6 +48,16 @@ def render(report: Report, reporter: str = "text") -> str:
     return REPORTERS.get(reporter).spec.render(report)
 
 
+def printed(report: Report, heading: str = "") -> dict[str, dict[str, str]]:
+    """A grid of the report as printed: cells by row and header. The first grid has no heading."""
+    blocks = render(report, "markdown").split("\n\n")
+    start = f"**{heading}" if heading else "|"
+    at = next(place for place, block in enumerate(blocks) if block.startswith(start))
+    lines = blocks[at + bool(heading)].splitlines()
+    headers, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return {row[0]: dict(zip(headers, row, strict=True)) for row in rows}
+
+
 def solved(seed: int, *shares: float, items: int = ITEMS) -> np.ndarray:
     """Scores (S, I) of 0 and 1; one share of solved items for each training seed."""
     difficulty = np.random.default_rng(99).random(items)
@@ -82,7 +92,8 @@ def write_run(
 ) -> str:
     """Write one run as a run would, and give the name of its folder."""
     name = f"{model}-s{seed}-{tag}"
-    identity = change(IDENTITY.model_copy(update={"seed": seed}))
+    of_model = with_part("model", name=model.partition("[")[0])
+    identity = change(of_model(IDENTITY).model_copy(update={"seed": seed}))
     named = {"model": model, "requested": requested or model, "display_name": model}
     description = describe(DESCRIPTION.model_copy(update=named))
     what = manifest(run=name, identity=identity, description=description, **more)
@@ -153,16 +164,18 @@ def other(**changes: Any) -> Change:
     return lambda identity: identity.model_copy(update=changes)
 
 
-def on_task(name: str) -> Change:
-    """Another task."""
+def with_part(kind: str, **changes: str) -> Change:
+    """Another task or another model."""
 
     def change(identity: RunIdentity) -> RunIdentity:
-        parts = [
-            part.model_copy(update={"name": name}) if part.kind == "task" else part for part in identity.parts
-        ]
+        parts = [part.model_copy(update=changes) if part.kind == kind else part for part in identity.parts]
         return identity.model_copy(update={"parts": parts})
 
     return change
+
+
+def on_task(name: str) -> Change:
+    return with_part("task", name=name)
 
 
 def described(**changes: Any) -> Describe:

@@ -13,7 +13,7 @@ import pytest
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of the tests, with UTF-8 and without what whoever runs them has set for their own terminal."""
+    """That of the tests, with UTF-8 and without the settings of the terminal that they run in."""
     ours = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LC_ALL", "PYTHONUTF8")
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "PYTHONIOENCODING": "utf-8", "TERM": "xterm", **more}
@@ -28,6 +28,7 @@ def shell(*words: object, **more: str) -> subprocess.CompletedProcess[bytes]:
 def printed(encoding: str, *words: object) -> tuple[int, bytes, bytes]:
     """Call the command line in this process, on streams of that encoding: its exit code and what it wrote."""
     from trm_bench.harness.cli import main
+    from trm_bench.harness.running.machine import Machine
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
     code = 0
@@ -35,7 +36,8 @@ def printed(encoding: str, *words: object) -> tuple[int, bytes, bytes]:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         # A dry run would measure this machine for seconds.
-        patch.setattr("trm_bench.harness.running.runner._matrix_speed", lambda study: 1e9)
+        machine = Machine("made up", threads=1, flops=1e9, bytes=1e9)
+        patch.setattr("trm_bench.harness.python.verbs.measure_machine", lambda *_: machine)
         try:
             main([str(word) for word in words])
         except SystemExit as ended:

@@ -1,11 +1,10 @@
-"""A model that answers from a script, and its weights as `trm-bench solve` gets them opened."""
+"""A model that predicts from a script, and its weights as `trm-bench solve` gets them opened."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from trm_bench.harness.cli.solve import command
 from trm_bench.harness.data.prepare import Prepared
 from trm_bench.harness.host.host import host
 from trm_bench.harness.inference.inference import InferenceConfig
+from trm_bench.harness.planning.open_weights import OpenedWeights
 
 SUDOKU = TaskInfo("sudoku-extreme", "mini", 6, 6, 8)
 SUDOKU_9 = TaskInfo("sudoku-extreme", "lite", 9, 9, 11)
@@ -29,7 +29,7 @@ ARC = TaskInfo("arc-agi-1", "mini", 6, 6, 12, identifiers=3)
 
 
 class Scripted(Reasoner):
-    """Answers with one row of a script after another, and wants to halt from a given step on."""
+    """Predicts one row of a script after another, and wants to halt from a given step on."""
 
     halting = Halting.HALT_LOGIT
 
@@ -51,26 +51,20 @@ class Scripted(Reasoner):
         return (state[0] + 1,), Output(logits, q_halt)
 
 
-def opened(reasoner: Reasoner, info: TaskInfo, names: Sequence[str] = ()) -> SimpleNamespace:
-    """What `open_weights` gives; with ``names`` of which the last was not trained on."""
+def opened(reasoner: Reasoner, info: TaskInfo, names: Sequence[str] = ()) -> OpenedWeights:
+    """What `open_weights` gives; with ``names``, of which the last was not trained on."""
     prepared = Prepared(Path(), info, Source("generated", "made up"), {}, {})
     if names:
         identities = Identities(np.array(names), np.full(len(names), 8), np.array([""] * len(names)))
         rows = EmbeddingRows.lay_out(identities, np.arange(len(names) - 1), 4)
-        prepared = Prepared(Path(), info, prepared.source, {}, {}, identities, rows)
-    return SimpleNamespace(
-        reasoner=reasoner.eval(),
-        model="scripted",
-        task=host().tasks.get(info.task),
-        prepared=prepared,
-        answering=InferenceConfig(torch.device("cpu")),
-    )
+        prepared = replace(prepared, identities=identities, rows=rows)
+    task, inference = host().tasks.get(info.task), InferenceConfig(torch.device("cpu"))
+    return OpenedWeights(reasoner.eval(), "scripted", task, prepared, inference)
 
 
-def solve(monkeypatch: pytest.MonkeyPatch, there: SimpleNamespace, *words: object, **call: Any) -> Result:
+def solve(monkeypatch: pytest.MonkeyPatch, there: OpenedWeights, *words: object, **call: Any) -> Result:
     """`trm-bench solve` with weights that are already open; errors end it as `main` would."""
-    module = SimpleNamespace(open_weights=lambda *_, **__: there)
-    monkeypatch.setitem(sys.modules, "trm_bench.harness.planning.evaluation", module)
+    monkeypatch.setattr("trm_bench.harness.python.verbs.open_weights", lambda *_, **__: there)
     arguments = [str(word) for word in (*words, "--weights", "model.safetensors")]
 
     @click.command(

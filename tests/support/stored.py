@@ -1,4 +1,4 @@
-"""Small models and their stored weights, and cells that run in the test's own process."""
+"""Small models and their stored weights, and runs that are carried out in the test's own process."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def run_here(jobs: Sequence[Job], host: Host, watch: Watch, workers: int) -> dic
     del watch, workers
     statuses = {}
     for job in jobs:
-        status = run_job(host, job, lambda line: None).status
-        statuses |= {run.name: status for run in job.runs}
+        outcome = run_job(host, job, lambda line: None)
+        statuses |= {run.name: outcome.status_of(run.name) for run in job.runs}
     return statuses
 
 
@@ -193,7 +193,7 @@ def evaluated(output: Path, *weights: Path, more: tuple[object, ...] = ()) -> li
 
 
 def foreign(model: str, *more: object) -> tuple[object, ...]:
-    """What must be said of external weights."""
+    """What must be given with external weights."""
     return "--task", "tiny", "--model", model, "--limit", 12, *more
 
 
@@ -205,5 +205,5 @@ def export(run: RunFolder, file: Path, *more: object) -> Path:
 
 
 def same_results(one: RunFolder, other: RunFolder) -> bool:
-    """The same scores and steps item by item, and the same answers."""
+    """The same scores and steps item by item, and the same predictions."""
     return one.records() == other.records() and predictions(one) == predictions(other)

@@ -115,6 +115,16 @@ def write_evaluated(
     ]
 
 
+def write_study(
+    folder: Path, *contrasts: Content, scores: Mapping[str, np.ndarray], **more: Any
+) -> Path:
+    """A study of one grid whose runs are all there."""
+    declare(folder, definition(*contrasts, models=list(scores), **more))
+    for model, each in scores.items():
+        write_evaluated(folder / "main", model, each)
+    return folder
+
+
 def by_name(scores: np.ndarray) -> np.ndarray:
     """Scores of items p0, p1, … in the order of their names, as a report has them."""
     return cluster_means(scores, np.array([f"p{row}" for row in range(scores.shape[1])]))
