@@ -1,6 +1,6 @@
 """Find words that readers would have to translate, in documents and sources: ``python docs/words.py``.
 
-Each pattern is the start of a habit that once made this project hard to read; the text after it says what to write
+Each pattern once made this project hard to read; the text after it says what to write
 instead. Exits with 1 if anything is found.
 """
 

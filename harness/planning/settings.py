@@ -146,26 +146,31 @@ def parse_seeds(value: str | int | Iterable[int], what: str = "--seeds") -> tupl
     Raises:
         UsageError: it cannot be read; shows the forms that can.
     """
-    text = value if isinstance(value, str) else ",".join(map(str, _iterated(value)))
+    texts = texts_of(value)
+    text = ",".join(texts)
+    if not texts:
+        raise UsageError(f"{what}: no seed is named; write 0-4, 0,1,2 or 3")
     seeds: dict[int, None] = {}
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
+    for part in texts:
+        first, dash, last = part.partition("-")
         if not _is_seed(first) or (dash and not _is_seed(last)):
             raise UsageError(
-                f"{what} {shown(text)!r}: cannot read {shown(part.strip())!r}; write 0-4, 0,1,2 or 3, "
+                f"{what} {shown(text)!r}: cannot read {shown(part)!r}; write 0-4, 0,1,2 or 3, "
                 f"up to {MAX_SEED}"
             )
         start, end = int(first), int(last) if dash else int(first)
         if end < start or end - start >= MOST_SEEDS or len(seeds) > MOST_SEEDS:
             raise UsageError(
-                f"{what} {shown(text)!r}: {part.strip()!r} is no rising range of at most {MOST_SEEDS} seeds"
+                f"{what} {shown(text)!r}: {part!r} is no rising range of at most {MOST_SEEDS} seeds"
             )
         seeds |= dict.fromkeys(range(start, end + 1))
     return tuple(seeds)
 
 
-def _iterated(value: int | Iterable[int]) -> Iterable[int]:
-    return [value] if isinstance(value, int) else value
+def texts_of(value: object) -> list[str]:
+    """Numbers as text, one by one: text with commas, one number, or several."""
+    several = value.split(",") if isinstance(value, str) else value
+    return [str(part).strip() for part in (several if isinstance(several, Iterable) else [several])]
 
 
 def _is_seed(text: str) -> bool:

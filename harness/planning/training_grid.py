@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..api.budget import Budget, Match
@@ -149,34 +149,16 @@ def _run(
     reasons: Sequence[str],
 ) -> PlannedRun:
     """``reasons`` hold for every run of the grid."""
-    task, prepared, settings = context.task, context.prepared, context.settings
-    parts: dict[str, list[Part[Any]]] = {
-        "task": [task],
+    settings = context.settings
+    parts: dict[str, Sequence[Part[Any]]] = {
+        "task": [context.task],
         "model": [model.part],
-        "evaluator": list(context.evaluators),
+        "evaluator": context.evaluators,
     }
-    votes = _votes(context, budget.augmentations)
-    identity = RunIdentity(
-        procedure=PROCEDURE,
-        task_version=task.spec.version,
-        scale=context.scale,
-        fingerprints=prepared.fingerprints,
-        task_seed=settings.task_seed,
-        limit=context.request.limit,
-        architecture=model.config.model_dump(mode="json"),
-        training=model.training.model_dump(mode="json"),
-        budget=budget.model_copy(update={"augmentations": augmentations}),
-        votes=None if votes is None else min(votes, augmentations),
-        puzzle_ids=_puzzle_ids(context),
-        seed=seed,
-        device=context.request.device,
-        threads=settings.threads,
-        deterministic=context.deterministic,
-        parts=[part_identity(kind, part) for kind, several in parts.items() for part in several],
-    )
+    identity = _identity(context, model, budget, augmentations, seed, parts)
     description = describe(
-        prepared,
-        task.spec,
+        context.prepared,
+        context.task.spec,
         [part for several in parts.values() for part in several],
         requested=str(model.requested),
         model=model.name,
@@ -192,6 +174,36 @@ def _run(
         if recipe[key] != settings.training[key]
     ]
     return planned_run(identity, description, model.notes, [*reasons, *own])
+
+
+def _identity(
+    context: Context,
+    model: ResolvedModel,
+    budget: Budget,
+    augmentations: int,
+    seed: int,
+    parts: Mapping[str, Sequence[Part[Any]]],
+) -> RunIdentity:
+    settings = context.settings
+    votes = _votes(context, budget.augmentations)
+    return RunIdentity(
+        procedure=PROCEDURE,
+        task_version=context.task.spec.version,
+        scale=context.scale,
+        fingerprints=context.prepared.fingerprints,
+        task_seed=settings.task_seed,
+        limit=context.request.limit,
+        architecture=model.config.model_dump(mode="json"),
+        training=model.training.model_dump(mode="json"),
+        budget=budget.model_copy(update={"augmentations": augmentations}),
+        votes=None if votes is None else min(votes, augmentations),
+        puzzle_ids=_puzzle_ids(context),
+        seed=seed,
+        device=context.request.device,
+        threads=settings.threads,
+        deterministic=context.deterministic,
+        parts=[part_identity(kind, part) for kind, several in parts.items() for part in several],
+    )
 
 
 def _reasons(

@@ -16,7 +16,7 @@ from ..host.host import host
 from ..planning.evaluation_mode import EvaluationMode, parse_steps
 from ..planning.grid import Grid
 from ..planning.request import Request, Value, read_requests
-from ..planning.settings import parse_seeds, read_settings
+from ..planning.settings import parse_seeds, read_settings, texts_of
 from ..planning.study import leaves
 from ..report.compare import compare_folders, compare_models
 from ..report.read import read_folders
@@ -42,6 +42,7 @@ from .options import (
     Names,
     PathLike,
     RunOptions,
+    count_of,
     names_of,
     path_of,
     settings_of,
@@ -85,7 +86,7 @@ class Call:
 
 def _execution(options: CommonOptions, device: str, force: bool = False) -> Execution:
     out = console() if options.get("progress") else quiet_console()
-    workers = options.get("jobs") or (cores() if device == "cpu" else 1)
+    workers = count_of(options, "jobs") or (cores() if device == "cpu" else 1)
     execution = Execution(host(), out, workers, force, options.get("command", ()))
     for problem in host().problems():
         execution.tell(f"plugin left out: {problem}")
@@ -93,12 +94,16 @@ def _execution(options: CommonOptions, device: str, force: bool = False) -> Exec
 
 
 def _request(options: CommonOptions, kind: Any) -> Request:
-    """Options that both kinds of calls have."""
+    """Options that both kinds of calls have.
+
+    Raises:
+        UsageError: one of them has a value that it cannot have.
+    """
     return Request(
         scale=options.get("scale"),
         source=options.get("source"),
         data=path_of(options.get("data")),
-        limit=options.get("limit"),
+        limit=count_of(options, "limit"),
         evaluators=names_of(options.get("evaluators", ())),
         device=resolve_device(options.get("device") or "auto").type,
         settings=settings_of(options, kind),
@@ -133,7 +138,7 @@ def prepare_run(models: Names = (), task: str | None = None, **options: Unpack[R
         task=task,
         scale=request.scale or ("mini" if "mini" in spec.scales else next(iter(spec.scales))),
         seeds=request.seeds or parse_seeds(DEFAULT_SEEDS),
-        augmentations=options.get("augmentations"),
+        augmentations=count_of(options, "augmentations"),
         match=_match(options.get("match")),
     )
     grid = plan_quietly(execution, request)
@@ -206,8 +211,8 @@ def _modes(
     """Every depth, once more with halting where that is wanted, and the settings that are no modes."""
     own = {key: value for key, value in settings.items() if key in ("votes", "puzzle_ids")}
     typed, steps = read_settings(own), options.get("steps")
-    texts = str(steps).split(",") if isinstance(steps, str | int) else map(str, steps or ())
-    depths: list[int | None] = [*dict.fromkeys(parse_steps(text.strip(), "--steps") for text in texts)]
+    texts = [] if steps is None else texts_of(steps)
+    depths: list[int | None] = [*dict.fromkeys(parse_steps(text, "--steps") for text in texts)]
     modes = tuple(
         EvaluationMode(depth, halts, typed.votes, typed.puzzle_ids)
         for halts in ((False, True) if options.get("halting") else (False,))
@@ -216,12 +221,16 @@ def _modes(
     return modes, {key: value for key, value in settings.items() if key not in own}
 
 
-def resume(folder: PathLike, **options: Unpack[CommonOptions]) -> Results:
+def resume(
+    folder: PathLike, *, jobs: int | None = None, progress: bool = False, command: tuple[str, ...] = ()
+) -> Results:
     """Continue the runs into an output folder, each from its last checkpoint.
 
     Args:
         folder: output folder of `run`.
-        **options: ``jobs`` and ``progress``, as for `run`.
+        jobs: as for `run`.
+        progress: as for `run`.
+        command: as for `run`.
 
     Raises:
         UsageError: the folder belongs to a study, which is resumed by running it again.
@@ -231,7 +240,7 @@ def resume(folder: PathLike, **options: Unpack[CommonOptions]) -> Results:
     known = [(leaf, request) for leaf in leaves([root]) for request in read_requests(leaf)]
     statuses: dict[str, Status] = {}
     for leaf, request in resumable(root, known):
-        execution = _execution(options, request.device)
+        execution = _execution({"jobs": jobs, "progress": progress, "command": command}, request.device)
         statuses |= carry_out(execution, plan_quietly(execution, request), leaf)
     return results_of([root], statuses)
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+
+from ..api.errors import UsageError
 from ..planning.models import split_models
 from ..planning.request import Value
 
@@ -81,7 +85,22 @@ class EvaluateOptions(CommonOptions, total=False):
 def settings_of(options: Mapping[str, Any], kind: Any) -> dict[str, Value]:
     """The settings of a call: its ``settings``, and every keyword that is no option of its kind."""
     keywords = {key: value for key, value in options.items() if key not in all_options(kind)}
-    return {**(options.get("settings") or {}), **keywords}
+    given = {**(options.get("settings") or {}), **keywords}
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
+
+
+def count_of(options: Mapping[str, Any], option: str) -> int | None:
+    """An option that is a number of things.
+
+    Raises:
+        UsageError: it is no whole number from 1.
+    """
+    value = options.get(option)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise UsageError(f"--{option} {value}: not a whole number from 1")
+    return int(value)
 
 
 def all_options(kind: Any) -> set[str]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..api.errors import NothingToReport
 from ..host.host import OWN_DISTRIBUTION, host, plugins_aside
 from ..report.build import build_report
 from ..report.read import Reading
@@ -46,6 +47,14 @@ class Results:
             host().notify("trm_bench_report_ready", report=report)
         return report
 
+    @cached_property
+    def _shown(self) -> Report:
+        """The report; one without tables where no run is finished, for frames without rows."""
+        try:
+            return self.data
+        except NothingToReport:
+            return Report((), self.problems, ())
+
     @property
     def problems(self) -> tuple[str, ...]:
         """Files that could not be read, and why."""
@@ -54,13 +63,13 @@ class Results:
     @property
     def complete(self) -> bool:
         """Whether every requested run is done and every file could be read."""
-        rows_complete = all(row.complete for table in self.data.tables for row in table.rows)
-        return rows_complete and not self.problems
+        rows = [row for table in self._shown.tables for row in table.rows]
+        return bool(rows) and all(row.complete for row in rows) and not self.problems
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per model: score, interval, seeds. Columns: `frames.TABLE`."""
-        return frames.frame(list(frames.table_rows(self.data)), frames.TABLE)
+        return frames.frame(list(frames.table_rows(self._shown)), frames.TABLE)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -75,12 +84,12 @@ class Results:
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """One row per pair of models, or question of a study. Columns: `frames.COMPARISONS`."""
-        return frames.frame(list(frames.comparison_rows(self.data)), frames.COMPARISONS)
+        return frames.frame(list(frames.comparison_rows(self._shown)), frames.COMPARISONS)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
         """One row per model: parameters, FLOPs, seconds, memory. Columns: `frames.COSTS`."""
-        return frames.frame(list(frames.cost_rows(self.data)), frames.COSTS)
+        return frames.frame(list(frames.cost_rows(self._shown)), frames.COSTS)
 
     def report(
         self,
@@ -118,7 +127,7 @@ class Results:
         """
         from ..report.figures import figures
 
-        return figures(self.data)
+        return figures(self._shown)
 
     def save_figures(self, folder: str | Path) -> list[Path]:
         """Write every figure as SVG and PNG into a folder.
@@ -134,7 +143,7 @@ class Results:
         return f"<trm_bench.Results: {len(self._reading.runs)} runs in {', '.join(map(str, self.folders))}>"
 
     def _repr_html_(self) -> str:
-        tables = [self.table]
+        tables = [self.table if len(self.table) else self.runs]
         if len(self.comparisons):
             columns = ["a", "b", "delta", "low", "high", "holm_p", "verdict"]
             tables.append(self.comparisons[columns])

@@ -16,7 +16,7 @@ SENTENCE = 36
 """Columns of cells longer than this hold sentences, and wrap."""
 GAP, PADDING = 2, 2
 """Spaces between two columns, and what `tabulate` adds to a header."""
-NO_BREAK = "\u00a0"
+NO_BREAK, BREAK = "\u00a0", "\x0b"
 
 
 def render(report: Report, style: str) -> str:
@@ -105,9 +105,15 @@ def _least(grid: Grid) -> list[int]:
 
 
 def fill(text: str, width: int) -> str:
-    """A cell over as many lines as it takes."""
-    lines = wrap(_whole(text), width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace(NO_BREAK, " ") or text
+    """A cell over as many lines as it takes; the options of a long name may be on several lines."""
+    lines = wrap(
+        _whole(text).replace(",", f",{BREAK}"),
+        width,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
+    return "\n".join(lines).replace(NO_BREAK, " ").replace(BREAK, "") or text
 
 
 def _whole(text: str) -> str:

@@ -34,7 +34,8 @@ from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.host.host import host
 from trm_bench.harness.inference.inference import predict
-from trm_bench.harness.planning.evaluation import open_weights
+from trm_bench.harness.planning.open_weights import open_weights
+from trm_bench.harness.planning.request import Request
 from trm_bench.harness.store.folders import WEIGHTS, RunFolder
 from trm_bench.harness.store.records import Manifest
 from trm_bench.harness.weights.files import read_weights
@@ -52,14 +53,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one(trained: Path) -> RunFolder:
+def ours(trained: Path) -> RunFolder:
     return next(one for one in runs(trained) if one.name.startswith("trm"))
 
 
-# --- our own cells -------------------------------------------------------------------------------
+# --- our own runs --------------------------------------------------------------------------------
 
 
-def test_cells_of_a_folder_give_the_very_samples_of_their_training(trained: Path, tmp_path: Path) -> None:
+def test_runs_of_a_folder_give_the_very_samples_of_their_training(trained: Path, tmp_path: Path) -> None:
     own = [one for one in runs(trained) if one.name.startswith("trm")]
     again = evaluated(tmp_path / "out", trained)
     assert [one.name for one in again] == [one.name for one in own]
@@ -68,7 +69,7 @@ def test_cells_of_a_folder_give_the_very_samples_of_their_training(trained: Path
         before, after = one.manifest(), other.manifest()
         assert after.identity == before.identity
         assert after.weights_file == str(one.folder / WEIGHTS)
-        kept = ("weights", "weights_sha256", "not_citable_because", "validation", "asked")
+        kept = ("description", "weights", "weights_sha256", "not_citable_because", "validation")
         assert all(getattr(after, key) == getattr(before, key) for key in kept)
         training = (
             "optimiser_steps",
@@ -80,14 +81,14 @@ def test_cells_of_a_folder_give_the_very_samples_of_their_training(trained: Path
         assert all(getattr(after.ledger, key) == getattr(before.ledger, key) for key in training)
 
 
-@pytest.mark.parametrize("what", ["cell", "file"])
-def test_a_cell_and_its_file_are_the_same_to_evaluate(one: RunFolder, tmp_path: Path, what: str) -> None:
-    (again,) = evaluated(tmp_path / "out", cell.folder if what == "cell" else cell.folder / WEIGHTS)
-    assert again.name == cell.name
-    assert same_results(cell, again)
+@pytest.mark.parametrize("what", ["run", "file"])
+def test_a_run_and_its_file_are_the_same_to_evaluate(ours: RunFolder, tmp_path: Path, what: str) -> None:
+    (again,) = evaluated(tmp_path / "out", ours.folder if what == "run" else ours.folder / WEIGHTS)
+    assert again.name == ours.name
+    assert same_results(ours, again)
 
 
-def test_cells_get_processes_of_their_own(trained: Path, tmp_path: Path, run_cli: RunCli) -> None:
+def test_runs_get_processes_of_their_own(trained: Path, tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
         "evaluate", "--weights", trained, "--jobs", 2, "--steps", "2,3", "--output", tmp_path / "out"
     )
@@ -98,54 +99,52 @@ def test_cells_get_processes_of_their_own(trained: Path, tmp_path: Path, run_cli
     assert len(runs(tmp_path / "out")) == 4
 
 
-def test_finished_cells_are_reused_and_only_the_others_are_filled(one: RunFolder, tmp_path: Path) -> None:
+def test_finished_runs_are_reused_and_only_the_others_are_filled(ours: RunFolder, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    first = evaluated(output, cell.folder, more=("--steps", "1,3"))
+    first = evaluated(output, ours.folder, more=("--steps", "1,3"))
     stamps = [written(one) for one in first]
-    more = evaluated(output, cell.folder, more=("--steps", "1,2,3,4"))
+    more = evaluated(output, ours.folder, more=("--steps", "1,2,3,4"))
     assert len(more) == 4
     assert {one.name for one in first} < {one.name for one in more}
     assert [written(one) for one in first] == stamps
     assert [one.manifest().ledger.inference_steps for one in more] == [1, 2, 3, 4]
 
 
-def test_the_puzzles_are_those_that_the_study_named(tmp_path: Path) -> None:
+def test_the_puzzles_are_those_of_training(tmp_path: Path) -> None:
     out = run(tmp_path / "out", TRAINED, more=("--set", "task_seed=3"))
     (again,) = evaluated(tmp_path / "again", out)
     assert same_results(runs(out)[0], again)
-    assert again.manifest().identity.data.task_seed == 3
+    assert again.manifest().identity.task_seed == 3
     (other,) = evaluated(tmp_path / "other", out, more=("--set", "task_seed=0"))
-    assert other.manifest().identity.data.task_seed == 0
-    assert "the weights were trained on other puzzles than those beside the test split" in (
-        other.manifest().not_citable_because
-    )
+    assert other.manifest().identity.task_seed == 0
+    assert "the weights were trained on other puzzles than these" in other.manifest().not_citable_because
 
 
-def test_a_cell_that_lies_alone_still_knows_its_puzzles(tmp_path: Path) -> None:
+def test_a_run_without_its_output_folder_still_knows_its_puzzles(tmp_path: Path) -> None:
     out = run(tmp_path / "out", TRAINED, more=("--set", "task_seed=3"))
-    alone = Path(shutil.copytree(runs(out)[0].folder, tmp_path / "alone" / "cell"))
+    alone = Path(shutil.copytree(runs(out)[0].folder, tmp_path / "alone" / "run"))
     (again,) = evaluated(tmp_path / "again", alone)
     assert same_results(runs(out)[0], again)
 
 
 def test_a_limit_takes_the_first_items_and_is_a_reason_against_citing(
-    one: RunFolder, tmp_path: Path
+    ours: RunFolder, tmp_path: Path
 ) -> None:
-    (again,) = evaluated(tmp_path / "out", cell.folder, more=("--limit", 5))
-    assert again.records() == cell.records()[:5]
+    (again,) = evaluated(tmp_path / "out", ours.folder, more=("--limit", 5))
+    assert again.records() == ours.records()[:5]
     assert "--limit 5: only the first 5 test items" in again.manifest().not_citable_because
 
 
-def test_a_setting_of_the_evaluation_holds_for_our_cells_too(one: RunFolder, tmp_path: Path) -> None:
-    (again,) = evaluated(tmp_path / "out", cell.folder, more=("--set", "evaluation_batch=5"))
+def test_a_setting_of_the_evaluation_holds_for_our_runs_too(ours: RunFolder, tmp_path: Path) -> None:
+    (again,) = evaluated(tmp_path / "out", ours.folder, more=("--set", "evaluation_batch=5"))
     assert again.manifest().ledger.evaluation_batch == 5
 
 
 @pytest.mark.parametrize("setting", ["steps=8", "lr=0.5"])
 def test_a_setting_that_only_training_has_is_not_swallowed(
-    one: RunFolder, tmp_path: Path, setting: str
+    ours: RunFolder, tmp_path: Path, setting: str
 ) -> None:
-    ended = evaluate(tmp_path / "out", cell.folder, more=("--set", setting))
+    ended = evaluate(tmp_path / "out", ours.folder, more=("--set", setting))
     assert ended.code == 2
     assert setting.partition("=")[0] in ended.err
 
@@ -155,31 +154,31 @@ def test_a_folder_without_trained_weights_is_nothing_to_evaluate(trained: Path, 
     for folder in (tmp_path, copy):
         ended = evaluate(tmp_path / "out", folder)
         assert ended.code == 3
-        assert f"{folder}: no finished cell with weights in it" in ended.err
+        assert f"{folder}: no finished ours with weights in it" in ended.err
 
 
-def test_weights_that_are_not_those_of_the_manifest_are_not_ours(one: RunFolder, tmp_path: Path) -> None:
-    changed = Path(shutil.copytree(cell.folder, tmp_path / "cell"))
+def test_weights_that_are_not_those_of_the_manifest_are_not_ours(ours: RunFolder, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(ours.folder, tmp_path / "run"))
     weights = read_weights(changed / WEIGHTS)
     (changed / WEIGHTS).unlink()  # what was read lies in memory that is mapped to it
     torch.save(weights, changed / WEIGHTS)
-    assert "no finished cell with weights in it" in evaluate(tmp_path / "out", changed).err
-    assert "--task is missing: weights from elsewhere" in evaluate(tmp_path / "out", changed / WEIGHTS).err
+    assert "no finished ours with weights in it" in evaluate(tmp_path / "out", changed).err
+    assert "--task is missing: external weights" in evaluate(tmp_path / "out", changed / WEIGHTS).err
 
 
-def test_an_opened_cell_answers_as_its_samples_say(one: RunFolder) -> None:
-    opened = open_weights(host(), cell.folder)
+def test_opened_weights_predict_as_the_run_did(ours: RunFolder) -> None:
+    opened = open_weights(host(), Request(weights=(ours.folder,)))
     test = opened.prepared.read("test").take(slice(0, 4))
-    assert predict(opened.reasoner, test, opened.answering).tokens.tolist() == predictions(cell)
-    assert opened.model == cell.manifest().asked
-    with pytest.raises(UsageError, match="holds the weights of 2 cells; name one of them"):
-        open_weights(host(), cell.folder.parent)
+    assert predict(opened.reasoner, test, opened.inference).tokens.tolist() == predictions(ours)
+    assert opened.model == ours.manifest().description.display_name
+    with pytest.raises(UsageError, match="holds the weights of 2 runs; name one of them"):
+        open_weights(host(), Request(weights=(ours.folder.parent,)))
 
 
 def built(manifest: Manifest) -> dict[str, Any]:
-    """The options that differ; an MLP has no heads, and puzzle_size is hidden where it is not said."""
+    """The options, in which an MLP has no heads, and a puzzle embedding is by default as large as hidden."""
     options = {**manifest.identity.architecture, "heads": None}
-    return {**options, "puzzle_size": options["puzzle_size"] or options["hidden"]}
+    return {**options, "puzzle_emb_ndim": options["puzzle_emb_ndim"] or options["hidden"]}
 
 
 # --- exported, and read back ---------------------------------------------------------------------
@@ -188,10 +187,10 @@ def built(manifest: Manifest) -> dict[str, Any]:
 @pytest.mark.parametrize("file", ["trm.pt", "trm.safetensors"])
 @pytest.mark.parametrize("compiled", [(), ("--compiled",)])
 @pytest.mark.parametrize("told", ["beside", "in brackets", "all_config.yaml"])
-def test_exported_weights_score_as_the_cell_they_are_of(
-    one: RunFolder, tmp_path: Path, file: str, compiled: tuple[str, ...], told: str
+def test_exported_weights_score_as_the_run_they_are_of(
+    ours: RunFolder, tmp_path: Path, file: str, compiled: tuple[str, ...], told: str
 ) -> None:
-    weights = export(cell, tmp_path / file, *compiled)
+    weights = export(ours, tmp_path / file, *compiled)
     if told == "in brackets":
         (tmp_path / "trm.yaml").unlink()
     elif told == "all_config.yaml":
@@ -199,27 +198,27 @@ def test_exported_weights_score_as_the_cell_they_are_of(
         (tmp_path / "trm.yaml").rename(tmp_path / "all_config.yaml")
     model = "trm[T=2,n=2,supervision=3]" if told == "in brackets" else "trm"
     (again,) = evaluated(tmp_path / "out", weights, more=foreign(model))
-    assert same_results(cell, again)
+    assert same_results(ours, again)
     manifest = again.manifest()
     assert manifest.identity.weights == manifest.weights_sha256
     assert manifest.weights_file == str(weights)
     assert manifest.identity.budget is None
-    assert built(manifest) == built(cell.manifest())
+    assert built(manifest) == built(ours.manifest())
     assert manifest.ledger.optimiser_steps == 0
-    assert "trained elsewhere: budget, seed and data are not known here" in manifest.not_citable_because
+    assert "external weights: training budget, seed and data are unknown" in manifest.not_citable_because
 
 
 MORE: list[tuple[str, dict[str, Any]]] = [
-    ("trm-att", {"gradient": "one-step", "registers": 3}),
+    ("trm-att", {"gradient": "one-step", "puzzle_emb_len": 3}),
     (
         "trm-mlp",
         {"expansion": 2},
     ),
     ("hrm", {"gradient": "full"}),
     ("hrm", {"halting": "sigmoid"}),
-    ("hrm", {"registers": 2}),
-    ("hrm", {"mixer": "mlp", "registers": 2}),
-    ("transformer-looped", {"registers": 2}),
+    ("hrm", {"puzzle_emb_len": 2}),
+    ("hrm", {"mixer": "mlp", "puzzle_emb_len": 2}),
+    ("transformer-looped", {"puzzle_emb_len": 2}),
     ("transformer-looped", {"halting": "sigmoid"}),
 ]
 """What a reference lacks: it must either be refused by `export`, or come back as it was."""
@@ -255,14 +254,14 @@ def test_weights_of_a_model_without_a_reference_are_read_in_their_own_names(
     assert same_results(own, again)
 
 
-def test_export_refuses_what_it_cannot_write(trained: Path, one: RunFolder, tmp_path: Path) -> None:
+def test_export_refuses_what_it_cannot_write(trained: Path, ours: RunFolder, tmp_path: Path) -> None:
     (copy, *_) = [one.folder for one in runs(trained) if one.name.startswith("copy")]
     for what, file, code, words in (
-        (trained, "w.pt", 2, "2 cells with weights in it; name the folder of one"),
-        (cell.folder / WEIGHTS, "w.pt", 2, "name the folder of a cell"),
-        (copy, "w.pt", 3, "no finished cell with weights in it"),
-        (cell.folder, "w.bin", 2, "the name must end in .safetensors or .pt"),
-        (cell.folder, "missing/w.pt", 4, "missing"),
+        (trained, "w.pt", 2, "2 runs with weights in it; name the folder of one"),
+        (ours.folder / WEIGHTS, "w.pt", 2, "name the folder of a run"),
+        (copy, "w.pt", 3, "no finished ours with weights in it"),
+        (ours.folder, "w.bin", 2, "the name must end in .safetensors or .pt"),
+        (ours.folder, "missing/w.pt", 4, "missing"),
     ):
         ended = command("export", what, "--output", tmp_path / file)
         assert ended.code == code, ended.err
@@ -271,13 +270,13 @@ def test_export_refuses_what_it_cannot_write(trained: Path, one: RunFolder, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-# --- weights from elsewhere ----------------------------------------------------------------------
+# --- external weights ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def untold(one: RunFolder, tmp_path: Path) -> Path:
+def untold(ours: RunFolder, tmp_path: Path) -> Path:
     """Exported weights without their configuration."""
-    file = export(cell, tmp_path / "untold.pt")
+    file = export(ours, tmp_path / "untold.pt")
     file.with_suffix(".yaml").unlink()
     return file
 
@@ -312,17 +311,17 @@ def test_of_attention_heads_and_prefix_are_asked_for_and_a_name_with_advice_foll
     weights = write(tmp_path / "w.pt", "trm-att", made("trm-att", TINY), side=False)
     ended = evaluate(tmp_path / "out", weights, more=foreign("trm"))
     assert ended.code == 2
-    assert "they do not tell heads, registers, cycles, updates, supervision;" in ended.err
-    model = "trm[heads=2,registers=2,cycles=2,updates=2,supervision=3]"
+    assert "they do not tell heads, puzzle_emb_len, cycles, updates, supervision;" in ended.err
+    model = "trm[heads=2,puzzle_emb_len=2,cycles=2,updates=2,supervision=3]"
     (again,) = evaluated(tmp_path / "out", weights, more=foreign(model))
-    assert again.manifest().identity.model.startswith("trm-att")
+    assert again.manifest().description.model.startswith("trm-att")
 
 
 def test_a_row_is_not_named_after_a_mixer_that_the_weights_do_not_have(
-    one: RunFolder, tmp_path: Path
+    ours: RunFolder, tmp_path: Path
 ) -> None:
-    ended = evaluate(tmp_path / "out", export(cell, tmp_path / "w.pt"), more=foreign("trm-att"))
-    assert ended.code != 0 or "mixer=mlp" in manifests(tmp_path / "out")[0].identity.model
+    ended = evaluate(tmp_path / "out", export(ours, tmp_path / "w.pt"), more=foreign("trm-att"))
+    assert ended.code != 0 or "mixer=mlp" in manifests(tmp_path / "out")[0].description.model
 
 
 @pytest.fixture
@@ -365,11 +364,11 @@ def test_weights_of_different_sizes_are_not_seeds_of_one_model(tmp_path: Path) -
     assert [len(row["seeds"]) for row in rows] == [1, 1]
 
 
-def test_the_table_says_that_the_budget_is_not_known(one: RunFolder, tmp_path: Path) -> None:
-    weights = export(cell, tmp_path / "w.pt")
+def test_the_table_says_that_the_budget_is_not_known(ours: RunFolder, tmp_path: Path) -> None:
+    weights = export(ours, tmp_path / "w.pt")
     ended = evaluate(tmp_path / "out", weights, more=foreign("trm"))
     assert "trained elsewhere: the training budget is not known here" in ended.out
-    assert "NOT CITABLE: trained elsewhere: budget, seed and data are not known here" in ended.out
+    assert "NOT CITABLE: external weights: training budget, seed and data are unknown" in ended.out
     assert "weights from elsewhere answered the test split" in ended.out
     again = command("report", tmp_path / "out", "--format", "json")
     assert json.loads(again.out)["tables"][0]["budget"] is None
@@ -386,7 +385,7 @@ def of(tmp_path: Path, name: str, task: TaskInfo = TINY, **options: Any) -> Path
     ("name", "task", "model", "words"),
     [
         ("transformer-looped", TINY, "trm", "not of a trm-mlp: no tensor net.blocks.0.…; it has "),
-        ("hrm", TINY, "trm[registers=1]", "says HierarchicalReasoningModel_ACTV1"),
+        ("hrm", TINY, "trm[puzzle_emb_len=1]", "says HierarchicalReasoningModel_ACTV1"),
         ("trm-mlp", TINY, "hrm", "not of a hrm: no tensor f_H.blocks.0.…; it has "),
         (
             "trm-mlp",
@@ -404,7 +403,7 @@ def of(tmp_path: Path, name: str, task: TaskInfo = TINY, **options: Any) -> Path
         (
             "trm-mlp",
             TaskInfo("larger", "mini", 3, 3, 5),
-            "trm[registers=2]",
+            "trm[puzzle_emb_len=2]",
             "net.blocks.0.mixer.gate_up.weight is 64×11 in the file and 64×8 in the model",
         ),
         (
@@ -446,7 +445,7 @@ def test_weights_of_larger_puzzles_are_refused_when_the_prefix_is_told_beside_th
 
 def test_weights_that_their_configuration_calls_another_model_are_refused(tmp_path: Path) -> None:
     weights = of(tmp_path, "hrm", low_blocks=1)
-    ended = evaluate(tmp_path / "out", weights, more=foreign("trm[registers=1]"))
+    ended = evaluate(tmp_path / "out", weights, more=foreign("trm[puzzle_emb_len=1]"))
     assert ended.code in (2, 4)
 
 
@@ -487,9 +486,9 @@ def test_a_file_that_is_not_weights_is_refused_before_anything_is_written(
     ],
 )
 def test_a_wrong_word_is_named(
-    one: RunFolder, tmp_path: Path, more: tuple[object, ...], code: int, words: str
+    ours: RunFolder, tmp_path: Path, more: tuple[object, ...], code: int, words: str
 ) -> None:
-    ended = evaluate(tmp_path / "out", export(cell, tmp_path / "w.pt"), more=more)
+    ended = evaluate(tmp_path / "out", export(ours, tmp_path / "w.pt"), more=more)
     assert ended.code == code
     assert words in ended.err
     assert "Traceback" not in ended.err
@@ -508,8 +507,8 @@ def test_a_file_that_is_not_there_ends_with_4(tmp_path: Path) -> None:
     assert str(tmp_path / "gone.pt") in ended.err
 
 
-def test_a_broken_configuration_beside_the_weights_is_named(one: RunFolder, tmp_path: Path) -> None:
-    file = export(cell, tmp_path / "w.pt")
+def test_a_broken_configuration_beside_the_weights_is_named(ours: RunFolder, tmp_path: Path) -> None:
+    file = export(ours, tmp_path / "w.pt")
     file.with_suffix(".yaml").write_text("arch: {H_cycles: 3")
     ended = evaluate(tmp_path / "out", file, more=foreign("trm"))
     assert ended.code == 4
@@ -517,9 +516,9 @@ def test_a_broken_configuration_beside_the_weights_is_named(one: RunFolder, tmp_
 
 
 def test_a_value_beside_the_weights_that_cannot_be_is_laid_to_its_file(
-    one: RunFolder, tmp_path: Path
+    ours: RunFolder, tmp_path: Path
 ) -> None:
-    file = export(cell, tmp_path / "w.pt")
+    file = export(ours, tmp_path / "w.pt")
     arch = yaml.safe_load(file.with_suffix(".yaml").read_text())["arch"]
     file.with_suffix(".yaml").write_text(yaml.safe_dump({"arch": {**arch, "H_cycles": "three"}}))
     ended = evaluate(tmp_path / "out", file, more=foreign("trm"))

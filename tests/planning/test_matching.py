@@ -13,13 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.distributions import everything
-from support.models import BUILT_IN, MAZE, SUDOKU, host_with, made, resolve
+from support.models import BUILT_IN, MAZE, SUDOKU, add, host_with, made, resolve
 from support.training import steps, trainer
+from trm_bench.harness.api.budget import Match
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import TaskInfo
-from trm_bench.harness.planning.grid import Request, Study, plan
+from trm_bench.harness.planning.grid import Grid
 from trm_bench.harness.planning.match_size import Quantity, Wanted, matched, measure
 from trm_bench.harness.planning.models import ResolvedModel, resolve_model
+from trm_bench.harness.planning.planner import plan
+from trm_bench.harness.planning.request import Request
 from trm_bench.harness.training.config import TrainingConfig
 from trm_bench.harness.training.costs import count_flops, count_parameters
 
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = TaskInfo("small", "mini", 2, 3, 5)
 TRAINED = ("trm-att", "trm-mlp", "hrm", "transformer", "transformer-looped")
 COUNTED = [*((name, Quantity.PARAMETERS) for name in TRAINED), ("transformer", Quantity.FLOPS)]
-DEPTH = dict.fromkeys(TRAINED, "blocks") | {"hrm": "h_blocks"}
+DEPTH = dict.fromkeys(TRAINED, "blocks") | {"hrm": "high_blocks"}
 
 
 def size_of(model: ResolvedModel, hidden: int, quantity: Quantity, task: TaskInfo = SMALL) -> float:
@@ -60,7 +63,7 @@ def off_by(a: float, b: float) -> float:
         ("flops:hrm", Quantity.FLOPS, "hrm"),
     ],
 )
-def test_parameters_are_meant_where_no_quantity_is_named(text: str, quantity: Quantity, model: str) -> None:
+def test_parameters_are_matched_where_no_quantity_is_named(text: str, quantity: Quantity, model: str) -> None:
     assert Wanted.parse(text) == Wanted(quantity, model)
 
 
@@ -118,13 +121,13 @@ def test_the_note_names_both_counts_and_how_far_they_are_apart(quantity: Quantit
     model, other = one_block_like_trm(quantity), resolve("trm", SMALL)
     text = f"transformer[blocks=1,match={quantity}:trm]"
     (note,) = model.notes
-    said = re.fullmatch(
+    found = re.fullmatch(
         rf"{re.escape(text)}: ([\d,]+) {quantity.value} against ([\d,]+) of trm-mlp \(([+-][\d.]+) %\)", note
     )
-    assert said is not None, note
+    assert found is not None, note
     ours, theirs = own_size(model, quantity), own_size(other, quantity)
-    assert [int(count.replace(",", "")) for count in said.group(1, 2)] == [round(ours), round(theirs)]
-    assert float(said[3]) == pytest.approx(100 * (ours / theirs - 1), abs=0.05)
+    assert [int(count.replace(",", "")) for count in found.group(1, 2)] == [round(ours), round(theirs)]
+    assert float(found[3]) == pytest.approx(100 * (ours / theirs - 1), abs=0.05)
     assert other.notes == ()
 
 
@@ -133,7 +136,7 @@ def test_parameters_and_flops_are_different_things_to_match() -> None:
     assert by_size.hidden < by_cost.hidden  # type: ignore[attr-defined]  # TRM does more with each weight
 
 
-def test_the_model_to_be_matched_is_the_one_that_is_advised_for_the_task() -> None:
+def test_the_model_to_be_matched_is_the_one_that_its_name_resolves_to_on_the_task() -> None:
     large = TaskInfo("large", "mini", 11, 11, 5)
     assert "of trm-mlp" in resolve("hrm[match=trm]", SMALL).notes[0]
     assert "of trm-att" in resolve("hrm[match=trm]", large).notes[0]
@@ -180,9 +183,17 @@ def test_a_model_can_be_matched_by_its_full_name() -> None:
 
 
 def test_a_puzzle_embedding_that_is_too_wide_for_the_narrowest_models_does_not_stop_the_search() -> None:
-    model = resolve("trm-att[registers=1,puzzle_size=48,match=transformer]", SMALL)
-    usual = resolve("trm-att[registers=1,match=transformer]", SMALL)
+    model = resolve("trm-att[puzzle_emb_len=1,puzzle_emb_ndim=48,match=transformer]", SMALL)
+    usual = resolve("trm-att[puzzle_emb_len=1,match=transformer]", SMALL)
     assert model.config.hidden == usual.config.hidden  # type: ignore[attr-defined]
+
+
+def test_a_matched_model_is_no_narrower_than_its_puzzle_embedding_allows() -> None:
+    """Else its stored configuration could not be read back."""
+    with pytest.raises(UsageError, match="'trm-att': no width comes near"):
+        resolve("trm-att[puzzle_emb_len=1,puzzle_emb_ndim=512,match=transformer]", SMALL)
+    config = resolve("trm-att[puzzle_emb_len=1,match=transformer]", SMALL).config
+    assert type(config)(**config.model_dump()) == config
 
 
 # --- recipe= -------------------------------------------------------------------------------------
@@ -242,8 +253,8 @@ def test_ema_decides_whether_averaged_weights_are_evaluated(ema: float, averaged
     [
         *((f"{name}[T=5]", f"{name}[cycles=5]") for name in ("trm", "trm-att", "trm-mlp")),
         *((f"{name}[n=5]", f"{name}[updates=5]") for name in ("trm", "trm-att", "trm-mlp")),
-        ("hrm[H=5,L=3]", "hrm[h_cycles=5,l_cycles=3]"),
-        *((f"{name}[prefix=3]", f"{name}[registers=3]") for name in TRAINED),
+        ("hrm[N=5,T=3]", "hrm[cycles=5,timesteps=3]"),
+        *((f"{name}[prefix=3]", f"{name}[puzzle_emb_len=3]") for name in TRAINED),
         *((f"{name}[width=96]", f"{name}[hidden=96]") for name in TRAINED),
     ],
 )
@@ -258,9 +269,9 @@ def test_an_alias_is_the_option(alias: str, option: str) -> None:
     [
         ("trm[T=2,cycles=3]", "cycles"),
         ("trm[n=2,updates=3]", "updates"),
-        ("hrm[H=3,h_cycles=4]", "h_cycles"),
+        ("hrm[N=3,cycles=4]", "cycles"),
         ("transformer[width=64,hidden=96]", "hidden"),
-        ("hrm[prefix=2,registers=3]", "registers"),
+        ("hrm[prefix=2,puzzle_emb_len=3]", "puzzle_emb_len"),
     ],
 )
 def test_an_option_under_two_names_is_refused(text: str, option: str) -> None:
@@ -286,8 +297,8 @@ def test_options_that_change_nothing_here_disappear(name: str, task: TaskInfo, d
     assert (model.name, model.config, model.training) == (name, usual.config, usual.training)
 
 
-def test_registers_that_are_there_anyway_disappear_too() -> None:
-    assert resolve("hrm[registers=1]", SUDOKU).name == "hrm"
+def test_positions_that_the_puzzle_embedding_has_anyway_disappear_too() -> None:
+    assert resolve("hrm[puzzle_emb_len=1]", SUDOKU).name == "hrm"
 
 
 # --- augment= ------------------------------------------------------------------------------------
@@ -311,80 +322,107 @@ def test_augment_is_an_a_of_the_models_own(options: str, count: int | None, name
 
 @pytest.mark.parametrize("value", ["0", "-1", "2.5", "all", "1e3", "Full", "²"])
 def test_another_augment_is_answered_with_what_can_be_written(value: str) -> None:
-    expected = re.escape(f"hrm[augment={value}]: augment={value}: write a number of variants from 1, or full")
+    expected = re.escape(
+        f"hrm[augment={value}]: augment={value}: write a number of augmentations from 1, or full"
+    )
     with pytest.raises(UsageError, match=expected):
         resolve(f"hrm[augment={value}]")
 
 
-def planned(*models: str, task: str = "arc-agi-1", **request: Any) -> Study:
-    """A study on ARC, whose mini scale has A = 8 and as many votes."""
+def planned(*models: str, task: str = "arc-agi-1", **request: Any) -> Grid:
+    """A grid on ARC, whose mini scale has A = 8 and as many votes."""
     return plan(everything(), Request(models=models, task=task, scale="mini", seeds=(0,), **request))
 
 
-def by_name(study: Study) -> dict[str, Any]:
-    return {cell.identity.model: cell.identity for cell in study.cells}
-
-
-def test_a_cell_with_an_a_of_its_own_has_it_in_its_budget_and_no_more_votes() -> None:
-    study = planned("trm", "trm[augment=2]", "trm[augment=1]")
-    found = {name: (one.budget.augmentations, one.votes) for name, one in by_name(study).items()}
-    assert found == {"trm-att": (8, 8), "trm-att[augment=2]": (2, 2), "trm-att[augment=1]": (1, 1)}
-    assert study.budget.augmentations == 8
-    assert len({cell.name for cell in study.cells}) == 3
-    assert len({one.budget.model_copy(update={"augmentations": 0}) for one in by_name(study).values()}) == 1
-
-
-def test_more_variants_than_the_studys_own_leave_its_votes_as_they_are() -> None:
-    study = planned("trm", "trm[augment=full]", augmentations=2)
-    found = {name: (one.budget.augmentations, one.votes) for name, one in by_name(study).items()}
-    assert found == {"trm-att": (2, 2), "trm-att[augment=full]": (8, 2)}
-
-
-def test_a_model_with_an_a_of_its_own_has_its_own_rows_of_the_puzzle_embedding() -> None:
-    study = planned("trm", "trm[augment=2]")
-    few, usual = study.prepared_for(2), study.prepared_for(8)
-    assert usual is study.prepared
-    assert 1 < few.info.identifiers < usual.info.identifiers
-    assert few.identities is not None
-    trained = np.unique(few.read("train").identifiers)
-    assert few.info.identifiers == 1 + np.minimum(few.identities.augmentations[trained], 2).sum()
-
-
-def test_more_variants_than_a_task_has_are_refused() -> None:
-    with pytest.raises(UsageError, match="2: task 'tiny' has 1 to 1 variants"):
-        planned("copy", "copy[augment=2]", task="tiny")
-
-
-# --- one model under several names is one cell ---------------------------------------------------
-
-
-def test_names_of_one_model_are_one_cell_and_each_is_answered_by_its_row() -> None:
-    names = ["trm", "trm-att", "trm[augment=full]", "trm[mixer=attention]", "trm[T=2]", "trm[T=3]"]
-    study = planned(*names, "trm[cycles=3,n=2]")
-    assert [cell.asked for cell in study.cells] == ["trm", "trm[T=3]"]
-    assert [cell.identity.model for cell in study.cells] == ["trm-att", "trm-att[cycles=3]"]
-    assert study.stands_for == {**dict.fromkeys(names[:5], "trm"), **dict.fromkeys(names[5:], "trm[T=3]")} | {
-        "trm[cycles=3,n=2]": "trm[T=3]"
+def budgets(grid: Grid) -> dict[str, tuple[int, int]]:
+    """A and votes of every run, by model."""
+    return {
+        run.description.model: (run.identity.budget.augmentations, run.identity.votes)  # type: ignore[union-attr, misc]
+        for run in grid.runs
     }
 
 
-def test_the_cell_is_the_same_whichever_of_its_names_is_asked_for() -> None:
-    (one,), (other,) = planned("trm").cells, planned("trm[augment=full,n=2]").cells
+def test_a_run_with_an_a_of_its_own_has_it_in_its_budget_and_no_more_votes() -> None:
+    grid = planned("trm", "trm[augment=2]", "trm[augment=1]")
+    assert budgets(grid) == {"trm-att": (8, 8), "trm-att[augment=2]": (2, 2), "trm-att[augment=1]": (1, 1)}
+    assert grid.budget is not None
+    assert grid.budget.augmentations == 8
+    assert len({run.name for run in grid.runs}) == 3
+    for run in grid.runs:
+        assert run.identity.budget is not None
+        assert run.identity.budget.model_copy(update={"augmentations": 8}) == grid.budget
+
+
+def test_more_augmentations_than_the_grids_own_leave_its_votes_as_they_are() -> None:
+    grid = planned("trm", "trm[augment=full]", augmentations=2)
+    assert budgets(grid) == {"trm-att": (2, 2), "trm-att[augment=full]": (8, 2)}
+
+
+def test_a_model_with_an_a_of_its_own_has_its_own_rows_of_the_puzzle_embedding() -> None:
+    usual, few = (job.prepared for job in planned("trm", "trm[augment=2]").jobs)
+    assert 1 < few.info.identifiers < usual.info.identifiers
+    assert few.identities is not None
+    trained = np.unique(few.read("train").identifiers)
+    for prepared, count in ((few, 2), (usual, 8)):
+        rows = np.minimum(few.identities.augmentations[trained], count).sum()
+        assert prepared.info.identifiers == 1 + rows
+
+
+def test_more_augmentations_than_a_task_has_are_refused() -> None:
+    with pytest.raises(UsageError, match="2: task 'tiny' has 1 to 1 augmentations"):
+        planned("copy", "copy[augment=2]", task="tiny")
+
+
+# --- one model under several names is one run ----------------------------------------------------
+
+
+def test_names_of_one_model_are_one_run_and_each_resolves_to_its_row() -> None:
+    names = ["trm", "trm-att", "trm[augment=full]", "trm[mixer=attention]", "trm[T=2]", "trm[T=3]"]
+    grid = planned(*names, "trm[cycles=3,n=2]")
+    assert [run.description.requested for run in grid.runs] == ["trm", "trm[T=3]"]
+    assert [run.description.model for run in grid.runs] == ["trm-att", "trm-att[cycles=3]"]
+    assert grid.resolved == {
+        **dict.fromkeys(names[:5], "trm"),
+        **dict.fromkeys([*names[5:], "trm[cycles=3,n=2]"], "trm[T=3]"),
+    }
+
+
+def test_the_run_is_the_same_whichever_of_its_names_is_requested() -> None:
+    (one,), (other,) = planned("trm").runs, planned("trm[augment=full,n=2]").runs
     assert one.name == other.name
     assert one.identity == other.identity
 
 
 def test_a_match_that_changes_nothing_is_the_model_itself_and_keeps_its_note_otherwise() -> None:
-    study = planned("transformer", "transformer[match=transformer]", "transformer[match=trm]")
-    assert study.stands_for["transformer[match=transformer]"] == "transformer"
-    assert [len(cell.notes) for cell in study.cells] == [0, 1]
-    assert study.cells[1].notes[0].startswith("transformer[match=trm]: ")
-    assert study.cells[1].identity.architecture["hidden"] == study.models[1].config.hidden  # type: ignore[attr-defined]
+    grid = planned("transformer", "transformer[match=transformer]", "transformer[match=trm]")
+    assert grid.resolved["transformer[match=transformer]"] == "transformer"
+    assert [len(run.notes) for run in grid.runs] == [0, 1]
+    assert grid.runs[1].notes[0].startswith("transformer[match=trm]: ")
+    assert grid.runs[1].identity.architecture["hidden"] == grid.models[1].config.hidden  # type: ignore[attr-defined]
 
 
-def test_models_with_different_recipes_are_two_cells() -> None:
-    study = planned("hrm", "hrm[recipe=trm]", "hrm[recipe=hrm]")
-    assert study.stands_for["hrm[recipe=hrm]"] == "hrm"
-    assert len(study.cells) == 2
-    assert study.cells[0].identity.architecture == study.cells[1].identity.architecture
-    assert study.cells[0].identity.training != study.cells[1].identity.training
+def test_models_with_different_recipes_are_two_runs() -> None:
+    grid = planned("hrm", "hrm[recipe=trm]", "hrm[recipe=hrm]")
+    assert grid.resolved["hrm[recipe=hrm]"] == "hrm"
+    one, other = (run.identity for run in grid.runs)
+    assert one.architecture == other.architecture
+    assert one.training != other.training
+
+
+# --- models that cannot be built -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"match": Match.FLOPS}])
+def test_options_that_do_not_fit_together_are_refused_before_anything_is_run(more: dict[str, Any]) -> None:
+    text = "trm-att[heads=16,hidden=48]"
+    with pytest.raises(UsageError) as caught:
+        planned(text, "copy", task="tiny", **more)
+    problem = "hidden=48 over heads=16 must give an even head size, not 3"
+    assert str(caught.value) == f"model {text} cannot be built: {problem}"
+
+
+def test_a_plugins_model_that_cannot_be_built_is_named_with_its_error() -> None:
+    host = everything()
+    add(host, "lab", made())
+    with pytest.raises(UsageError, match="model made cannot be built: NotImplementedError"):
+        plan(host, Request(models=("made",), task="tiny", scale="mini", seeds=(0,)))

@@ -1,4 +1,7 @@
-"""What a report prints: words beneath tables, numbers, golden files."""
+"""What a report prints: notes under tables, numbers, golden files.
+
+``TRM_BENCH_UPDATE_GOLDEN=1 pytest tests/plugins/test_reporters.py`` writes the golden files again.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,45 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 from support.folders import (
     GOLDEN,
     HRM,
     ITEMS,
     PLAIN,
     TRM,
+    described,
     on_task,
     only_table,
+    pair_of,
+    printed,
     render,
     report_of,
     request,
     row_of,
+    solved,
     three_models,
     write_model,
     write_run,
 )
+from support.studies import ask, write_evaluated, write_study
 from trm_bench.harness.api.budget import Ledger
+from trm_bench.harness.api.published import Published
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.stats.tests import Verdict
 from trm_bench.harness.store.records import Status
-from trm_bench.plugins.reporters.grids import count, p_value, percent
+from trm_bench.plugins.reporters.as_latex import escape
+from trm_bench.plugins.reporters.grids import count, grids, p_value, percent
 from trm_bench.testing.pytest_plugin import RunCli
 
-# --- words beneath a table -----------------------------------------------------------------------
+# --- notes under a table -------------------------------------------------------------------------
 
 
 def test_the_reasons_against_citing_are_printed_once_each(tmp_path: Path) -> None:
@@ -56,7 +67,8 @@ def test_the_reasons_against_citing_are_printed_once_each(tmp_path: Path) -> Non
     )
     for reporter in ("text", "markdown"):
         text = render(report, reporter)
-        assert text.count("NOT CITABLE: --limit 8: only the first 8 test items; dirty tree") == 1
+        assert text.count("NOT CITABLE: --limit 8: only the first 8 test items; hrm: dirty tree") == 1
+        assert text.count("dirty tree") == text.count("--limit 8") == 1
 
 
 def test_a_citable_table_does_not_mention_it(tmp_path: Path) -> None:
@@ -64,27 +76,44 @@ def test_a_citable_table_does_not_mention_it(tmp_path: Path) -> None:
     assert "CITABLE" not in render(report_of(tmp_path))
 
 
-def test_a_model_is_labelled_with_the_name_it_was_asked_by(tmp_path: Path) -> None:
-    write_model(tmp_path, "trm-mlp", TRM, requested="trm")
+@pytest.mark.parametrize(
+    ("model", "requested", "display_name", "label"),
+    [
+        ("trm-mlp", "trm", "TRM-MLP", "TRM-MLP"),
+        ("trm-mlp[cycles=2]", "trm[cycles=2]", "TRM-MLP[cycles=2]", "TRM-MLP[cycles=2]"),
+        (
+            "transformer-looped",
+            "transformer-looped",
+            "Looped transformer",
+            "Looped transformer (transformer-looped)",
+        ),
+    ],
+)
+def test_a_row_has_its_display_name_and_the_typed_one_where_that_is_another(
+    model: str, requested: str, display_name: str, label: str, tmp_path: Path
+) -> None:
+    write_model(tmp_path, model, TRM, requested=requested, describe=described(display_name=display_name))
     write_model(tmp_path, "hrm", HRM)
     report = report_of(tmp_path)
-    assert only_table(report).pairs[0].b == "trm (trm-mlp)"
-    assert "- trm stands for trm-mlp here" in render(report)
-    assert "hrm stands for" not in render(report)
+    assert row_of(report, display_name).label == label
+    assert label in printed(report)
+    (pair,) = only_table(report).pairs
+    assert {pair.a, pair.b} == {"hrm", display_name}
 
 
-def test_the_protocol_names_weights_and_inference_steps(tmp_path: Path) -> None:
+def test_the_protocol_names_weights_and_supervision_steps(tmp_path: Path) -> None:
     ledger = Ledger(inference_steps=6)
     write_model(tmp_path, "trm-mlp", TRM, weights="averaged (EMA 0.999)", ledger=ledger)
     write_model(tmp_path, "hrm", HRM, weights="those of the last step", ledger=ledger)
     (protocol,) = [note for note in only_table(report_of(tmp_path)).notes if note.startswith("protocol: ")]
-    assert "answered once" in protocol
-    assert "weights: hrm those of the last step, trm-mlp averaged (EMA 0.999);" in protocol
-    assert "inference steps: hrm 6, trm-mlp 6" in protocol
+    assert "test set evaluated once, after training; no model selection on validation" in protocol
+    assert "one prediction per puzzle, no voting" in protocol
+    assert "weights: those of the last step for hrm; averaged (EMA 0.999) for trm-mlp;" in protocol
+    assert "supervision steps at test: hrm 6, trm-mlp 6" in protocol
 
 
-def test_notes_of_the_data_stand_beneath_the_table_once(tmp_path: Path) -> None:
-    three_models(tmp_path, change=data(notes=["the test split was cut to 8"]))
+def test_notes_of_the_data_are_under_the_table_once(tmp_path: Path) -> None:
+    three_models(tmp_path, describe=described(source_notes=["the test split was cut to 8"]))
     assert render(report_of(tmp_path)).count("the test split was cut to 8") == 1
 
 
@@ -106,9 +135,28 @@ def test_commands_in_markdown_are_a_block_of_code(tmp_path: Path) -> None:
 def test_the_step_of_halting_is_left_out_for_a_model_of_one_step(tmp_path: Path) -> None:
     write_model(tmp_path, "trm-mlp", TRM, halt_step=2.5, ledger=Ledger(inference_steps=6))
     write_model(tmp_path, "plain", PLAIN, ledger=Ledger(inference_steps=1))
-    text = render(report_of(tmp_path))
-    assert re.search(r"trm-mlp .* 6 +2\.5$", text, re.MULTILINE)
-    assert re.search(r"plain .* 1 +–$", text, re.MULTILINE)
+    report = replace(report_of(tmp_path), costs=True)
+    for model, steps, halt_step in (("trm-mlp", "6", "2.5"), ("plain", "1", "–")):
+        assert printed(report)[model]["sup. steps (test)"] == steps
+        assert printed(report, "Cost of evaluation")[model]["mean halt step"] == halt_step
+
+
+def test_where_puzzles_halt_the_steps_are_their_mean_and_the_most(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, ledger=Ledger(inference_steps=16, steps_taken=2.125))
+    report = report_of(tmp_path)
+    assert printed(report)["trm-mlp"]["sup. steps (test)"] == "2.1 ≤ 16"
+    assert "supervision steps at test: trm-mlp 2.1 of up to 16" in render(report)
+
+
+def test_costs_are_printed_only_on_request_and_always_in_html_latex_and_json(golden_report: Report) -> None:
+    heading = "Cost per training run"
+    for reporter in ("text", "markdown"):
+        assert heading not in render(golden_report, reporter)
+        assert heading in render(replace(golden_report, costs=True), reporter)
+    for reporter in ("html", "latex"):
+        assert heading in render(golden_report, reporter)
+    ledger = json.loads(render(golden_report, "json"))["tables"][0]["rows"][0]["ledger"]
+    assert ledger["training_flops"] == LEDGER.training_flops
 
 
 # --- how numbers are printed ---------------------------------------------------------------------
@@ -175,36 +223,98 @@ LEDGER = Ledger(
 )
 
 
+NAMES = {
+    "trm-att": "TRM-Att",
+    "trm-mlp": "TRM-MLP",
+    "hrm": "HRM",
+    "transformer": "Transformer",
+    "transformer-looped": "Looped transformer",
+    "copy": "Copy",
+}
+
+
 @pytest.fixture
 def golden_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     """A table of three models and three seeds, and one of single runs of which one has failed."""
     monkeypatch.chdir(tmp_path)
     maze, sudoku = Path("results/maze-hard-mini"), Path("results/sudoku-extreme-mini")
-    run = ["trm-bench", "run", "--models", "trm,transformer,copy", "--task", "maze-hard"]
+
+    def model(name: str, **more: Any) -> dict[str, Any]:
+        return {"model": name, "describe": described(display_name=NAMES[name]), **more}
+
     averaged = "average of the weights (EMA 0.99)"
-    of_maze: dict[str, Any] = {"change": on_task("maze-hard"), "command": run, "ledger": LEDGER}
-    of_maze["cells"] = np.linspace(0.5, 1, ITEMS)
-    names = write_model(maze, "trm-att", TRM, requested="trm", weights=averaged, halt_step=2.5, **of_maze)
-    of_maze["ledger"] = LEDGER.model_copy(update={"inference_steps": 1})
-    names += write_model(maze, "transformer", HRM, weights=averaged, **of_maze)
-    of_maze["ledger"] = Ledger(inference_steps=1)
-    names += write_model(maze, "copy", np.zeros((3, ITEMS)), **of_maze)
+    of_maze: dict[str, Any] = {
+        "change": on_task("maze-hard"),
+        "command": ["trm-bench", "run", "--models", "trm,transformer-looped,copy", "--task", "maze-hard"],
+        "cells": np.linspace(0.5, 1, ITEMS),
+    }
+    one_step, free = LEDGER.model_copy(update={"inference_steps": 1}), Ledger(inference_steps=1)
+    names = [
+        *write_model(
+            maze,
+            scores=TRM,
+            **model("trm-att", requested="trm", weights=averaged, halt_step=2.5, ledger=LEDGER),
+            **of_maze,
+        ),
+        *write_model(
+            maze, scores=HRM, **model("transformer-looped", weights=averaged, ledger=one_step), **of_maze
+        ),
+        *write_model(maze, scores=np.zeros((3, ITEMS)), **model("copy", ledger=free), **of_maze),
+    ]
     request(maze, names)
-    of_sudoku = {
+    of_sudoku: dict[str, Any] = {
         "change": on_task("sudoku-extreme"),
         "command": ["trm-bench", "run", "--config", "sudoku.yaml"],
         "not_citable_because": ["shortened recipe: 100 steps instead of 700"],
     }
-    names = write_model(sudoku, "trm-mlp", TRM[:1], ledger=LEDGER, **of_sudoku)
-    names += write_model(sudoku, "hrm", HRM[:1], ledger=LEDGER, **of_sudoku)
+    names = write_model(sudoku, scores=TRM[:1], **model("trm-mlp", ledger=LEDGER), **of_sudoku)
+    names += write_model(sudoku, scores=HRM[:1], **model("hrm", ledger=LEDGER), **of_sudoku)
     failure = "the loss is nan after optimiser step 7"
-    names.append(write_run(sudoku, "transformer", 0, [], status=Status.FAILED, error=failure, **of_sudoku))
+    failed = model("transformer", status=Status.FAILED, error=failure)
+    names.append(write_run(sudoku, seed=0, scores=[], **failed, **of_sudoku))
     request(sudoku, names)
     return report_of(maze, sudoku)
 
 
+@pytest.fixture
+def wide_report(tmp_path: Path) -> Report:
+    """As wide as it gets: long names, large costs, eight metrics and nine numbers of votes."""
+    ledger = Ledger(
+        optimiser_steps=160_000,
+        draws=122_880_000,
+        distinct_augmentations=1_234_567,
+        supervision_steps=2_560_000,
+        training_flops=3.2e18,
+        inference_flops_per_puzzle=4.5e12,
+        core_parameters=6_829_056,
+        puzzle_embedding_parameters=448_000_000,
+        inference_steps=16,
+        training_seconds=141_234.5,
+        milliseconds_per_puzzle=1234.56,
+        peak_memory_bytes=75 * 2**30,
+    )
+    for model, name, scores in (
+        ("trm-att[cycles=2,updates=4]", "TRM-Att[cycles=2,updates=4]", TRM),
+        ("transformer-looped", "Looped transformer", HRM),
+        ("hrm", "HRM", PLAIN),
+    ):
+        write_model(tmp_path, model, scores, describe=described(display_name=name), ledger=ledger)
+    report = report_of(tmp_path)
+    metrics = (*(f"pass@{k}" for k in (2, 1, 5, 10, 100, 1000)), "single", "cells")
+    points = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+    rows = tuple(
+        replace(row, means=dict.fromkeys(metrics, 0.123), vote_curve=dict.fromkeys(points, 0.5))
+        for row in only_table(report).rows
+    )
+    published = (Published("TRM-Att (7M, with votes)", "75 to 84", "TRM paper, arXiv 2510.04871"),)
+    table = replace(
+        only_table(report), evaluators=metrics, primary="pass@2", votes=1000, rows=rows, published=published
+    )
+    return replace(report, tables=(table,), costs=True)
+
+
 def golden(name: str, content: str) -> str:
-    """The golden file, rewritten first where that was asked for."""
+    """The golden file, written again first where that was requested."""
     path = GOLDEN / name
     if os.environ.get("TRM_BENCH_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
@@ -240,17 +350,28 @@ def test_the_json_report_holds_what_the_golden_file_does(golden_report: Report) 
     assert content == json.loads(golden("report.json", text))
 
 
-def test_the_json_report_has_every_number_of_the_report(golden_report: Report) -> None:
-    content = json.loads(render(golden_report, "json"))
-    for table, written in zip(golden_report.tables, content["tables"], strict=True):
-        assert written["title"] == table.title
-        assert [row["label"] for row in written["rows"]] == [row.label for row in table.rows]
-        assert [row["summary"] and row["summary"]["mean"] for row in written["rows"]] == [
-            row.summary and row.summary.mean for row in table.rows
-        ]
-        assert [pair["difference"]["p"] for pair in written["pairs"]] == [
-            pair.difference.p for pair in table.pairs
-        ]
+def plain(value: Any) -> Any:
+    """A value of a report as JSON has it, field by field."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def test_the_json_report_has_every_number_of_the_report(golden_report: Report, wide_report: Report) -> None:
+    for report in (golden_report, wide_report):
+        expected = plain(report)
+        del expected["costs"]
+        for table, entry in zip(report.tables, expected["tables"], strict=True):
+            entry["title"] = table.title
+            for row, inner in zip(table.rows, entry["rows"], strict=True):
+                inner |= {"name": row.name, "label": row.label}
+        assert json.loads(render(report, "json")) == expected
 
 
 def test_a_report_without_problems_or_commands_is_only_its_tables(golden_report: Report) -> None:
@@ -269,7 +390,7 @@ def test_csv_holds_every_mean_and_every_seed_in_full(golden_report: Report) -> N
             own = {
                 line["metric"]: line
                 for line in lines
-                if (line["task"], line["model"]) == (table.task, row.label)
+                if (line["task"], line["model"]) == (table.task, row.name)
             }
             assert set(own) == ({table.primary, *table.evaluators} if row.means else {table.primary})
             primary = own[table.primary]
@@ -286,43 +407,152 @@ def test_csv_holds_every_mean_and_every_seed_in_full(golden_report: Report) -> N
 
 
 def test_latex_escapes_what_latex_would_trip_over() -> None:
-    from trm_bench.plugins.reporters.as_latex import escape
-
     assert escape(r"50 % & a_b #1 $x^2 {y} ~ \n <z>") == (
         r"50 \% \& a\_b \#1 \$x\textasciicircum{}2 \{y\} \textasciitilde{} \textbackslash{}n $<$z$>$"
     )
 
 
+def test_latex_may_break_long_names_and_no_numbers() -> None:
+    assert escape("trm[cycles=2,updates=4]") == (
+        r"trm[cycles=\allowbreak{}2,\allowbreak{}updates=\allowbreak{}4]"
+    )
+    assert escape("12,345,678 [73.1, 96.8]") == "12,345,678 [73.1, 96.8]"
+
+
+def floats(report: Report) -> dict[str, str]:
+    """The tables of the LaTeX report by their labels."""
+    text = render(report, "latex")
+    found = re.findall(r"\\begin\{table\}.*?\\end\{table\}", text, flags=re.DOTALL)
+    assert len(found) == text.count(r"\begin{table}") == text.count(r"\label{") == text.count(r"\caption{")
+    labels = [re.findall(r"\\label\{(.*?)\}", one) for one in found]
+    assert all(len(each) == 1 for each in labels)
+    return dict(zip((label for (label,) in labels), found, strict=True))
+
+
 def test_latex_is_plain_and_balanced(golden_report: Report) -> None:
     text = render(golden_report, "latex")
     assert text.isascii()
-    for kind in ("table", "tabular", "itemize"):
+    for kind in ("table", "tabularx", "itemize"):
         assert text.count(f"\\begin{{{kind}}}") == text.count(f"\\end{{{kind}}}") > 0
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
     assert text.count("\\toprule") == text.count("\\midrule") == text.count("\\bottomrule")
 
 
+def test_every_latex_table_has_a_label_of_its_own(golden_report: Report) -> None:
+    kinds = ("", "-differences", "-costs-1", "-costs-2", "-costs-3")
+    labels = [f"tab:{task}-mini{kind}" for task in ("maze-hard", "sudoku-extreme") for kind in kinds]
+    assert list(floats(golden_report)) == labels
+    twice = replace(golden_report, tables=golden_report.tables[:1] * 2)
+    assert list(floats(twice)) == [*labels[:5], *(f"tab:maze-hard-mini-2{kind}" for kind in kinds)]
+
+
+def test_latex_notes_are_under_their_own_table(golden_report: Report) -> None:
+    each = floats(golden_report)
+    for table in golden_report.tables:
+        own = each[f"tab:{table.task}-{table.scale}"]
+        below = own.partition(r"\end{tabularx}")[2]
+        assert re.findall(r"\\item \{\}(.*)", below) == [escape(note) for note in table.notes]
+    (family,) = re.findall(r"\\item \{\}(.*)", each["tab:maze-hard-mini-differences"])
+    assert family == escape(golden_report.family)
+
+
+def bold(latex: str) -> list[str]:
+    """The names of the rows that are bold."""
+    return re.findall(r"^\\textbf\{([^}]*)\} &", latex, flags=re.MULTILINE)
+
+
+def test_the_best_row_is_bold_only_where_it_is_decided(golden_report: Report, tmp_path: Path) -> None:
+    each = floats(golden_report)
+    assert bold(each["tab:maze-hard-mini"]) == ["TRM-Att"]
+    assert bold(each["tab:sudoku-extreme-mini"]) == []  # single runs decide nothing
+    names = three_models(tmp_path)
+    assert bold(floats(report_of(tmp_path))["tab:made-mini"]) == ["trm-mlp"]
+    request(tmp_path, [name for name in names if not name.startswith("trm-mlp")])
+    assert bold(floats(report_of(tmp_path))["tab:made-mini"]) == []
+    request(tmp_path, [*names, *write_model(tmp_path, "twin", solved(9, 0.88, 0.9, 0.9))])
+    report = report_of(tmp_path)
+    assert pair_of(report, "trm-mlp", "hrm").verdict is Verdict.A_BETTER
+    assert bold(floats(report)["tab:made-mini"]) == []  # better than two of three
+
+
+@pytest.fixture
+def study_report(tmp_path: Path) -> Report:
+    """Questions about models with long names, in two modes of evaluation."""
+    looped = "transformer-looped[blocks=1,hidden=16,multiple=16,supervision=3]"
+    folder = write_study(
+        tmp_path / "study",
+        ask("trm-mlp", looped, "Is it better than 50 % of #1_x for ~$3 & more?"),
+        ask(f"{looped} @ halting=true,steps=12", looped, "Does halting help?"),
+        scores={"trm-mlp": TRM, looped: HRM},
+        source="Table 1 of a paper",
+        evaluations=["halting=true,steps=12"],
+    )
+    write_evaluated(folder / "main-evaluated", looped, PLAIN, "halting=true,steps=12", steps=12)
+    return report_of(folder)
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
-def test_latex_compiles_in_a_plain_article(golden_report: Report, tmp_path: Path) -> None:
-    packages = r"\usepackage[utf8]{inputenc}\usepackage[T1]{fontenc}\usepackage{booktabs}"
-    body = render(golden_report, "latex")
-    document = f"\\documentclass{{article}}{packages}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
-    (tmp_path / "report.tex").write_text(document)
+@pytest.mark.parametrize("name", ["golden_report", "wide_report", "study_report"])
+def test_latex_fits_a_plain_article(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    body = render(request.getfixturevalue(name), "latex")
+    packages = re.findall(
+        r"\\usepackage\S*?\{\w+\}", body.splitlines()[0]
+    )  # the first line says what it needs
+    document = [r"\documentclass{article}", *packages, r"\begin{document}", body, r"\end{document}"]
+    (tmp_path / "report.tex").write_text("\n".join(document))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "report.log").read_text(encoding="latin-1")
+    assert re.findall(r"^(?:Overfull|LaTeX Warning: Float too large).*", log, flags=re.MULTILINE) == []
 
 
-# --- what stands beside the tables ---------------------------------------------------------------
+# --- how wide tables are -------------------------------------------------------------------------
+
+RULE = re.compile(r"^-+(?:  -+)*$", re.MULTILINE)
 
 
-def test_the_family_is_stated_and_counts_what_was_tested(golden_report: Report) -> None:
+@pytest.mark.parametrize("name", ["golden_report", "wide_report", "study_report"])
+def test_tables_have_eight_columns_and_lines_of_text_a_hundred_characters(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    report = replace(request.getfixturevalue(name), costs=True)
+    blocks = [block for block in render(report).split("\n\n") if RULE.search(block)]
+    assert len(blocks) >= 5
+    for block in blocks:
+        assert max(map(len, block.splitlines())) <= 100, block
+    for reporter, columns in (("text", RULE), ("markdown", re.compile(r"^\|-.*", re.MULTILINE))):
+        rules = columns.findall(render(report, reporter))
+        assert max(len(re.findall("-+", rule)) for rule in rules) <= 8
+    rows = [row for row in render(report, "latex").splitlines() if row.endswith(r"\\")]
+    assert max(row.count(" & ") for row in rows) < 8
+    for head in re.findall(r"<thead>.*?</thead>", render(report, "html"), flags=re.DOTALL):
+        assert head.count("<th ") + head.count("<th>") <= 8
+
+
+def test_a_table_that_is_too_wide_goes_on_below_and_loses_nothing(wide_report: Report) -> None:
+    text = render(wide_report)
+    for heading in ("Other metrics (unadjusted, exploratory)", "pass@2 % by number of votes"):
+        assert text.count(heading) == 2
+        assert f"{heading}, continued" in text
+    words = " ".join(text.split())
+    for metric in only_table(wide_report).evaluators:
+        assert f"{metric} %" in words
+    for row in only_table(wide_report).rows:
+        assert text.count(row.name) >= 8
+
+
+# --- beside the tables ---------------------------------------------------------------------------
+
+
+def test_the_family_is_stated_and_counts_what_was_tested(golden_report: Report, tmp_path: Path) -> None:
     tested = sum(pair.holm_p is not None for table in golden_report.tables for pair in table.pairs)
     assert f"adjusted over all {tested} tests" in golden_report.family
     assert golden_report.family in render(golden_report)
-    untested = replace(golden_report, tables=golden_report.tables[1:])  # single runs
-    assert untested.family == ""
+    write_model(tmp_path / "single", "trm-mlp", TRM[:1])
+    write_model(tmp_path / "single", "hrm", HRM[:1])
+    assert report_of(tmp_path / "single").family == ""
 
 
 def test_an_undecided_pair_gets_advice(tmp_path: Path) -> None:
@@ -331,8 +561,11 @@ def test_an_undecided_pair_gets_advice(tmp_path: Path) -> None:
     undecided = [pair for pair in table.pairs if pair.verdict is Verdict.UNDECIDED]
     assert undecided
     for pair in undecided:
-        assert any(note.startswith(f"{pair.a} – {pair.b}: twice the seeds") for note in table.notes)
-    assert not any(note.startswith("trm-mlp – hrm: twice the seeds") for note in table.notes)
+        assert any(
+            note.startswith(f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by")
+            for note in table.notes
+        )
+    assert not any(note.startswith("trm-mlp − hrm: twice the seeds") for note in table.notes)
 
 
 def test_three_tasks_have_an_overall_table_and_two_have_none(tmp_path: Path) -> None:
@@ -359,7 +592,7 @@ def test_published_numbers_stand_beside_ours_and_enter_no_test(tmp_path: Path, r
     assert ("85.3", "TRM paper, arXiv 2510.04871") in [(one["score"], one["source"]) for one in trm]
     for reporter in ("text", "markdown", "latex"):
         text = run_cli("report", tmp_path, "--format", reporter, "--published").out
-        assert "Reported by others on the full task, in percent; not tested" in text
+        assert "Published on the full task; not tested, and not run under the budget above" in text
         assert "75 to 84" in text
 
 
@@ -409,7 +642,9 @@ def test_the_page_is_whole_and_fetches_nothing(golden_report: Report) -> None:
     assert page.open == []
     assert page.fetched == []
     assert "url(http" not in text
-    assert page.tags.count("table") == sum(2 + bool(table.pairs) for table in golden_report.tables)
+    whole = [grid for table in golden_report.tables for grid in grids(table, costs=True)]
+    assert page.tags.count("table") == len(whole)
+    assert all(grid.heading in page.words for grid in whole)
     assert page.tags.count("svg") >= 2
     for table in golden_report.tables:
         assert table.title in page.words
@@ -419,7 +654,7 @@ def test_the_page_is_whole_and_fetches_nothing(golden_report: Report) -> None:
 def test_the_page_escapes_what_came_from_outside(golden_report: Report) -> None:
     wicked = "<script>alert(1)</script>"
     table = golden_report.tables[0]
-    rows = (replace(table.rows[0], model=wicked, requested=wicked), *table.rows[1:])
+    rows = (replace(table.rows[0], model=wicked, requested=wicked, display_name=wicked), *table.rows[1:])
     tables = (replace(table, notes=(wicked,), rows=rows), *golden_report.tables[1:])
     text = render(replace(golden_report, tables=tables, commands=(wicked,), problems=(wicked,)), "html")
     assert wicked not in text
@@ -487,5 +722,5 @@ def follows(schema: dict[str, Any], value: Any, defs: dict[str, Any], where: str
 def test_the_json_report_follows_its_schema(golden_report: Report) -> None:
     from trm_bench.plugins.reporters.as_json import schema
 
-    check_rules = schema()
-    follows(check_rules, json.loads(render(golden_report, "json")), check_rules["$defs"])
+    rules = schema()
+    follows(rules, json.loads(render(golden_report, "json")), rules["$defs"])
