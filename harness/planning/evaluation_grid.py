@@ -19,6 +19,7 @@ from ..data.prepare import Prepared
 from ..host.host import Host, Part
 from ..store.records import Description, RunIdentity
 from ..training.config import TrainingConfig
+from ..weights.files import check_weights
 from .evaluation_mode import EvaluationMode
 from .find_weights import config_of, distinct, external_model, find_weights, model_part
 from .grid import Context, Grid, context_of, votes_of
@@ -201,6 +202,8 @@ def _external(host: Host, context: Context, stored: StoredWeights, number: int) 
     text = request.models[0]
     model = external_model(host, text, prepared, stored.file)
     shapes = _shapes(model.part, model.config, prepared)
+    blank = all(mode.puzzle_ids is PuzzleIds.BLANK for mode in request.modes)
+    check_weights(shapes, model.part.spec, stored.file, blank)  # before anything is written
     parts: dict[str, list[Part[Any]]] = {
         "task": [task],
         "model": [model.part],

@@ -36,10 +36,11 @@ def find_weights(paths: Sequence[Path], left_out: list[str] | None = None) -> li
         if not path.is_dir():
             weights.append(_stored(path))
             continue
+        before = len(skipped)
         ours = [stored for folder in _runs(path) if (stored := _of_run(folder, skipped)) is not None]
         if not ours:
-            why = "; ".join(skipped) or "no run in it"
-            raise NothingToReport(f"{path}: no finished run with weights in it ({why})")
+            why = f" ({'; '.join(skipped[before:])})" if skipped[before:] else ""
+            raise NothingToReport(f"{path}: no finished run with weights in it{why}")
         weights += ours
     return weights
 
@@ -153,7 +154,8 @@ def external_model(host: Host, text: str, prepared: Prepared, file: Path) -> Ext
             f"--model {text}: {training[0]}= is a training option, and weights are trained already"
         )
     recipe = read_recipe(spec.recipes, prepared.info).get("model", {})
-    config = validated(spec.config, {**recipe, **sidecar.options, **options}, f"weights {file}: {text}")
+    where = f"weights {file}: {text}" + (f" with {sidecar.file.name}:" if sidecar.file is not None else "")
+    config = validated(spec.config, {**recipe, **sidecar.options, **options}, where)
     usual = spec.config()
     shown = {
         key: str(getattr(config, key))

@@ -101,7 +101,7 @@ def budget_of(
 
 def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
     """FLOPs of one puzzle's supervision step of the model that the others are matched to."""
-    shapes = shapes_of(first.name, first.build, prepared.info)
+    shapes = shapes_of(str(first.requested), first.build, prepared.info)
     per_step = count_flops(shapes, prepared.info.cells).training_step
     if not per_step:
         raise UsageError(f"--match flops: the first model, {first.name}, uses none; name another one first")
@@ -110,7 +110,7 @@ def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
 
 def supervision_steps(model: ResolvedModel, prepared: Prepared) -> int:
     """N_sup: the model itself knows."""
-    return shapes_of(model.name, model.build, prepared.info).supervision_steps
+    return shapes_of(str(model.requested), model.build, prepared.info).supervision_steps
 
 
 def _check_augmentations(context: Context, count: int) -> None:

@@ -116,18 +116,41 @@ def load_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = Fal
         DataError: a tensor is missing, unexpected or of another shape; names which and both shapes.
     """
     weights = in_our_names(read_weights(path), spec)
-    tables = {f"{name}.table" for name, one in model.named_modules() if isinstance(one, PuzzleEmbedding)}
+    if problems := _problems(model, shapes_of(weights), blank):
+        raise DataError(f"weights {path}: not those of this {spec.name}: {problems}")
     expected = model.state_dict()
-    if blank:
-        for name in tables & weights.keys():
-            found, ours = weights[name].shape, expected[name].shape
-            if found != ours and found[1:] == ours[1:]:
-                row = torch.zeros_like(expected[name])
-                row[0] = weights[name][0]
-                weights[name] = row
-    if problems := mismatch(shapes_of(weights), shapes_of(expected), tables):
-        raise DataError(f"weights {path}: not those of this {spec.name}: {'; '.join(problems)}")
+    for name in _tables(model):
+        if weights[name].shape != expected[name].shape:  # of which only the blank row is needed
+            table = torch.zeros_like(expected[name])
+            table[0] = weights[name][0]
+            weights[name] = table
     model.load_state_dict(weights)
+
+
+def check_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False) -> None:
+    """Whether the external weights of a file would load into a model, which may be on the meta device.
+
+    Raises:
+        DataError: see `load_weights`; says what may help.
+    """
+    shapes = shapes_of(in_our_names(read_weights(path), spec))
+    if problems := _problems(model, shapes, blank):
+        raise DataError(
+            f"weights {path}: not those of this {spec.name}: {problems}. If its options are others, write "
+            f"them in brackets, --model '{spec.name}[…]', or put its configuration file next to the weights"
+        )
+
+
+def _tables(model: Reasoner) -> set[str]:
+    return {f"{name}.table" for name, one in model.named_modules() if isinstance(one, PuzzleEmbedding)}
+
+
+def _problems(model: Reasoner, found: Shapes, blank: bool) -> str:
+    """Why tensors of these shapes are not a model's; of a table, ``blank`` needs no more than one row."""
+    tables, expected = _tables(model), shapes_of(model.state_dict())
+    rows = {name for name in tables & found.keys() if found[name][1:] == expected[name][1:]}
+    fit = {name: expected[name] if blank and name in rows else shape for name, shape in found.items()}
+    return "; ".join(mismatch(fit, expected, tables))
 
 
 def mismatch(found: Shapes, expected: Shapes, tables: set[str]) -> list[str]:
