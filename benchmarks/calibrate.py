@@ -145,7 +145,7 @@ def _cluster_sizes(design: Design, random: np.random.Generator) -> NDArray[np.in
 
 @dataclass(frozen=True)
 class Rates:
-    """How often the methods of analysis said something, over simulated studies of one design.
+    """How often the methods of analysis found something, over simulated studies of one design.
 
     Attributes:
         false_positives: by method of analysis, p below 5 % though both models are equal.

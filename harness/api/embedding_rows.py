@@ -37,7 +37,7 @@ class EmbeddingRows:
 
     Attributes:
         first: (G,) the row of augmentation 0.
-        kept: (G,) rows of each identity; 0 for one that is not trained on.
+        counts: (G,) rows of each identity; 0 for one that is not trained on.
     """
 
     first: Ints

@@ -99,7 +99,7 @@ def cli(no_plugins: bool, plugin: tuple[str, ...]) -> None:
 def _tell(message: str) -> None:
     """Print to stderr; where that is closed, the exit code has to do."""
     with suppress(BrokenPipeError):
-        click.echo(message, err=True)
+        terminal.echo(message, err=True)
 
 
 def _take_global_options(arguments: list[str]) -> list[str]:

@@ -24,7 +24,7 @@ def command(folders: tuple[Path, ...], as_json: bool) -> None:
 
     citations = cite(*folders)
     for problem in citations.missing:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
     if as_json:
         echo_json([asdict(entry) for entry in citations.entries])
     else:

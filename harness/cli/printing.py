@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from ..api.errors import NothingToReport
-from .terminal import echo_report
+from .terminal import echo, echo_report
 
 if TYPE_CHECKING:
     from ..python.results import Results
@@ -25,5 +23,5 @@ def print_results(results: Results, as_json: bool, costs: bool = False) -> int:
     except NothingToReport as error:
         if not results.failed:
             raise
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
     return 1 if results.failed else 0

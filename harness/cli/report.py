@@ -9,7 +9,7 @@ import click
 from ..api.errors import UsageError
 from .complete import names
 from .options import PATH, json_option
-from .terminal import echo_report
+from .terminal import echo, echo_report
 
 
 @click.command("report")
@@ -55,10 +55,10 @@ def command(
     name = "json" if as_json else reporter
     text = results.report(name, costs=costs, published=published, only=only, names=_names(renamed))
     if figures is not None:
-        click.echo(f"{len(results.save_figures(figures))} files of figures in {figures}", err=True)
+        echo(f"{len(results.save_figures(figures))} files of figures in {figures}", err=True)
     echo_report(text, name)
     for problem in results.problems:
-        click.echo(f"not read: {problem}", err=True)
+        echo(f"not read: {problem}", err=True)
     return 0 if results.complete else 1
 
 

@@ -172,4 +172,4 @@ def _animate(path: Path, opened: OpenedWeights, solved: Sequence[Solved]) -> Non
         file = path.with_stem(f"{path.stem}-{number}") if len(solved) > 1 else path
         title = f"{_title(opened, one)}\n{verdict(one)[0]}"
         animate(file, one, opened.prepared.info, opened.task.spec.symbols, title)
-        click.echo(f"wrote {file}", err=True)
+        echo(f"wrote {file}", err=True)

@@ -48,9 +48,19 @@ def takes_unicode(stream: Any) -> bool:
     return codecs.lookup(encoding).name.startswith("utf")
 
 
-def echo(text: str) -> None:
-    """Print text, in ASCII signs where stdout is not UTF-8."""
-    click.echo(text if takes_unicode(sys.stdout) else text.translate(ASCII))
+def echo(text: str, err: bool = False) -> None:
+    """Print text, in ASCII signs where stdout (or stderr) is not UTF-8."""
+    click.echo(text if takes_unicode(sys.stderr if err else sys.stdout) else in_ascii(text), err=err)
+
+
+def in_ascii(text: str) -> str:
+    """Text in ASCII signs. What a cell of a table needs more is taken from the gap before it."""
+
+    def cell(found: re.Match[str]) -> str:
+        gap, content = found[1], found[2].translate(ASCII)
+        return gap[: max(2, len(gap) - len(content) + len(found[2]))] + content
+
+    return re.sub(r"(?<=\S)( {2,})((?:\S| (?! ))+)", cell, text).translate(ASCII)
 
 
 def echo_table(table: Table) -> None:

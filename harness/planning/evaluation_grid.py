@@ -233,7 +233,7 @@ def _external(host: Host, context: Context, stored: StoredWeights, number: int) 
         [part for several in parts.values() for part in several],
         requested=text,
         model=str(Variant(model.part.spec.name, model.shown)),
-        display_name=model.part.spec.display_name or model.part.spec.name,
+        display_name=str(Variant(model.part.spec.display_name or model.part.spec.name, model.shown)),
         supervision_steps=shapes.supervision_steps,
         task_options=dict(settings.task),
         margin=settings.margin,

@@ -143,6 +143,8 @@ def context_of(
     scale = scale or next(iter(part.spec.scales))
     scale_of(part.spec, scale)
     settings = read_settings(request.settings, part.spec.options)
+    if settings.execution_config().graph and request.device != "cuda":
+        raise UsageError(f"setting graph=true goes with --device cuda, not with --device {request.device}")
     evaluators = evaluators_of(host, part, request.evaluators)
     build = replace(build_request(part.spec, request, scale, settings, progress), at_most=at_most)
     declared = read_settings(request.declared, part.spec.options)

@@ -33,7 +33,7 @@ class Settings(BaseModel):
     examples: int | None = Field(None, gt=0, description="draws; with --match examples")
     flops: float | None = Field(None, gt=0, description="training FLOPs; with --match flops")
     task_seed: int = Field(0, ge=0, description="seed of the puzzles and their augmentation")
-    threads: int = Field(1, gt=0, description="CPU threads of a run")
+    threads: int = Field(1, gt=0, le=1024, description="CPU threads of a run")
     deterministic: bool | None = Field(None, description="deterministic kernels; by default on a CPU")
     margin: float | None = Field(
         None, gt=0, lt=100, description="percentage points that do not matter, for a test of equivalence"

@@ -113,8 +113,9 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
     # A column of numbers stays one where some of them, or all, are missing.
     numbers = {
         name: float
-        for name in made.select_dtypes(object).columns
-        if all(
+        for name in made.columns
+        if made[name].dtype == object
+        and all(
             value is None or (isinstance(value, int | float) and not isinstance(value, bool))
             for value in made[name]
         )

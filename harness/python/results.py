@@ -32,6 +32,8 @@ class Results:
 
     def __init__(self, reading: Reading, failed: Mapping[str, str] | None = None):
         self._reading = reading
+        groups = [reading.plain, *(runs for _, runs in reading.studies.values())]
+        self._runs = [run for group in groups for run in sorted(group, key=lambda run: run.order)]
         self.folders: tuple[Path, ...] = reading.folders
         self.failed: dict[str, str] = dict(failed or {})
 
@@ -74,12 +76,12 @@ class Results:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per requested run, finished or not. Columns: `frames.RUNS`."""
-        return frames.frame([frames.run_row(run) for run in self._reading.runs], frames.RUNS)
+        return frames.frame([frames.run_row(run) for run in self._runs], frames.RUNS)
 
     @cached_property
     def samples(self) -> pd.DataFrame:
         """One row per test item of every finished run. Columns: `frames.SAMPLES`, evaluators, extras."""
-        return frames.samples_frame(self._reading.runs)
+        return frames.samples_frame(self._runs)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
@@ -140,7 +142,7 @@ class Results:
         return save(self.data, Path(folder))
 
     def __repr__(self) -> str:
-        return f"<trm_bench.Results: {len(self._reading.runs)} runs in {', '.join(map(str, self.folders))}>"
+        return f"<trm_bench.Results: {len(self._runs)} runs in {', '.join(map(str, self.folders))}>"
 
     def _repr_html_(self) -> str:
         tables = [self.table if len(self.table) else self.runs]

@@ -36,7 +36,7 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
     for place, ((contrast, grid), outcome, p) in enumerate(zip(questions, found, adjusted, strict=True)):
         pair = judged(outcome, p) if isinstance(outcome, Pair) else None
         names = _name(declared, contrast.a), _name(declared, contrast.b)
-        sentence = f"{contrast.asks} {outcome}" if pair is None else said(contrast.asks, pair, *names)
+        sentence = f"{contrast.asks} {outcome}" if pair is None else _sentence(contrast.asks, pair, *names)
         answers.append(Answer(contrast.asks, grid, pair, sentence + reserved.get(place, "")))
     return StudyAnswers(study.name, study.asks, study.source, declared.scale, tuple(answers))
 
@@ -73,9 +73,9 @@ def _compared(contrast: Contrast, sides: Sequence[Side]) -> Pair | str:
         return f"Nothing to compare: at this scale {contrast.a} and {contrast.b} are both {a}."
     for name, side in sides:
         if not any(run.samples is not None for run in side):
-            return f"Undecided: no finished run of {name}."
+            return f"Not tested: no finished run of {name}."
         if len({model_key(run.manifest) for run in side}) > 1:
-            return f"Undecided: the runs of {name} were made with several settings or on several devices."
+            return f"Not tested: the runs of {name} were made with several settings or on several devices."
     return compare(a, left, b, right)
 
 
@@ -94,7 +94,7 @@ def _name(declared: Declared, text: str) -> str:
     return f"{model} @ {named.evaluation}" if named.evaluation else model
 
 
-def said(asks: str, pair: Pair, a: str, b: str) -> str:
+def _sentence(asks: str, pair: Pair, a: str, b: str) -> str:
     """The question, yes or no or undecided, and the numbers behind it."""
     difference = pair.difference
     numbers = f"{a} minus {b} is {points(difference.delta, True)} points"

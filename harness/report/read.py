@@ -177,7 +177,7 @@ def _absent(
     """Placeholder for a requested run without a readable manifest, so that its row is incomplete.
 
     What it has in common with the folder's other runs is taken from one of them, of the same
-    model if there is one.
+    model and evaluation if there is one.
     """
     path = folder / requested.run
     status, reason = (
@@ -185,15 +185,23 @@ def _absent(
     )
     if status == "missing":
         problems.append(f"{path}: requested, but there is no such run")
-    siblings = sorted(runs, key=lambda run: run.manifest.description.model != requested.model)
+    model, evaluation, _ = requested.slot
+
+    def unlike(run: Run) -> tuple[bool, bool]:
+        return run.manifest.description.model != model, run.manifest.evaluation != evaluation
+
+    siblings = sorted(runs, key=unlike)
     if not siblings:
         return []
     like = siblings[0].manifest
-    identity = like.identity.model_copy(update={"seed": requested.seed})
-    described = like.description.model_copy(
-        update={"model": requested.model, "requested": requested.requested}
-    )
-    update = {"identity": identity, "description": described, "run": requested.run}
+    described: dict[str, str] = {"model": model, "requested": requested.requested}
+    if unlike(siblings[0])[0]:
+        described["display_name"] = requested.requested.partition(" @ ")[0]
+    update = {
+        "identity": like.identity.model_copy(update={"seed": requested.seed}),
+        "description": like.description.model_copy(update=described),
+        "run": requested.run,
+    }
     return [Run(requested.run, like.model_copy(update=update), order, None, status, reason)]
 
 

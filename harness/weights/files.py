@@ -209,8 +209,9 @@ def read_sidecar(path: Path, spec: ModelSpec) -> Sidecar:
             raise DataError(f"{file}, next to the weights: cannot be read ({error})") from error
         content = content if isinstance(content, Mapping) else {}
         ours, arch = content.get(OWN), content.get("arch")
-        if isinstance(ours, Mapping) and ours.get("model") == spec.name:
-            return Sidecar(file, dict(ours.get("options") or {}))
+        own = ours.get("options") if isinstance(ours, Mapping) and ours.get("model") == spec.name else None
+        if isinstance(own, Mapping):
+            return Sidecar(file, dict(own))
         if isinstance(arch, Mapping) and spec.reference is not None:
             _require_class(
                 str(arch.get("name", "")), spec.reference, f"weights {path}: {file}, next to them,"

@@ -9,6 +9,7 @@ from ...harness.report.table import Report, StudyAnswers, Table
 from ...harness.stats.tests import Verdict
 from .grids import (
     FAMILY,
+    NO_BREAK,
     NONE,
     Grid,
     cost_grids,
@@ -20,6 +21,7 @@ from .grids import (
     spread,
     study_lines,
     supervision,
+    unbroken,
     with_interval,
 )
 
@@ -36,7 +38,7 @@ SYMBOLS = {
     "≥": r"$\ge$",
     "“": "``",
     "”": "''",
-    "\u00a0": "~",
+    NO_BREAK: "~",
     "\u200b": r"\allowbreak{}",
 }
 ESCAPES = {
@@ -188,7 +190,7 @@ def _columns(grid: Grid) -> list[float]:
     """Widths of all columns but the first: cells stay whole, headings wrap."""
     columns = [[row[place] for row in grid.rows] for place in range(1, len(grid.headers))]
     return [
-        max(_words([_heading(header), *cells]), min(_widest(cells), SENTENCE))
+        max(_words([unbroken(header), *cells]), min(_widest(cells), SENTENCE))
         for header, cells in zip(grid.headers[1:], columns, strict=True)
     ]
 
@@ -207,16 +209,11 @@ def _tabular(grid: Grid, bold: int | None) -> str:
     lines = [
         rf"\begin{{tabularx}}{{\linewidth}}{{>{{\raggedright\arraybackslash}}X{columns}}}",
         r"\toprule",
-        _row(list(map(_heading, grid.headers))),
+        _row(list(map(unbroken, grid.headers))),
         r"\midrule",
     ]
     lines += [_row(row, place == bold) for place, row in enumerate(grid.rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabularx}"])
-
-
-def _heading(text: str) -> str:
-    """``[95 % CI]`` is not broken, nor is any other number from its unit."""
-    return text.replace(" %", "\u00a0%").replace("% CI", "%\u00a0CI")
 
 
 def _row(cells: Sequence[str], bold: bool = False) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from textwrap import wrap
 
 from tabulate import tabulate
 
 from ...harness.report.table import Report, StudyAnswers, Table
-from .grids import FAMILY, Grid, divided, grids, hidden_note, overall, study_lines
+from .grids import FAMILY, NO_BREAK, Grid, divided, grids, hidden_note, overall, study_lines, unbroken
 
 WIDTH = 100
 """Characters of a line."""
@@ -16,7 +17,7 @@ SENTENCE = 36
 """Columns of cells longer than this hold sentences, and wrap."""
 GAP, PADDING = 2, 2
 """Spaces between two columns, and what `tabulate` adds to a header."""
-NO_BREAK, BREAK = "\u00a0", "\x0b"
+BREAK = "\x0b"
 
 
 def render(report: Report, style: str) -> str:
@@ -100,22 +101,17 @@ def _longest(grid: Grid) -> list[int]:
 
 def _least(grid: Grid) -> list[int]:
     """A column of numbers or names keeps them whole; one of sentences may be as narrow as `SENTENCE`."""
-    words = [PADDING + max(map(len, _whole(header).split(" "))) for header in grid.headers]
+    words = [PADDING + max(map(len, unbroken(header).split(" "))) for header in grid.headers]
     return [max(word, min(cell, SENTENCE)) for word, cell in zip(words, _longest(grid), strict=True)]
 
 
 def fill(text: str, width: int) -> str:
     """A cell over as many lines as it takes; the options of a long name may be on several lines."""
     lines = wrap(
-        _whole(text).replace(",", f",{BREAK}"),
+        re.sub(r",(?=[a-z])", f",{BREAK}", unbroken(text)),
         width,
         break_long_words=False,
         break_on_hyphens=False,
         replace_whitespace=False,
     )
     return "\n".join(lines).replace(NO_BREAK, " ").replace(BREAK, "") or text
-
-
-def _whole(text: str) -> str:
-    """A number and its percent sign stay together."""
-    return text.replace(" %", f"{NO_BREAK}%")

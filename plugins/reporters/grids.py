@@ -16,10 +16,9 @@ NONE = "–"
 MODEL = "model"
 FEW = 3
 """Metrics apart from the primary one up to which all of them are in the first grid."""
-
-
 COLUMNS = 8
 """Most columns of a grid."""
+NO_BREAK = "\u00a0"
 
 
 class Grid(NamedTuple):
@@ -71,6 +70,11 @@ def _whole(table: Table, costs: bool) -> Iterator[Grid]:
         yield from cost_grids(table)
     if table.published:
         yield published(table)
+
+
+def unbroken(text: str) -> str:
+    """A number and its percent sign stay on one line, and so does ``[95 % CI]``."""
+    return text.replace(" %", f"{NO_BREAK}%").replace("% CI", f"%{NO_BREAK}CI")
 
 
 def percent(value: float | None) -> str:

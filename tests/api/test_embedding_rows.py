@@ -13,27 +13,27 @@ from trm_bench.harness.data.examples import ExampleStream, Exploration
 
 from trm_bench import NoAugmentation, PuzzleSet
 
-VARIANTS = [5, 1, 100, 3]
+COUNTS = [5, 1, 100, 3]
 
 
-def identities(variants: list[int] = VARIANTS) -> Identities:
-    names = np.array([f"rule-{place}" for place in range(len(variants))])
-    return Identities(names, np.array(variants, np.int64), np.full(len(variants), ""))
+def identities(counts: list[int] = COUNTS) -> Identities:
+    names = np.array([f"rule-{place}" for place in range(len(counts))])
+    return Identities(names, np.array(counts, np.int64), np.full(len(counts), ""))
 
 
 def rows(augmentations: int, trained: list[int] | None = None) -> EmbeddingRows:
-    wanted = np.arange(len(VARIANTS)) if trained is None else np.array(trained)
+    wanted = np.arange(len(COUNTS)) if trained is None else np.array(trained)
     return EmbeddingRows.lay_out(identities(), wanted, augmentations)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 9), st.data())
-def test_every_trained_variant_has_a_row_of_its_own_and_none_the_blank_one(
-    variants: list[int], augmentations: int, data: st.DataObject
+def test_every_trained_augmentation_has_a_row_of_its_own_and_none_the_blank_one(
+    counts: list[int], augmentations: int, data: st.DataObject
 ) -> None:
-    places = st.integers(0, len(variants) - 1)
+    places = st.integers(0, len(counts) - 1)
     trained = np.array(sorted(data.draw(st.sets(places, min_size=1))))
-    table = EmbeddingRows.lay_out(identities(variants), trained, augmentations)
-    named = [(who, k) for who in trained for k in range(min(variants[who], augmentations))]
+    table = EmbeddingRows.lay_out(identities(counts), trained, augmentations)
+    named = [(who, k) for who in trained for k in range(min(counts[who], augmentations))]
     found = table.of(np.array([who for who, _ in named]), np.array([k for _, k in named]))
     assert sorted(found.tolist()) == list(range(1, table.total))
 
@@ -44,7 +44,7 @@ def test_what_was_not_trained_on_gets_the_blank_row() -> None:
     assert table.of(np.array([1, 3, 0]), np.array([0, 2, 4])).tolist() == [BLANK] * 3
 
 
-def test_blank_ids_are_blank_for_everybody() -> None:
+def test_blank_ids_are_blank_for_every_identity() -> None:
     found = rows(4).at_evaluation(np.array([0, 2]), np.array([0, 3]), PuzzleIds.BLANK, seed=0)
     assert found.tolist() == [BLANK, BLANK]
 
@@ -61,10 +61,10 @@ def test_shuffled_ids_are_never_ones_own_and_always_trained(seed: int) -> None:
     assert table.at_evaluation(who, ks, PuzzleIds.OWN, seed).tolist() == own.tolist()
 
 
-def test_identities_must_be_unique_and_have_a_variant() -> None:
+def test_identities_must_be_unique_and_have_an_augmentation() -> None:
     with pytest.raises(ValueError, match="unique"):
         Identities(np.array(["a", "a"]), np.array([1, 1]), np.array(["", ""]))
-    with pytest.raises(ValueError, match="one variant at least"):
+    with pytest.raises(ValueError, match="one augmentation at least"):
         Identities(np.array(["a"]), np.array([0]), np.array([""]))
 
 
@@ -74,7 +74,7 @@ WHO = np.array([0, 0, 0, 1, 2, 2, 3])
 
 
 def stream(augmentations: int, seed: int = 0) -> DrawStream:
-    return DrawStream(seed, len(WHO), augmentations, (WHO, np.array(VARIANTS)))
+    return DrawStream(seed, len(WHO), augmentations, (WHO, np.array(COUNTS)))
 
 
 def test_an_epoch_holds_every_puzzle_once_and_an_identity_in_one_piece() -> None:
@@ -86,14 +86,14 @@ def test_an_epoch_holds_every_puzzle_once_and_an_identity_in_one_piece() -> None
         assert all(len(set(ks[who == one].tolist())) == 1 for one in range(4))
 
 
-def test_only_variants_that_an_identity_has_are_drawn_and_all_of_them() -> None:
+def test_only_augmentations_that_an_identity_has_are_drawn_and_all_of_them() -> None:
     items, ks = stream(8).at(0, 7 * 500)
-    for who, count in enumerate(VARIANTS):
+    for who, count in enumerate(COUNTS):
         assert set(ks[WHO[items] == who].tolist()) == set(range(min(8, count)))
 
 
 @given(st.integers(0, 40), st.integers(1, 40), st.integers(1, 39))
-def test_draws_do_not_depend_on_who_asks_for_how_many(start: int, count: int, cut: int) -> None:
+def test_draws_do_not_depend_on_their_portions(start: int, count: int, cut: int) -> None:
     cut = min(cut, count)
     whole = stream(8).at(start, count)
     parts = [stream(8).at(start, cut), stream(8).at(start + cut, count - cut)]
@@ -101,7 +101,7 @@ def test_draws_do_not_depend_on_who_asks_for_how_many(start: int, count: int, cu
         assert whole[column].tolist() == [value for part in parts for value in part[column].tolist()]
 
 
-def test_examples_carry_the_row_of_their_variant() -> None:
+def test_examples_carry_the_row_of_their_augmentation() -> None:
     who = np.array([0, 0, 2], np.int32)
     tokens = np.ones((3, 2), np.uint8)
     puzzles = PuzzleSet(tokens, tokens, np.array(["a", "b", "c"]), np.array(["r", "r", "s"]), who)

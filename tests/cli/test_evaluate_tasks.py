@@ -1,4 +1,4 @@
-"""`trm-bench evaluate` on tasks with official files, and with a vector for each puzzle."""
+"""`trm-bench evaluate` on tasks with official files, and with an embedding for each puzzle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stored import asked, cells, command, evaluate, evaluated, export, same_results
+from support.stored import asked, command, evaluate, evaluated, export, runs, same_results
 from support.sudoku import good
 from trm_bench.harness.store.folders import WEIGHTS, RunFolder
 
@@ -19,7 +19,7 @@ PUZZLE = ("--task", "sudoku-extreme", "--set", "steps=1", "--set", "batch_size=4
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Official Sudoku files, and a study that was run on them."""
+    """Official Sudoku files, and the output folder of a run on them."""
     folder = tmp_path_factory.mktemp("official")
     words = (*PUZZLE, "--scale", "paper", "--data", good(folder / "data"), "--seeds", 0)
     ended = command("run", *words, "--models", asked("trm-mlp"), "--output", folder / "out")
@@ -30,36 +30,36 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_public_weights_are_scored_on_the_official_files_at_the_published_scale(
     official: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    data, study = official
-    (own,) = cells(study)
+    data, folder = official
+    (own,) = runs(folder)
     weights = export(own, tmp_path / "trm.pt", "--compiled").rename(tmp_path / "step_65104")
     (tmp_path / "trm.yaml").rename(tmp_path / "all_config.yaml")
     words = ("--model", "trm", "--task", "sudoku-extreme", "--data", data)
     (again,) = evaluated(tmp_path / "out", weights, more=words)
     assert same_results(own, again)
-    identity = again.manifest().identity
-    assert (identity.scale, identity.data.kind, identity.data.counts["test"]) == ("paper", "official", 20)
+    identity, described = again.manifest().identity, again.manifest().description
+    assert (identity.scale, described.source_kind, described.counts["test"]) == ("paper", "official", 20)
 
 
-def test_a_study_on_official_files_needs_them_again(official: tuple[Path, Path], tmp_path: Path) -> None:
-    data, study = official
-    ended = evaluate(tmp_path / "out", study)
+def test_weights_trained_on_official_files_need_them(official: tuple[Path, Path], tmp_path: Path) -> None:
+    data, folder = official
+    ended = evaluate(tmp_path / "out", folder)
     assert ended.code == 2
-    assert "trained on official" in ended.err
+    assert "the weights were trained on official puzzles" in ended.err
     assert "--data" in ended.err
-    (again,) = evaluated(tmp_path / "out", study, more=("--data", data))
-    assert same_results(cells(study)[0], again)
+    (again,) = evaluated(tmp_path / "out", folder, more=("--data", data))
+    assert same_results(runs(folder)[0], again)
 
 
-def test_a_cell_that_lies_alone_still_knows_that_it_needs_official_files(
+def test_a_run_without_its_output_folder_still_knows_that_it_needs_official_files(
     official: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = Path(shutil.copytree(cells(official[1])[0].folder, tmp_path / "alone" / "cell"))
+    alone = Path(shutil.copytree(runs(official[1])[0].folder, tmp_path / "alone" / "run"))
 
     def generating(*arguments: object) -> None:
-        raise AssertionError("generates puzzles for minutes, other ones than those that are meant")
+        raise AssertionError("generates puzzles for minutes, and other ones than those of training")
 
-    monkeypatch.setattr("trm_bench.harness.planning.evaluation.prepare", generating)
+    monkeypatch.setattr("trm_bench.harness.planning.grid.prepare", generating)
     ended = evaluate(tmp_path / "out", alone)
     assert ended.code == 2
     assert "--data" in ended.err
@@ -72,21 +72,21 @@ EMBEDDED = asked("transformer", embedding_lr=1, lr=0.01, ema=0)
 def arc(folder: Path, *more: object) -> RunFolder:
     ended = command("run", *ARC, "--models", EMBEDDED, "--seeds", 0, "--output", folder, *more)
     assert ended.code == 0, ended.err
-    return cells(folder)[0]
+    return runs(folder)[0]
 
 
 @pytest.fixture(scope="module")
 def voted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A cell on puzzles that have a vector each, answered by vote."""
+    """A run on puzzles that have an embedding each, predicted by vote."""
     return arc(tmp_path_factory.mktemp("arc") / "own")
 
 
-def submission(cell: RunFolder) -> Any:
-    return json.loads((cell.folder / "submission.json").read_text())
+def submission(run: RunFolder) -> Any:
+    return json.loads((run.folder / "submission.json").read_text())
 
 
 @pytest.mark.parametrize("which", ["blank", "shuffled"])
-def test_stored_weights_under_other_vectors_answer_as_a_run_under_them(
+def test_stored_weights_with_other_puzzle_ids_predict_as_a_run_with_them(
     voted: RunFolder, tmp_path: Path, which: str
 ) -> None:
     changed = arc(tmp_path / "run", "--set", f"puzzle_ids={which}")
@@ -98,25 +98,24 @@ def test_stored_weights_under_other_vectors_answer_as_a_run_under_them(
     assert (submission(own), own.records()) == (submission(voted), voted.records())
 
 
-def test_votes_may_be_fewer_but_no_more_than_there_are_variants(voted: RunFolder, tmp_path: Path) -> None:
+def test_votes_may_be_fewer_but_no_more_than_augmentations(voted: RunFolder, tmp_path: Path) -> None:
     (one,) = evaluated(tmp_path / "out", voted.folder, more=("--set", "votes=1"))
     assert one.manifest().ledger.votes_per_puzzle == 1
-    flops = [cell.manifest().ledger.inference_flops_per_puzzle for cell in (one, voted)]
+    flops = [run.manifest().ledger.inference_flops_per_puzzle for run in (one, voted)]
     assert flops[0] < flops[1]
     ended = evaluate(tmp_path / "out", voted.folder, more=("--set", "votes=5"))
     assert ended.code == 2
-    assert "votes=5: there are only the A = 4 variants" in ended.err
+    assert "votes=5: there are only A = 4 augmentations to vote" in ended.err
 
 
-def test_of_vectors_of_other_puzzles_the_blank_one_is_all_that_can_be_used(
+def test_of_embeddings_of_other_puzzles_only_the_blank_one_can_be_used(
     voted: RunFolder, tmp_path: Path
 ) -> None:
     """The table of a run with A = 4 does not fit the scale's own A."""
     weights = Path(shutil.copy(voted.folder / WEIGHTS, tmp_path / "weights"))
-    model = "transformer[heads=2,repeats=1]"
-    words = ("--task", "arc-agi-1", "--scale", "mini", "--model", model, "--limit", 3)
+    words = ("--task", "arc-agi-1", "--scale", "mini", "--model", asked("transformer"), "--limit", 3)
     ended = evaluate(tmp_path / "out", weights, more=words)
-    assert ended.code == 1
+    assert ended.code == 4
     assert "embed.puzzle.table is " in ended.err
     assert "with --set puzzle_ids=blank they are not needed" in ended.err
     (blank,) = evaluated(tmp_path / "blank", weights, more=(*words, "--set", "puzzle_ids=blank"))

@@ -52,24 +52,22 @@ def test_their_own_tests_pass(fresh: Python) -> None:
 
 
 def test_all_of_them_are_seen_in_a_run(fresh: Python) -> None:
-    asked = "run --models my-model,copy --task my-task --evaluators my-evaluator --seeds 0 --set steps=4"
-    ended = fresh.run("-m", "trm_bench", *asked.split(), "--output", "out", folder=folder_of(fresh))
+    words = "run --models my-model,copy --task my-task --evaluators my-evaluator --seeds 0 --set steps=4"
+    ended = fresh.run("-m", "trm_bench", *words.split(), "--output", "out", folder=folder_of(fresh))
     for kind, pattern in SEEN.items():
         assert re.search(pattern, ended.stdout, flags=re.MULTILINE), (kind, ended.stdout)
     manifests = [json.loads(path.read_text()) for path in (folder_of(fresh) / "out").glob("*/manifest.json")]
     parts = [part for manifest in manifests for part in manifest["identity"]["parts"]]
     for kind in SEEN:
         (own,) = {tuple(sorted(part.items())) for part in parts if part["name"] == f"my-{kind}"}
-        said = dict(own)
-        assert re.fullmatch(r"[0-9a-f]{64}", said.pop("code"))
-        assert said == {
-            "kind": kind,
-            "name": f"my-{kind}",
-            "distribution": f"my-{kind}",
-            "version": "0.1.0",
-            "api_version": API_VERSION,
-            "file": None,
-        }
+        identity = dict(own)
+        assert re.fullmatch(r"[0-9a-f]{64}", identity.pop("code"))
+        full = {"kind": kind, "name": f"my-{kind}", "distribution": f"my-{kind}", "version": "0.1.0"}
+        assert identity == full
+        described = [manifest["description"] for manifest in manifests]
+        full_name = f"my-{kind}:my-{kind}"
+        assert {one["api_versions"].get(full_name) for one in described} - {None} == {API_VERSION}
+        assert all(one["plugin_files"] == {} for one in described)
     shown = fresh.run("-m", "trm_bench", "report", "out", "--format", "my-reporter", folder=folder_of(fresh))
     assert re.search(
         r"^- my-model: exact \d+\.\d % over 1 seeds; not citable$", shown.stdout, flags=re.MULTILINE
@@ -122,16 +120,16 @@ def test_a_name_that_is_taken_is_refused(run_cli: RunCli, tmp_path: Path, kind: 
     assert not list(tmp_path.iterdir())
 
 
-def test_an_edited_package_is_run_anew(fresh: Python) -> None:
+def test_an_edited_package_is_run_again(fresh: Python) -> None:
     """Its version stays the same, as of one that is installed to be edited."""
     folder, (module,) = folder_of(fresh), fresh.folder.rglob("site-packages/my_model/__init__.py")
     command = "run --models my-model --task my-task --seeds 0 --set steps=2 --output edited"
-    asked = command.split()
-    first = fresh.run("-m", "trm_bench", *asked, folder=folder)
-    again = fresh.run("-m", "trm_bench", *asked, folder=folder)
+    words = command.split()
+    first = fresh.run("-m", "trm_bench", *words, folder=folder)
+    again = fresh.run("-m", "trm_bench", *words, folder=folder)
     module.write_text(module.read_text() + "\n# another state of it\n")
-    edited = fresh.run("-m", "trm_bench", *asked, folder=folder)
-    reused = ["are finished already" in ended.stderr for ended in (first, again, edited)]
+    edited = fresh.run("-m", "trm_bench", *words, folder=folder)
+    reused = ["are finished and reused" in ended.stderr for ended in (first, again, edited)]
     assert reused == [False, True, False]
     assert len(list((folder / "edited").glob("my-model-*"))) == 2
 

@@ -36,7 +36,7 @@ def stream(seed: int = 0, most: int = 4) -> ExampleStream:
 @given(
     SEEDS, st.integers(1, 40), st.integers(1, 9), st.integers(0, 100), st.integers(0, 60), st.integers(0, 60)
 )
-def test_a_draw_does_not_depend_on_how_it_is_asked_for(
+def test_a_draw_does_not_depend_on_how_it_is_requested(
     seed: int, count: int, augmentations: int, start: int, first: int, second: int
 ) -> None:
     draws = DrawStream(seed, count, augmentations)
@@ -61,7 +61,7 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_variants_are_uniform_and_within_range() -> None:
+def test_augmentations_are_uniform_and_within_range() -> None:
     _, ks = DrawStream(3, 10, 8).at(0, 16_000)
     counts = np.bincount(ks, minlength=8)
     assert len(counts) == 8
@@ -77,12 +77,12 @@ def test_distinct_counts_what_the_stream_gave() -> None:
     assert draws.distinct(10_000) == 24
 
 
-def test_a_stream_needs_puzzles_and_variants() -> None:
-    with pytest.raises(ValueError, match="at least one puzzle and one variant"):
+def test_a_stream_needs_puzzles_and_augmentations() -> None:
+    with pytest.raises(ValueError, match="at least one puzzle and one augmentation"):
         DrawStream(0, 0, 1)
 
 
-def test_examples_are_the_same_whatever_the_portions() -> None:
+def test_examples_are_the_same_in_any_portions() -> None:
     whole = stream().draws(0, 30)
     parts = [stream().draws(*portion) for portion in ((0, 1), (1, 7), (8, 12), (20, 10))]
     for name in ("inputs", "targets", "puzzle_ids", "least"):
@@ -162,7 +162,7 @@ def test_named_seeds_tell_axes_apart() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(2, 8), st.integers(0, 2**32 - 1))
-def test_cell_and_token_variants_are_undone(count: int, cells: int, vocab: int, seed: int) -> None:
+def test_cell_and_token_transforms_are_undone(count: int, cells: int, vocab: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     transforms = CellTokenTransforms(
         np.argsort(rng.random((count, cells)), axis=1),

@@ -169,7 +169,7 @@ def test_a_task_that_names_no_files_refuses_a_data_folder(tmp_path: Path) -> Non
 # --- requests that make no sense -----------------------------------------------------------------
 
 
-def test_an_unknown_scale_is_answered_with_the_nearest_and_nothing_is_built(empty_cache: Path) -> None:
+def test_an_unknown_scale_is_refused_with_the_nearest_and_nothing_is_built(empty_cache: Path) -> None:
     builder = Counting()
     with pytest.raises(
         UsageError, match=r"task 'made' has no scale 'mino'; did you mean 'mini'\? known: lite, mini"
@@ -179,7 +179,7 @@ def test_an_unknown_scale_is_answered_with_the_nearest_and_nothing_is_built(empt
     assert left_in(empty_cache) == []
 
 
-def test_an_unknown_source_is_answered_with_the_nearest() -> None:
+def test_an_unknown_source_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"task 'made' has no source 'offical'; did you mean 'official'\?"):
         prepare(part(), replace(REQUEST, source="offical"))
 

@@ -215,7 +215,7 @@ def test_the_same_name_for_two_kinds_of_part_is_no_clash(install: Install) -> No
     assert host.models.get("maze-hard").plugin.distribution == "lab"
 
 
-def test_a_clash_within_one_distribution_is_not_answered_with_a_name_that_does_not_work(
+def test_a_clash_within_one_distribution_suggests_no_name_that_does_not_work(
     install: Install,
 ) -> None:
     install("lab", model_plugin("twin"), entry="first")
@@ -266,7 +266,7 @@ def test_entry_points_of_other_groups_are_not_ours(tmp_path: Path, monkeypatch: 
     ("name", "suggestion"),
     [("trm-mpl", "trm-mlp"), ("transfomer", "transformer"), ("trm-bench:hrn", "trm-bench:hrm")],
 )
-def test_an_unknown_name_is_answered_with_the_nearest_one(name: str, suggestion: str) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, suggestion: str) -> None:
     with pytest.raises(UsageError, match=rf"unknown model '{name}'; did you mean '{suggestion}'\?"):
         only("trm-bench").models.get(name)
 

@@ -183,7 +183,7 @@ def test_several_files_are_several_plugins(file: Path, tmp_path: Path, run_cli: 
     assert f"an other-one.py:an other-one {version_of(other)}: register_models" in ended.out
 
 
-def test_a_file_comes_beside_what_is_installed_and_no_plugins_leaves_it_in(
+def test_a_file_is_added_to_what_is_installed_and_no_plugins_leaves_it_in(
     file: Path, run_cli: RunCli
 ) -> None:
     beside = run_cli("--plugin", file, "list").out

@@ -317,7 +317,7 @@ def test_a_puzzle_that_halts_scores_as_at_the_depth_where_it_did(halting: Path, 
         assert ledger.inference_flops_per_puzzle <= whole.inference_flops_per_puzzle
 
 
-def test_the_halted_row_stands_beside_the_full_depth(halting: Path, tmp_path: Path) -> None:
+def test_the_halted_row_is_printed_next_to_the_full_depth(halting: Path, tmp_path: Path) -> None:
     ended = evaluate(tmp_path / "out", halting, more=foreign("trm", "--halt", "threshold", "--json"))
     assert ended.code == 0, ended.err
     (table,) = json.loads(ended.out)["tables"]

@@ -423,7 +423,7 @@ def test_a_refusal_on_the_command_line_says_no_more_than_it_must(text: str, mess
 
 @pytest.mark.parametrize("puzzle_emb_len", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_puzzle_embedding_stands_before_the_cells_and_is_not_decoded(
+def test_the_puzzle_embedding_comes_before_the_cells_and_is_not_decoded(
     kind: str, puzzle_emb_len: int
 ) -> None:
     model = made(kind, puzzle_emb_len=puzzle_emb_len)

@@ -124,17 +124,17 @@ def test_a_variant_keeps_what_was_requested_and_says_what_it_resolves_to() -> No
         ("copy[ma=0]", "ema"),
     ],
 )
-def test_an_unknown_option_is_answered_with_the_nearest(text: str, suggestion: str) -> None:
+def test_an_unknown_option_is_refused_with_the_nearest(text: str, suggestion: str) -> None:
     with pytest.raises(UsageError, match=rf"has no option '.*'; did you mean '{suggestion}'\?"):
         resolve(text)
 
 
-def test_an_unknown_model_is_answered_with_the_nearest() -> None:
+def test_an_unknown_model_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"unknown model 'hmr'; did you mean 'hrm'\?"):
         resolve("hmr[cycles=2]")
 
 
-def test_an_unknown_training_setting_for_every_model_is_answered_with_the_nearest() -> None:
+def test_an_unknown_training_setting_for_every_model_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"hrm: unknown key 'warm_up'; did you mean 'warmup'\?"):
         resolve("hrm", warm_up="5")
 
@@ -296,7 +296,7 @@ def test_every_built_in_model_resolves_for_every_task_and_scale(model: str, task
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
-def test_a_built_in_recipe_names_only_tasks_and_scales_that_there_are(path: Path) -> None:
+def test_a_built_in_recipe_names_only_tasks_and_scales_that_exist(path: Path) -> None:
     for task, scales in yaml.safe_load(path.read_text()).items():
         known = set(SCALES) if task == "*" else set(BUILT_IN.tasks.get(task).spec.scales)
         assert set(scales) <= known

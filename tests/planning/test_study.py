@@ -57,7 +57,7 @@ def scale_of(study: StudyDefinition, scale: str) -> Scale:
 
 
 def resolved(name: str, scale: str) -> dict[str, ResolvedModel]:
-    """The models of a stock study by what is written there, in its order."""
+    """The models of a stock study as written, in its order."""
     study, info = STUDIES[name], INFOS[STUDIES[name].task][scale]
     full = scale_of(study, scale).augmentations
     return {text: resolve_model(BUILT_IN, text, info, {}, (full, full)) for text in study.models}
@@ -91,7 +91,7 @@ def test_the_stock_studies_are_those_that_were_promised() -> None:
 
 
 @every_study
-def test_a_study_is_called_as_its_file_is(name: str) -> None:
+def test_a_study_has_the_name_of_its_file(name: str) -> None:
     assert STUDIES[name].name == FILES[name].stem == name
 
 
@@ -149,7 +149,7 @@ def test_every_model_can_be_had_at_every_scale(name: str, scale: str) -> None:
 
 
 @every_study
-def test_at_paper_no_question_is_asked_of_a_model_and_itself(name: str) -> None:
+def test_at_paper_no_question_compares_a_model_with_itself(name: str) -> None:
     assert empty_questions(name, "paper") == []
 
 
@@ -226,7 +226,7 @@ def test_no_row_of_the_paper_s_tables_is_left_out_and_none_is_added() -> None:
     assert sorted(STUDIES["less-is-more"].models) == sorted(rows)
 
 
-def test_every_ablation_is_asked_about_against_trm() -> None:
+def test_every_ablation_is_compared_with_trm() -> None:
     study = STUDIES["less-is-more"]
     against_trm = {contrast.b for contrast in study.contrasts if contrast.a == "trm"}
     table_3 = {f"trm[T={cycles},n={2 * cycles}]" for cycles in GRID}
@@ -302,7 +302,7 @@ def test_each_rung_adds_one_thing(scale: str) -> None:
     assert {**levels, "halting": "sigmoid"} == halting
 
 
-def test_the_ladder_is_asked_about_rung_by_rung() -> None:
+def test_the_ladder_is_compared_rung_by_rung() -> None:
     study = STUDIES["where-the-gain-is"]
     rungs = [str(parse_variant(text)) for text in study.models]
     questions_of = [(subject(one.b).model, subject(one.a).model) for one in study.contrasts]

@@ -222,7 +222,7 @@ def test_without_the_runs_of_a_model_its_questions_have_no_answer(copied: Finish
     assert ended.code == 1
     answers = sentences(ended.out)
     looped = next(name for name in declared_names(copied.folder) if name.startswith("transformer-looped"))
-    assert answers[3] == f"[short] Are two levels better? Undecided: no finished run of {looped}."
+    assert answers[3] == f"[short] Are two levels better? Not tested: no finished run of {looped}."
     assert [answer for answer in answers if "[short] Are" not in answer] == [
         answer for answer in sentences(copied.ended.out) if "[short] Are" not in answer
     ]
@@ -241,7 +241,7 @@ def test_an_evaluation_that_a_model_cannot_have_is_left_out_and_named(
     assert ended.code == 0
     assert "left out: mirror @ halting=true: the model has no halting rule" in ended.err
     halted, better = sentences(ended.out)
-    assert halted == "Halted? Undecided: no finished run of mirror @ halting=true."
+    assert halted == "Halted? Not tested: no finished run of mirror @ halting=true."
     assert better.startswith("Better? Not tested (single training run")
 
 
@@ -252,7 +252,7 @@ def test_a_grid_without_any_weights_is_not_evaluated_and_says_so(tmp_path: Path,
     ended = run_cli("run", "--study", file, *LIMIT, "--output", tmp_path / "out")
     assert ended.code == 1
     assert "nothing to evaluate: no run with weights is finished" in ended.err
-    assert sentences(ended.out) == [f"Better? Undecided: no finished run of {diverging}."]
+    assert sentences(ended.out) == [f"Better? Not tested: no finished run of {diverging}."]
 
 
 def test_weights_of_an_older_recipe_are_not_evaluated_as_further_seeds(

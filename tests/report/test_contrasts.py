@@ -232,8 +232,8 @@ def test_a_question_about_what_was_not_run_is_undecided(tmp_path: Path) -> None:
     write_evaluated(folder / "main", "a", TRM)
     study = study_of(report_of(folder))
     assert [answer.sentence for answer in study.answers] == [
-        "One? Undecided: no finished run of b.",
-        "Two? Undecided: no finished run of a @ steps=2.",
+        "One? Not tested: no finished run of b.",
+        "Two? Not tested: no finished run of a @ steps=2.",
     ]
     assert [answer.pair for answer in study.answers] == [None, None]
 
@@ -242,7 +242,7 @@ def test_a_question_about_what_has_only_failed_is_undecided(tmp_path: Path) -> N
     folder = declare(tmp_path, definition(ask("b", "a"), models=["a", "b"]))
     write_evaluated(folder / "main", "a", TRM)
     write_run(folder / "main", "b", 0, [], status=Status.FAILED)
-    assert only_answer(folder).sentence == "Is it better? Undecided: no finished run of b."
+    assert only_answer(folder).sentence == "Is it better? Not tested: no finished run of b."
 
 
 def test_two_names_for_one_row_leave_nothing_to_compare(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_grid_that_was_not_run_yet_leaves_its_questions_open(tmp_path: Path) -
     shutil.rmtree(folder / "short")
     first, second = study_of(report_of(folder)).answers
     assert "? Yes: " in first.sentence
-    assert second.sentence == "Is it better? Undecided: no finished run of a."
+    assert second.sentence == "Is it better? Not tested: no finished run of a."
 
 
 def test_two_studies_in_one_report_are_families_of_their_own(tmp_path: Path) -> None:

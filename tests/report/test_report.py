@@ -37,6 +37,7 @@ from support.folders import (
     write_model,
     write_run,
 )
+from support.studies import write_evaluated
 from trm_bench.harness.api.budget import Budget, Ledger, Match
 from trm_bench.harness.api.embedding_rows import PuzzleIds
 from trm_bench.harness.api.errors import NothingToReport
@@ -47,7 +48,7 @@ from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.stats.tests import Verdict, crossed_test, holm, mcnemar
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import RunIdentity, Status
-from trm_bench.harness.store.requests import RUNS
+from trm_bench.harness.store.requests import RUNS, RequestedRun, write_requested
 from trm_bench.plugins.reporters.grids import p_value
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -271,8 +272,26 @@ def test_a_damaged_file_is_named_and_the_rest_is_reported(file: str, tmp_path: P
 def test_a_requested_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     names = three_models(tmp_path)
     request(tmp_path, [*names, "trm-att-s0-0badf00d"])
-    (problem,) = report_of(tmp_path).problems
-    assert problem == f"{tmp_path / 'trm-att-s0-0badf00d'}: requested, but there is no such run"
+    report = report_of(tmp_path)
+    assert report.problems == (f"{tmp_path / 'trm-att-s0-0badf00d'}: requested, but there is no such run",)
+    assert [row.name for row in only_table(report).rows] == ["trm-mlp", "hrm", "plain", "trm-att"]
+
+
+def test_a_requested_evaluation_that_is_not_there_is_missing_from_its_own_row(tmp_path: Path) -> None:
+    names = write_evaluated(tmp_path, "hrm", HRM) + write_evaluated(
+        tmp_path, "hrm", PLAIN, "steps=2", steps=2
+    )
+    requested = [
+        RequestedRun(run=name, model="hrm", requested=f"hrm{mode}", seed=seed)
+        for mode, runs in (("", names[:3]), (" @ steps=2", names[3:]))
+        for seed, name in enumerate(runs)
+    ]
+    write_requested(tmp_path, requested)
+    shutil.rmtree(tmp_path / names[4])
+    trained, shallow = only_table(report_of(tmp_path)).rows
+    assert (trained.name, shallow.name) == ("hrm", "hrm @ steps=2")
+    assert [seed.status for seed in trained.seeds] == ["done"] * 3
+    assert [seed.status for seed in shallow.seeds] == ["done", "missing", "done"]
 
 
 def test_the_reason_of_a_failure_stands_beneath_the_table(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def model_plugin(*names: str) -> str:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution of one module; its entry point is called ``plug`` unless said otherwise."""
+    """Install a distribution of one module; its entry point is called ``plug`` unless ``entry`` is given."""
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
@@ -83,7 +83,7 @@ def only(*distributions: str) -> Host:
 
 
 def own_parts(host: Host) -> tuple[set[str], ...]:
-    """Names of the tasks, models, evaluators and reporters that came with trm-bench."""
+    """Names of the tasks, models, evaluators and reporters that come with trm-bench."""
     registries = (host.tasks, host.models, host.evaluators, host.reporters)
     return tuple(
         {part.spec.name for part in registry.parts if part.plugin.distribution == "trm-bench"}

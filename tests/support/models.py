@@ -1,4 +1,4 @@
-"""What tests of several modules share."""
+"""Models resolved by name: those that are built in, and made-up ones of made-up plugins."""
 
 from __future__ import annotations
 

@@ -115,9 +115,7 @@ def write_evaluated(
     ]
 
 
-def write_study(
-    folder: Path, *contrasts: Content, scores: Mapping[str, np.ndarray], **more: Any
-) -> Path:
+def write_study(folder: Path, *contrasts: Content, scores: Mapping[str, np.ndarray], **more: Any) -> Path:
     """A study of one grid whose runs are all there."""
     declare(folder, definition(*contrasts, models=list(scores), **more))
     for model, each in scores.items():

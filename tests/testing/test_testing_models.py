@@ -1,4 +1,4 @@
-"""What `trm_bench.testing` says of models: sound ones pass, each kind of broken one is caught in words."""
+"""What `trm_bench.testing` finds in models: correct ones pass, each kind of broken one is named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 HIDDEN = 8
-BUILD, ANSWERS, STATE, FINITE = "it is built", "right shape and are finite", "its state", "losses are finite"
+BUILD, OUTPUT, STATE, FINITE = (
+    "it is built",
+    "right shape and are finite",
+    "its state",
+    "losses are finite",
+)
 GRADIENT, ROWS, SEED, SAVED = "gradient reaches", "rows of a batch", "the same seed", "saved weights"
 ONE, HALTS, MEMORY, FLOPS = "batch of one", "halting policy", "remembered from batch", "FLOPs can be counted"
 
@@ -31,7 +36,7 @@ class Config(BaseModel):
     pass
 
 
-class Sound(Reasoner):
+class Correct(Reasoner):
     """A small recurrent model with which nothing is wrong; the others each change a line of it."""
 
     supervision_steps = 3
@@ -42,7 +47,7 @@ class Sound(Reasoner):
         self.cells = task.cells
         self.embed = nn.Embedding(task.vocab_size, HIDDEN)
         self.mix = nn.Linear(task.cells, task.cells)
-        self.answer = nn.Linear(HIDDEN, task.vocab_size)
+        self.head = nn.Linear(HIDDEN, task.vocab_size)
         self.halt = nn.Linear(HIDDEN, 1)
 
     def initial_state(self, batch: int) -> Any:
@@ -56,7 +61,7 @@ class Sound(Reasoner):
 
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         y = self.mixed(state[0], inputs)
-        return (y.detach(),), Output(self.answer(y), q_halt=self.q(y))
+        return (y.detach(),), Output(self.head(y), q_halt=self.q(y))
 
 
 def spec(kind: Callable[[TaskInfo], Any], **fields: Any) -> ModelSpec:
@@ -77,7 +82,7 @@ def caught(kind: Callable[[TaskInfo], Any]) -> dict[str, Finding]:
 # --- sound models ----------------------------------------------------------------------------------
 
 
-class OnePass(Sound):
+class OnePass(Correct):
     supervision_steps = 1
     halting = Halting.NONE
 
@@ -90,10 +95,10 @@ class OnePass(Sound):
 
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         before = torch.zeros(len(inputs), self.cells, HIDDEN, device=inputs.device)
-        return state, Output(self.answer(self.mixed(before, inputs)))
+        return state, Output(self.head(self.mixed(before, inputs)))
 
 
-class TwoLogits(Sound):
+class TwoLogits(Correct):
     """Both logits come from one map, and the second is trained by a second pass."""
 
     halting = Halting.Q_LEARNING
@@ -105,7 +110,7 @@ class TwoLogits(Sound):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         y = self.mixed(state[0], inputs)
         q_halt, q_continue = self.halt(y.mean(1)).unbind(1)
-        return (y.detach(),), Output(self.answer(y), q_halt=q_halt, q_continue=q_continue)
+        return (y.detach(),), Output(self.head(y), q_halt=q_halt, q_continue=q_continue)
 
 
 class Compared(TwoLogits):
@@ -114,14 +119,14 @@ class Compared(TwoLogits):
     halting = Halting.Q_COMPARE
 
 
-class Dropped(Sound):
+class Dropped(Correct):
     """Draws numbers in training, and only there."""
 
     def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
         return functional.dropout(super().mixed(before, inputs), 0.3, self.training)
 
 
-class Tabled(Sound):
+class Tabled(Correct):
     """Keeps random numbers, as a buffer."""
 
     def __init__(self, task: TaskInfo):
@@ -132,7 +137,7 @@ class Tabled(Sound):
         return super().mixed(before + self.table, inputs)
 
 
-class Known(Sound):
+class Known(Correct):
     """Knows which puzzle it sees."""
 
     def __init__(self, task: TaskInfo):
@@ -143,8 +148,8 @@ class Known(Sound):
         return super().forward((state[0] + self.who(puzzle_ids)[:, None],), inputs, puzzle_ids)
 
 
-@pytest.mark.parametrize("kind", [Sound, OnePass, TwoLogits, Compared, Dropped, Tabled, Known])
-def test_a_sound_model_passes_every_check(kind: type[Sound]) -> None:
+@pytest.mark.parametrize("kind", [Correct, OnePass, TwoLogits, Compared, Dropped, Tabled, Known])
+def test_a_correct_model_passes_every_check(kind: type[Correct]) -> None:
     findings = check_model(spec(kind))
     assert len(findings) == len(CHECKS)
     assert all(finding.ok for finding in findings)
@@ -161,12 +166,12 @@ def test_the_built_in_models_pass(name: str) -> None:
     assert len(check_model(name)) == len(CHECKS)
 
 
-def test_a_model_is_checked_at_the_shape_that_is_asked_for() -> None:
+def test_a_model_is_checked_at_the_requested_shape() -> None:
     info = TaskInfo("wide", "mini", height=2, width=5, vocab_size=9, identifiers=3)
     assert all(finding.ok for finding in find_in_model(spec(Known), info))
     assert all(finding.ok for finding in find_in_model("transformer", info))
 
-    class Square(Sound):
+    class Square(Correct):
         def __init__(self, task: TaskInfo):
             super().__init__(replace(task, height=4, width=4))
 
@@ -186,49 +191,49 @@ def test_what_is_not_trained_needs_no_gradient() -> None:
 # --- broken models ---------------------------------------------------------------------------------
 
 
-class Narrow(Sound):
+class Narrow(Correct):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         after, output = super().forward(state, inputs, puzzle_ids)
         return after, replace(output, logits=output.logits[..., 1:])
 
 
-class NotANumber(Sound):
+class NotANumber(Correct):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         after, output = super().forward(state, inputs, puzzle_ids)
         return after, replace(output, logits=(output.logits - 1e9).log())
 
 
-class Growing(Sound):
+class Growing(Correct):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         after, output = super().forward((state[0][:, : self.cells],), inputs, puzzle_ids)
         return (torch.cat([state[0], after[0]], 1),), output
 
 
-class Attached(Sound):
+class Attached(Correct):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         y = self.mixed(state[0], inputs)
-        return (y,), Output(self.answer(y), q_halt=self.q(y))
+        return (y,), Output(self.head(y), q_halt=self.q(y))
 
 
-class Endless(Sound):
+class Endless(Correct):
     """Its gradient is finite, its loss is not."""
 
     def q(self, y: Tensor) -> Tensor:
         return super().q(y) + float("inf")
 
 
-class Unused(Sound):
+class Unused(Correct):
     def __init__(self, task: TaskInfo):
         super().__init__(task)
         self.gate = nn.Parameter(torch.ones(HIDDEN))
 
 
-class Cut(Sound):
+class Cut(Correct):
     def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
         return super().mixed(before + self.embed(inputs).detach() - self.embed(inputs), inputs)
 
 
-class BatchNorm(Sound):
+class BatchNorm(Correct):
     def __init__(self, task: TaskInfo):
         super().__init__(task)
         self.norm = nn.BatchNorm1d(HIDDEN)
@@ -237,26 +242,26 @@ class BatchNorm(Sound):
         return self.norm(super().mixed(before, inputs).transpose(1, 2)).transpose(1, 2)
 
 
-class Centred(Sound):
+class Centred(Correct):
     def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
         y = super().mixed(before, inputs)
         return y - y.mean(0)
 
 
-class Unseeded(Sound):
+class Unseeded(Correct):
     def __init__(self, task: TaskInfo):
         super().__init__(task)
         drawn = np.random.default_rng().normal(size=(task.cells, task.cells))
         self.mix.weight.data.copy_(torch.from_numpy(drawn))
 
 
-class Reseeded(Sound):
+class Reseeded(Correct):
     def __init__(self, task: TaskInfo):
         torch.seed()
         super().__init__(task)
 
 
-class OutsideBuffers(Sound):
+class OutsideBuffers(Correct):
     def __init__(self, task: TaskInfo):
         super().__init__(task)
         self.scale = float(torch.rand(()))
@@ -265,7 +270,7 @@ class OutsideBuffers(Sound):
         return super().mixed(before + self.scale, inputs)
 
 
-class TensorOutsideBuffers(Sound):
+class TensorOutsideBuffers(Correct):
     """A plain tensor does not follow the model to another device either."""
 
     def __init__(self, task: TaskInfo):
@@ -276,7 +281,7 @@ class TensorOutsideBuffers(Sound):
         return super().mixed(before + self.table, inputs)
 
 
-class Squeezed(Sound):
+class Squeezed(Correct):
     def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
         return super().mixed(before, inputs).squeeze()
 
@@ -289,12 +294,12 @@ class NoLogit(TwoLogits):
         return after, replace(output, q_continue=None)
 
 
-class Half(Sound):
+class Half(Correct):
     def q(self, y: Tensor) -> Tensor:
         return super().q(y).bfloat16()
 
 
-class Unsqueezed(Sound):
+class Unsqueezed(Correct):
     def q(self, y: Tensor) -> Tensor:
         return super().q(y)[:, None]
 
@@ -313,7 +318,7 @@ class Mindful(OnePass):
         return state, replace(output, logits=output.logits + old)
 
 
-class Carried(Sound):
+class Carried(Correct):
     """Carries its state itself."""
 
     supervision_steps = 1
@@ -322,21 +327,21 @@ class Carried(Sound):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         y = self.mixed(state[0] if self.before is None else self.before[: len(inputs)], inputs)
         self.before = y.detach()
-        return state, Output(self.answer(y), q_halt=self.q(y))
+        return state, Output(self.head(y), q_halt=self.q(y))
 
 
-class OnTheHost(Sound):
+class OnTheHost(Correct):
     def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
         return super().mixed(before + torch.zeros(len(inputs), self.cells, HIDDEN), inputs)
 
 
-class Asking(Sound):
+class Asking(Correct):
     def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
         y = super().mixed(before, inputs)
         return y * 2 if y.sum().item() > 1e9 else y
 
 
-class Nowhere(Sound):
+class Nowhere(Correct):
     supervision_steps = 0
 
 
@@ -348,8 +353,8 @@ CASES: dict[str, tuple[Callable[[TaskInfo], Any], set[str], str]] = {
     "build raises": (raising, {BUILD}, r"OSError: no table for 4×4"),
     "no reasoner": (lambda task: nn.Linear(2, 2), {BUILD}, r"Linear.*no trm_bench\.Reasoner"),
     "no step": (Nowhere, {BUILD}, r"supervision_steps is 0"),
-    "wrong shape": (Narrow, {ANSWERS}, r"Output\.logits has shape \(6, 16, 4\), not .*\(6, 16, 5\)"),
-    "not a number": (NotANumber, {ANSWERS}, r"Output\.logits is not finite"),
+    "wrong shape": (Narrow, {OUTPUT}, r"Output\.logits has shape \(6, 16, 4\), not .*\(6, 16, 5\)"),
+    "not a number": (NotANumber, {OUTPUT}, r"Output\.logits is not finite"),
     "state grows": (Growing, {STATE}, r"\(6, 16, 8\).*\(6, 32, 8\)"),
     "state with a gradient": (Attached, {STATE}, r"carries a gradient: detach"),
     "endless loss": (Endless, {FINITE}, r"\[inf, inf, inf\]"),
@@ -408,7 +413,7 @@ def test_what_means_nothing_after_a_failure_is_not_checked() -> None:
     assert len(find_in_model(spec(Unused))) == len(CHECKS)
 
 
-def test_the_error_has_a_line_for_every_check_that_failed_and_says_where_to_look() -> None:
+def test_the_error_has_a_line_for_every_check_that_failed_and_where_to_look() -> None:
     with pytest.raises(NotConforming) as raised:
         check_model(spec(Centred))
     first, *lines = str(raised.value).splitlines()
@@ -418,7 +423,7 @@ def test_the_error_has_a_line_for_every_check_that_failed_and_says_where_to_look
     assert issubclass(NotConforming, AssertionError)  # for pytest a failed test, not a broken one
 
 
-# --- what is asked of it ---------------------------------------------------------------------------
+# --- how it is called ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -430,17 +435,17 @@ def test_the_error_has_a_line_for_every_check_that_failed_and_says_where_to_look
         ("trm[cycles", r"cannot read model"),
     ],
 )
-def test_a_name_that_cannot_be_meant_is_the_users_error(name: str, words: str) -> None:
+def test_an_unknown_name_is_the_users_error(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         check_model(name)
 
 
-def test_a_spec_is_checked_itself_whoever_has_its_name() -> None:
+def test_a_spec_is_checked_itself_even_if_another_has_its_name() -> None:
     assert any(GRADIENT in check for check in failed(find_in_model(replace(spec(Unused), name="copy"))))
 
 
 def test_a_spec_without_build_is_the_users_error() -> None:
-    with pytest.raises(UsageError, match="neither config and build nor advise"):
+    with pytest.raises(UsageError, match="neither config and build nor resolve"):
         check_model(ModelSpec("empty", "nothing"))
 
 
@@ -449,35 +454,35 @@ def test_a_required_option_is_named() -> None:
         width: int
 
     with pytest.raises(UsageError, match="width"):
-        check_model(spec(Sound, config=Sized))
+        check_model(spec(Correct, config=Sized))
 
 
 # --- what must be caught, and what must not --------------------------------------------------------
 
 
-class FlatAnswer(Sound):
+class FlatAnswer(Correct):
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         after, output = super().forward(state, inputs, puzzle_ids)
         return after, replace(output, logits=output.logits.squeeze(0))
 
 
-class FlatLogit(Sound):
+class FlatLogit(Correct):
     def q(self, y: Tensor) -> Tensor:
         return super().q(y).squeeze()
 
 
 @pytest.mark.parametrize("kind", [FlatAnswer, FlatLogit])
-def test_a_batch_of_one_that_loses_its_dimension_is_caught(kind: type[Sound]) -> None:
+def test_a_batch_of_one_that_loses_its_dimension_is_caught(kind: type[Correct]) -> None:
     assert any(ONE in check for check in caught(kind))
 
 
 def test_what_the_step_before_left_behind_is_caught_with_several_steps_too() -> None:
-    class Last(Sound):
+    class Last(Correct):
         last: Tensor | None = None
 
         def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
             y = self.mixed(state[0], inputs)
-            logits = self.answer(y)
+            logits = self.head(y)
             given = logits if self.last is None or len(self.last) != len(logits) else logits + self.last
             self.last = logits.detach()
             return state, Output(given, q_halt=self.q(y))
@@ -486,7 +491,7 @@ def test_what_the_step_before_left_behind_is_caught_with_several_steps_too() -> 
 
 
 def test_a_fresh_state_that_knows_its_place_in_the_batch_is_caught() -> None:
-    class Placed(Sound):
+    class Placed(Correct):
         def initial_state(self, batch: int) -> Any:
             places = torch.arange(batch, device=self.halt.weight.device, dtype=torch.float32)
             return (places.view(-1, 1, 1).expand(batch, self.cells, HIDDEN).clone(),)
@@ -495,7 +500,7 @@ def test_a_fresh_state_that_knows_its_place_in_the_batch_is_caught() -> None:
 
 
 def test_a_continue_logit_with_a_map_of_its_own_is_no_fault() -> None:
-    class Apart(Sound):
+    class Apart(Correct):
         halting = Halting.Q_LEARNING
 
         def __init__(self, task: TaskInfo):
@@ -505,23 +510,23 @@ def test_a_continue_logit_with_a_map_of_its_own_is_no_fault() -> None:
         def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
             y = self.mixed(state[0], inputs)
             more = self.more(y.mean(1)).squeeze(1)
-            return (y.detach(),), Output(self.answer(y), q_halt=self.q(y), q_continue=more)
+            return (y.detach(),), Output(self.head(y), q_halt=self.q(y), q_continue=more)
 
     assert not caught(Apart)  # the second pass trains it
 
 
 def test_an_output_that_begins_at_zero_is_no_fault() -> None:
-    class FromZero(Sound):
+    class FromZero(Correct):
         def __init__(self, task: TaskInfo):
             super().__init__(task)
-            nn.init.zeros_(self.answer.weight)
+            nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.halt.weight)
 
     assert not caught(FromZero)
 
 
 def test_puzzles_that_are_changed_in_place_are_caught() -> None:
-    class Overwriting(Sound):
+    class Overwriting(Correct):
         def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
             return super().mixed(before, inputs.clamp_(max=2))
 

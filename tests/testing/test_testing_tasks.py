@@ -1,4 +1,4 @@
-"""What `trm_bench.testing` says of tasks, evaluators and reporters, sound ones and broken ones."""
+"""What `trm_bench.testing` finds in tasks, evaluators and reporters, correct ones and broken ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def failed(findings: Sequence[Finding]) -> dict[str, Finding]:
 
 
 def require_only(found: dict[str, Finding], checks: set[str], words: str) -> None:
-    """Just these checks failed, and one of them in these words."""
+    """Just these checks failed, and one of them with this message."""
     assert {fragment for fragment in checks if any(fragment in check for check in found)} == checks
     assert len(found) == len(checks)
     assert any(re.search(words, finding.words) for finding in found.values()), found
@@ -85,7 +85,7 @@ def upside_down(tokens: Tokens) -> Tokens:
 
 @settings(max_examples=60, deadline=None)
 @given(SEEDS, GRIDS, st.data())
-def test_variants_of_the_tiny_task_rename_colours_can_be_undone_and_keep_the_rule(
+def test_augmentations_of_the_tiny_task_rename_colours_can_be_undone_and_keep_the_rule(
     seed: int, grids: Tokens, data: st.DataObject
 ) -> None:
     count = len(grids)
@@ -106,7 +106,7 @@ def test_variants_of_the_tiny_task_rename_colours_can_be_undone_and_keep_the_rul
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.integers(1, 12), st.data())
-def test_a_variant_of_the_tiny_task_is_a_function_of_seed_puzzle_and_number(
+def test_an_augmentation_of_the_tiny_task_is_a_function_of_seed_puzzle_and_number(
     seed: int, count: int, data: st.DataObject
 ) -> None:
     items = data.draw(arrays(np.int64, count, elements=st.integers(0, 2**31)))
@@ -198,17 +198,17 @@ def put(name: str, row: Any, cell: Any, value: int) -> Callable[[PuzzleSet], Tok
 class Made:
     """An augmentation by a function."""
 
-    variants: Callable[[int, Any, Any], Any]
+    transforms: Callable[[int, Any, Any], Any]
     max_augmentations: int | None = None
 
 
-def augmented(variants: Callable[[int, Any, Any], Any]) -> TaskSpec:
-    return replace(RULED, augmentation=lambda request: Made(variants))
+def augmented(transforms: Callable[[int, Any, Any], Any]) -> TaskSpec:
+    return replace(RULED, augmentation=lambda request: Made(transforms))
 
 
 @dataclass(frozen=True)
 class OneWay:
-    """Variants that are undone by doing them again."""
+    """Transforms that are undone by doing them again."""
 
     inner: Any
 
@@ -263,8 +263,9 @@ def no_file(request: BuildRequest) -> TaskData:
 
 
 MADE, TOKENS, AGAIN, OTHER = "it builds", "tokens and shapes", "same request", "another seed gives other"
-IDS, LEAK, ITSELF, PURE = "ids are unique", "up to symmetry", "variant 0", "function of (seed, puzzle, k)"
-UNDONE, KEEPS, OWN_TARGETS = "can be undone", "variant of an answer", "every target is accepted"
+IDS, LEAK, ITSELF = "ids are unique", "up to symmetry", "augmentation 0"
+PURE = "function of (seed, puzzle, k)"
+UNDONE, KEEPS, OWN_TARGETS = "can be undone", "augmentation of an answer", "every target is accepted"
 SPOILT, QUESTION = "spoilt target is refused", "question is no answer"
 SCORED = replace(TINY_TASK, evaluators=("exact", "but-one"), primary="but-one")
 
@@ -305,21 +306,21 @@ TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
     ),
     "repeated ids": (built(repeating), {IDS}, r"grid-0"),
     "leak": (built(leaking), {LEAK}, r"test puzzle .*grid-80.* training puzzle .*grid-0"),
-    "variant 0": (
+    "augmentation 0": (
         augmented(lambda seed, items, ks: recoloured(seed, items, ks + 1)),
         {ITSELF},
-        r"variant 0 is not the puzzle",
+        r"augmentation 0 is not the puzzle",
     ),
     "by place": (augmented(by_place), {PURE}, r"function of \(seed, i, k\)"),
     "one way": (
         augmented(lambda seed, items, ks: OneWay(recoloured(seed, items, ks))),
         {UNDONE},
-        r"invert\(apply\(x\)\) is not x for the inputs of puzzle .*grid-0.*variant \d",
+        r"invert\(apply\(x\)\) is not x for the inputs of puzzle .*grid-0.*augmentation \d",
     ),
     "no symmetry": (
         augmented(turned),
         {KEEPS},
-        r"evaluator by-rule .*augmented target of .*grid-0, variant 1",
+        r"evaluator by-rule .*augmented target of .*grid-0, augmentation 1",
     ),
     "wrong target": (
         in_split("test", targets=put("targets", 3, 0, 1), inputs=put("inputs", 3, 12, 2)),
@@ -346,7 +347,7 @@ def test_every_check_of_tasks_has_a_task_that_only_it_catches() -> None:
 @pytest.mark.parametrize(
     "spec", [TINY_TASK, RULED, replace(RULED, augmentation=lambda request: NoAugmentation())]
 )
-def test_a_sound_task_passes_every_check(spec: TaskSpec) -> None:
+def test_a_correct_task_passes_every_check(spec: TaskSpec) -> None:
     assert len(check_task(spec, evaluators=OWN)) == 1 + len(tasks.CHECKS)
 
 
@@ -366,15 +367,15 @@ def test_the_built_in_tasks_pass(name: str, source: str) -> None:
     assert len(check_task(name, BuildRequest("mini", 0, source, at_most=40))) == 1 + len(tasks.CHECKS)
 
 
-def test_a_task_is_built_as_it_is_asked_for() -> None:
-    asked: list[BuildRequest] = []
+def test_a_task_is_built_as_requested() -> None:
+    requests: list[BuildRequest] = []
 
     def build(request: BuildRequest) -> TaskData:
-        asked.append(request)
+        requests.append(request)
         return tiny.build(request)
 
     find_in_task(replace(TINY_TASK, build=build), BuildRequest("mini", 5))
-    assert {request.seed for request in asked} == {5, 6}
+    assert {request.seed for request in requests} == {5, 6}
     with pytest.raises(UsageError, match="no scale 'paper'"):
         find_in_task(TINY_TASK, BuildRequest("paper", 0))
     with pytest.raises(UsageError, match=r"unknown task 'sudoku-extrem'; did you mean 'sudoku-extreme'"):
@@ -403,8 +404,8 @@ def evaluator(
     return EvaluatorSpec("tried", "an evaluator", evaluate=evaluate, **fields)
 
 
-def spoken(change: Callable[[list[Sample]], Any]) -> EvaluatorSpec:
-    """Right scores, handed over in another way."""
+def returned(change: Callable[[list[Sample]], Any]) -> EvaluatorSpec:
+    """Right scores, returned in another way."""
 
     def evaluate(task: Any, puzzles: PuzzleSet, predictions: Predicted) -> Any:
         return change(samples(puzzles, share(puzzles, predictions)))
@@ -416,14 +417,14 @@ EACH, BOUNDED, RIGHT = "one sample per test item", "from 0 to 1", "the right ans
 ALONE, SAME, EXTRAS = "each for itself", "same answers get the same", "extras are finite numbers"
 
 EVALUATORS: dict[str, tuple[EvaluatorSpec, set[str], str]] = {
-    "order": (spoken(lambda found: found[::-1]), {EACH}, r"20 samples for 20 puzzles, or in another order"),
-    "one missing": (spoken(lambda found: found[1:]), {EACH}, r"19 samples for 20 puzzles"),
+    "order": (returned(lambda found: found[::-1]), {EACH}, r"20 samples for 20 puzzles, or in another order"),
+    "one missing": (returned(lambda found: found[1:]), {EACH}, r"19 samples for 20 puzzles"),
     "cluster": (
-        spoken(lambda found: [replace(one, cluster="all") for one in found]),
+        returned(lambda found: [replace(one, cluster="all") for one in found]),
         {EACH},
         r"Sample\.cluster must be that of the puzzle",
     ),
-    "nothing": (spoken(lambda found: None), {EACH}, r"NoneType"),
+    "nothing": (returned(lambda found: None), {EACH}, r"NoneType"),
     "percent": (
         evaluator(lambda *given: 100 * share(*given)),
         {BOUNDED},
@@ -433,7 +434,7 @@ EVALUATORS: dict[str, tuple[EvaluatorSpec, set[str], str]] = {
     "neighbours": (
         evaluator(lambda *given: (share(*given) + np.roll(share(*given), 1)) / 2),
         {ALONE},
-        r"changes with the items beside it",
+        r"changes with the other items",
     ),
     "random": (
         evaluator(lambda puzzles, given: np.where(right(puzzles, given), 1, RNG.random(len(puzzles)))),
@@ -467,9 +468,9 @@ def test_scores_that_are_no_numbers_are_caught() -> None:
     assert "score nan" in bounded.words
 
 
-def test_sound_evaluators_pass() -> None:
+def test_correct_evaluators_pass() -> None:
     counted = evaluator(share, lambda puzzles: [{"cells": 16.0}] * len(puzzles))
-    for spec in (RULE, evaluator(share), spoken(iter), spoken(tuple), counted):
+    for spec in (RULE, evaluator(share), returned(iter), returned(tuple), counted):
         assert len(check_evaluator(spec)) == len(evaluators.CHECKS)
 
 
@@ -479,8 +480,8 @@ def test_sound_evaluators_pass() -> None:
 def test_the_built_in_evaluators_pass(name: str) -> None:
     findings = check_evaluator(name)
     assert len(findings) == len(evaluators.CHECKS)
-    asked = host().evaluators.get(name).spec.tasks
-    assert f"of task {asked[0] if asked else TINY_TASK.name}" in findings[0].words
+    fitting = host().evaluators.get(name).spec.tasks
+    assert f"of task {fitting[0] if fitting else TINY_TASK.name}" in findings[0].words
 
 
 def test_the_error_of_an_evaluator_names_it() -> None:
@@ -536,7 +537,7 @@ def test_every_check_of_reporters_has_a_reporter_that_only_it_catches() -> None:
     assert unbroken(reporters.CHECKS, REPORTERS) == []
 
 
-def test_sound_reporters_pass_and_the_error_of_another_names_it() -> None:
+def test_correct_reporters_pass_and_the_error_of_another_names_it() -> None:
     assert len(check_reporter(ReporterSpec("plain", "lines", render=plain))) == len(reporters.CHECKS)
     with pytest.raises(NotConforming, match=r"^reporter tried: 1 of \d checks failed"):
         check_reporter(ReporterSpec("tried", "a reporter", render=REPORTERS["bytes"][0]))
@@ -549,7 +550,7 @@ def test_the_built_in_reporters_pass(name: str) -> None:
     assert len(check_reporter(name)) == len(reporters.CHECKS)
 
 
-# --- what must be caught too, and in words ---------------------------------------------------------
+# --- what must be caught too -----------------------------------------------------------------------
 
 
 def test_an_item_is_named_as_its_task_names_it() -> None:
@@ -579,7 +580,7 @@ def test_a_copy_of_any_training_puzzle_is_a_leak() -> None:
     assert any(LEAK in check for check in failed(find_in_task(replace(TINY_TASK, build=build))))
 
 
-def test_a_primary_evaluator_that_the_task_does_not_name_is_said_to_be_that() -> None:
+def test_a_primary_evaluator_that_the_task_does_not_name_is_named_as_such() -> None:
     found = failed(find_in_task(replace(TINY_TASK, primary="sudoku-valid")))
     assert found
     assert all("primary" in finding.words for finding in found.values())

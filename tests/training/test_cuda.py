@@ -36,12 +36,12 @@ def test_float32_losses_are_those_of_the_cpu_within_rounding(name: str) -> None:
 
 @names
 @pytest.mark.parametrize(
-    "way", [{"precision": "bf16"}, {"compile": True}, {"precision": "bf16", "compile": True}]
+    "more", [{"precision": "bf16"}, {"compile": True}, {"precision": "bf16", "compile": True}]
 )
-def test_bf16_and_compiled_losses_are_close_to_float32(name: str, way: dict[str, object]) -> None:
+def test_bf16_and_compiled_losses_are_close_to_float32(name: str, more: dict[str, object]) -> None:
     plain, other = (
         losses(made(name, precision="float32")),
-        losses(made(name, **{"precision": "float32", **way})),
+        losses(made(name, **{"precision": "float32", **more})),
     )
     assert other[:2] == pytest.approx(plain[:2], rel=0.01)
     assert sum(other) == pytest.approx(sum(plain), rel=0.02)
@@ -64,11 +64,11 @@ def no_questions() -> Iterator[None]:
 
 
 @names
-@pytest.mark.parametrize("way", [{}, {"graph": True}, {"compile": True}])
+@pytest.mark.parametrize("more", [{}, {"graph": True}, {"compile": True}])
 def test_no_step_waits_for_the_device(
-    name: str, way: dict[str, object], request: pytest.FixtureRequest
+    name: str, more: dict[str, object], request: pytest.FixtureRequest
 ) -> None:
-    one = made(name, **way)
+    one = made(name, **more)
     for _ in range(5):
         one.step()  # what is made once may wait
     request.getfixturevalue("no_questions")
@@ -93,14 +93,14 @@ def test_the_profiler_counts_no_synchronisation_but_its_own(name: str) -> None:
 
 
 @names
-@pytest.mark.parametrize("way", [{}, {"graph": True}, {"precision": "bf16"}])
+@pytest.mark.parametrize("more", [{}, {"graph": True}, {"precision": "bf16"}])
 def test_two_deterministic_runs_with_one_seed_are_equal(
-    name: str, way: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    name: str, more: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     try:
-        first, second = made(name, **way), made(name, **way)
+        first, second = made(name, **more), made(name, **more)
         assert losses(first) == losses(second)
         for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
             assert torch.equal(a, b)

@@ -35,7 +35,7 @@ HALF = {"exploration": 0.5}
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_a_step_asks_the_device_nothing_and_stays_on_it(name: str) -> None:
+def test_a_step_reads_nothing_from_the_device_and_stays_on_it(name: str) -> None:
     one = trainer(name, steps(5), device=META, **HALF)
     for _ in range(2):
         loss = one._on_device()

@@ -1,4 +1,4 @@
-"""Weights on disk: names, files of every form, what their shapes tell, loading and exporting."""
+"""Weights on disk: names, files of every form, loading and exporting."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_weights_are_known_by_their_content_and_not_by_their_suffix(
 
 @pytest.mark.parametrize("save", TORCH_FORMS)
 @pytest.mark.parametrize("place", ["state_dict", "model", "model_state_dict", "state_dict/model"])
-def test_weights_beside_an_optimisers_state_are_found(tmp_path: Path, save: Saver, place: str) -> None:
+def test_weights_next_to_an_optimisers_state_are_found(tmp_path: Path, save: Saver, place: str) -> None:
     content: dict[str, Any] = TENSORS
     for key in reversed(place.split("/")):
         content = {key: content, "step": 7, "optimizer": {"lr": 0.1, "state": [torch.ones(1)]}}
@@ -196,7 +196,7 @@ def test_a_safetensors_file_without_tensors_is_refused(tmp_path: Path) -> None:
 
 
 class Bomb:
-    """Whoever unpickles it without care makes a file."""
+    """Unpickled without care, it makes a file."""
 
     def __init__(self, target: Path):
         self.target = str(target)
@@ -205,20 +205,20 @@ class Bomb:
         return open, (self.target, "w")
 
 
-def test_the_bomb_of_these_tests_goes_off_where_nobody_takes_care(tmp_path: Path) -> None:
+def test_the_bomb_of_these_tests_goes_off_without_care(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Bomb(tmp_path / "made"))).close()
     assert (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("save", [*TORCH_FORMS, save_pickle])
-@pytest.mark.parametrize("place", ["alone", "in a list", "beside tensors", "beside the state"])
+@pytest.mark.parametrize("place", ["alone", "in a list", "next to tensors", "next to the state"])
 def test_a_pickle_that_is_not_weights_is_refused_and_not_run(tmp_path: Path, save: Saver, place: str) -> None:
     bomb = Bomb(tmp_path / "made")
     content = {
         "alone": bomb,
         "in a list": [bomb],
-        "beside tensors": {**TENSORS, "extra": bomb},
-        "beside the state": {"state_dict": TENSORS, "args": bomb},
+        "next to tensors": {**TENSORS, "extra": bomb},
+        "next to the state": {"state_dict": TENSORS, "args": bomb},
     }[place]
     save(content, tmp_path / "file.pt")
     words = refusal(tmp_path / "file.pt")
@@ -231,7 +231,7 @@ def test_a_pickle_that_is_not_weights_is_refused_and_not_run(tmp_path: Path, sav
 
 @pytest.fixture(scope="module", params=FORMS)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Path]:
-    """A file of each form as bytes, and a place to write what is left of it."""
+    """A file of each form as bytes, and a place for what remains of it."""
     file = tmp_path_factory.mktemp("whole") / "file"
     request.param(TENSORS, file)
     return file.read_bytes(), file
@@ -248,7 +248,7 @@ def fate(file: Path, content: bytes) -> str:
 
 
 def test_a_truncated_file_is_refused(whole: tuple[bytes, Path]) -> None:
-    """A pickle that is cut in the middle of a name holds a name that nobody knows."""
+    """A pickle that is cut in the middle of a name holds an unknown name."""
     content, file = whole
     fates = {fate(file, content[:cut]) for cut in range(16, len(content), 5)}
     assert "damaged" in fates
@@ -368,7 +368,7 @@ def loaded(tmp_path: Path, task: TaskInfo, blank: bool, **options: Any) -> tuple
     return model.state_dict()["embed.puzzle.table"], other.state_dict()["embed.puzzle.table"]
 
 
-def test_a_table_of_other_puzzles_is_refused_and_a_way_out_is_named(tmp_path: Path) -> None:
+def test_a_table_of_other_puzzles_is_refused_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         loaded(tmp_path, THREE, blank=False)
     words = str(caught.value)
@@ -398,7 +398,7 @@ def test_a_table_of_vectors_of_another_size_is_refused_even_for_its_blank_row(tm
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_an_export_has_the_references_names_and_its_configuration_beside_it(
+def test_an_export_has_the_references_names_and_its_configuration_next_to_it(
     tmp_path: Path, suffix: str, compiled: bool
 ) -> None:
     model, file = made("trm-mlp"), tmp_path / f"trm{suffix}"

@@ -1,4 +1,4 @@
-"""What the model promises, whatever it is trained on. ``python -m pytest`` in this folder."""
+"""What holds for the model, whatever it is trained on. ``python -m pytest`` in this folder."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def questions(side: int, count: int = 5) -> torch.Tensor:
     return torch.randint(1, 4, (count, side * side), generator=torch.Generator().manual_seed(1))
 
 
-def answers(model: Reasoner, inputs: torch.Tensor, steps: int = 1) -> torch.Tensor:
-    state, nobody = model.initial_state(len(inputs)), torch.zeros(len(inputs), dtype=torch.long)
+def predict(model: Reasoner, inputs: torch.Tensor, steps: int = 1) -> torch.Tensor:
+    state, ids = model.initial_state(len(inputs)), torch.zeros(len(inputs), dtype=torch.long)
     for _ in range(steps):
-        state, output = model(state, inputs, nobody)
+        state, output = model(state, inputs, ids)
     logits: torch.Tensor = output.logits
     return logits
 
 
-def test_an_answer_has_logits_for_each_cell() -> None:
-    assert answers(on_grid(5), questions(5)).shape == (5, 25, 4)
+def test_a_prediction_has_logits_for_each_cell() -> None:
+    assert predict(on_grid(5), questions(5)).shape == (5, 25, 4)
 
 
 def test_the_features_are_carried_without_their_gradient() -> None:
@@ -41,12 +41,12 @@ def test_the_features_are_carried_without_their_gradient() -> None:
     state, output = model(model.initial_state(5), inputs, torch.zeros(5, dtype=torch.long))
     assert output.logits.requires_grad
     assert not any(part.requires_grad for part in state)
-    assert not torch.equal(answers(model, inputs, 2), answers(model, inputs, 1))
+    assert not torch.equal(predict(model, inputs, 2), predict(model, inputs, 1))
 
 
 def test_two_supervision_steps_are_as_many_iterations_in_one() -> None:
     once = on_grid(5, SMALL.model_copy(update={"iterations": 4}))
-    assert torch.allclose(answers(once, questions(5)), answers(on_grid(5), questions(5), 2))
+    assert torch.allclose(predict(once, questions(5)), predict(on_grid(5), questions(5), 2))
 
 
 def test_the_question_is_recalled_at_every_iteration() -> None:
@@ -56,15 +56,15 @@ def test_the_question_is_recalled_at_every_iteration() -> None:
     assert not torch.equal(model.block(blank, ones), model.block(blank, twos))
 
 
-def test_the_same_weights_answer_a_larger_grid() -> None:
-    """What the paper is about. A cell that no edge is near cannot tell the two grids apart."""
+def test_the_same_weights_work_on_a_larger_grid() -> None:
+    """The point of the paper. A cell that is far from every edge cannot tell the two grids apart."""
     once = SMALL.model_copy(update={"iterations": 1})  # seven convolutions, so seven cells are near
     small, large = on_grid(15, once), on_grid(19, once)
     large.load_state_dict(small.state_dict())
     inputs = questions(15, 1)
     padded = torch.nn.functional.pad(inputs.view(15, 15), (2, 2, 2, 2), value=1).view(1, -1)
-    middle = answers(small, inputs).view(15, 15, 4)[7, 7]
-    assert torch.allclose(answers(large, padded).view(19, 19, 4)[9, 9], middle, atol=1e-6)
+    middle = predict(small, inputs).view(15, 15, 4)[7, 7]
+    assert torch.allclose(predict(large, padded).view(19, 19, 4)[9, 9], middle, atol=1e-6)
 
 
 def test_it_learns() -> None:
@@ -72,7 +72,7 @@ def test_it_learns() -> None:
     targets = inputs.view(-1, 4, 4).flip(2).flatten(1)  # mirrored, so that cells must be looked for
     losses = []
     for _ in range(60):
-        loss = torch.nn.functional.cross_entropy(answers(model, inputs).flatten(0, 1), targets.flatten())
+        loss = torch.nn.functional.cross_entropy(predict(model, inputs).flatten(0, 1), targets.flatten())
         losses.append(loss.item())
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():

@@ -41,9 +41,9 @@ def small(seed: int = 0) -> TaskData:
     return build(BuildRequest("mini", seed, at_most=40))
 
 
-def scores(puzzles: PuzzleSet, answers: NDArray[np.uint8]) -> list[float]:
+def scores(puzzles: PuzzleSet, tokens: NDArray[np.uint8]) -> list[float]:
     count = len(puzzles)
-    predictions = Predictions(answers, 1, np.ones(count, np.int64), np.full(count, np.nan))
+    predictions = Predictions(tokens, 1, np.ones(count, np.int64), np.full(count, np.nan))
     samples = valid(small().info, puzzles, predictions)
     assert [sample.item for sample in samples] == puzzles.ids.tolist()
     return [sample.score for sample in samples]
@@ -83,7 +83,7 @@ def test_symmetric_boards_step_to_symmetric_boards(board: NDArray[np.bool_], ima
 
 @quick
 @given(arrays(np.uint8, (1, CELLS), elements=st.integers(0, 2)), st.integers(0, 2**40), images, images)
-def test_a_variant_can_be_undone(tokens: NDArray[np.uint8], seed: int, item: int, k: int) -> None:
+def test_an_augmentation_can_be_undone(tokens: NDArray[np.uint8], seed: int, item: int, k: int) -> None:
     transforms = Torus().transforms(seed, np.array([item]), np.array([k]))
     assert (transforms.invert(transforms.apply(tokens)) == tokens).all()
     assert k or (transforms.apply(tokens) == tokens).all()
@@ -91,19 +91,19 @@ def test_a_variant_can_be_undone(tokens: NDArray[np.uint8], seed: int, item: int
 
 @quick
 @given(st.integers(0, 2**40), st.integers(0, 10**6))
-def test_the_variants_of_a_puzzle_are_all_the_images_in_an_order_of_its_own(seed: int, item: int) -> None:
+def test_the_augmentations_of_a_puzzle_are_all_images_in_an_order_of_its_own(seed: int, item: int) -> None:
     ks = np.arange(len(IMAGES))
     orders = [Torus().transforms(seed, np.full(len(ks), one), ks).cells for one in (item, item + 1)]
     for order in orders:
         assert len(np.unique(order, axis=0)) == len(IMAGES)
     assert not (orders[0] == orders[1]).all()
-    some = ks[::-7]  # whoever is asked for at the same time plays no part
+    some = ks[::-7]  # what else is requested at the same time plays no part
     assert (Torus().transforms(seed, np.full(len(some), item), some).cells == orders[0][some]).all()
 
 
 @quick
 @given(st.integers(0, 39), images)
-def test_every_label_and_every_variant_of_it_is_accepted(row: int, k: int) -> None:
+def test_every_label_and_every_augmentation_of_it_is_accepted(row: int, k: int) -> None:
     puzzles = small().train.take(np.array([row]))
     transforms = Torus().transforms(0, np.array([row]), np.array([k]))
     inputs, targets = transforms.apply(puzzles.inputs), transforms.apply(puzzles.targets)
@@ -123,7 +123,7 @@ def test_a_spoilt_label_is_judged_by_the_rules(row: int, cell: int) -> None:
 
 
 def test_most_spoilt_labels_are_refused() -> None:
-    """Else the metric would ask for nothing."""
+    """Else the metric would measure nothing."""
     puzzles = small().train
     kept = []
     for cell in range(CELLS):
@@ -134,11 +134,13 @@ def test_most_spoilt_labels_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [lambda p: p.inputs, lambda p: np.full_like(p.inputs, 1)], ids=["copy", "empty"]
+    "predict", [lambda p: p.inputs, lambda p: np.full_like(p.inputs, 1)], ids=["copy", "empty"]
 )
-def test_a_copy_and_an_empty_board_are_never_right(answer: Callable[[PuzzleSet], NDArray[np.uint8]]) -> None:
+def test_a_copy_and_an_empty_board_are_never_right(
+    predict: Callable[[PuzzleSet], NDArray[np.uint8]],
+) -> None:
     puzzles = small().train
-    assert scores(puzzles, answer(puzzles)) == [0.0] * len(puzzles)
+    assert scores(puzzles, predict(puzzles)) == [0.0] * len(puzzles)
 
 
 def test_no_two_questions_are_the_same_up_to_symmetry() -> None:
@@ -161,7 +163,7 @@ def test_a_density_that_is_none_is_refused(density: str) -> None:
         build(BuildRequest("mini", 0, options={"density": density}))
 
 
-def test_boards_that_run_out_are_said_to() -> None:
+def test_too_few_boards_are_refused_with_their_number() -> None:
     with pytest.raises(DataError, match="density=1e-05 gives only 0 boards, not 3"):
         generate(0, 3, 1e-5)
 

@@ -1,7 +1,7 @@
 """The task ``life-back``: Conway's Game of Life one step back, on a torus of 6×6 cells.
 
-The question is what a pattern of at most 4×4 cells has become, and any board that becomes it is a right
-answer. The label is only one of them: `exact` asks for that one, `life-valid` for what the rules say.
+The question is what a pattern of at most 4×4 cells has become, and any board that becomes it is correct. The
+label is only one of them: `exact` compares with that one, `life-valid` applies the rules.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def step(boards: Boards) -> Boards:
 
 
 def generate(seed: int, count: int, density: float) -> bench.PuzzleSet:
-    """So many puzzles; no question is another one turned, reflected or shifted."""
+    """Puzzles of which no question is another one turned, reflected or shifted."""
     random = np.random.default_rng(named_seed("life-back", seed))
     found: dict[bytes, Boards] = {}
     for _ in range(PATIENCE):
@@ -66,13 +66,11 @@ def build(request: bench.BuildRequest) -> bench.TaskData:
 
 
 class Torus:
-    """Turns, reflections and shifts; all but the board itself come in an order of each board's own."""
+    """Turns, reflections and shifts; for each board all but itself come in an order of its own."""
 
     max_augmentations: int | None = len(IMAGES)
 
-    def transforms(
-        self, seed: int, items: NDArray[np.int64], ks: NDArray[np.int64]
-    ) -> bench.CellTokenTransforms:
+    def transforms(self, seed: int, items: bench.Ints, ks: bench.Ints) -> bench.CellTokenTransforms:
         order = permutations(hashed(seed, items[:, None], np.arange(1, len(IMAGES)))) + 1
         images = np.where(ks == 0, 0, order[np.arange(len(ks)), ks - 1])
         return bench.CellTokenTransforms(IMAGES[images], np.tile(np.arange(3, dtype=np.uint8), (len(ks), 1)))
@@ -107,5 +105,5 @@ def trm_bench_register_tasks() -> list[bench.TaskSpec]:
 
 @bench.hookimpl
 def trm_bench_register_evaluators() -> list[bench.EvaluatorSpec]:
-    words = "the next generation of the answer is the question"
-    return [bench.EvaluatorSpec("life-valid", words, valid, ("life-back",), api_version="1.0")]
+    summary = "the next generation of the prediction is the question"
+    return [bench.EvaluatorSpec("life-valid", summary, valid, ("life-back",), "valid %", api_version="1.0")]

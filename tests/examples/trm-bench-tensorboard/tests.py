@@ -10,27 +10,27 @@ import pytest
 import trm_bench_tensorboard as tracker
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-STUDY = {"task": "maze-hard", "scale": "mini", "budget": {"amount": 20}}
+GRID = {"task": "maze-hard", "scale": "mini", "budget": {"amount": 20}}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Events go here, and no cell of another test is known."""
+    """Events go here, and no run of another test is known."""
     monkeypatch.setenv("TRM_BENCH_TENSORBOARD", str(tmp_path / "events"))
-    monkeypatch.setattr(tracker, "run", tracker.Run())
+    monkeypatch.setattr(tracker, "session", tracker.Session())
     return tmp_path / "events" / "maze-hard-mini"
 
 
-def track(cell: str, *losses: float, status: str = "done", first: int = 1) -> None:
-    tracker.trm_bench_run_started(STUDY)
+def track(run: str, *losses: float, status: str = "done", first: int = 1) -> None:
+    tracker.trm_bench_grid_started(GRID)
     for step, loss in enumerate(losses, start=first):
-        tracker.trm_bench_metrics_logged(cell, {"step": step, "spent": 0.5, "loss": loss})
-    tracker.trm_bench_run_finished({cell: status})
+        tracker.trm_bench_metrics_logged(run, {"step": step, "spent": 0.5, "loss": loss})
+    tracker.trm_bench_grid_finished({run: status})
 
 
-def report(cell: str, score: float | None) -> Any:
+def report(run: str, score: float | None) -> Any:
     """As much of a report as is read."""
-    row = SimpleNamespace(seeds=[SimpleNamespace(cell=cell, score=score)])
+    row = SimpleNamespace(seeds=[SimpleNamespace(run=run, score=score)])
     return SimpleNamespace(tables=[SimpleNamespace(primary="exact", rows=[row])])
 
 
@@ -55,12 +55,12 @@ def test_a_number_becomes_a_curve_over_the_steps(folder: Path) -> None:
     assert read(folder / "trm-s0").Tags()["scalars"] == ["loss"]
 
 
-def test_each_cell_has_a_folder_with_what_it_belongs_to_and_how_it_ended(folder: Path) -> None:
+def test_each_run_has_a_folder_with_its_grid_and_its_status(folder: Path) -> None:
     track("trm-s0", 1.0)
     track("trm-s1", 1.0, status="failed")
     assert sorted(path.name for path in folder.iterdir()) == ["trm-s0", "trm-s1"]
-    assert '"amount": 20' in text(folder / "trm-s0", "study")
-    assert [text(folder / cell, "status") for cell in ("trm-s0", "trm-s1")] == ["done", "failed"]
+    assert '"amount": 20' in text(folder / "trm-s0", "grid")
+    assert [text(folder / run, "status") for run in ("trm-s0", "trm-s1")] == ["done", "failed"]
 
 
 def test_the_test_score_follows_with_the_report(folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_test_score_follows_with_the_report(folder: Path) -> None:
     assert curve(folder / "trm-s0", "loss") == [(1, 0.75), (2, 0.5)]
 
 
-def test_a_cell_without_a_score_or_from_another_run_gets_none(folder: Path) -> None:
+def test_a_run_without_a_score_or_of_another_process_gets_none(folder: Path) -> None:
     track("trm-s0", 0.75)
     tracker.trm_bench_report_ready(report("trm-s0", None))
     tracker.trm_bench_report_ready(report("trm-s9", 0.5))
@@ -82,13 +82,13 @@ def test_steps_that_are_taken_again_replace_the_first_ones(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     track("trm-s0", 4.0, 3.0, 2.0, status="interrupted")
-    monkeypatch.setattr(tracker, "run", tracker.Run())  # another process goes on from a checkpoint
+    monkeypatch.setattr(tracker, "session", tracker.Session())  # another process continues from a checkpoint
     track("trm-s0", 2.5, 1.5, first=2)
     assert curve(folder / "trm-s0", "loss") == [(1, 4.0), (2, 2.5), (3, 1.5)]
 
 
-def test_a_run_that_trains_nothing_leaves_nothing(folder: Path) -> None:
-    tracker.trm_bench_run_started(STUDY)
-    tracker.trm_bench_run_finished({"trm-s0": "done"})
+def test_a_grid_that_trains_nothing_leaves_nothing(folder: Path) -> None:
+    tracker.trm_bench_grid_started(GRID)
+    tracker.trm_bench_grid_finished({"trm-s0": "done"})
     tracker.trm_bench_report_ready(report("trm-s0", 0.5))
     assert not folder.exists()

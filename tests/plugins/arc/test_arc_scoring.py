@@ -15,11 +15,11 @@ from support.arc import Rows, grid
 from support.folders import write_model
 from trm_bench.harness.api.voting import BallotBox
 from trm_bench.harness.report.build import build_report
-from trm_bench.harness.report.table import OtherMeans
+from trm_bench.harness.report.read import read_folders
 from trm_bench.plugins.arc.evaluate import EVALUATORS
 from trm_bench.plugins.arc.grids import VOCAB_SIZE, to_canvases
 from trm_bench.plugins.arc.packaged import REVISIONS, packaged
-from trm_bench.plugins.arc.submission import export, score_submission
+from trm_bench.plugins.arc.submission import score_submission, submission
 from trm_bench.testing.pytest_plugin import RunCli
 
 from trm_bench import DataError, Predictions, PuzzleSet, Sample, TaskInfo
@@ -47,11 +47,11 @@ def puzzles(*truths: tuple[str, Rows]) -> PuzzleSet:
 
 
 def voted(*items: Sequence[tuple[Rows, float]]) -> Predictions:
-    """Answers of each item's variants in order, with halt probabilities."""
+    """The predictions for each item, one per augmentation in order, with halt probabilities."""
     box = BallotBox(np.array([len(item) for item in items]))
     for place, item in enumerate(items):
-        answers = np.stack([tokens(answer) for answer, _ in item])
-        box.add(np.full(len(item), place), np.arange(len(item)), answers, np.array([p for _, p in item]))
+        votes = np.stack([tokens(rows) for rows, _ in item])
+        box.add(np.full(len(item), place), np.arange(len(item)), votes, np.array([p for _, p in item]))
     plain = np.stack([tokens(item[0][0]) for item in items])
     ones = np.ones(len(items), np.int64)
     return Predictions(plain, 1, ones, np.ones(len(items)), box.ballots())
@@ -69,7 +69,7 @@ def scores(name: str, of: PuzzleSet, predictions: Predictions) -> list[float]:
 # --- evaluators ----------------------------------------------------------------------------------
 
 
-def test_an_empty_answer_is_a_wrong_vote_that_takes_its_rank() -> None:
+def test_an_empty_prediction_is_a_wrong_vote_that_takes_its_rank() -> None:
     item = [(NOTHING, 1.0)] * 3 + [(A, 1.0)] * 2 + [(B, 1.0)]
     for truth, rank in ((A, 2), (B, 3)):
         (sample,) = scored("pass@2", puzzles(("t", truth)), voted(item))
@@ -78,7 +78,7 @@ def test_an_empty_answer_is_a_wrong_vote_that_takes_its_rank() -> None:
 
 
 def test_a_vote_with_a_tie_by_hand() -> None:
-    """B and C have two votes each, C surer on average; A one, less sure than an empty answer."""
+    """B and C have two votes each, C surer on average; A one, less sure than an empty prediction."""
     item = [(A, 0.9), (B, 0.1), (C, 0.5), (C, 0.3), (B, 0.2), (NOTHING, 1.0)]
     for truth, rank in ((C, 1), (B, 2), (A, 4), (D, 0)):
         (sample,) = scored("pass@2", puzzles(("t", truth)), voted(item))
@@ -115,12 +115,12 @@ def test_an_item_with_few_votes_keeps_them_on_the_curve() -> None:
 
 
 def test_the_single_view_is_cropped_and_not_voted_on() -> None:
-    truth, answer = tokens(A), tokens(A).copy()
-    answer[-1] = 7  # beyond the border
-    answers = Predictions(answer[None], 1, np.ones(1, np.int64), np.ones(1))
+    truth, predicted = tokens(A), tokens(A).copy()
+    predicted[-1] = 7  # beyond the border
+    predictions = Predictions(predicted[None], 1, np.ones(1, np.int64), np.ones(1))
     of = PuzzleSet(truth[None], truth[None], np.array(["t/0"]), np.array(["t"]), np.zeros(1, np.int32))
-    assert scores("single", of, answers) == [1.0]
-    assert scores("single", puzzles(("t", B)), answers) == [0.0]
+    assert scores("single", of, predictions) == [1.0]
+    assert scores("single", puzzles(("t", B)), predictions) == [0.0]
 
 
 def test_without_ballots_there_is_nothing_to_score() -> None:
@@ -134,22 +134,22 @@ def test_the_three_averages_of_a_report_where_they_differ(tmp_path: Path) -> Non
     clusters = np.array(["r", "s", "s", "s", "t", "t"])
     right = np.array([[1, 1, 1, 0, 0, 0]], float)
     write_model(tmp_path, "trm-att", right, clusters=clusters)
-    (table,) = build_report([tmp_path]).tables
+    (table,) = build_report(read_folders([tmp_path])).tables
     (row,) = table.rows
     assert row.summary is not None
     assert row.summary.mean == pytest.approx((1 + 2 / 3 + 0) / 3)
-    assert row.other_means == OtherMeans(items=3 / 6, whole_clusters=1 / 3)
+    assert row.other_means == {"items": 3 / 6, "whole clusters": 1 / 3}
 
 
 # --- submissions ---------------------------------------------------------------------------------
 
 
-def test_an_export_holds_the_two_best_answers_of_every_input() -> None:
+def test_a_submission_holds_the_two_best_predictions_for_every_input() -> None:
     of = puzzles(("s", A), ("t", B), ("t", C), ("u", D))
-    answers = voted(
+    predictions = voted(
         [(B, 1.0), (A, 1.0), (A, 1.0)], [(C, 0.1), (D, 0.9), (A, 0.5)], [(A, 1.0)], [(NOTHING, 1.0)]
     )
-    assert json.loads(export(INFO, of, answers)["submission.json"]) == {
+    assert json.loads(submission(INFO, of, predictions)["submission.json"]) == {
         "s": [{"attempt_1": A, "attempt_2": B}],
         "t": [{"attempt_1": D, "attempt_2": A}, {"attempt_1": A, "attempt_2": A}],
         "u": [{"attempt_1": [], "attempt_2": []}],
@@ -303,13 +303,13 @@ def test_the_real_submission_scores_what_its_run_reported(data_dir: Path, run_cl
     assert content["scores"]["pass@2 over outputs"] == pytest.approx(163 / 419)
 
 
-def test_the_score_verb_speaks_to_people_and_refuses_other_tasks(
+def test_the_score_verb_prints_text_and_refuses_other_tasks(
     tmp_path: Path, truth: dict[str, Any], run_cli: RunCli
 ) -> None:
     path = written(tmp_path, truth)
-    said = run_cli("score", path, "--task", "arc-agi-2").out
-    assert "arc-agi-2 at f3283f7: 120 evaluation tasks" in said
-    assert "pass@2 of whole tasks  100.000 %" in said
+    printed = run_cli("score", path, "--task", "arc-agi-2").out
+    assert "arc-agi-2 at f3283f7: 120 evaluation tasks" in printed
+    assert "pass@2 of whole tasks  100.000 %" in printed
     refused = run_cli("score", path, "--task", "maze-hard")
     assert (refused.code, refused.err) == (
         2,

@@ -1,4 +1,4 @@
-"""The variants of ARC tasks: distinct, countable, addressable, and undone without loss."""
+"""The augmentations of ARC tasks: distinct, countable, addressable, and undone without loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trm_bench.plugins.arc.tasks import ArcTask, read_task
 PLAIN = task("plain", pair([[1, 0]], [[1], [2]]), pair([[2, 0]], [[2], [1]]), pair([[1, 1]], [[2], [2]]))
 ONE_COLOUR = task("one-colour", pair([[3, 0, 0]], [[3, 3, 0]]), pair([[0, 3, 0]], [[0, 3, 3]]))
 SQUARE = task("square", pair([[5]], [[5, 5], [5, 5]]), pair([[5, 5], [5, 5]], [[5]]))
-"""The same under every turn; its only variants are nine colours."""
+"""The same under every turn; its only augmentations are nine colours."""
 EXCHANGED = task(
     "exchanged", pair([[1, 0]], [[1, 1]]), pair([[2, 0]], [[2, 2]]),
     test=[pair([[0, 2, 1]], [[2]]), pair([[0, 1, 2]], [[1]])],
@@ -49,14 +49,14 @@ def real_tasks() -> list[ArcTask]:
 def known(
     one: ArcTask, question: list[np.ndarray], answers: list[np.ndarray]
 ) -> frozenset[tuple[object, ...]]:
-    """What of a task (or of its variant) a solver is shown, without an order."""
+    """What of a task (or of its augmentation) a solver is shown, without an order."""
     shown = [(q.shape, q.tobytes(), a.shape, a.tobytes()) for q, a in zip(question, answers, strict=True)]
     figures = [*shown[: len(one.train)], *[figure[:2] for figure in shown[len(one.train) :]]]
     return frozenset(Counter(figures).items())
 
 
-def all_variants(one: ArcTask, count: int, seed: int = 0) -> set[frozenset[tuple[object, ...]]]:
-    """The variants 0 to count − 1 of a task, each as what a solver is shown of it."""
+def all_augmentations(one: ArcTask, count: int, seed: int = 0) -> set[frozenset[tuple[object, ...]]]:
+    """The augmentations 0 to count − 1 of a task, each as what a solver is shown of it."""
     side = one.largest_side + 1
     augmentation, puzzles = symmetries([one], side)
     looks = set()
@@ -73,14 +73,14 @@ def all_variants(one: ArcTask, count: int, seed: int = 0) -> set[frozenset[tuple
     [(PLAIN, 8 * 9 * 8), (ONE_COLOUR, 4 * 9), (SQUARE, 9), (EXCHANGED, 4 * 9 * 8 // 2)],
     ids=lambda value: getattr(value, "id", ""),
 )
-def test_the_variants_are_counted_and_all_different(one: ArcTask, count: int) -> None:
+def test_the_augmentations_are_counted_and_all_different(one: ArcTask, count: int) -> None:
     found = orbit_of(one).count
     assert found == count
-    assert len(all_variants(one, found)) == found
+    assert len(all_augmentations(one, found)) == found
 
 
 @pytest.mark.parametrize("one", MADE, ids=lambda one: one.id)
-def test_no_other_turn_or_colours_give_a_further_variant(one: ArcTask) -> None:
+def test_no_other_turn_or_colours_give_a_further_augmentation(one: ArcTask) -> None:
     """Every element of the whole group, by brute force over the colours that are used."""
     from itertools import permutations
 
@@ -98,10 +98,10 @@ def test_no_other_turn_or_colours_give_a_further_variant(one: ArcTask) -> None:
                 for column in zip(*((pair.input, pair.output) for pair in one.pairs), strict=True)
             ]
             looks.add(known(one, *grids))
-    assert looks == all_variants(one, orbit_of(one).count)
+    assert looks == all_augmentations(one, orbit_of(one).count)
 
 
-def test_exchanged_colours_halve_the_variants() -> None:
+def test_exchanged_colours_halve_the_augmentations() -> None:
     assert orbit_of(EXCHANGED).kernel == ((1, 2), (2, 1))
     swapped = orbit_of(
         task("s", pair([[1, 0]], [[1]]), pair([[2, 0]], [[2]]), test=[pair([[1, 2], [2, 1]], [[1]])])
@@ -119,12 +119,12 @@ def test_a_task_that_repeats_a_pair_is_no_riddle() -> None:
     assert orbit_of(task("again", *[one] * 12)).count == orbit_of(task("once", one, one)).count
 
 
-def test_the_fewest_variants_of_a_real_task(real_tasks: list[ArcTask]) -> None:
+def test_the_fewest_augmentations_of_a_real_task(real_tasks: list[ArcTask]) -> None:
     counts = {one.id: orbit_of(one).count for one in real_tasks}
     assert (min(counts, key=lambda name: counts[name]), min(counts.values())) == ("332efdb3", 9)
 
 
-def test_variants_do_not_depend_on_test_outputs() -> None:
+def test_augmentations_do_not_depend_on_test_outputs() -> None:
     other = task("plain", *PLAIN.train, test=[pair([[1, 1]], [[7, 7, 7]])])
     assert orbit_of(other) == orbit_of(PLAIN)
 
@@ -136,7 +136,7 @@ def test_an_orbit_is_kept_as_text() -> None:
 
 
 @pytest.mark.parametrize("one", MADE, ids=lambda one: one.id)
-def test_variant_0_is_the_task_itself(one: ArcTask) -> None:
+def test_augmentation_0_is_the_task_itself(one: ArcTask) -> None:
     for training in (False, True):
         augmentation, puzzles = symmetries([one], 8, training=training)
         items = np.arange(len(puzzles))
@@ -145,7 +145,7 @@ def test_variant_0_is_the_task_itself(one: ArcTask) -> None:
         assert (transforms.apply(puzzles.targets) == puzzles.targets).all()
 
 
-def test_a_variant_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
+def test_a_augmentation_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
     alone, puzzles = symmetries([PLAIN], 8, training=True)
     among, all_puzzles = symmetries(MADE[::-1], 8, training=True)
     items, ks = np.arange(3), np.array([5, 6, 7])
@@ -157,9 +157,9 @@ def test_a_variant_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
     assert (first != alone.transforms(2, items, ks).apply(puzzles.inputs[items])).any()
 
 
-def test_a_variant_that_a_task_does_not_have_is_refused() -> None:
+def test_a_augmentation_that_a_task_does_not_have_is_refused() -> None:
     augmentation, _ = symmetries([PLAIN, SQUARE], 8)
-    with pytest.raises(ValueError, match="task square has 9 variants, no number 9"):
+    with pytest.raises(ValueError, match="task square has 9 augmentations, no number 9"):
         augmentation.transforms(0, np.array([0, 3]), np.array([9, 9]))
 
 
@@ -191,7 +191,7 @@ def test_one_renaming_of_each_class_is_kept() -> None:
 # --- translation ---------------------------------------------------------------------------------
 
 
-def test_in_training_all_pairs_of_a_variant_are_moved_but_one() -> None:
+def test_in_training_all_pairs_of_a_augmentation_are_moved_but_one() -> None:
     augmentation, _ = symmetries([PLAIN, ONE_COLOUR], 20, training=True)
     still = Counter()
     for k in range(1, 30):
@@ -240,7 +240,7 @@ def test_every_augmentation_of_every_real_task_is_undone(real_tasks: list[ArcTas
         assert ((applied > 1).sum(axis=1) == (tokens > 1).sum(axis=1)).all()
 
 
-def test_the_first_variants_of_real_tasks_are_distinct(real_tasks: list[ArcTask]) -> None:
+def test_the_first_augmentations_of_real_tasks_are_distinct(real_tasks: list[ArcTask]) -> None:
     few = sorted((orbit_of(one).count, one.id) for one in real_tasks)
     by_id = {one.id: one for one in real_tasks}
     fewest = [by_id[name] for _, name in few[:12]]
@@ -249,4 +249,4 @@ def test_the_first_variants_of_real_tasks_are_distinct(real_tasks: list[ArcTask]
     assert exchanging  # e9afcf9a at least
     for one in [*fewest, *symmetric, *exchanging]:
         count = min(orbit_of(one).count, 300)
-        assert len(all_variants(one, count)) == count, one.id
+        assert len(all_augmentations(one, count)) == count, one.id

@@ -155,8 +155,8 @@ def test_a_walk_all_over_a_solid_board_is_a_path_of_all_its_moves():
 EVALUATE = """
 import sys
 import numpy as np
-from trm_bench.harness.predictions import Predictions
-from trm_bench.harness.puzzles import PuzzleSet, TaskInfo
+from trm_bench.harness.api.predictions import Predictions
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.plugins.maze import trm_bench_register_evaluators
 
 question = np.array([[3, 2, 2, 4]], np.uint8)

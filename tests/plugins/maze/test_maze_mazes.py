@@ -119,7 +119,7 @@ def test_a_turned_shortest_path_is_a_shortest_path_of_the_turned_maze(maze, k, s
 
 @given(st.integers(0, 2**62), st.lists(st.integers(0, 7), min_size=1, max_size=9), st.data())
 @settings(deadline=None)
-def test_invert_undoes_apply_and_a_variant_is_a_function_of_seed_item_and_k(seed, ks, data):
+def test_invert_undoes_apply_and_an_augmentation_is_a_function_of_seed_item_and_k(seed, ks, data):
     items = np.array(data.draw(st.lists(st.integers(0, 999), min_size=len(ks), max_size=len(ks))))
     tokens = np.random.default_rng(seed).integers(0, VOCAB_SIZE, (len(ks), 25)).astype(np.uint8)
     augmentation = Dihedral(5, VOCAB_SIZE)
@@ -130,7 +130,7 @@ def test_invert_undoes_apply_and_a_variant_is_a_function_of_seed_item_and_k(seed
     assert np.array_equal(backwards.apply(tokens[::-1]), turned[::-1])
 
 
-def test_the_variants_of_a_puzzle_are_the_eight_elements_and_the_first_is_the_identity():
+def test_the_augmentations_of_a_puzzle_are_the_eight_elements_and_the_first_is_the_identity():
     items, ks = np.repeat(np.arange(50), 8), np.tile(np.arange(8), 50)
     elements, others = (Dihedral(5, VOCAB_SIZE).elements(seed, items, ks).reshape(50, 8) for seed in (7, 8))
     assert (elements[:, 0] == 0).all()
@@ -141,18 +141,18 @@ def test_the_variants_of_a_puzzle_are_the_eight_elements_and_the_first_is_the_id
 
 
 @pytest.mark.parametrize("k", [-1, 8])
-def test_there_is_no_ninth_variant(k):
-    with pytest.raises(ValueError, match="variants 0 to 7"):
+def test_there_is_no_ninth_augmentation(k):
+    with pytest.raises(ValueError, match="augmentations 0 to 7"):
         Dihedral(5, VOCAB_SIZE).transforms(0, np.array([0]), np.array([k]))
 
 
 def test_the_augmentation_fits_square_tasks_only():
-    def asked(height, width):
+    def requested(height, width):
         tokens = np.ones((1, height * width), np.uint8)
         puzzles = PuzzleSet.single_identity(tokens, tokens, ["maze"])
         info = TaskInfo("maze-hard", "mini", height, width, VOCAB_SIZE)
         return AugmentationRequest(info, puzzles, None, training=True)
 
-    assert dihedral(asked(MINI.side, MINI.side)).max_augmentations == 8
+    assert dihedral(requested(MINI.side, MINI.side)).max_augmentations == 8
     with pytest.raises(ValueError, match="5x6 maze is not square"):
-        dihedral(asked(5, 6))
+        dihedral(requested(5, 6))

@@ -101,7 +101,7 @@ def test_lines_and_names_do_not_depend_on_the_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(official, "_CHUNK", 7)
     parts = official.load_sudokus(tables.all)
     assert np.array_equal(parts.questions, whole.questions)
-    assert np.array_equal(parts.answers, whole.tokens)
+    assert np.array_equal(parts.answers, whole.answers)
     assert parts.lines.tolist() == [*range(2, 42), *range(2, 22)] == whole.lines.tolist()
     assert [parts.name(n) for n in (0, 39, 40, 59)] == ["train/0", "train/39", "test/0", "test/19"]
     assert parts.where(45) == f"{tmp_path / 'test.csv'}, line 7"

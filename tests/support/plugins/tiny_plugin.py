@@ -110,5 +110,5 @@ def trm_bench_register_models() -> list[ModelSpec]:
 def trm_bench_register_evaluators() -> list[EvaluatorSpec]:
     return [
         EvaluatorSpec("first-cell", "is the first cell right", evaluate=first_cell),
-        EvaluatorSpec("last-cell", "one that no task asks for", evaluate=first_cell, tasks=("tiny",)),
+        EvaluatorSpec("last-cell", "one that no task requests", evaluate=first_cell, tasks=("tiny",)),
     ]

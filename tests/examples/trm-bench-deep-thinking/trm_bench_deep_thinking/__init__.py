@@ -1,8 +1,8 @@
 """The model ``deep-thinking``: a recurrent convolutional network that recalls the question.
 
 Source: Bansal et al. 2022, arXiv 2202.05826. One residual block of convolutions, at every iteration the same,
-sees the features of the iteration before and, each time anew, the question: so it can go on for longer than
-it was trained to without forgetting what it was asked. B batch, C channels, H × W cells, V token codes.
+sees the features of the iteration before and, each time, the question: so it can continue for longer than it
+was trained to without forgetting the question. B batch, C channels, H × W cells, V token codes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CITATION = """\
 
 
 class Config(BaseModel):
-    """Sizes. One supervision step is so many iterations; the next one goes on from its features."""
+    """Sizes. One supervision step is a number of iterations; the next one continues from its features."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,0 +1,134 @@
+"""A configuration file next to the weights: what it says of their model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.stored import config_of, made, reference_of, spec_of, write
+from trm_bench.harness.api.errors import DataError
+from trm_bench.harness.weights.files import Sidecar, read_sidecar
+
+ARCH = {
+    "name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
+    "loss": {"name": "losses@ACTLossHead", "loss_type": "stablemax_cross_entropy"},
+    "halt_exploration_prob": 0.1,
+    "halt_max_steps": 16,
+    "H_cycles": 3,
+    "L_cycles": 6,
+    "H_layers": 0,
+    "L_layers": 2,
+    "hidden_size": 512,
+    "num_heads": 8,
+    "expansion": 4,
+    "puzzle_emb_ndim": 512,
+    "pos_encodings": "none",
+    "forward_dtype": "bfloat16",
+    "mlp_t": True,
+    "puzzle_emb_len": 16,
+    "no_ACT_continue": True,
+}
+"""As a run of the reference repository writes it."""
+PUBLISHED = {
+    "cycles": 3,
+    "updates": 6,
+    "blocks": 2,
+    "hidden": 512,
+    "heads": 8,
+    "expansion": 4,
+    "supervision": 16,
+    "puzzle_emb_len": 16,
+    "puzzle_emb_ndim": 512,
+    "mixer": "mlp",
+    "halting": "sigmoid",
+}
+
+
+def read(folder: Path, weights: str = "trm.pt", model: str = "trm-att") -> Sidecar:
+    return read_sidecar(folder / weights, spec_of(model))
+
+
+@pytest.mark.parametrize(
+    ("weights", "side"),
+    [
+        ("trm.pt", "trm.yaml"),
+        ("step_65104", "step_65104.yaml"),
+        ("step_65104", "all_config.yaml"),
+        ("a.b.safetensors", "a.b.yaml"),
+    ],
+)
+def test_options_are_read_from_the_configuration_next_to_the_weights(
+    tmp_path: Path, weights: str, side: str
+) -> None:
+    content = {"arch": ARCH, "lr": 1e-4, "data_paths": ["data/sudoku"], "ema": True}
+    (tmp_path / side).write_text(yaml.safe_dump(content))
+    assert read(tmp_path, weights) == Sidecar(tmp_path / side, PUBLISHED)
+
+
+def test_the_configuration_of_the_weights_own_name_wins(tmp_path: Path) -> None:
+    (tmp_path / "all_config.yaml").write_text(yaml.safe_dump({"arch": ARCH}))
+    (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": {"H_cycles": 1}}))
+    assert read(tmp_path).options == {"cycles": 1}
+
+
+def test_an_export_keeps_every_option_of_the_model_by_our_names(tmp_path: Path) -> None:
+    """Also those that the reference has no word for."""
+    options = {"latents": 3, "gradient": "one-step", "multiple": 24}
+    write(tmp_path / "trm.pt", "trm-att", made("trm-att", **options), **options)
+    assert read(tmp_path).options == config_of("trm-att", **options).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    "ours", [{"model": "hrm", "options": {"cycles": 9}}, {"model": "trm-att"}, {"options": {}}, "trm-att", 7]
+)
+def test_a_section_of_ours_about_another_model_or_about_none_says_nothing(tmp_path: Path, ours: Any) -> None:
+    (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": {"H_cycles": 3}, "trm_bench": ours}))
+    assert read(tmp_path).options == {"cycles": 3}
+
+
+@pytest.mark.parametrize("content", ["", "- 1", "lr: 1", "arch: trm", "7"])
+def test_a_file_that_is_no_configuration_says_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "trm.yaml").write_text(content)
+    assert read(tmp_path) == Sidecar()
+
+
+@pytest.mark.parametrize(
+    "content", [b"arch: {H_cycles: 3", b"arch: !!python/object:os.system {}", b"\xff\xfe\x00"]
+)
+def test_a_broken_configuration_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "all_config.yaml").write_bytes(content)
+    with pytest.raises(DataError, match=r"all_config.yaml, next to the weights: cannot be read \("):
+        read(tmp_path, "step_1")
+
+
+@pytest.mark.parametrize(
+    "change", [{"puzzle_emb_len": 0, "hidden_size": 0}, {"puzzle_emb_len": 0, "puzzle_emb_ndim": "wide"}]
+)
+def test_values_that_mean_nothing_are_refused_with_the_file(tmp_path: Path, change: dict[str, Any]) -> None:
+    (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": {**ARCH, **change}}))
+    with pytest.raises(DataError, match=r"trm.yaml, next to the weights: its arch cannot be read \("):
+        read(tmp_path)
+
+
+def test_a_configuration_of_another_model_is_refused_with_both_names(tmp_path: Path) -> None:
+    (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": ARCH}))
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, model="hrm")
+    assert str(caught.value) == (
+        f"weights {tmp_path / 'trm.pt'}: {tmp_path / 'trm.yaml'}, next to them, says "
+        "TinyRecursiveReasoningModel_ACTV1, and the requested model is HierarchicalReasoningModel_ACTV1"
+    )
+
+
+def test_without_a_reference_or_a_file_nothing_is_known(tmp_path: Path) -> None:
+    assert read(tmp_path) == Sidecar()
+    (tmp_path / "trm.yaml").write_text("arch: {H_cycles: 3}")
+    assert read(tmp_path, model="transformer") == Sidecar()
+
+
+def test_a_prefix_of_no_length_of_its_own_is_that_of_the_puzzle_embedding() -> None:
+    """The reference reads puzzle_emb_len: 0 as "as many positions as the puzzle embedding needs"."""
+    arch = {**ARCH, "puzzle_emb_len": 0, "puzzle_emb_ndim": 1024}
+    assert reference_of("trm-att").options(arch).get("puzzle_emb_len") == 2
