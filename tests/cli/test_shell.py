@@ -6,24 +6,21 @@ import ast
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
 
 import click
-import numpy as np
 import pytest
-import rich.console
 from support.distributions import write_distribution
 from support.folders import three_models
 from support.paths import ROOT
 from support.shell import environment, printed, shell, strictly
-from support.solving import SUDOKU, Scripted, opened, solve
 from support.stored import asked, command, run, runs
 from support.studies import QUICK, write_yaml
 from trm_bench.harness.cli import VERBS, cli, terminal
-from trm_bench.harness.report.boards import Look
 from trm_bench.testing.pytest_plugin import RunCli
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
@@ -75,7 +72,11 @@ def test_columns_stay_in_line_in_ascii_where_they_have_room() -> None:
 def test_what_an_encoding_lacks_becomes_a_question_mark_and_never_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for encoding, written in (("ascii", b"x | ? ?"), ("latin-1", b"x | \xe9 ?"), ("utf-8", "× · é ☃".encode())):
+    for encoding, written in (
+        ("ascii", b"x | ? ?"),
+        ("latin-1", b"x | \xe9 ?"),
+        ("utf-8", "× · é ☃".encode()),
+    ):
         stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         monkeypatch.setattr(sys, "stdout", stream)
         terminal.prepare()
@@ -254,7 +255,7 @@ def in_a_terminal(line: list[str], columns: int = 120, **more: str) -> tuple[int
         while True:
             try:
                 part = os.read(ours, 1 << 16)
-            except OSError:  # as Linux says that nobody holds the other side any more
+            except OSError:  # Linux says so that the other side is closed
                 break
             if not part:
                 break
@@ -313,8 +314,7 @@ def test_help_fits_a_narrow_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     text = run_cli(*([verb] if verb else []), "--help").out
-    examples = ("      trm-bench ", "      source ")
-    long = [line for line in text.splitlines() if len(line) > 40 and not line.startswith(examples)]
+    long = [line for line in text.splitlines() if len(line) > 40 and not line.startswith("      trm-bench ")]
     names = [line for line in long if " " not in line.strip()]  # which cannot be broken
     assert long == names
 
@@ -349,7 +349,7 @@ def test_tables_and_messages_are_as_wide_as_they_are(
 
 
 @pytest.mark.parametrize("words", [("list",), ("report", "FOLDER"), ("run", "--help"), ("list", "--json")])
-def test_a_reader_that_has_gone_ends_it_quietly(words: tuple[str, ...], folder: Path) -> None:
+def test_a_closed_pipe_ends_it_quietly(words: tuple[str, ...], folder: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     line = [sys.executable, "-m", "trm_bench", *(word.replace("FOLDER", str(folder)) for word in words)]
@@ -358,7 +358,7 @@ def test_a_reader_that_has_gone_ends_it_quietly(words: tuple[str, ...], folder: 
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
-def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
+def test_an_error_to_a_closed_pipe_keeps_its_exit_code() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     line = [sys.executable, "-m", "trm_bench", "show", "nowhere"]
@@ -370,9 +370,30 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
 # --- env -----------------------------------------------------------------------------------------
 
 
-def test_env_says_what_a_bug_report_needs(own_cache: Path) -> None:
+def test_env_says_what_a_bug_report_needs_and_no_secret(own_cache: Path) -> None:
     ended = shell("env", "--json", HF_TOKEN="hf_verysecret")
     content = strictly(ended.stdout)
     assert re.fullmatch(r"\S+, source [0-9a-f]{12}", content["trm-bench"])
     assert content["cache"] == str(own_cache)
-    assert content["plugins"]["found"] == "tiny"
+    assert "tiny-plugin:tiny 1.0" in content["plugins"]
+    assert content["libraries"]["torch"] in content["torch"]
+    assert "Python version: " + ".".join(map(str, sys.version_info[:3])) in content["torch"]
+    assert "Is CUDA available" in content["torch"]
+    assert b"verysecret" not in ended.stdout
+
+
+def test_env_names_a_plugin_that_is_broken(tmp_path: Path) -> None:
+    write_distribution(tmp_path, "broken-plugin", "bad = broken_plugin")
+    (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('no such luck')\n")
+    paths = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    lines = shell("env", **paths).stdout.decode().splitlines()
+    assert "problem: broken-plugin:bad: RuntimeError: no such luck" in lines
+    strict = strictly(shell("env", "--json", TRM_BENCH_STRICT_PLUGINS="1", **paths).stdout)
+    assert "no such luck" in strict["problems"][0]
+
+
+def test_env_says_what_is_wrong_with_torch_instead_of_failing(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open shared object file')\n")
+    ended = shell("env", PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    assert ended.returncode == 0, ended.stderr
+    assert b"torch cannot be used: OSError: libcudart.so" in ended.stdout

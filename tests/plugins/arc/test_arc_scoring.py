@@ -19,7 +19,7 @@ from trm_bench.harness.report.read import read_folders
 from trm_bench.plugins.arc.evaluate import EVALUATORS
 from trm_bench.plugins.arc.grids import VOCAB_SIZE, to_canvases
 from trm_bench.plugins.arc.packaged import REVISIONS, packaged
-from trm_bench.plugins.arc.submission import score_submission, submission
+from trm_bench.plugins.arc.submission import export, score_submission
 from trm_bench.testing.pytest_plugin import RunCli
 
 from trm_bench import DataError, Predictions, PuzzleSet, Sample, TaskInfo
@@ -149,7 +149,7 @@ def test_a_submission_holds_the_two_best_predictions_for_every_input() -> None:
     predictions = voted(
         [(B, 1.0), (A, 1.0), (A, 1.0)], [(C, 0.1), (D, 0.9), (A, 0.5)], [(A, 1.0)], [(NOTHING, 1.0)]
     )
-    assert json.loads(submission(INFO, of, predictions)["submission.json"]) == {
+    assert json.loads(export(INFO, of, predictions)["submission.json"]) == {
         "s": [{"attempt_1": A, "attempt_2": B}],
         "t": [{"attempt_1": D, "attempt_2": A}, {"attempt_1": A, "attempt_2": A}],
         "u": [{"attempt_1": [], "attempt_2": []}],

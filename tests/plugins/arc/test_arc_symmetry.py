@@ -145,7 +145,7 @@ def test_augmentation_0_is_the_task_itself(one: ArcTask) -> None:
         assert (transforms.apply(puzzles.targets) == puzzles.targets).all()
 
 
-def test_a_augmentation_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
+def test_an_augmentation_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
     alone, puzzles = symmetries([PLAIN], 8, training=True)
     among, all_puzzles = symmetries(MADE[::-1], 8, training=True)
     items, ks = np.arange(3), np.array([5, 6, 7])
@@ -157,7 +157,7 @@ def test_a_augmentation_is_a_function_of_the_seed_the_id_and_k_alone() -> None:
     assert (first != alone.transforms(2, items, ks).apply(puzzles.inputs[items])).any()
 
 
-def test_a_augmentation_that_a_task_does_not_have_is_refused() -> None:
+def test_an_augmentation_that_a_task_does_not_have_is_refused() -> None:
     augmentation, _ = symmetries([PLAIN, SQUARE], 8)
     with pytest.raises(ValueError, match="task square has 9 augmentations, no number 9"):
         augmentation.transforms(0, np.array([0, 3]), np.array([9, 9]))
@@ -191,7 +191,7 @@ def test_one_renaming_of_each_class_is_kept() -> None:
 # --- translation ---------------------------------------------------------------------------------
 
 
-def test_in_training_all_pairs_of_a_augmentation_are_moved_but_one() -> None:
+def test_in_training_all_pairs_of_an_augmentation_are_moved_but_one() -> None:
     augmentation, _ = symmetries([PLAIN, ONE_COLOUR], 20, training=True)
     still = Counter()
     for k in range(1, 30):

@@ -23,15 +23,15 @@ def drawn(picture):
     return to_tokens(picture.replace("/", "").replace(".", " "))
 
 
-def scores(question, answers):
-    """(valid, shortest, extras) for each answer to one square question."""
-    tokens = np.stack([drawn(answer) for answer in answers])
-    asked = np.repeat(drawn(question)[None], len(answers), axis=0)
+def scores(question, predicted):
+    """(valid, shortest, extras) for each of the predictions for one square question."""
+    tokens = np.stack([drawn(picture) for picture in predicted])
+    repeated = np.repeat(drawn(question)[None], len(predicted), axis=0)
     side = len(question.split("/"))
-    puzzles = PuzzleSet.single_identity(asked, tokens, [f"item-{row}" for row in range(len(answers))])
+    puzzles = PuzzleSet.single_identity(repeated, tokens, [f"item-{row}" for row in range(len(predicted))])
     info = TaskInfo("maze-hard", "mini", side, side, 6)
-    steps = np.full(len(answers), 16)
-    predictions = Predictions(tokens, 16, steps, np.full(len(answers), np.nan))
+    steps = np.full(len(predicted), 16)
+    predictions = Predictions(tokens, 16, steps, np.full(len(predicted), np.nan))
     valid = evaluate_valid(info, puzzles, predictions)
     shortest = evaluate_shortest(info, puzzles, predictions)
     assert [sample.item for sample in valid] == [sample.item for sample in shortest] == puzzles.ids.tolist()
@@ -44,7 +44,7 @@ WIDE = "S...G/...../...../...../....."
 
 
 @pytest.mark.parametrize(
-    ("question", "answer", "valid", "shortest"),
+    ("question", "predicted", "valid", "shortest"),
     [
         pytest.param(FIELD, "S.../o.../o.../oooG", 1, 1, id="the label"),
         pytest.param(FIELD, "Sooo/...o/...o/...G", 1, 1, id="another shortest path"),
@@ -68,11 +68,11 @@ WIDE = "S...G/...../...../...../....."
         pytest.param("SG/..", "SG/oo", 1, 0, id="the long way round"),
     ],
 )
-def test_hand_made_answers(question, answer, valid, shortest):
-    assert scores(question, [answer])[0][:2] == (valid, shortest)
+def test_hand_made_predictions(question, predicted, valid, shortest):
+    assert scores(question, [predicted])[0][:2] == (valid, shortest)
 
 
-def test_a_valid_answer_says_how_much_too_long_it_is():
+def test_a_valid_prediction_has_the_moves_that_it_is_too_long():
     rows = ["S...G/o...o/ooooo/...../.....", "SoooG/...../...../...../.....", WIDE]
     extras = [extra for _, _, extra in scores(WIDE, rows)]
     assert extras == [{"excess_moves": 4.0}, {"excess_moves": 0.0}, {}]

@@ -32,7 +32,7 @@ def random_question(shape: Shape, seed: int) -> Tokens:
     return np.where(hidden, BLANK, grid).astype(np.uint8)
 
 
-def variant(shape: Shape, seed: int, item: int, k: int):
+def transform(shape: Shape, seed: int, item: int, k: int):
     return SudokuSymmetries(shape).transforms(seed, np.array([item]), np.array([k]))
 
 
@@ -65,7 +65,7 @@ def test_a_grid_with_a_hole_is_not_full(token):
     assert not full_and_valid(Shape(3, 3), grid).any()
 
 
-def test_an_answer_must_keep_the_givens_only():
+def test_a_prediction_must_keep_the_givens_only():
     answer = pattern(Shape(2, 2))
     question = np.full_like(answer, BLANK)
     question[0, 3] = answer[0, 3]
@@ -75,45 +75,45 @@ def test_an_answer_must_keep_the_givens_only():
 
 
 @given(shapes, seeds, st.integers(0, 10**6), ks)
-def test_a_variant_of_a_valid_grid_is_valid(shape, seed, item, k):
-    assert full_and_valid(shape, variant(shape, seed, item, k).apply(pattern(shape))).all()
+def test_an_augmentation_of_a_valid_grid_is_valid(shape, seed, item, k):
+    assert full_and_valid(shape, transform(shape, seed, item, k).apply(pattern(shape))).all()
 
 
 @given(shapes, seeds, ks, st.data())
 def test_invert_undoes_apply_for_any_tokens(shape, seed, k, data):
     cells = st.lists(st.integers(0, shape.vocab_size - 1), min_size=shape.cells, max_size=shape.cells)
     tokens = np.array([data.draw(cells)], dtype=np.uint8)
-    moved = variant(shape, seed, 3, k)
+    moved = transform(shape, seed, 3, k)
     assert np.array_equal(moved.invert(moved.apply(tokens)), tokens)
     assert np.array_equal(moved.apply(moved.invert(tokens)), tokens)
 
 
 @given(shapes, seeds, st.integers(0, 10**6))
-def test_variant_0_is_the_puzzle_itself(shape, seed, item):
+def test_augmentation_0_is_the_puzzle_itself(shape, seed, item):
     tokens = random_question(shape, seed)
-    assert np.array_equal(variant(shape, seed, item, 0).apply(tokens), tokens)
+    assert np.array_equal(transform(shape, seed, item, 0).apply(tokens), tokens)
 
 
 @given(shapes, seeds, ks)
 def test_padding_and_blanks_keep_their_code(shape, seed, k):
     tokens = np.zeros((1, shape.cells), dtype=np.uint8)
-    moved = variant(shape, seed, 0, k)
+    moved = transform(shape, seed, 0, k)
     assert np.array_equal(moved.apply(tokens), tokens)
     assert np.array_equal(moved.apply(tokens + BLANK), tokens + BLANK)
 
 
 @given(shapes, seeds, st.lists(st.tuples(st.integers(0, 9), ks), min_size=1, max_size=8))
-def test_a_variant_does_not_depend_on_its_company(shape, seed, pairs):
+def test_an_augmentation_does_not_depend_on_its_company(shape, seed, pairs):
     items, numbers = np.array(pairs).T
     together = SudokuSymmetries(shape).transforms(seed, items, numbers)
     for n, (item, k) in enumerate(pairs):
-        alone = variant(shape, seed, item, k)
+        alone = transform(shape, seed, item, k)
         assert np.array_equal(together.cells[n], alone.cells[0])
         assert np.array_equal(together.tokens[n], alone.tokens[0])
 
 
-def test_items_seeds_and_numbers_give_different_variants():
-    made = [variant(Shape(3, 3), *axes) for axes in ((0, 1, 1), (0, 1, 2), (0, 2, 1), (1, 1, 1))]
+def test_items_seeds_and_numbers_give_different_augmentations():
+    made = [transform(Shape(3, 3), *axes) for axes in ((0, 1, 1), (0, 1, 2), (0, 2, 1), (1, 1, 1))]
     assert len({one.cells.tobytes() + one.tokens.tobytes() for one in made}) == 4
 
 
@@ -139,7 +139,7 @@ def test_only_square_boxes_are_transposed():
 @given(shapes, seeds, ks)
 def test_symmetric_questions_have_one_invariant(shape, seed, k):
     question = random_question(shape, seed)
-    moved = variant(shape, seed, 1, k).apply(question)
+    moved = transform(shape, seed, 1, k).apply(question)
     assert invariants(shape, question) == invariants(shape, moved)
 
 
@@ -168,15 +168,16 @@ def test_invariants_of_many_chunks_equal_those_one_by_one(monkeypatch):
 
 def test_the_evaluator_wants_a_valid_grid_with_the_givens():
     grid = pattern(Shape(3, 3))
-    other = variant(Shape(3, 3), 0, 0, 1).apply(grid)
+    other = transform(Shape(3, 3), 0, 0, 1).apply(grid)
     question = np.where(np.arange(81) < 20, grid, BLANK).astype(np.uint8)
     hole = grid.copy()
     hole[0, 80] = BLANK
     puzzles = PuzzleSet.single_identity(
         np.repeat(question, 3, axis=0), np.repeat(grid, 3, axis=0), list("abc")
     )
-    answers = np.concatenate([grid, other, hole])
-    predictions = Predictions(answers, 1, np.ones(3, np.int64), np.full(3, np.nan))
+    predictions = Predictions(
+        np.concatenate([grid, other, hole]), 1, np.ones(3, np.int64), np.full(3, np.nan)
+    )
     samples = sudoku_valid(TaskInfo("sudoku-extreme", "lite", 9, 9, 11), puzzles, predictions)
     assert [(sample.item, sample.cluster, sample.score) for sample in samples] == [
         ("a", "a", 1.0),

@@ -192,8 +192,8 @@ def test_build_makes_the_mini_task():
     data = build(BuildRequest("mini", seed=0))
     assert (data.info.height, data.info.vocab_size, data.source.kind) == (6, 8, "generated")
     assert data.train.fingerprint() == mini().train.fingerprint()
-    asked = AugmentationRequest(data.info, data.train, None, training=True)
-    moved = augmentation(asked).transforms(0, np.arange(5), np.ones(5, np.int64))
+    request = AugmentationRequest(data.info, data.train, None, training=True)
+    moved = augmentation(request).transforms(0, np.arange(5), np.ones(5, np.int64))
     assert full_and_valid(Shape(2, 3), moved.apply(data.train.targets[:5])).all()
 
 

@@ -192,7 +192,7 @@ def test_a_file_that_is_not_gzip_is_named(tmp_path):
         build_from(tmp_path)
 
 
-def test_what_is_missing_in_the_folder_is_said(tmp_path):
+def test_what_is_missing_in_the_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="needs --data FOLDER"):
         build_from(None)
     with pytest.raises(DataError, match="nowhere: no such folder"):
@@ -280,7 +280,7 @@ def test_an_unknown_revision_is_an_error_of_the_environment(fake_hub):
         from_hub(revision="v9")
 
 
-def test_a_missing_package_is_said(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[hub\]'"):
         from_hub()
