@@ -23,7 +23,7 @@ from ..weights.files import check_weights
 from .evaluation_mode import EvaluationMode
 from .find_weights import config_of, distinct, external_model, find_weights, model_part
 from .grid import Context, Grid, context_of, votes_of
-from .identity import PROCEDURE, describe, part_identity, planned_run
+from .identity import describe, identity_of, planned_run
 from .job import Job, PlannedRun, StoredWeights
 from .models import Variant, shapes_of
 from .request import Request
@@ -157,7 +157,7 @@ def base_of(host: Host, context: Context, stored: StoredWeights, number: int) ->
 def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     origin = stored.origin
     assert origin is not None
-    identity, task, settings = origin.identity, context.task.spec, context.settings
+    identity, settings = origin.identity, context.settings
     trained_on = identity.part("task").full_name
     if trained_on != context.task.full_name:
         raise UsageError(f"weights {stored.file}: trained on {trained_on}, not on {context.task.full_name}")
@@ -171,15 +171,12 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     training = {**identity.training, **{key: settings.training[key] for key in settings.training}}
     shapes = _shapes(part, config, prepared)
     described = describe(
-        context.prepared,
-        task,
-        [context.task, part, *context.evaluators],
+        context,
+        part,
         requested=origin.description.requested,
         model=origin.description.model,
         display_name=origin.description.display_name,
         supervision_steps=shapes.supervision_steps,
-        task_options=dict(settings.task),
-        margin=settings.margin,
     )
     update = {
         "fingerprints": context.prepared.fingerprints,
@@ -195,7 +192,7 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
 
 
 def _external(host: Host, context: Context, stored: StoredWeights, number: int) -> Base:
-    request, task, settings = context.request, context.task, context.settings
+    request = context.request
     if not request.models:
         raise UsageError(f"weights {stored.file}: name their model with --model")
     prepared = context.prepared.for_budget(context.size.augmentations)
@@ -204,39 +201,23 @@ def _external(host: Host, context: Context, stored: StoredWeights, number: int) 
     shapes = _shapes(model.part, model.config, prepared)
     blank = all(mode.puzzle_ids is PuzzleIds.BLANK for mode in request.modes)
     check_weights(shapes, model.part.spec, stored.file, blank)  # before anything is written
-    parts: dict[str, list[Part[Any]]] = {
-        "task": [task],
-        "model": [model.part],
-        "evaluator": list(context.evaluators),
-    }
-    identity = RunIdentity(
-        procedure=PROCEDURE,
-        task_version=task.spec.version,
-        scale=context.scale,
-        fingerprints=context.prepared.fingerprints,
-        task_seed=settings.task_seed,
-        limit=None,
+    identity = identity_of(
+        context,
+        model.part,
         architecture=model.config.model_dump(mode="json"),
-        training=validated(TrainingConfig, settings.training, "setting").model_dump(mode="json"),
+        training=validated(TrainingConfig, context.settings.training, "setting").model_dump(mode="json"),
         budget=None,
         weights=stored.sha256,
         votes=context.size.votes,
         seed=number,
-        device=request.device,
-        threads=settings.threads,
-        deterministic=context.deterministic,
-        parts=[part_identity(kind, part) for kind, several in parts.items() for part in several],
     )
     described = describe(
-        context.prepared,
-        task.spec,
-        [part for several in parts.values() for part in several],
+        context,
+        model.part,
         requested=text,
         model=str(Variant(model.part.spec.name, model.shown)),
         display_name=str(Variant(model.part.spec.display_name or model.part.spec.name, model.shown)),
         supervision_steps=shapes.supervision_steps,
-        task_options=dict(settings.task),
-        margin=settings.margin,
     )
     notes = (
         f"seed {number} is {stored.file.name} (SHA-256 {stored.sha256[:12]}), external weights",

@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..api.specs import EvaluatorSpec, TaskSpec
-from ..data.prepare import Prepared
 from ..host.host import OWN_DISTRIBUTION, Part
 from ..store import provenance
 from ..store.records import Description, PartIdentity, RunIdentity
+from .grid import Context
 from .job import PlannedRun
 
 PROCEDURE = 1
@@ -33,42 +32,50 @@ def part_identity(kind: str, part: Part[Any]) -> PartIdentity:
     )
 
 
-def describe(
-    prepared: Prepared,
-    task: TaskSpec,
-    parts: Sequence[Part[Any]],
-    *,
-    requested: str,
-    model: str,
-    display_name: str,
-    supervision_steps: int,
-    task_options: dict[str, Any],
-    margin: float | None,
-) -> Description:
-    """Everything that a report prints about a run; ``margin`` in percentage points."""
-    source = prepared.source
+def identity_of(context: Context, model: Part[Any], **own: Any) -> RunIdentity:
+    """The identity of a run in a context; ``own`` are the fields in which the runs of a grid may differ."""
+    return RunIdentity(
+        procedure=PROCEDURE,
+        task_version=context.task.spec.version,
+        scale=context.scale,
+        fingerprints=context.prepared.fingerprints,
+        task_seed=context.settings.task_seed,
+        device=context.request.device,
+        threads=context.settings.threads,
+        deterministic=context.deterministic,
+        parts=[part_identity(kind, part) for kind, part in _parts(context, model)],
+        **own,
+    )
+
+
+def _parts(context: Context, model: Part[Any]) -> list[tuple[str, Part[Any]]]:
+    evaluators = [("evaluator", part) for part in context.evaluators]
+    return [("task", context.task), ("model", model), *evaluators]
+
+
+def describe(context: Context, part: Part[Any], **names: Any) -> Description:
+    """Everything that a report prints about a run of the model ``part``.
+
+    ``names`` are ``requested``, ``model``, ``display_name`` and ``supervision_steps``, see `Description`.
+    """
+    task, prepared, settings = context.task.spec, context.prepared, context.settings
+    source, parts = prepared.source, [one for _, one in _parts(context, part)]
+    headings = {one.spec.name: one.spec.heading for one in context.evaluators if one.spec.heading}
     return Description(
-        requested=requested,
-        model=model,
-        display_name=display_name,
         primary=task.primary,
-        headings={
-            part.spec.name: part.spec.heading
-            for part in parts
-            if isinstance(part.spec, EvaluatorSpec) and part.spec.heading
-        },
+        headings=headings,
         cluster=task.cluster,
         cells=prepared.info.cells,
-        supervision_steps=supervision_steps,
         source_kind=source.kind,
         source=source.summary,
         files=[asdict(file) for file in source.files],
         source_notes=list(source.notes),
         counts=prepared.counts,
-        task_options=task_options,
-        margin=None if margin is None else margin / 100,
-        api_versions={part.full_name: part.spec.api_version for part in parts},
-        plugin_files={part.full_name: Path(part.plugin.file).name for part in parts if part.plugin.file},
+        task_options=dict(settings.task),
+        margin=None if settings.margin is None else settings.margin / 100,
+        api_versions={one.full_name: one.spec.api_version for one in parts},
+        plugin_files={one.full_name: Path(one.plugin.file).name for one in parts if one.plugin.file},
+        **names,
     )
 
 

@@ -121,6 +121,10 @@ _WORDS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
+    "dict_type": "must be a mapping of keys and values",
+    "string_type": "must be text",
+    "extra_forbidden": "unknown key",
+    "missing": "is missing",
     "enum": "choose one of {expected}",
     "literal_error": "choose one of {expected}",
 }

@@ -15,7 +15,7 @@ from ..api.budget import Match
 from ..api.errors import UnavailableError, UsageError, nearest
 from .evaluation_mode import EvaluationMode
 from .models import parse_variant
-from .settings import parse_seeds
+from .settings import parse_seeds, plain_words
 
 FILE = "study.json"
 """In the folder of a study: its definition, and the row that each of its models resolves to."""
@@ -136,19 +136,19 @@ def checked(content: Any, where: str) -> StudyDefinition:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"study {where}: {key}: {first['msg']}") from None
+        raise UsageError(f"study {where}: {key}: {plain_words(first)}") from None
     if taken := [name for name in study.grids if name.endswith(EVALUATED)]:
         raise UsageError(
             f"study {where}: grids: {taken[0]!r} is reserved for evaluations; choose another name"
         )
-    with _place(f"study {where}: seeds"):
+    with placed(f"study {where}: seeds"):
         parse_seeds(study.seeds, "seeds")
-    with _place(f"study {where}: models"):
+    with placed(f"study {where}: models"):
         models = [str(parse_variant(text)) for text in study.models]
-    with _place(f"study {where}: evaluations"):
+    with placed(f"study {where}: evaluations"):
         evaluations = [canonical_evaluation(text) for text in study.evaluations]
     for text in study.labels:
-        with _place(f"study {where}: labels"):
+        with placed(f"study {where}: labels"):
             model = str(parse_variant(text))
         _require(model, models, f"study {where}: labels: the study has no model {text!r}")
     for number, contrast in enumerate(study.contrasts, start=1):
@@ -160,7 +160,7 @@ def _check_contrast(
     study: StudyDefinition, contrast: Contrast, models: list[str], evaluations: list[str], where: str
 ) -> None:
     for side in ("a", "b"):
-        with _place(f"{where}: {side}"):
+        with placed(f"{where}: {side}"):
             named = subject(getattr(contrast, side))
         _require(named.model, models, f"{where}: {side}: the study has no model {named.model!r}")
         if named.evaluation:
@@ -171,8 +171,8 @@ def _check_contrast(
 
 
 @contextmanager
-def _place(where: str) -> Iterator[None]:
-    """Put the place in a file before an error about a value in it."""
+def placed(where: str) -> Iterator[None]:
+    """Put the place in a file before a `UsageError` about a value in it."""
     try:
         yield
     except UsageError as error:

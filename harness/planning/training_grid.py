@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..api.budget import Budget, Match
 from ..api.embedding_rows import PuzzleIds
 from ..api.errors import UsageError
 from ..api.specs import AugmentationRequest, Progress, no_progress
 from ..data.prepare import Prepared
-from ..host.host import Host, Part
+from ..host.host import Host
 from ..store import provenance
-from ..store.records import RunIdentity
 from ..training.costs import count_flops
 from .grid import Context, Grid, context_of, votes_of
-from .identity import PROCEDURE, describe, part_identity, planned_run
+from .identity import describe, identity_of, planned_run
 from .job import Job, PlannedRun
 from .models import ResolvedModel, parse_variant, resolve_model, shapes_of
 from .request import Request
@@ -149,23 +147,25 @@ def _run(
     reasons: Sequence[str],
 ) -> PlannedRun:
     """``reasons`` hold for every run of the grid."""
-    settings = context.settings
-    parts: dict[str, Sequence[Part[Any]]] = {
-        "task": [context.task],
-        "model": [model.part],
-        "evaluator": context.evaluators,
-    }
-    identity = _identity(context, model, budget, augmentations, seed, parts)
+    settings, votes = context.settings, _votes(context, budget.augmentations)
+    identity = identity_of(
+        context,
+        model.part,
+        limit=context.request.limit,
+        architecture=model.config.model_dump(mode="json"),
+        training=model.training.model_dump(mode="json"),
+        budget=budget.model_copy(update={"augmentations": augmentations}),
+        votes=None if votes is None else min(votes, augmentations),
+        puzzle_ids=_puzzle_ids(context),
+        seed=seed,
+    )
     description = describe(
-        context.prepared,
-        context.task.spec,
-        [part for several in parts.values() for part in several],
+        context,
+        model.part,
         requested=str(model.requested),
         model=model.name,
         display_name=model.display_name,
         supervision_steps=steps,
-        task_options=dict(settings.task),
-        margin=settings.margin,
     )
     recipe = {**model.replaced, **context.declared.training}  # a study's own settings are its recipe
     own = [
@@ -174,36 +174,6 @@ def _run(
         if recipe[key] != settings.training[key]
     ]
     return planned_run(identity, description, model.notes, [*reasons, *own])
-
-
-def _identity(
-    context: Context,
-    model: ResolvedModel,
-    budget: Budget,
-    augmentations: int,
-    seed: int,
-    parts: Mapping[str, Sequence[Part[Any]]],
-) -> RunIdentity:
-    settings = context.settings
-    votes = _votes(context, budget.augmentations)
-    return RunIdentity(
-        procedure=PROCEDURE,
-        task_version=context.task.spec.version,
-        scale=context.scale,
-        fingerprints=context.prepared.fingerprints,
-        task_seed=settings.task_seed,
-        limit=context.request.limit,
-        architecture=model.config.model_dump(mode="json"),
-        training=model.training.model_dump(mode="json"),
-        budget=budget.model_copy(update={"augmentations": augmentations}),
-        votes=None if votes is None else min(votes, augmentations),
-        puzzle_ids=_puzzle_ids(context),
-        seed=seed,
-        device=context.request.device,
-        threads=settings.threads,
-        deterministic=context.deterministic,
-        parts=[part_identity(kind, part) for kind, several in parts.items() for part in several],
-    )
 
 
 def _reasons(

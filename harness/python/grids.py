@@ -18,7 +18,7 @@ from ..planning.grid import Grid
 from ..planning.models import parse_variant
 from ..planning.planner import plan
 from ..planning.request import Request, Value
-from ..planning.settings import parse_seeds
+from ..planning.settings import parse_seeds, read_settings
 from ..planning.study import (
     FILE,
     Declared,
@@ -27,6 +27,7 @@ from ..planning.study import (
     declared_in,
     evaluated_folder,
     grid_folder,
+    placed,
     questions,
     read_definition,
 )
@@ -117,6 +118,8 @@ def plan_study(
     grids: dict[str, Grid] = {}
     for name, grid in study.grids.items():
         _check_shares(study, name, grid, spec)
+        with placed(f"study {study.name}: grids.{name}"):
+            read_settings(grid.settings, spec.options)
         grids[name] = plan_quietly(execution, _grid_request(study, grid, size.steps, base, scale))
         budgets = [run.identity.budget for run in grids[name].runs]
         fewest = min(budget.augmentations for budget in budgets if budget is not None)
