@@ -412,7 +412,7 @@ BAD: dict[str, tuple[object, str]] = {
     "an empty list of contrasts": ({**GOOD, "contrasts": []}, "contrasts: .*at least 1 item"),
     "no models": ({**GOOD, "models": []}, "models: .*at least 1 item"),
     "a number for a model": ({**GOOD, "models": [1, "copy"]}, r"models\.0: must be text"),
-    "no question": ({**GOOD, "contrasts": [{"a": "mirror", "b": "copy"}]}, r"contrasts\.0\.asks: is missing req"),
+    "no question": ({**GOOD, "contrasts": [{"a": "mirror", "b": "copy"}]}, r"contrasts\.0\.asks: is missing"),
     "an unknown model": (
         {**GOOD, "contrasts": [ask("mirror", "copy"), ask("mirror", "coppy")]},
         "contrast 2: b: the study has no model 'coppy'; did you mean 'copy'",
