@@ -1,4 +1,4 @@
-"""What 1000 addressable variants of every ARC task cost: time and memory until the first training examples.
+"""What 1000 augmentations of every ARC task cost: time and memory until the first training examples.
 
     python benchmarks/arc_augmentation.py [DIR]
 
@@ -9,8 +9,8 @@ scale drawn. The embedding table itself, 1.8 GB at width 512, is the model's and
 
 from __future__ import annotations
 
+import argparse
 import resource
-import sys
 import time
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from trm_bench.harness.data.draws import DrawStream
 from trm_bench.harness.data.examples import ExampleStream, Exploration
 from trm_bench.harness.host.host import host
 
-VARIANTS, BATCH, BLOCKS = 1000, 768, 20
+A, BATCH, BLOCKS = 1000, 768, 20
 
 
 def peak_mib() -> float:
@@ -32,7 +32,11 @@ def peak_mib() -> float:
 
 def main() -> None:
     """Print one line for each part."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR")
+    folder = parser.parse_args().folder
     torch.set_num_threads(1)
     spec = host().tasks.get("arc-agi-1").spec
     print(f"imports: peak {peak_mib():.0f} MiB")
@@ -40,17 +44,17 @@ def main() -> None:
     data = spec.build(BuildRequest("paper", 0, "official" if folder else "packaged", folder))
     assert data.identities is not None
     trained = np.unique(data.train.identifiers)
-    rows = EmbeddingRows.lay_out(data.identities, trained, VARIANTS)
-    short = int((data.identities.augmentations < VARIANTS).sum())
+    rows = EmbeddingRows.lay_out(data.identities, trained, A)
+    short = int((data.identities.augmentations < A).sum())
     print(
-        f"{len(data.identities)} tasks, {short} with fewer than {VARIANTS} variants, {rows.total:,} rows: "
+        f"{len(data.identities)} tasks, {short} with fewer than {A} augmentations, {rows.total:,} rows: "
         f"read and analysed in {time.perf_counter() - started:.1f} s"
     )
     request = AugmentationRequest(data.info, data.train, data.identities, training=True)
     examples = ExampleStream(
         data.train,
         spec.augmentation(request),
-        VARIANTS,
+        A,
         task_seed=0,
         seed=0,
         exploration=Exploration(0.1, 16),
@@ -66,8 +70,8 @@ def main() -> None:
     print(
         f"{BLOCKS * 1024 / seconds:,.0f} further examples per second on one core, peak {peak_mib():.0f} MiB"
     )
-    stream = DrawStream(0, len(data.train), VARIANTS, (data.train.identifiers, data.identities.augmentations))
-    print(f"distinct variants in the first million draws: {stream.distinct(1_000_000):,}")
+    stream = DrawStream(0, len(data.train), A, (data.train.identifiers, data.identities.augmentations))
+    print(f"distinct augmentations in the first million draws: {stream.distinct(1_000_000):,}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import time
 from trm_bench.harness.api.specs import AugmentationRequest
 from trm_bench.harness.data.examples import ExampleStream, Exploration
 from trm_bench.harness.host.host import host
-from trm_bench.harness.planning.grid import Request, plan
+from trm_bench.harness.planning.request import Request
+from trm_bench.harness.planning.training_grid import plan_training
 from trm_bench.harness.running.speed import AT_MOST
 
 BLOCK, BLOCKS = 1024, 20
@@ -28,14 +29,15 @@ def main() -> None:
     parser.add_argument("--scale", default="paper")
     scale = parser.parse_args().scale
     for task in ("sudoku-extreme", "maze-hard", "arc-agi-1"):
-        study = plan(host(), Request(("copy",), task, scale, (0,)), at_most=AT_MOST)
-        prepared = study.prepared
+        grid = plan_training(host(), Request(("copy",), task, scale, (0,)), at_most=AT_MOST)
+        assert grid.budget is not None
+        prepared = grid.jobs[0].prepared
         train = prepared.read("train")
         request = AugmentationRequest(prepared.info, train, prepared.identities, training=True)
         stream = ExampleStream(
             train,
-            study.task.spec.augmentation(request),
-            study.budget.augmentations,
+            grid.task.augmentation(request),
+            grid.budget.augmentations,
             task_seed=0,
             seed=0,
             exploration=Exploration(0.1, 16),

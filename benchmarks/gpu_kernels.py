@@ -7,9 +7,9 @@ bf16 at the papers' size: batch 768, 97 positions, width 512. Median of ten call
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -109,8 +109,13 @@ def attention(batch: int, positions: int, backend: SDPBackend) -> float:
         )
 
 
-def main(file: Path) -> None:
+def main() -> None:
     """Measure everything and write it down."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.json")
+    file = parser.parse_args().file
     cases: dict[str, Callable[[], object]] = {}
     for name, transposed, padded in (("transposed", True, 97), ("left", False, 97), ("left", False, 104)):
         for compiled in (False, True):
@@ -126,4 +131,4 @@ def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

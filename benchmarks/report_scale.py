@@ -8,6 +8,7 @@ prints the time and the peak memory of `trm-bench report` on them, run in a proc
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import json
@@ -20,33 +21,32 @@ from pathlib import Path
 
 import numpy as np
 from trm_bench.harness.api.budget import Budget, Ledger
-from trm_bench.harness.store.records import DataRecord, Manifest, RunIdentity, Status
+from trm_bench.harness.store.records import Description, Manifest, PartIdentity, RunIdentity, Status
 
 OFFICIAL_ITEMS, SEEDS = 422_786, 5
+EVALUATORS = [("evaluator", name) for name in ("exact", "sudoku-valid", "cells")]
 MODELS = {"trm-mlp": 0.87, "trm-att": 0.75, "hrm": 0.55, "transformer": 0.01}
 
 
 def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
-    """One finished cell as a run would leave it, its samples at the fastest compression."""
-    digest = {split: split for split in ("train", "validation", "test")}
-    counts = {"train": 1000, "validation": 64, "test": len(right)}
+    """One finished run, its samples at the fastest compression."""
     identity = RunIdentity(
-        task="sudoku-extreme",
+        procedure=1,
         task_version=1,
         scale="paper",
-        cells=81,
-        primary="exact",
-        evaluators=["exact", "sudoku-valid", "cells"],
-        model=model,
-        architecture={},
+        fingerprints={split: split for split in ("train", "validation", "test")},
+        task_seed=0,
+        architecture={"model": model},
         training={},
         budget=Budget(amount=65_104, batch_size=768, augmentations=1000),
-        data=DataRecord(kind="made", summary="made up", fingerprints=digest, counts=counts, task_seed=0),
         seed=seed,
         device="cpu",
         threads=1,
         deterministic=True,
-        parts=[],
+        parts=[
+            PartIdentity(kind=kind, name=name, distribution="trm-bench", version="1.0")
+            for kind, name in (("task", "sudoku-extreme"), ("model", model), *EVALUATORS)
+        ],
     )
     lines = (
         f'{{"item":"test/sudoku-extreme_test.csv/{row}","cluster":"test/sudoku-extreme_test.csv/{row}",'
@@ -55,26 +55,41 @@ def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
         for row, score in enumerate(right.tolist())
     )
     packed = gzip.compress("".join(lines).encode(), compresslevel=1, mtime=0)
-    cell = folder / f"{model}-s{seed}-00000000"
-    cell.mkdir(parents=True)
-    (cell / "samples.jsonl.gz").write_bytes(packed)
+    run = folder / f"{model}-s{seed}-00000000"
+    run.mkdir(parents=True)
+    (run / "samples.jsonl.gz").write_bytes(packed)
     manifest = Manifest(
         status=Status.DONE,
-        cell=cell.name,
-        asked=model,
+        run=run.name,
         identity=identity,
+        description=Description(
+            requested=model,
+            model=model,
+            display_name=model,
+            primary="exact",
+            cluster="puzzle",
+            cells=81,
+            supervision_steps=16,
+            source_kind="made",
+            source="made up",
+            counts={"train": 1000, "validation": 64, "test": len(right)},
+        ),
         ledger=Ledger(inference_steps=16),
         citable=False,
         started="2026-01-01T00:00:00+00:00",
         samples=len(right),
         samples_sha256=hashlib.sha256(packed).hexdigest(),
     )
-    (cell / "manifest.json").write_text(manifest.model_dump_json())
+    (run / "manifest.json").write_text(manifest.model_dump_json())
 
 
 def main() -> None:
-    """Write the cells, and report on them."""
-    items = int(sys.argv[1]) if len(sys.argv) > 1 else OFFICIAL_ITEMS
+    """Write the runs, and report on them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("items", nargs="?", type=int, default=OFFICIAL_ITEMS, metavar="ITEMS")
+    items = parser.parse_args().items
     random = np.random.default_rng(0)
     difficulty = random.random(items)
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,6 +1,6 @@
 """What a training step must do at least: operations over the peak, bytes over the bandwidth.
 
-python benchmarks/step_floor.py [--batch N] [--peak FLOP/s] [--bandwidth B/s]
+    python benchmarks/step_floor.py [--batch N] [--peak FLOP/s] [--bandwidth B/s]
 
 Counted with shapes alone, at the paper's sizes: nothing is computed, so any batch fits any machine. Three
 counts: operations of the matrix products (`harness.training.costs`); bytes that those products read and
@@ -106,10 +106,7 @@ def main() -> None:
     rows = []
     for name, info in CASES:
         resolved = resolve_model(host(), name, info, {}, (1, 1))
-        assert resolved.part.spec.build is not None
-        step = count(
-            resolved.part.spec.build(resolved.config, info), info.cells, given.batch, given.precision
-        )
+        step = count(resolved.build(info), info.cells, given.batch, given.precision)
         work, moved = step.flops / given.peak, step.products / given.bandwidth
         floor, eager = max(work, moved), work + step.others / given.bandwidth
         rows.append(

@@ -19,17 +19,17 @@ import torch
 from tabulate import tabulate
 from trm_bench.harness.host.host import host
 from trm_bench.harness.nn.loss import step_loss
-from trm_bench.harness.planning.grid import Request, plan
-from trm_bench.harness.planning.job import Job
 from trm_bench.harness.planning.models import split_models
-from trm_bench.harness.running.run import CellRun
+from trm_bench.harness.planning.request import Request
+from trm_bench.harness.planning.training_grid import plan_training
 from trm_bench.harness.running.speed import AT_MOST
+from trm_bench.harness.running.worker import Worker
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.training.device import autocast, synchronize
 from trm_bench.harness.training.supervision import continue_target
 from trm_bench.harness.training.trainer import Trainer
 
-WARM_UP, SECONDS, LEAST = 3, 20.0, 3
+WARM_UP, LEAST = 3, 3
 
 
 class Parts:
@@ -90,23 +90,25 @@ def main() -> None:
     parser.add_argument("--models", default="trm,hrm,transformer")
     parser.add_argument("--batch")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each model")
     given = parser.parse_args()
     settings = {"batch_size": given.batch} if given.batch else {}
     names = tuple(split_models(given.models))
     request = Request(names, given.task, given.scale, (0,), device=given.device, settings=settings)
-    study = plan(host(), request, at_most=AT_MOST)
+    grid = plan_training(host(), request, at_most=AT_MOST)
+    assert grid.budget is not None
     columns: dict[str, dict[str, float]] = {}
-    for cell in study.cells:
-        run = CellRun(host(), Job(cell, Path(), study.prepared, (), ()), RunFolder(Path()), lambda line: None)
-        one, counted = run.trainer(), 0
+    for job in grid.jobs:
+        worker = Worker(host(), job, RunFolder(Path()), lambda line: None)
+        one, counted = worker.trainer(), 0
         for _ in range(WARM_UP):
-            step(one, Parts(run.device))
-        parts, started = Parts(run.device), time.perf_counter()
-        while counted < LEAST or time.perf_counter() - started < SECONDS:
+            step(one, Parts(worker.device))
+        parts, started = Parts(worker.device), time.perf_counter()
+        while counted < LEAST or time.perf_counter() - started < given.seconds:
             step(one, parts)
             counted += 1
         total = sum(parts.seconds.values())
-        columns[cell.identity.model] = {"ms a step": 1000 * total / counted} | {
+        columns[job.run.description.model] = {"ms a step": 1000 * total / counted} | {
             name: 100 * seconds / total for name, seconds in parts.seconds.items()
         }
     rows = [
@@ -116,7 +118,7 @@ def main() -> None:
         ]
         for name in next(iter(columns.values()))
     ]
-    print(f"{given.task}, {given.scale}, batch {study.budget.batch_size}, {given.device}")
+    print(f"{given.task}, {given.scale}, batch {grid.budget.batch_size}, {given.device}")
     print(tabulate(rows, headers=["", *columns], disable_numparse=True))
 
 

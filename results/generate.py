@@ -10,8 +10,9 @@ from pathlib import Path
 
 from trm_bench.harness.host.host import OWN_DISTRIBUTION, host
 from trm_bench.harness.report.build import build_report
+from trm_bench.harness.report.read import read_folders
 from trm_bench.harness.report.table import Report
-from trm_bench.plugins.reporters.tables import study_lines
+from trm_bench.plugins.reporters.grids import study_lines
 
 HERE = Path(__file__).resolve().parent
 MINI = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1")
@@ -23,7 +24,7 @@ HEAD = f"""\
 {MADE}
 # Results
 
-Studies that are kept: manifests and samples of every cell, without weights and training curves. Their tables
+Studies that are kept: manifests and samples of every run, without weights and training curves. Their tables
 are computed from these records, and `make results` computes them again.
 
     trm-bench report results/mini/maze-hard results/mini/sudoku-extreme results/mini/arc-agi-1
@@ -58,11 +59,13 @@ def _markdown(report: Report) -> str:
 
 def pages() -> dict[Path, str]:
     """Every page by its file."""
-    found = {HERE / "README.md": f"{HEAD}\n{_markdown(build_report([HERE / one for one in MINI]))}\n"}
+    found = {
+        HERE / "README.md": f"{HEAD}\n{_markdown(build_report(read_folders([HERE / one for one in MINI])))}\n"
+    }
     summaries = []
     for name in STUDIES:
         folder = HERE / "studies" / name
-        report = build_report([folder])
+        report = build_report(read_folders([folder]))
         answers = report.studies[0]
         notes = (folder / "NOTES.md").read_text(encoding="utf-8").strip()
         heading = f"## {name}: {answers.asks}\n\nTables: [{name}]({name}.md)."

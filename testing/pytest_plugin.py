@@ -29,7 +29,7 @@ RunCli = Callable[..., Ended]
 
 @pytest.fixture(scope="session")
 def run_cli() -> RunCli:
-    """Call ``trm-bench`` with these arguments in this process; cells still get processes of their own."""
+    """Call ``trm-bench`` with these arguments in this process; runs still get processes of their own."""
     from ..harness.cli import main
     from ..harness.host.host import host
 
@@ -59,7 +59,7 @@ def tiny_task(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     from ..harness.host.plugin_files import VARIABLE
     from .tiny import NAME
 
-    file = tmp_path_factory.mktemp("plugin") / "tiny_grid.py"  # cells' processes must find it too
+    file = tmp_path_factory.mktemp("plugin") / "tiny_grid.py"  # processes of runs must find it too
     file.write_text("from trm_bench.testing.tiny import trm_bench_register_tasks\n")
     known = os.environ.get(VARIABLE, "")
     monkeypatch.setenv(VARIABLE, os.pathsep.join(part for part in (known, str(file)) if part))

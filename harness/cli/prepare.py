@@ -27,7 +27,8 @@ def command(
 
     if task is None:
         raise UsageError("--task is missing")
-    prepared = prepare(task, scale=scale, source=source, data=data, settings=all_settings(settings))
+    given = all_settings(settings)
+    prepared = prepare(task, scale=scale, source=source, data=data, settings=given, progress=True)
     notes = [*prepared.source.notes, *prepared.source.caveats]
     if as_json:
         echo_json(

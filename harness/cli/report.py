@@ -24,7 +24,7 @@ from .terminal import echo, echo_report
 )
 @json_option("every number")
 @click.option("--costs", is_flag=True, help="Print the tables of costs too (text and markdown).")
-@click.option("--only", multiple=True, metavar="MODEL", help="Print this model only; may be repeated.")
+@click.option("--only", multiple=True, metavar="MODELS", help="Print these models only, by comma.")
 @click.option(
     "--name",
     "renamed",
@@ -50,10 +50,11 @@ def command(
     be read or a requested run is not done; the rest is reported all the same.
     """
     from ..python.api import load_results
+    from ..python.options import names_of
 
     results = load_results(*folders)
     name = "json" if as_json else reporter
-    text = results.report(name, costs=costs, published=published, only=only, names=_names(renamed))
+    text = results.report(name, costs=costs, published=published, only=names_of(only), names=_names(renamed))
     if figures is not None:
         echo(f"{len(results.save_figures(figures))} files of figures in {figures}", err=True)
     echo_report(text, name)

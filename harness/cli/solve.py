@@ -30,7 +30,7 @@ STDIN = "-"
 @click.option("--model", shell_complete=names("models"), help="Architecture of external weights.")
 @data_options
 @click.option("--steps", type=click.IntRange(min=1), help="Supervision steps; by default the model's own.")
-@click.option("--identity", help="Name of the puzzle, where each has a vector (ARC); default: the file's.")
+@click.option("--identity", help="Name of the puzzle (ARC); by default that of the file.")
 @click.option("--figure", type=PATH, metavar="FILE.gif", help="Also write an animation.")
 @device_option
 @json_option("steps and verdict")
@@ -58,7 +58,7 @@ def command(
     text, name = read_puzzle(puzzle)
     if figure is not None:
         animation.check(figure)
-    opened = open_model(weights, settings=parse_settings(settings), **options)
+    opened = open_model(weights, settings=parse_settings(settings), progress=True, **options)
     try:
         puzzles = parse_puzzles(opened, text)
     except UsageError as error:
@@ -89,7 +89,7 @@ def read_puzzle(puzzle: str | None) -> tuple[str, str | None]:
                 "no puzzle: pass its characters, the path of a file, or pipe it in (trm-bench solve - < FILE)"
             )
         return _decoded(sys.stdin.buffer.read(), "standard input"), None
-    # A maze may be too long for a file name, which these functions take as an answer.
+    # A maze may be too long for a file name, which these functions take for "no".
     if os.path.isfile(puzzle):
         return _decoded(Path(puzzle).read_bytes(), puzzle), Path(puzzle).stem
     if os.path.isdir(puzzle):

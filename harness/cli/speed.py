@@ -51,9 +51,8 @@ def command(
     """
     from ..python.measure import measure_speed
 
-    speed = measure_speed(
-        models or (), task, ways=ways, minutes=minutes, settings=all_settings(settings), **options
-    )
+    given = {**options, "settings": all_settings(settings), "progress": True}
+    speed = measure_speed(models or (), task, ways=ways, minutes=minutes, **given)
     if as_json:
         echo_json(asdict(speed))
     else:

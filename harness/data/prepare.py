@@ -26,6 +26,8 @@ from ..store.provenance import plugin_fingerprint
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+FORMAT = 2
+"""Version of the files in the cache; goes up when they change, so that old ones are not read."""
 CACHE_VARIABLE = "TRM_BENCH_CACHE"
 _ARRAYS = ("inputs", "targets", "ids", "clusters", "identifiers")
 
@@ -146,6 +148,7 @@ def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
         folder = request.folder  # where a file lies may say what it is, so names are relative to it
         files = [(os.path.relpath(path, folder), file_sha256(path)) for path in part.spec.files(folder)]
     identity = (
+        FORMAT,
         part.full_name,
         part.spec.version,
         *_sources_of(part.plugin),

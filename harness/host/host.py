@@ -337,7 +337,8 @@ def host() -> Host:
     """
     disabled = os.environ.get(DISABLE_VARIABLE, "")
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
-    made = Host([*selected(find_entry_points(), disabled), *_files()], strict=strict)
+    with plugins_aside():
+        made = Host([*selected(find_entry_points(), disabled), *_files()], strict=strict)
     for plugin in made.plugins.values():
         if plugin.file and plugin.error:  # it was requested by name
             raise UsageError(f"--plugin {plugin.file}: {plugin.error}")
@@ -345,5 +346,5 @@ def host() -> Host:
 
 
 def plugins_aside() -> contextlib.redirect_stdout[Any]:
-    """While plugins are told something: what they print goes to stderr, stdout is for results."""
+    """While plugins are loaded or notified: what they print goes to stderr, stdout is for results."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -21,17 +21,16 @@ from ..planning.study import leaves
 from ..report.compare import compare_folders, compare_models
 from ..report.read import read_folders
 from ..report.table import Pair
-from ..running.progress import console
 from ..running.runner import Execution, cores
 from ..store.records import Status
 from ..training.device import resolve_device
 from .grids import (
     PlannedStudy,
     carry_out,
+    console_of,
     find_definition,
     plan_quietly,
     plan_study,
-    quiet_console,
     results_of,
     resumable,
     run_study,
@@ -85,9 +84,8 @@ class Call:
 
 
 def _execution(options: CommonOptions, device: str, force: bool = False) -> Execution:
-    out = console() if options.get("progress") else quiet_console()
     workers = count_of(options, "jobs") or (cores() if device == "cpu" else 1)
-    execution = Execution(host(), out, workers, force, options.get("command", ()))
+    execution = Execution(host(), console_of(options), workers, force, options.get("command", ()))
     for problem in host().problems():
         execution.tell(f"plugin left out: {problem}")
     return execution

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,7 +33,7 @@ from ..planning.study import (
     read_definition,
 )
 from ..report.read import Reading, read_folders
-from ..running.progress import counted
+from ..running.progress import console, counted
 from ..running.runner import Execution, announcement, execute
 from ..store.folders import WEIGHTS, RunFolder, write_atomically
 from ..store.records import Status
@@ -236,6 +237,6 @@ def resumable(folder: Path, requests: Sequence[tuple[Path, Request]]) -> Sequenc
     return requests
 
 
-def quiet_console() -> Console:
-    """A console that prints nothing."""
-    return Console(stderr=True, quiet=True)
+def console_of(options: Mapping[str, Any]) -> Console:
+    """Where a call shows its progress; without ``progress=True`` a console that prints nothing."""
+    return console() if options.get("progress") else Console(stderr=True, quiet=True)

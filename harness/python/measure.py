@@ -8,9 +8,10 @@ from ..api.errors import UsageError
 from ..host.host import host
 from ..planning.request import Request
 from ..planning.training_grid import plan_training
-from ..running.progress import console, counted
+from ..running.progress import counted
 from ..running.speed import AT_MOST, Speed, measure_grid, parse_ways
 from ..training.device import resolve_device
+from .grids import console_of
 from .options import CommonOptions, Names, names_of, path_of, settings_of
 
 
@@ -22,7 +23,7 @@ def measure_speed(
     minutes: float = 8.0,
     **options: Unpack[CommonOptions],
 ) -> Speed:
-    """Measure training and inference of models on this machine; prints each measurement to stderr.
+    """Measure training and inference of models on this machine.
 
     Args:
         models: names by comma or in a list.
@@ -51,7 +52,7 @@ def measure_speed(
         device=device,
         settings=settings_of(options, CommonOptions),
     )
-    out = console()
+    out = console_of(options)
     with counted(out) as progress:
         grid = plan_training(host(), request, progress, at_most=AT_MOST)
     return measure_grid(

@@ -19,12 +19,12 @@ from ..planning.grid import Grid, context_of
 from ..planning.open_weights import OpenedWeights, open_weights
 from ..planning.request import Request
 from ..running.machine import measure_machine
-from ..running.progress import console, counted
+from ..running.progress import counted
 from ..running.runner import grid_costs
 from ..training.device import resolve_device
 from ..weights.files import export_weights, read_weights
 from .api import Call
-from .grids import announce
+from .grids import announce, console_of
 from .options import CommonOptions, PathLike, path_of, settings_of
 
 
@@ -36,7 +36,7 @@ def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
         DataError: a data file is missing or wrong; names it.
     """
     request = _data_request(options, task)
-    with counted(console()) as progress:
+    with counted(console_of(options)) as progress:
         return context_of(host(), request, task, options.get("scale") or "mini", progress).prepared
 
 
@@ -67,7 +67,7 @@ def open_model(
             "weights": (Path(weights),),
         }
     )
-    with counted(console()) as progress:
+    with counted(console_of(options)) as progress:
         return open_weights(host(), request, progress)
 
 

@@ -235,7 +235,7 @@ class Worker:
         test = self._limited(self.job.prepared.read("test"))
         usual = self.model.supervision_steps
         depths = Depths(tuple(run.identity.steps or usual for run in self.job.runs), self.identity.halting)
-        for folder, manifest, read in zip(folders, manifests, self._infer(test, depths), strict=True):
+        for folder, manifest, read in zip(folders, manifests, self.infer(test, depths), strict=True):
             self._finish(folder, manifest, trained, test, read)
 
     def _finish(
@@ -255,7 +255,8 @@ class Worker:
         }
         folder.finish(manifest.model_copy(update=update), records)
 
-    def _infer(self, test: PuzzleSet, depths: Depths) -> list[Read]:
+    def infer(self, test: PuzzleSet, depths: Depths) -> list[Read]:
+        """Predict puzzles at several depths, by vote where the task has votes."""
         progress = self._show_evaluation
         if self.identity.votes is None:
             return infer(self.model, self.with_rows(test), self.inference, depths, progress=progress)

@@ -1,4 +1,4 @@
-"""Where a cell computes: choosing the device, its precision, and what it measures."""
+"""Where a run computes: choosing the device, its precision, and what it measures."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from trm_bench.harness.api.augment import NoAugmentation
 from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from trm_bench.harness.api.specs import BuildRequest, Scale, TaskSpec
-from trm_bench.harness.data.prepare import SPLITS, Prepared, Split, cache_root, prepare
+from trm_bench.harness.data.prepare import FORMAT, SPLITS, Prepared, Split, cache_root, prepare
 from trm_bench.harness.host.host import Part, Plugin
 
 REQUEST = BuildRequest("mini", 0)
@@ -143,6 +143,13 @@ OTHERS: dict[str, tuple[Part[TaskSpec], BuildRequest]] = {
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
 def test_what_could_change_the_puzzles_changes_the_folder(other: tuple[Part[TaskSpec], BuildRequest]) -> None:
     assert prepare(*other).folder != prepare(part(), REQUEST).folder
+
+
+def test_files_of_another_format_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = prepare(part(), REQUEST).folder
+    (old / "data.json").write_text("{}")  # as another version would write it
+    monkeypatch.setattr("trm_bench.harness.data.prepare.FORMAT", FORMAT + 1)
+    assert prepare(part(), REQUEST).folder != old
 
 
 def test_the_content_of_the_files_changes_the_folder_and_their_place_does_not(

@@ -1,4 +1,4 @@
-"""The documents stay true: what there is stands in them, links resolve, and commands are understood."""
+"""The documents are complete, their links and paths resolve, and the program accepts their commands."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from trm_bench.harness.cli import VERBS, cli
 from trm_bench.harness.host.host import host
 from trm_bench.harness.host.plugin_files import VARIABLE as PLUGIN_FILES
 from trm_bench.harness.host.plugin_files import take_plugin_options
-from trm_bench.harness.planning.grid import BUDGET_KEYS, EVALUATION_KEYS, OPERATION_KEYS, STUDY_KEYS
 from trm_bench.harness.planning.models import COMMON_OPTIONS
-from trm_bench.harness.planning.study import Contrast, Grid, StudyDefinition, checked
-from trm_bench.harness.training.config import TrainingConfig
+from trm_bench.harness.planning.settings import OWN_KEYS
+from trm_bench.harness.planning.study import Contrast, GridDefinition, StudyDefinition, checked
+from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
 from trm_bench.testing import evaluators, models, reporters, tasks
 
 import trm_bench
@@ -38,7 +38,7 @@ def prose(name: str) -> str:
     )
 
 
-# --- what there is, is documented ------------------------------------------------------------------
+# --- complete --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -67,7 +67,7 @@ def test_every_verb_and_option_is_documented(verb: str) -> None:
             assert f"`{parameter.opts[-1]}" in page, f"{verb} {parameter.opts[-1]}"
 
 
-def test_every_option_of_all_verbs_is_documented() -> None:
+def test_every_option_before_the_verb_is_documented() -> None:
     options = [name for option in cli.params for name in option.opts if isinstance(option, click.Option)]
     assert {"--no-plugins", "--plugin"} <= set(options)
     for option in options:
@@ -75,7 +75,7 @@ def test_every_option_of_all_verbs_is_documented() -> None:
 
 
 SETTINGS = [
-    *(*BUDGET_KEYS, *STUDY_KEYS, *EVALUATION_KEYS, *OPERATION_KEYS, *TrainingConfig.model_fields),
+    *(*OWN_KEYS, *TrainingConfig.model_fields, *ExecutionConfig.model_fields),
     *{
         key
         for part in host().tasks.parts
@@ -100,18 +100,20 @@ def test_every_option_of_a_model_is_documented(model: ModelSpec) -> None:
         assert re.search(rf"`{option}[`=]", text("docs/models.md")), option
 
 
-@pytest.mark.parametrize("key", [*StudyDefinition.model_fields, *Grid.model_fields, *Contrast.model_fields])
+@pytest.mark.parametrize(
+    "key", [*StudyDefinition.model_fields, *GridDefinition.model_fields, *Contrast.model_fields]
+)
 def test_every_key_of_a_study_is_documented(key: str) -> None:
     (example,) = [block for block in fenced("docs/studies.md") if block.language == "yaml"]
     checked(yaml.safe_load(example.code), "docs/studies.md")
     assert re.search(rf"\b{key}:|`{key}`", example.code + prose("docs/studies.md"))
 
 
-def test_every_variable_of_the_environment_is_documented() -> None:
+def test_every_environment_variable_is_documented() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "harness").rglob("*.py"))
     variables = set(re.findall(r'"(TRM_BENCH_[A-Z_]+[A-Z])"', sources))
     assert "TRM_BENCH_CACHE" in variables
-    for variable in variables - {PLUGIN_FILES}:  # which --plugin sets for the processes of cells
+    for variable in variables - {PLUGIN_FILES}:  # which --plugin sets for the processes of runs
         assert f"\n| `{variable}` | " in text("docs/cli.md")
 
 
@@ -123,7 +125,7 @@ def test_every_exit_code_is_documented() -> None:
         assert f"\n| {code} | " in table
 
 
-def test_every_name_that_the_package_brings_is_in_the_readme_or_its_page() -> None:
+def test_every_built_in_name_is_in_the_readme_or_on_its_page() -> None:
     pages = text("README.md") + text("docs/models.md") + text("docs/studies.md")
     for registry in (host().tasks, host().models, host().studies):
         for part in registry.parts:
@@ -134,13 +136,13 @@ def test_every_name_that_the_package_brings_is_in_the_readme_or_its_page() -> No
 def test_every_check_of_a_plugin_is_documented() -> None:
     page = text("docs/testing.md")
     kinds = (models.CHECKS, tasks.CHECKS, evaluators.CHECKS, reporters.CHECKS)
-    words = [check.words for checks in kinds for check, _ in checks]
-    assert len(words) > 30
-    for check in words:
-        assert f"\n| {check} |" in page
+    names = [check.words for checks in kinds for check, _ in checks]
+    assert len(names) > 30
+    for name in names:
+        assert f"\n| {name} |" in page
 
 
-def test_what_is_stable_names_the_version_of_the_interface() -> None:
+def test_the_version_of_the_plugin_interface_is_documented() -> None:
     stable = text("docs/hooks.md").partition("## What is stable")[2]
     assert f'at present `"{trm_bench.API_VERSION}"`' in stable
 
@@ -150,15 +152,13 @@ def test_what_is_stable_names_the_version_of_the_interface() -> None:
 
 def anchors(path: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(named(path)), flags=re.MULTILINE):
-        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
-        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        found[slug] = found.get(slug, -1) + 1
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        counts[slug] = counts.get(slug, 0) + 1
     return {
-        slug if not number else f"{slug}-{number}"
-        for slug, last in found.items()
-        for number in range(last + 1)
+        f"{slug}-{number}" if number else slug for slug, count in counts.items() for number in range(count)
     }
 
 
@@ -166,21 +166,31 @@ def anchors(path: Path) -> set[str]:
 def test_links_within_the_repository_resolve(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)", prose(named(document))):
         file, _, anchor = target.partition("#")
-        there = document.parent / file if file else document
-        assert there.exists(), f"{named(document)} links to {target}"
+        linked = document.parent / file if file else document
+        assert linked.exists(), f"{named(document)} links to {target}"
         if anchor:
-            assert anchor in anchors(there), f"{named(document)} links to {target}"
+            assert anchor in anchors(linked), f"{named(document)} links to {target}"
+
+
+PATH_IN_TEXT = re.compile(r"`((?:benchmarks|docs|harness|plugins|testing|tests|trm|hrm_baseline)/[\w./-]+)`")
+IN_COMMAND = re.compile(r"(?<![\w/-])((?:benchmarks|tests)/[\w/]+\.py)\b")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_paths_in_the_repository_exist(document: Path) -> None:
+    for path in {*PATH_IN_TEXT.findall(text(named(document))), *IN_COMMAND.findall(text(named(document)))}:
+        assert (ROOT / path).exists(), f"{named(document)} names {path}"
 
 
 def test_anchors_are_githubs() -> None:
-    assert {"where-and-when", "trm_bench_run_startedstudy", "what-is-stable"} <= anchors(
+    assert {"where-and-when", "trm_bench_grid_startedgrid", "what-is-stable"} <= anchors(
         ROOT / "docs/hooks.md"
     )
     assert "1-a-project-that-works" in anchors(ROOT / "docs/write-a-model.md")
     assert "write-a-model-in-ten-minutes" in anchors(ROOT / "docs/write-a-model.md")
 
 
-def test_the_index_names_every_page() -> None:
+def test_the_index_links_to_every_page() -> None:
     listed = set(re.findall(r"\]\(([^)#]+\.md)\)", prose("docs/index.md")))
     assert listed == {path.relative_to(ROOT / "docs").as_posix() for path in PAGES} - {"index.md"}
 
@@ -189,7 +199,7 @@ def test_the_index_names_every_page() -> None:
 
 
 def commands(document: Path) -> list[str]:
-    """Every line of a document's blocks that calls trm-bench, as far as a pipe or a redirection."""
+    """Every call of trm-bench in a document's blocks, up to a pipe or a redirection."""
     blocks = [
         line
         for block in fenced(named(document))
@@ -203,10 +213,10 @@ def commands(document: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, *RESULTS], ids=named)
-def test_every_command_is_one_that_the_command_line_understands(document: Path) -> None:
+def test_the_command_line_accepts_every_command(document: Path) -> None:
     for line in commands(document):
-        words, _ = take_plugin_options(shlex.split(line, comments=True)[1:])
-        verb, *rest = [word for word in words if word != "--no-plugins"]
+        arguments, _ = take_plugin_options(shlex.split(line, comments=True)[1:])
+        verb, *rest = [argument for argument in arguments if argument != "--no-plugins"]
         command = cli.get_command(click.Context(cli), verb)
         assert command is not None, f"{named(document)}: {line}"
         try:
@@ -215,6 +225,14 @@ def test_every_command_is_one_that_the_command_line_understands(document: Path) 
             pass
         except click.ClickException as error:
             raise AssertionError(f"{named(document)}: {line}: {error.format_message()}") from error
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_option_in_a_text_exists(document: Path) -> None:
+    verbs = [command for verb in VERBS if (command := cli.get_command(click.Context(cli), verb)) is not None]
+    known = {name for command in (cli, *verbs) for option in command.params for name in option.opts}
+    for option in re.findall(r"`(?:trm-bench )?(--[a-z][a-z-]*)", prose(named(document))):
+        assert option in known, f"{named(document)} names {option}"
 
 
 def test_commands_are_found_in_the_documents() -> None:
@@ -239,7 +257,8 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         "make bench",
         "make test",
     ]
-    assert "trm-bench run --models trm,hrm,transformer --task maze-hard" in text("Makefile")
+    bench = text("Makefile").partition("\nbench:")[2].partition("\n\n")[0]
+    assert " run --models trm,hrm,transformer --task maze-hard" in bench
 
 
 def test_the_license_and_citation_files_are_whole() -> None:
@@ -249,7 +268,7 @@ def test_the_license_and_citation_files_are_whole() -> None:
     assert f'version = "{citation["version"]}"' in text("pyproject.toml")
 
 
-def test_no_file_is_two_rooms_in_one() -> None:
+def test_no_source_file_is_longer_than_600_lines() -> None:
     folders = ("harness", "plugins", "trm", "hrm_baseline", "testing", "tests", "benchmarks", "docs")
     long = [
         named(path)

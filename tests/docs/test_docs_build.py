@@ -1,4 +1,4 @@
-"""The documents become a site without a single warning."""
+"""Sphinx builds the site without a warning."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    """A page in no toctree, a link or an anchor that leads nowhere, an unknown language: warnings."""
+    """A page in no toctree, a broken link or anchor, an unknown language: each is a warning."""
     built = build(ROOT / "docs", tmp_path)
     assert built.returncode == 0, built.stderr
-    made = {path.relative_to(tmp_path).with_suffix(".md") for path in tmp_path.rglob("*.html")}
-    assert {path.relative_to(ROOT / "docs") for path in PAGES} <= made
+    pages = {path.relative_to(tmp_path).with_suffix(".md") for path in tmp_path.rglob("*.html")}
+    assert {path.relative_to(ROOT / "docs") for path in PAGES} <= pages
     studies = (tmp_path / "studies.html").read_text(encoding="utf-8")
-    assert 'class="reference download' in studies  # what it links to outside of docs/ can be had
+    assert 'class="reference download' in studies  # a link to a file outside of docs/
 
 
-def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+def test_a_broken_link_is_an_error(tmp_path: Path) -> None:
     source = tmp_path / "docs"
     source.mkdir()
     (source / "conf.py").write_text((ROOT / "docs" / "conf.py").read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""What the tutorial, "write a model" and README tell the reader to type is typed here, in order, in a folder.
+"""Run what the tutorial, "write a model" and README tell the reader to type, in order, in one folder.
 
-Long commands run at a smaller size (`SMALLER`); what is not run stands in `NOT_RUN`, with the reason. A new
-block is run as it is, and an entry of these tables that fits nothing fails: nothing escapes unnoticed.
+Long commands run at a smaller size (`SMALLER`); blocks that are not run are in `NOT_RUN`, with the reason. A
+new block is run as it is, and an entry of these tables that matches nothing is an error.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from support.paths import ROOT
 
 SHELL = ("sh", "bash", "console", "shell")
 SHOWN = ("text", "yaml", "bibtex", "json", "toml")
-"""Languages of blocks that are looked at: output, and files."""
+"""Languages of blocks that are read, not run: output and files."""
 NOT_RUN = {
-    ("README.md", "make bench"): "the whole job; the tutorial runs its command at a smaller size",
-    ("README.md", "python3 -m venv .venv"): "continuous integration installs so, in a new environment",
-    ("docs/tutorial.md", "python3 -m venv .venv"): "continuous integration installs so, in a new environment",
+    ("README.md", "make bench"): "the tutorial runs its command at a smaller size",
+    ("README.md", "python3 -m venv .venv"): "continuous integration installs it in a new environment",
+    ("docs/tutorial.md", "python3 -m venv .venv"): "continuous integration installs it in a new environment",
 }
 """Blocks by their first line."""
 INTERRUPTED = "# press Ctrl-C"
-"""A line with this gets the signal as soon as its first new cell has begun."""
+"""A command with this comment gets SIGINT as soon as its first new run has started."""
 
 
 @dataclass(frozen=True)
 class Smaller:
-    """In a document's blocks ``text`` is typed as ``instead``: the reader has more time, or other files."""
+    """Type ``instead`` in place of ``text`` in the blocks of a document; a dry run is typed as it is."""
 
     document: str
     text: str
@@ -45,11 +45,11 @@ class Smaller:
 
 
 DOCUMENTS = ("docs/tutorial.md", "docs/write-a-model.md", "README.md")
-"""In this order, in one folder: README's weights are those of the tutorial."""
+"""In this order, in one folder: README evaluates the weights of the tutorial."""
 TINY = "--seeds 0 --limit 16 --set steps=8"
 SMALLER = [
     Smaller("docs/tutorial.md", "--seeds 0,1 --set steps=300", TINY),
-    Smaller("docs/tutorial.md", "s0-* --weights results/first/trm-mlp-s1-*", "s0-*"),  # there is but one seed
+    Smaller("docs/tutorial.md", "s0-* --weights results/first/trm-mlp-s1-*", "s0-*"),  # there is one seed
     Smaller("docs/tutorial.md", "trm-mlp-s1-*", "trm-mlp-s0-*"),
     Smaller("docs/tutorial.md", "--steps 1,2,4,6,12", "--steps 1,12"),
     Smaller("docs/write-a-model.md", "my-model,transformer", "my-model"),
@@ -60,23 +60,24 @@ SMALLER = [
     Smaller("README.md", "--scale paper --data DIR", "--scale paper --data official --dry-run"),
     Smaller("README.md", "the-gain-is --seeds 0-2", "the-gain-is --seeds 0-2 --dry-run"),
     Smaller("README.md", "sudoku-extreme-mini --steps 1,2,4,8,16", "first/trm-mlp-s0-* --steps 2"),
-    Smaller("README.md", "sudoku-extreme-mini/CELL", "first/trm-mlp-s0-*"),
+    Smaller("README.md", "sudoku-extreme-mini/RUN", "first/trm-mlp-s0-*"),
 ]
-CELLS = 6
-"""That are trained by all this: five in the tutorial, one of "write a model"."""
+TRAINED = 6
+"""Runs that all this trains: five in the tutorial, one of "write a model"."""
 
 
 @dataclass
 class Reader:
     """A reader who types what a document says, in a folder that looks like a checkout.
 
-    The commands are real ones. ``pip`` alone is not: tests change no environment and ask no index, so that an
-    installation is what it leaves behind, the package and its entry points, in a folder on the path.
+    The commands are real, except for ``pip``: tests change no environment and contact no index, so an
+    installation here puts the package and its entry points into a folder on the path.
     """
 
     folder: Path
     used: set[tuple[str, str]] = field(default_factory=set)
     printed: str = ""
+    """What all commands wrote to stdout and stderr."""
 
     def __post_init__(self) -> None:
         for name in ("bin", "site", "results"):
@@ -103,31 +104,31 @@ class Reader:
             "COLUMNS": "110",
         }
 
-    def types(self, block: Block) -> None:
-        """Run a block."""
-        if block.language == "python":
-            named = re.match(r"# (\S+\.py)\n", block.code)
-            if named:  # a file, to be put where its first line says
-                assert (self.folder / named[1]).exists(), f"{named[1]} is no file that is there already"
-                (self.folder / named[1]).write_text(block.code)
-            else:
-                self.runs([sys.executable, "-c", block.code], block)
+    def type(self, block: Block) -> None:
+        """Run a block; a Python block whose first line is a path replaces that file."""
+        if block.language != "python":
+            for line in self.lines(block):
+                self.run(["bash", "-euo", "pipefail", "-c", line], block)
             return
-        for line in self.lines(block):
-            self.runs(["bash", "-euo", "pipefail", "-c", line], block)
+        path = re.match(r"# (\S+\.py)\n", block.code)
+        if path is None:
+            self.run([sys.executable, "-c", block.code], block)
+            return
+        assert (self.folder / path[1]).exists(), f"there is no file {path[1]} to replace"
+        (self.folder / path[1]).write_text(block.code)
 
     def lines(self, block: Block) -> list[str]:
-        """The commands of a block in the size of a test."""
+        """The commands of a block, at the size of a test."""
         code = block.code.replace("\\\n", " ")
-        for one in SMALLER:
-            if one.document == block.document and one.text in code:
-                self.used.add((one.document, one.text))
-                code = code.replace(one.text, one.instead)
+        for smaller in SMALLER:
+            if smaller.document == block.document and smaller.text in code and "--dry-run" not in block.code:
+                self.used.add((smaller.document, smaller.text))
+                code = code.replace(smaller.text, smaller.instead)
         lines = [code] if "<<" in code else code.splitlines()
         return [line for line in lines if line.strip()]
 
-    def runs(self, command: list[str], block: Block) -> None:
-        where = f"{block.document}, block of line {block.line}: {command[-1]}"
+    def run(self, command: list[str], block: Block) -> None:
+        where = f"{block.document}, block at line {block.line}: {command[-1]}"
         started = subprocess.Popen(
             command,
             cwd=self.folder,
@@ -140,25 +141,24 @@ class Reader:
         )
         expected = 0
         if INTERRUPTED in command[-1]:
-            self.waits_for_a_cell(started)
+            self.wait_for_a_run(started)
             os.killpg(started.pid, signal.SIGINT)
             expected = 130
         out, err = started.communicate(timeout=600)
         assert started.returncode == expected, f"{where}\nended with {started.returncode}\n{out}\n{err}"
-        self.printed += out
+        self.printed += out + err
 
-    def waits_for_a_cell(self, started: subprocess.Popen[str]) -> None:
-        """Until the command has begun one more cell than there were."""
-        before = self.cells()
-        while self.cells() == before:
+    def wait_for_a_run(self, started: subprocess.Popen[str]) -> None:
+        """Wait until the command has started one more run than there were."""
+        before = self.manifests()
+        while self.manifests() == before:
             assert started.poll() is None, "it ended before it could be interrupted"
             time.sleep(0.02)
 
-    def cells(self) -> list[Path]:
-        own = [
-            path for path in (self.folder / "results").iterdir() if not path.is_symlink()
-        ]  # nor what is kept
-        return sorted(cell for path in own for cell in path.rglob("manifest.json"))
+    def manifests(self) -> list[Path]:
+        """The manifests of all runs but the kept ones."""
+        own = [path for path in (self.folder / "results").iterdir() if not path.is_symlink()]
+        return sorted(manifest for path in own for manifest in path.rglob("manifest.json"))
 
 
 PIP = dedent(
@@ -184,7 +184,7 @@ PIP = dedent(
 
 
 def put_files(folder: Path) -> None:
-    """The files that the README takes for the reader's own: official tables, a puzzle, a submission."""
+    """Write the files that README takes for the reader's own: official tables, a puzzle, a submission."""
     from support.sudoku import good
     from trm_bench.plugins.arc.packaged import REVISIONS, packaged
 
@@ -192,28 +192,28 @@ def put_files(folder: Path) -> None:
     (folder / "puzzle.txt").write_text("S#...\n..#.#\n#....\n..#.#\n.#..G\n")
     black = {"attempt_1": [[0]], "attempt_2": [[0]]}
     tasks = packaged(REVISIONS["arc-agi-1"][0]).evaluation
-    answers = {task.id: [black for _ in task.test] for task in tasks}
-    (folder / "submission.json").write_text(json.dumps(answers))
+    submission = {task.id: [black for _ in task.test] for task in tasks}
+    (folder / "submission.json").write_text(json.dumps(submission))
 
 
 @pytest.mark.slow
-def test_what_the_documents_say_can_be_typed(tmp_path: Path) -> None:
+def test_the_examples_in_the_documents_work(tmp_path: Path) -> None:
     reader, left = Reader(tmp_path), dict(NOT_RUN)
     put_files(tmp_path)
     for block in [block for document in DOCUMENTS for block in fenced(document)]:
         first = block.code.split("\n")[0].split("#")[0].strip()
         if block.language not in SHOWN and left.pop((block.document, first), None) is None:
-            reader.types(block)
+            reader.type(block)
     assert not left
-    assert reader.used == {(one.document, one.text) for one in SMALLER}
-    assert {json.loads(path.read_text())["status"] for path in reader.cells()} == {"done"}
-    trained = [path for path in reader.cells() if (path.parent / "model.safetensors").exists()]
-    assert len(trained) == CELLS
-    shows_what_is_printed(reader)
+    assert reader.used == {(smaller.document, smaller.text) for smaller in SMALLER}
+    assert {json.loads(path.read_text())["status"] for path in reader.manifests()} == {"done"}
+    trained = [path for path in reader.manifests() if (path.parent / "model.safetensors").exists()]
+    assert len(trained) == TRAINED
+    check_printed(reader)
 
 
-def shows_what_is_printed(reader: Reader) -> None:
-    """The output that "write a model" shows is what its commands print, and its recipe the project's."""
+def check_printed(reader: Reader) -> None:
+    """The tutorial's dry run, and the output and recipe of "write a model", are what the commands give."""
     (recipe,) = [block for block in fenced("docs/write-a-model.md") if block.language == "yaml"]
     written = (reader.folder / "my-model" / "my_model" / "recipes.yaml").read_text()
     assert yaml.safe_load(recipe.code) == yaml.safe_load(written)
@@ -221,9 +221,14 @@ def shows_what_is_printed(reader: Reader) -> None:
     assert len(shown) == 2
     for output in shown:
         assert output in reader.printed
+    dry_run = next(block.code for block in fenced("docs/tutorial.md") if block.language == "text")
+    *lines, speed = dry_run.splitlines()
+    assert re.search(r" FLOPs to do; at least .* at .* FLOP/s", speed)
+    for line in lines:
+        assert line in reader.printed.splitlines()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_block_is_of_a_language_that_is_neither_run_nor_shown(document: str) -> None:
+def test_every_block_is_either_run_or_shown(document: str) -> None:
     for block in fenced(document):
         assert block.language in (*SHELL, *SHOWN, "python"), f"{document}:{block.line}: {block.language!r}"

@@ -1,4 +1,4 @@
-"""The results that are kept: complete, and their page is what their records give."""
+"""The kept results are complete, and their pages are generated from their records."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
-from trm_bench.harness.planning.study import declared_in, grid_folder
+from trm_bench.harness.planning.study import FILE, declared_in, grid_folder
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
-from trm_bench.harness.store.requests import read_requests
+from trm_bench.harness.store.requests import read_requested
 
 RESULTS = ROOT / "results"
-CELLS = sorted(
-    path.parent for kept in ("mini", "studies") for path in (RESULTS / kept).rglob("manifest.json")
-)
+RUNS = sorted(path.parent for kept in ("mini", "studies") for path in (RESULTS / kept).rglob("manifest.json"))
 
 
-def test_the_pages_are_what_the_records_give() -> None:
+def test_the_pages_are_generated_from_the_records() -> None:
     sys.path.insert(0, str(RESULTS))
     try:
         import generate
@@ -28,33 +26,36 @@ def test_the_pages_are_what_the_records_give() -> None:
         assert path.read_text(encoding="utf-8") == content, path
 
 
-@pytest.mark.parametrize("folder", CELLS, ids=lambda path: path.name)
-def test_a_kept_cell_is_whole_and_small(folder: Path) -> None:
-    cell = RunFolder(folder)
-    manifest = cell.manifest()
+@pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
+def test_a_kept_run_is_complete_citable_and_small(folder: Path) -> None:
+    run = RunFolder(folder)
+    manifest = run.manifest()
     assert manifest.status is Status.DONE
     assert manifest.citable, manifest.not_citable_because
-    assert len(cell.records()) == manifest.samples
+    assert len(run.records()) == manifest.samples
     assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
 
 
 def test_there_are_five_seeds_of_four_models_on_three_tasks() -> None:
-    identities = [RunFolder(folder).manifest().identity for folder in CELLS if "mini" in folder.parts]
-    tasks = {identity.task for identity in identities}
+    identities = [RunFolder(folder).manifest().identity for folder in RUNS if "mini" in folder.parts]
+    tasks = {identity.part("task").name for identity in identities}
     assert {"maze-hard", "sudoku-extreme", "arc-agi-1"} <= tasks
     for task in tasks:
-        trained = [one for one in identities if one.task == task and one.model != "copy"]
-        assert len({one.model for one in trained}) >= 4
-        assert {one.seed for one in trained} >= set(range(5))
+        of_task = [identity for identity in identities if identity.part("task").name == task]
+        trained = [identity for identity in of_task if identity.part("model").name != "copy"]
+        assert len({identity.part("model").name for identity in trained}) >= 4
+        assert {identity.seed for identity in trained} >= set(range(5))
 
 
-def test_every_puzzle_study_has_three_seeds_of_every_cell_that_it_asks_for() -> None:
-    for place in sorted((RESULTS / "studies").glob("*/definition.json")):
-        declared = declared_in(place.parent)
+def test_every_kept_study_requested_three_seeds_of_every_row() -> None:
+    folders = sorted(path.parent for path in (RESULTS / "studies").glob(f"*/{FILE}"))
+    assert folders
+    for folder in folders:
+        declared = declared_in(folder)
         assert declared is not None
         for grid in declared.study.grids:
-            rows = set(declared.stands_for[grid].values())
-            requests = read_requests(grid_folder(place.parent, grid))
-            assert {one.asked for one in requests} == rows
+            rows = set(declared.resolved[grid].values())
+            requested = read_requested(grid_folder(folder, grid))
+            assert {run.requested for run in requested} == rows
             for row in rows:
-                assert len({one.seed for one in requests if one.asked == row}) >= 3
+                assert len({run.seed for run in requested if run.requested == row}) >= 3

@@ -449,6 +449,24 @@ def test_a_notebook_shows_the_models_and_their_comparisons(finished: Results) ->
     assert "verdict" in html
 
 
+# --- the other functions -------------------------------------------------------------------------
+
+
+def test_the_other_functions_return_data_and_print_nothing(
+    finished: Results, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prepared = trm_bench.prepare("tiny", settings={"task_seed": 3})
+    assert prepared.counts == {"train": 120, "validation": 20, "test": 40}
+    run = next(finished.folders[0].glob("trm-mlp*-s1-*"))
+    assert trm_bench.open_model(run).reasoner.supervision_steps == 3
+    name, weights, side = trm_bench.export(run, tmp_path / "weights.safetensors")
+    assert name.startswith("trm-mlp[")
+    assert weights.stat().st_size > side.stat().st_size > 0
+    speed = trm_bench.measure_speed("copy", "tiny", minutes=0.1)
+    assert [one.model for one in speed.measured] == ["copy"]
+    assert capfd.readouterr() == ("", "")
+
+
 # --- the module ----------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What tests of several modules share."""
+"""The documents of the repository, for tests that read them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 from support.paths import ROOT
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-
-
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *PAGES, *(ROOT / "results").glob("*.md")])
 
 
 def named(path: Path) -> str:
+    """A path relative to the repository."""
     return path.relative_to(ROOT).as_posix()
 
 
 @cache
 def text(name: str) -> str:
+    """The content of a document."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a document; ``language`` as it stands behind the fence."""
+    """A fenced block of a document; ``language`` is the rest of the line that opens it."""
 
     document: str
     line: int
@@ -36,8 +36,8 @@ class Block:
 
 def fenced(name: str) -> list[Block]:
     """The fenced blocks of a document, in order."""
-    found = []
+    blocks = []
     for match in re.finditer(r"^```(.*)\n((?:.*\n)*?)```$", text(name), flags=re.MULTILINE):
         line = text(name).count("\n", 0, match.start()) + 1
-        found.append(Block(name, line, match[1].strip(), match[2]))
-    return found
+        blocks.append(Block(name, line, match[1].strip(), match[2]))
+    return blocks

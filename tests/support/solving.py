@@ -45,8 +45,8 @@ class Scripted(Reasoner):
     def forward(self, state: State, inputs: torch.Tensor, puzzle_ids: torch.Tensor) -> tuple[State, Output]:
         step = int(state[0][0])
         self.rows.append(int(puzzle_ids[0]))
-        answer = torch.from_numpy(self.script[min(step, len(self.script) - 1)].astype(np.int64))
-        logits = torch.nn.functional.one_hot(answer, self.vocab).float()[None]
+        tokens = torch.from_numpy(self.script[min(step, len(self.script) - 1)].astype(np.int64))
+        logits = torch.nn.functional.one_hot(tokens, self.vocab).float()[None]
         q_halt = torch.full((1,), float(step + 1 - self.halts_at) + 0.5)
         return (state[0] + 1,), Output(logits, q_halt)
 

@@ -343,7 +343,7 @@ def test_challenges_without_solutions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no solution of task b"):
         build(ARC1, folder=folder)
     (folder / "arc-agi_evaluation_solutions.json").unlink()
-    with pytest.raises(DataError, match=r"arc-agi_evaluation_solutions\.json must lie beside it"):
+    with pytest.raises(DataError, match=r"arc-agi_evaluation_solutions\.json must be next to it"):
         build(ARC1, folder=folder)
 
 

@@ -211,12 +211,12 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def hub(monkeypatch, folder):
-    """A stand-in for huggingface_hub that serves the folder and notes what it was asked for."""
+    """A stand-in for huggingface_hub that serves the folder and records the requests."""
     (folder / "test.csv").write_bytes(gzip.decompress((folder / "my_test.csv.gz").read_bytes()))
-    asked = []
+    requests = []
 
     def download(repository, name, *, repo_type, revision):
-        asked.append((repository, name, repo_type, revision))
+        requests.append((repository, name, repo_type, revision))
         return str(folder / name)
 
     class HfApi:
@@ -225,15 +225,15 @@ def hub(monkeypatch, folder):
             return types.SimpleNamespace(sha=COMMIT)
 
     module = types.ModuleType("huggingface_hub")
-    module.asked, module.HfApi, module.hf_hub_download = asked, HfApi, download
+    module.requests, module.HfApi, module.hf_hub_download = requests, HfApi, download
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return module
 
 
-def test_the_hub_is_asked_for_one_commit_and_an_unpinned_revision_is_a_caveat(hub):
+def test_one_commit_is_requested_of_the_hub_and_an_unpinned_revision_is_a_caveat(hub):
     data = build(request(source="hub"))
     expected = [(REPOSITORY, name, "dataset", COMMIT) for name in ("train.csv", "test.csv")]
-    assert hub.asked == expected
+    assert hub.requests == expected
     assert COMMIT in data.source.summary
     assert any("not pinned" in caveat and COMMIT in caveat for caveat in data.source.caveats)
     assert (len(data.train), len(data.validation), len(data.test)) == (18, 2, 5)
@@ -242,12 +242,12 @@ def test_the_hub_is_asked_for_one_commit_and_an_unpinned_revision_is_a_caveat(hu
 def test_a_pinned_revision_has_no_caveat(hub):
     pinned = "f" * 40
     data = build(request(source="hub", revision=pinned))
-    assert {question[3] for question in hub.asked} == {pinned}
+    assert {one[3] for one in hub.requests} == {pinned}
     assert data.source.caveats == ()
-    hub.asked.clear()
+    hub.requests.clear()
     (caveat,) = build(request(source="hub", revision="v1")).source.caveats
-    assert {question[3] for question in hub.asked} == {COMMIT}
-    assert caveat == f"the revision was not pinned: 'v1' stood for {COMMIT}; repeat with revision={COMMIT}"
+    assert {one[3] for one in hub.requests} == {COMMIT}
+    assert caveat == f"the revision was not pinned: 'v1' was {COMMIT}; repeat with revision={COMMIT}"
 
 
 def test_a_missing_package_and_a_failing_download_say_what_to_do(hub, monkeypatch):
