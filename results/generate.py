@@ -1,7 +1,7 @@
-"""Print the pages of `results/` from the records beside them: `make results`.
+"""Print the pages of `results/` from the records next to them: `make results`.
 
 Nothing in the tables and answers is written by hand; a test holds the pages to what this prints. What a study
-shows and does not show is written in the `NOTES.md` beside its records.
+shows and does not show is written in the `NOTES.md` next to its records.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from trm_bench.plugins.reporters.grids import study_lines
 HERE = Path(__file__).resolve().parent
 MINI = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1")
 STUDIES = ("where-the-gain-is", "recursion-or-augmentation", "less-is-more", "depth")
-MADE = (
-    "<!-- Written by results/generate.py from the records beside it; change that, and run `make results`. -->"
-)
+MADE = "<!-- Written by results/generate.py from the records next to it; change that, and run `make results`. -->"
 HEAD = f"""\
 {MADE}
 # Results
@@ -47,7 +45,7 @@ STUDIES_HEAD = f"""\
 The declared puzzle studies ([docs/studies.md](../../docs/studies.md)), run at `mini` on a machine with two
 cores and no GPU: 6×6 Sudokus with 18 blanks, models of about 60,000 to 250,000 parameters. Every answer below
 is about these puzzles and models; none of them is about 9×9 Sudoku or the published sizes. The tables of each
-study are on its own page, computed from the records beside it.
+study are on its own page, computed from the records next to it.
 
     trm-bench report results/studies/where-the-gain-is
 """

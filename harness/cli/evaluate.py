@@ -11,12 +11,12 @@ from .complete import names
 from .options import (
     PATH,
     all_settings,
-    data_options,
     device_option,
     evaluators_option,
     jobs_option,
     json_option,
     limit_option,
+    weights_data_options,
 )
 
 
@@ -33,7 +33,7 @@ from .options import (
     shell_complete=names("models"),
     help="Architecture of external weights, e.g. trm[cycles=3].",
 )
-@data_options
+@weights_data_options
 @click.option("--steps", help="Supervision steps by comma, e.g. 1,2,4,8,16; by default the trained number.")
 @click.option(
     "--halt",

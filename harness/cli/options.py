@@ -98,16 +98,28 @@ models_option = click.option(
     shell_complete=names("models", by_comma=True),
     help="Names by comma; options in brackets, e.g. trm[cycles=2].",
 )
-data_options = several(
-    task_option,
-    click.option("--scale", help="mini (the default), lite or paper; see `trm-bench list tasks`."),
-    click.option(
-        "--source", help="generated, official or hub; by default the task's first, or official with --data."
-    ),
-    click.option("--data", type=PATH, help="Folder with the official files."),
-    click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting; repeatable."
-    ),
+
+
+def _data_options(scale: str, source: str) -> Callable[[F], F]:
+    """Options for the puzzles, with the help of two of them."""
+    return several(
+        task_option,
+        click.option("--scale", help=scale),
+        click.option("--source", help=source),
+        click.option("--data", type=PATH, help="Folder with the official files."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting; repeatable."
+        ),
+    )
+
+
+data_options = _data_options(
+    "mini (the default), lite or paper; see `trm-bench list tasks`.",
+    "generated, official or hub; by default the task's first, or official with --data.",
+)
+weights_data_options = _data_options(
+    "mini, lite or paper; by default as in training, paper for external weights.",
+    "generated, official or hub; by default as in training, or official with --data.",
 )
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 jobs_option = click.option(

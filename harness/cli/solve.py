@@ -13,7 +13,7 @@ import click
 
 from ..api.errors import UsageError
 from .complete import names
-from .options import PATH, data_options, device_option, json_option, parse_settings
+from .options import PATH, device_option, json_option, parse_settings, weights_data_options
 from .terminal import echo, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ STDIN = "-"
 @click.argument("puzzle", required=False)
 @click.option("--weights", type=PATH, required=True, help="A file of weights, or a run's folder.")
 @click.option("--model", shell_complete=names("models"), help="Architecture of external weights.")
-@data_options
+@weights_data_options
 @click.option("--steps", type=click.IntRange(min=1), help="Supervision steps; by default the model's own.")
 @click.option("--identity", help="Name of the puzzle (ARC); by default that of the file.")
 @click.option("--figure", type=PATH, metavar="FILE.gif", help="Also write an animation.")

@@ -99,6 +99,11 @@ def scale_of(spec: TaskSpec, name: str) -> Scale:
     return spec.scales[name]
 
 
+def usual_scale(spec: TaskSpec) -> str:
+    """The scale where none is requested: mini, or the first of a task without it."""
+    return "mini" if "mini" in spec.scales else next(iter(spec.scales))
+
+
 def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
     """Build a task's puzzles, or take them from the cache.
 

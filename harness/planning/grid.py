@@ -9,7 +9,7 @@ from typing import Any
 from ..api.budget import Budget
 from ..api.errors import UsageError
 from ..api.specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, no_progress
-from ..data.prepare import Prepared, prepare, scale_of
+from ..data.prepare import Prepared, prepare, scale_of, usual_scale
 from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..store.folders import Output, RunFolder
 from .job import Job, PlannedRun
@@ -140,7 +140,7 @@ def context_of(
         DataError: a data file is missing or wrong; names it.
     """
     part = host.tasks.get(task)
-    scale = scale or next(iter(part.spec.scales))
+    scale = scale or usual_scale(part.spec)
     scale_of(part.spec, scale)
     settings = read_settings(request.settings, part.spec.options)
     if settings.execution_config().graph and request.device != "cuda":

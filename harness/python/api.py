@@ -12,6 +12,7 @@ from typing import Any, Unpack
 
 from ..api.budget import Match
 from ..api.errors import UsageError
+from ..data.prepare import usual_scale
 from ..host.host import host
 from ..planning.evaluation_mode import EvaluationMode, parse_steps
 from ..planning.grid import Grid
@@ -134,7 +135,7 @@ def prepare_run(models: Names = (), task: str | None = None, **options: Unpack[R
         request,
         models=names,
         task=task,
-        scale=request.scale or ("mini" if "mini" in spec.scales else next(iter(spec.scales))),
+        scale=request.scale or usual_scale(spec),
         seeds=request.seeds or parse_seeds(DEFAULT_SEEDS),
         augmentations=count_of(options, "augmentations"),
         match=_match(options.get("match")),

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..api.errors import NothingToReport, UsageError, nearest
 from ..api.specs import TaskSpec
-from ..data.prepare import scale_of
+from ..data.prepare import scale_of, usual_scale
 from ..host.host import Host
 from ..planning.evaluation_grid import check_modes
 from ..planning.evaluation_mode import EvaluationMode
@@ -112,8 +112,8 @@ def plan_study(
     Raises:
         UsageError: a scale or an evaluation does not fit the task.
     """
-    scale = base.scale or "mini"
     spec = execution.host.tasks.get(study.task).spec
+    scale = base.scale or usual_scale(spec)
     size = scale_of(spec, scale)
     modes = [EvaluationMode.parse(text) for text in study.evaluations]
     grids: dict[str, Grid] = {}

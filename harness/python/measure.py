@@ -45,7 +45,7 @@ def measure_speed(
     request = Request(
         models=names,
         task=task,
-        scale=options.get("scale") or "mini",
+        scale=options.get("scale"),
         seeds=(0,),
         source=options.get("source"),
         data=path_of(options.get("data")),

@@ -37,7 +37,7 @@ def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
     """
     request = _data_request(options, task)
     with counted(console_of(options)) as progress:
-        return context_of(host(), request, task, options.get("scale") or "mini", progress).prepared
+        return context_of(host(), request, task, options.get("scale"), progress).prepared
 
 
 def _data_request(options: CommonOptions, task: str | None) -> Request:

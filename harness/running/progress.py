@@ -149,7 +149,7 @@ class GridProgress:
         self._move_total()
         ended = len(self.work) - len(self.left)
         line = f"[{ended}/{len(self.work)}] {run}: {status.value} after {duration(took)}"
-        left = self.seconds_left()
+        left = None if status is Status.INTERRUPTED else self.seconds_left()
         line += f" ({error})" if error else ""
         line += f", about {duration(left)} left" if left is not None and self.left else ""
         self.out.print(line, soft_wrap=True, markup=False)

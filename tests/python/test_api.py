@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from support.stored import in_this_process, runs
 from support.studies import QUICK, write_yaml
+from trm_bench.harness.inference.scoring import score
 from trm_bench.testing.pytest_plugin import RunCli
 
 import trm_bench
@@ -191,7 +192,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "no seed": ({"seeds": []}, "--seeds: no seed is named"),
     "half a seed": ({"seeds": 0.5}, "--seeds '0.5': cannot read '0.5'"),
     "a seed below 0": ({"seeds": [0, -1]}, "cannot read '-1'"),
-    "a study beside models": ({"study": "depth"}, "--models cannot be combined with --study; study depth"),
+    "a study and models": ({"study": "depth"}, "--models cannot be combined with --study; study depth"),
     "an unknown study": ({"models": (), "task": None, "study": "dept"}, "did you mean 'depth'?"),
 }
 
@@ -294,6 +295,27 @@ def test_one_of_several_weights_may_be_named_and_settings_are_keywords(
         trm_bench.evaluate(folder / name, lr=0.1)
     with pytest.raises(UsageError, match="--steps: '0' is not a number of supervision steps"):
         trm_bench.evaluate(folder / name, steps=[1, 0])
+
+
+def test_of_an_evaluation_that_fails_half_way_the_finished_depths_are_there(
+    finished: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = next(finished.folders[0].glob("trm-mlp*-s1-*"))
+    scored = []
+
+    def fails_at_the_second(*arguments: Any) -> Any:
+        scored.append(arguments)
+        if len(scored) == 2:
+            raise OSError(28, "No space left on device")
+        return score(*arguments)
+
+    monkeypatch.setattr("trm_bench.harness.running.worker.score", fails_at_the_second)
+    with in_this_process():
+        results = trm_bench.evaluate(run, steps=[1, 2, 3], output=tmp_path)
+    statuses = results.runs.set_index("evaluation")["status"].to_dict()
+    assert statuses == {"steps=1": "done", "steps=2": "failed", "steps=3": "failed"}
+    assert set(results.failed) == set(results.runs["run"].iloc[1:])
+    assert all("No space left" in reason for reason in results.failed.values())
 
 
 # --- compare and cite ----------------------------------------------------------------------------

@@ -376,7 +376,7 @@ def test_force_repeats_every_run(tmp_path: Path, run_cli: RunCli) -> None:
     ("option", "value"),
     [("--models", "mirror"), ("--task", "tiny"), ("--match", "steps"), ("--augmentations", "1")],
 )
-def test_what_a_study_sets_is_refused_beside_it(option: str, value: str, dry: Callable[..., Ended]) -> None:
+def test_what_a_study_sets_is_refused_with_it(option: str, value: str, dry: Callable[..., Ended]) -> None:
     ended = dry(QUICK, option, value)
     assert ended.code == 2
     assert f"{option} cannot be combined with --study; study " in ended.err

@@ -49,7 +49,7 @@ WIDE = "S...G/...../...../...../....."
         pytest.param(FIELD, "S.../o.../o.../oooG", 1, 1, id="the label"),
         pytest.param(FIELD, "Sooo/...o/...o/...G", 1, 1, id="another shortest path"),
         pytest.param(WIDE, "S...G/o...o/ooooo/...../.....", 1, 0, id="a detour"),
-        pytest.param(WIDE, "So.oG/.ooo./...../...../.....", 1, 0, id="a detour that runs beside itself"),
+        pytest.param(WIDE, "So.oG/.ooo./...../...../.....", 1, 0, id="a detour that touches itself"),
         pytest.param(WIDE, "S.ooG/o.o../ooo../...../.....", 1, 0, id="a detour with bends"),
         pytest.param(WALLED, "S.#./o.#./..#./oooG", 0, 0, id="a broken path"),
         pytest.param(WALLED, "S.#./o.#./o.#./oo.G", 0, 0, id="a path that stops before G"),
@@ -57,7 +57,7 @@ WIDE = "S...G/...../...../...../....."
         pytest.param(WALLED, "S.#./o.../o.#./oooG", 0, 0, id="a wall became open"),
         pytest.param(WALLED, "S##./o.#./o.#./oooG", 0, 0, id="an open cell became a wall"),
         pytest.param(WALLED, "S.#o/o.#./o.#./oooG", 0, 0, id="an extra mark far away"),
-        pytest.param(WALLED, "S.#./oo#./o.#./oooG", 0, 0, id="an extra mark beside the path"),
+        pytest.param(WALLED, "S.#./oo#./o.#./oooG", 0, 0, id="an extra mark next to the path"),
         pytest.param(WIDE, "SoooG/..o../..o../...../.....", 0, 0, id="a spur of two marks"),
         pytest.param(WALLED, "o.#./o.#./o.#./oooG", 0, 0, id="S is missing"),
         pytest.param(WALLED, "S.#./o.#./o.#./oooo", 0, 0, id="G is missing"),
@@ -84,8 +84,8 @@ def has_simple_path(marks, here, goal):
     if here == goal:
         return not left
     row, column = here
-    beside = {(row + 1, column), (row, column - 1), (row, column + 1), (row - 1, column)}
-    return any(has_simple_path(left, there, goal) for there in beside & left)
+    neighbours = {(row + 1, column), (row, column - 1), (row, column + 1), (row - 1, column)}
+    return any(has_simple_path(left, there, goal) for there in neighbours & left)
 
 
 @given(st.integers(2, 4), st.integers(2, 4), st.data())
