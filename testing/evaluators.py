@@ -90,7 +90,7 @@ def _right(subject: Subject) -> None:
 def _refuses(subject: Subject) -> None:
     right, mixed = ([s.score for s in subject.samples(answers)] for answers in ("targets", "mixed"))
     if min(right) == 1 and min(mixed) >= 1:  # of right answers that are not, another check speaks
-        raise Wrong("with half of the answers replaced by the question, the scores are no lower")
+        raise Wrong("with half of the predictions replaced by the input, the scores are no lower")
 
 
 def _alone(subject: Subject) -> None:
@@ -104,7 +104,7 @@ def _alone(subject: Subject) -> None:
 
 def _again(subject: Subject) -> None:
     if subject.samples("mixed") != subject.samples("mixed"):
-        raise Wrong("the same answers were scored in two ways")
+        raise Wrong("the same predictions were scored in two ways")
 
 
 def _numbers(subject: Subject) -> None:
@@ -117,9 +117,9 @@ def _numbers(subject: Subject) -> None:
 CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("it gives one sample per test item, in their order", _EVALUATE, essential=True), _one_each),
     (Check("scores are from 0 to 1", _EVALUATE), _bounded),
-    (Check("the right answer scores 1", _EVALUATE), _right),
-    (Check("wrong answers score less", _EVALUATE), _refuses),
+    (Check("the target scores 1", _EVALUATE), _right),
+    (Check("wrong predictions score less", _EVALUATE), _refuses),
     (Check("items are scored each for itself", _EVALUATE), _alone),
-    (Check("the same answers get the same scores", _EVALUATE), _again),
+    (Check("the same predictions get the same scores", _EVALUATE), _again),
     (Check("extras are finite numbers", _EVALUATE), _numbers),
 ]

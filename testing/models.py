@@ -236,7 +236,7 @@ def _rows(subject: Subject) -> None:
             _same(a[0], b[place]) for a, b in zip(state, changed, strict=True)
         ):
             when = "in training" if mode else "at evaluation"
-            raise Wrong(f"{when}, the answer to a puzzle changes with the other puzzles of its batch")
+            raise Wrong(f"{when}, the prediction for a puzzle changes with the other puzzles of its batch")
 
 
 def _same_seed(subject: Subject) -> str | None:
@@ -259,7 +259,9 @@ def _saves(subject: Subject) -> None:
         other.load_state_dict(torch.load(path, weights_only=True))
     inputs, ids = _puzzles(subject)
     if not _same(_call(model, inputs, ids)[1].logits, _call(other, inputs, ids)[1].logits):
-        raise Wrong("loaded weights give other answers: something is kept outside of parameters and buffers")
+        raise Wrong(
+            "loaded weights give other predictions: something is kept outside of parameters and buffers"
+        )
 
 
 def _batch_of_one(subject: Subject) -> None:
@@ -267,7 +269,7 @@ def _batch_of_one(subject: Subject) -> None:
     inputs, ids = _puzzles(subject)
     whole, alone = _call(model, inputs, ids)[1], _call(model, inputs[:1], ids[:1])[1]
     if not _same(whole.logits[:1], alone.logits):
-        raise Wrong("a puzzle alone is answered otherwise than in a batch")
+        raise Wrong("a puzzle alone gets another prediction than in a batch")
     for name in ("q_halt", "q_continue"):
         many, one = getattr(whole, name), getattr(alone, name)
         if many is not None and not _same(many[:1], one):
@@ -333,7 +335,7 @@ def _no_memory(subject: Subject) -> None:
         if not all(_same(a, b) for a, b in zip(first, _logits(model, inputs, ids), strict=True)):
             when = "in training" if mode else "at evaluation"
             raise Wrong(
-                f"{when}, an answer changes with the batches before it: only the state may carry over"
+                f"{when}, a prediction changes with the batches before it: only the state may carry over"
             )
 
 
@@ -346,7 +348,7 @@ def _counts(subject: Subject) -> str:
 
 CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("it is built on a CPU", "`build`", essential=True), _builds),
-    (Check("its answers have the right shape and are finite", _FORWARD, essential=True), _answers),
+    (Check("its outputs have the right shape and are finite", _FORWARD, essential=True), _answers),
     (Check("its state keeps its shape and carries no gradient", _FORWARD, essential=True), _state),
     (Check("losses are finite", f"{_FORWARD} and the initialisation"), _loss_is_finite),
     (Check("a gradient reaches every parameter", _FORWARD), _gradients),

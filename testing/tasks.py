@@ -22,7 +22,7 @@ ITEMS = 200
 AUGMENTATIONS = 16
 """Augmentations of a puzzle that are looked at."""
 MOST_LUCKY = 0.5
-"""Where many answers are right, some changed cells give another right one."""
+"""Where many predictions are right, some changed cells give another right one."""
 _BUILD, _AUGMENTATION = "`build`", "`augmentation`"
 
 
@@ -115,7 +115,7 @@ def _evaluators(
 
 
 def answered(puzzles: PuzzleSet, answers: Tokens, votes: bool = False) -> Predictions:
-    """Predictions of a model that gives these (N, L) answers; by vote, one vote each."""
+    """Predictions with these (N, L) tokens; by vote, one vote each."""
     count = len(puzzles)
     ballots = None
     if votes:
@@ -246,9 +246,9 @@ def _inverts(subject: Subject) -> None:
 
 
 def _augmented_targets(subject: Subject) -> str | None:
-    """The answer to an augmentation is the augmentation of the answer."""
+    """The target of an augmentation is the augmentation of the target."""
     if subject.data.identities is not None:
-        return "answers of a task with identities are scored after the augmentation is undone"
+        return "predictions of a task with identities are scored after the augmentation is undone"
     puzzles = subject.split("train")
     items, ks = subject.augmentations_of(puzzles)
     transforms = subject.augmentation(puzzles).transforms(2, items, ks)
@@ -288,7 +288,7 @@ def _question(subject: Subject) -> str | None:
     puzzles = subject.split("test")
     scores = _scores(subject, puzzles, puzzles.inputs)[subject.spec.primary]
     if (scores == 1).all():
-        raise Wrong("every question is its own answer")
+        raise Wrong("every input is its own target")
     return f"copying it solves {(scores == 1).mean():.0%}"
 
 
@@ -301,8 +301,8 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("augmentation 0 is the puzzle itself", _AUGMENTATION), _itself),
     (Check("an augmentation is a function of (seed, puzzle, k) alone", _AUGMENTATION), _pure),
     (Check("augmentations can be undone", _AUGMENTATION), _inverts),
-    (Check("the augmentation of an answer answers the augmentation", _AUGMENTATION), _augmented_targets),
+    (Check("the augmentation of a target is right for the augmentation", _AUGMENTATION), _augmented_targets),
     (Check("every target is accepted by the task's own evaluators", "`build` and the evaluator"), _targets),
     (Check("a spoilt target is refused", "the evaluator"), _spoilt),
-    (Check("the question is no answer", _BUILD), _question),
+    (Check("the input is not the target", _BUILD), _question),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..api.text import plural
 from ..stats.interval import ScoreSummary
 from ..stats.rules import Kind
 from ..stats.tests import Verdict
@@ -29,7 +30,7 @@ def sentences(pair: Pair) -> list[str]:
 
 def _scores(pair: Pair) -> str:
     each = [
-        f"{name} {points(one.mean)} % ({points(one.low)} to {points(one.high)}, {_count(one.seeds, 'seed')})"
+        f"{name} {points(one.mean)} % ({points(one.low)} to {points(one.high)}, {plural(one.seeds, 'seed')})"
         for name, one in ((pair.a, pair.first), (pair.b, pair.second))
     ]
     return f"{pair.metric}: {', '.join(each)}, {_items(pair.first)}."
@@ -37,12 +38,8 @@ def _scores(pair: Pair) -> str:
 
 def _items(one: ScoreSummary) -> str:
     if one.clusters == one.items:
-        return _count(one.items, "puzzle")
-    return f"{_count(one.items, 'test item')} in {_count(one.clusters, 'cluster')}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+        return plural(one.items, "puzzle")
+    return f"{plural(one.items, 'test item')} in {plural(one.clusters, 'cluster')}"
 
 
 def _verdict(pair: Pair) -> str:
@@ -68,13 +65,13 @@ def _what_would_help(pair: Pair) -> str:
     parts = []
     if pair.detectable is not None:
         parts.append(
-            f"With {_count(seeds, 'seed')} and {puzzles}, differences below {points(pair.detectable)} points "
+            f"With {plural(seeds, 'seed')} and {puzzles}, differences below {points(pair.detectable)} points "
             "are not detectable (80 % power)"
         )
     if pair.needed is not None and pair.needed > seeds:
         parts.append(
             f"if the {points(abs(pair.difference.delta))} points are real, "
-            f"{_count(pair.needed - seeds, 'more seed')} of each model would show them"
+            f"{plural(pair.needed - seeds, 'more seed')} of each model would show them"
         )
     elif pair.needed is None and pair.shares is not None and pair.difference.delta:
         parts.append(

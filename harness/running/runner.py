@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..api.budget import Match
+from ..api.text import plural
 from ..data.prepare import Prepared
 from ..host.host import Host, plugins_aside
 from ..planning.grid import Grid
@@ -46,9 +47,11 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     lines = [scale_line(grid), *(f"left out: {what}" for what in grid.left_out)]
     if grid.budget is None:
         passes = "one pass" if len(grid.jobs) == 1 else f"{len(grid.jobs)} passes"
-        lines.append(f"{where}: {len(grid.runs)} evaluations in {passes} over the test set, to {folder}")
+        evaluations = plural(len(grid.runs), "evaluation")
+        lines.append(f"{where}: {evaluations} in {passes} over the test set, to {folder}")
     else:
-        size = f"{len(grid.models)} models × {len(request.seeds)} seeds = {len(grid.runs)} runs"
+        models, seeds = plural(len(grid.models), "model"), plural(len(request.seeds), "seed")
+        size = f"{models} × {seeds} = {plural(len(grid.runs), 'run')}"
         lines += [f"{where}: {size}, to {folder}", grid.budget.describe()]
     lines.append(f"puzzles: {context.prepared.source.summary}")
     lines += [

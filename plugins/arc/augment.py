@@ -68,7 +68,7 @@ class ArcTransforms:
         return redrawn(canvases, crop_sizes(canvases), self.turns, self.names, self.corners)
 
     def invert(self, tokens: Tokens) -> Tokens:
-        """Crop the answer of each (N, L) canvas and undo `apply`; all padding where there is no grid.
+        """Crop the prediction on each (N, L) canvas and undo `apply`; all padding where there is no grid.
 
         Whatever is outside of the crop is gone, so that equal grids are equal canvases.
         """

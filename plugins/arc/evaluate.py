@@ -1,4 +1,4 @@
-"""ARC's evaluators: is the true grid among the k answers with the most votes?"""
+"""ARC's evaluators: is the true grid among the k predictions with most votes?"""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def ranks(ballots: Ballots, targets: np.ndarray, first: int | None = None) -> In
 
 def _ballots(predictions: Predictions) -> Ballots:
     if predictions.ballots is None:
-        raise DataError("ARC answers are scored by vote, and there are no ballots")
+        raise DataError("ARC predictions are scored by vote, and there are no ballots")
     return predictions.ballots
 
 
 def pass_at(k: int, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
-    """1 where one of the k answers with the most votes is the true grid."""
+    """1 where one of the k predictions with most votes is the true grid."""
     found = ranks(_ballots(predictions), puzzles.targets)
     return _samples(puzzles, (found != ABSENT) & (found <= k), [{} for _ in found])
 
@@ -64,7 +64,7 @@ def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> S
 
 
 def single(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
-    """1 where the answer to the input as it is, without a vote, is the true grid."""
+    """1 where the prediction for the input as it is, without a vote, is the true grid."""
     truths = cropped(puzzles.targets, info.height)
     answers = cropped(predictions.tokens, info.height)
     right = [np.array_equal(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
@@ -85,13 +85,13 @@ def _pass_at(k: int) -> EvaluatorSpec:
     def evaluate(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
         return pass_at(k, puzzles, predictions)
 
-    summary = f"the true grid is among the {k} answers with the most votes" if k > 1 else "most votes"
+    summary = f"the true grid is among the {k} predictions with most votes" if k > 1 else "most votes"
     return EvaluatorSpec(f"pass@{k}", summary, pass_at_2 if k == 2 else evaluate, TASKS)
 
 
 EVALUATORS = [
     *(_pass_at(k) for k in TOP),
     EvaluatorSpec(
-        "single", "the answer to the unaugmented input, without a vote", single, TASKS, "single view %"
+        "single", "the prediction for the unaugmented input, without a vote", single, TASKS, "single view %"
     ),
 ]

@@ -73,7 +73,7 @@ def crop_sizes(canvases: Tokens) -> Ints:
 
 
 def cropped(tokens: Tokens, side: int) -> list[Grid]:
-    """The grid that each of (N, L) answers holds, see `crop_sizes`; 0 × 0 where there is none."""
+    """The grid that each of (N, L) predictions holds, see `crop_sizes`; 0 × 0 where there is none."""
     canvases = tokens.reshape(-1, side, side)
     return [
         canvas[:height, :width] - np.uint8(FIRST_COLOUR)

@@ -28,7 +28,7 @@ ATTEMPTS = ("attempt_1", "attempt_2")
 
 
 def export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapping[str, bytes]:
-    """The two answers with the most votes to every test input.
+    """The two predictions with most votes for every test input.
 
     Where there is but one answer it is given twice. An answer without a grid is ``[]``, and wrong.
     """
@@ -140,7 +140,7 @@ def _attempts(task: ArcTask, content: Any, problems: list[str]) -> np.ndarray:
 
 
 def _grid(content: Any, where: str) -> Grid:
-    """An attempt; one without any cell is an answer too, and never right."""
+    """An attempt; one without any cell is a prediction too, and never right."""
     if content in ([], [[]]):
         return np.zeros((0, 0), np.uint8)
     return read_grid(content, where)

@@ -1,4 +1,4 @@
-"""An ARC task from a file of its own, and what can be said of an answer to it."""
+"""An ARC task from a file of its own, and what can be said of a prediction for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maze-Hard's own evaluators: is the answer a path from S to G, and is it a shortest one?
+"""Maze-Hard's own evaluators: is the prediction a path from S to G, and is it a shortest one?
 
 Exact match asks for the one shortest path that the labels' tie-break picks among millions; these
 two ask what a maze is about.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_valid(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
-    """1 where the answer keeps walls, S, G and open cells and marks exactly one path from S to G.
+    """1 where the prediction keeps walls, S, G and open cells and marks exactly one path from S to G.
 
     The extra ``excess_moves``, for a valid answer, is by how much its path is longer than needed.
     """
@@ -30,7 +30,7 @@ def evaluate_valid(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions)
 
 
 def evaluate_shortest(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
-    """1 where the answer is valid and its path is as short as any."""
+    """1 where the prediction is valid and its path is as short as any."""
     return [
         Sample(item, cluster, float(excess == 0))
         for item, cluster, excess in _excess(info, puzzles, predictions)
@@ -40,7 +40,7 @@ def evaluate_shortest(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictio
 def _excess(
     info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions
 ) -> Iterator[tuple[str, str, int | None]]:
-    """Item, cluster, and moves beyond a shortest path; None where the answer is not valid."""
+    """Item, cluster, and moves beyond a shortest path; None where the prediction is not valid."""
     moves, shortest = judge(puzzles.inputs, predictions.tokens, info.height, info.width)
     columns = (puzzles.ids.tolist(), puzzles.clusters.tolist(), moves.tolist(), shortest.tolist())
     for item, cluster, made, least in zip(*columns, strict=True):
@@ -50,14 +50,14 @@ def _excess(
 EVALUATORS = [
     EvaluatorSpec(
         name="maze-valid",
-        summary="the answer marks exactly one path from S to G and changes nothing else",
+        summary="the prediction marks exactly one path from S to G and changes nothing else",
         evaluate=evaluate_valid,
         tasks=("maze-hard",),
         heading="valid path %",
     ),
     EvaluatorSpec(
         name="maze-shortest",
-        summary="the answer marks exactly one shortest path from S to G and changes nothing else",
+        summary="the prediction marks exactly one shortest path from S to G and changes nothing else",
         evaluate=evaluate_shortest,
         tasks=("maze-hard",),
         heading="shortest path %",

@@ -1,4 +1,4 @@
-"""A maze that somebody typed, and whether an answer to it is a shortest path."""
+"""A maze that somebody typed, and whether a prediction for it is a shortest path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score an answer by the rules of the game."""
+"""Score a prediction by the rules of the game."""
 
 from __future__ import annotations
 

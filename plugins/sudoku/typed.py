@@ -1,4 +1,4 @@
-"""A Sudoku that somebody typed, and whether an answer to it obeys the rules of the game."""
+"""A Sudoku that somebody typed, and whether a prediction for it obeys the rules of the game."""
 
 from __future__ import annotations
 

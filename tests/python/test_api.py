@@ -123,7 +123,7 @@ def test_nothing_is_printed_unless_asked_for(tmp_path: Path, capfd: pytest.Captu
     shown = trm_bench.run(**call, progress=True, force=True)
     out, err = capfd.readouterr()
     assert out == ""
-    assert f"tiny at scale mini on cpu: 1 models × 1 seeds = 1 runs, to {tmp_path / 'out'}" in err
+    assert f"tiny at scale mini on cpu: 1 model × 1 seed = 1 run, to {tmp_path / 'out'}" in err
     assert "[1/1] copy-s0-" in err
     assert digests(tmp_path / "out").keys() == set(shown.runs["run"])
 

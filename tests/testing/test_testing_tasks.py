@@ -329,7 +329,7 @@ TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
     ),
     "first cell not looked at": (SCORED, {SPOILT}, r"one cell .*100% are still right"),
     "blind": (replace(SCORED, evaluators=("blind",), primary="blind"), {SPOILT, QUESTION}, r"100%"),
-    "own answer": (built(answering_themselves, TINY_TASK), {QUESTION}, r"every question is its own answer"),
+    "own answer": (built(answering_themselves, TINY_TASK), {QUESTION}, r"every input is its own target"),
 }
 
 
@@ -413,7 +413,7 @@ def returned(change: Callable[[list[Sample]], Any]) -> EvaluatorSpec:
     return EvaluatorSpec("tried", "an evaluator", evaluate=evaluate)
 
 
-EACH, BOUNDED, RIGHT = "one sample per test item", "from 0 to 1", "the right answer scores 1"
+EACH, BOUNDED, RIGHT = "one sample per test item", "from 0 to 1", "the target scores 1"
 ALONE, SAME, EXTRAS = "each for itself", "same answers get the same", "extras are finite numbers"
 
 EVALUATORS: dict[str, tuple[EvaluatorSpec, set[str], str]] = {
