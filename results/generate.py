@@ -17,9 +17,7 @@ from trm_bench.plugins.reporters.grids import study_lines
 HERE = Path(__file__).resolve().parent
 MINI = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1")
 STUDIES = ("where-the-gain-is", "recursion-or-augmentation", "less-is-more", "depth")
-MADE = (
-    "<!-- Written by results/generate.py from the records next to it; to change it, run `make results`. -->"
-)
+MADE = "<!-- Written by results/generate.py from the records here. Edit that, then run `make results`. -->"
 HEAD = f"""\
 {MADE}
 # Results

@@ -253,7 +253,7 @@ def repeating(data: TaskData) -> TaskData:
     return replace(data, test=replace(data.test, ids=data.train.ids[:TESTED]))
 
 
-def answering_themselves(data: TaskData) -> TaskData:
+def solved_already(data: TaskData) -> TaskData:
     same = {name: getattr(data, name) for name in ("train", "validation", "test")}
     return replace(data, **{name: replace(one, targets=one.inputs) for name, one in same.items()})
 
@@ -265,8 +265,8 @@ def no_file(request: BuildRequest) -> TaskData:
 MADE, TOKENS, AGAIN, OTHER = "it builds", "tokens and shapes", "same request", "another seed gives other"
 IDS, LEAK, ITSELF = "ids are unique", "up to symmetry", "augmentation 0"
 PURE = "function of (seed, puzzle, k)"
-UNDONE, KEEPS, OWN_TARGETS = "can be undone", "augmentation of an answer", "every target is accepted"
-SPOILT, QUESTION = "spoilt target is refused", "question is no answer"
+UNDONE, KEEPS, OWN_TARGETS = "can be undone", "augmentation of a target", "every target is accepted"
+SPOILT, INPUT = "spoilt target is refused", "input is not the target"
 SCORED = replace(TINY_TASK, evaluators=("exact", "but-one"), primary="but-one")
 
 TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
@@ -328,8 +328,8 @@ TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
         r"evaluator by-rule .*target of test puzzle .*grid-83.* 0, not 1",
     ),
     "first cell not looked at": (SCORED, {SPOILT}, r"one cell .*100% are still right"),
-    "blind": (replace(SCORED, evaluators=("blind",), primary="blind"), {SPOILT, QUESTION}, r"100%"),
-    "own answer": (built(answering_themselves, TINY_TASK), {QUESTION}, r"every input is its own target"),
+    "blind": (replace(SCORED, evaluators=("blind",), primary="blind"), {SPOILT, INPUT}, r"100%"),
+    "own target": (built(solved_already, TINY_TASK), {INPUT}, r"every input is its own target"),
 }
 
 
@@ -414,7 +414,7 @@ def returned(change: Callable[[list[Sample]], Any]) -> EvaluatorSpec:
 
 
 EACH, BOUNDED, RIGHT = "one sample per test item", "from 0 to 1", "the target scores 1"
-ALONE, SAME, EXTRAS = "each for itself", "same answers get the same", "extras are finite numbers"
+ALONE, SAME, EXTRAS = "each for itself", "same predictions get the same", "extras are finite numbers"
 
 EVALUATORS: dict[str, tuple[EvaluatorSpec, set[str], str]] = {
     "order": (returned(lambda found: found[::-1]), {EACH}, r"20 samples for 20 puzzles, or in another order"),
