@@ -22,8 +22,8 @@ HEAD = f"""\
 {MADE}
 # Results
 
-Studies that are kept: manifests and samples of every run, without weights and training curves. Their tables
-are computed from these records, and `make results` computes them again.
+Results that are kept: manifests and samples of every run, without weights and training curves. The tables are
+computed from these records; `make results` computes them again.
 
     trm-bench report results/mini/maze-hard results/mini/sudoku-extreme results/mini/arc-agi-1
     trm-bench compare trm transformer results/mini/sudoku-extreme
@@ -33,19 +33,19 @@ recursion, augmentation, ablations and depth are in [studies/](studies/README.md
 
 ## Small puzzles on two cores
 
-Four models and `copy`, five seeds each, at `mini`, run on a machine with two cores and no GPU that did other
-work at the same time: seconds and puzzles per second are worse than they need be, and nothing else depends on
-it. Small puzzles and small models say nothing about the published sizes. Recipes were searched on validation,
-with the same effort for every model but no more than that ([docs/recipes.md](../docs/recipes.md)).
+Four models and `copy`, five seeds each, at `mini`, on a machine with two cores and no GPU that did other
+work at the same time, so seconds and puzzles per second are pessimistic. The results do not carry over to
+the published sizes. Recipes were searched on validation, with equal effort for every model
+([docs/recipes.md](../docs/recipes.md)).
 """
 STUDIES_HEAD = f"""\
 {MADE}
 # Studies at mini
 
 The declared puzzle studies ([docs/studies.md](../../docs/studies.md)), run at `mini` on a machine with two
-cores and no GPU: 6×6 Sudokus with 18 blanks, models of about 60,000 to 250,000 parameters. Every answer below
-is about these puzzles and models; none of them is about 9×9 Sudoku or the published sizes. The tables of each
-study are on its own page, computed from the records next to it.
+cores and no GPU: 6×6 Sudokus with 18 blanks, models of about 60,000 to 250,000 parameters. The answers are
+about these puzzles and models, not about 9×9 Sudoku or the published sizes. Each study has a page with its
+tables, computed from the records next to it.
 
     trm-bench report results/studies/where-the-gain-is
 """

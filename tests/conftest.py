@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,8 +40,20 @@ def tiny_distribution(tmp_path_factory: pytest.TempPathFactory) -> None:
 def data_dir() -> Path:
     """The folder of real data; the test is skipped, visibly, where it is not."""
     if not DATA.is_dir():
+        if "TRM_BENCH_DATA_DIR" in os.environ:
+            pytest.fail(f"TRM_BENCH_DATA_DIR={DATA} is not a folder")
         pytest.skip(f"no real data at {DATA} (set TRM_BENCH_DATA_DIR)")
     return DATA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test of real data that is skipped although the data are there has failed: it shows nothing."""
+    report = yield
+    if report.skipped and DATA.is_dir() and "data_dir" in getattr(item, "fixturenames", ()):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although {DATA} is there: {report.longrepr}"
+    return report
 
 
 @pytest.fixture
