@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from ..api.budget import Budget, Match
-from ..api.errors import TrainingDiverged
+from ..api.errors import TrainingDiverged, UnavailableError
 from ..api.reasoner import Reasoner
 from ..data.examples import ExampleStream, Feed
 from ..nn.embedding import PuzzleEmbedding
 from ..nn.loss import StepLoss, step_loss
 from ..nn.optim import EMA, AdamATan2, SignSGD
 from .checkpoint import Stopped, random_state, set_random_state
+from .compiling import obstacle
 from .config import ExecutionConfig, TrainingConfig
 from .costs import Flops
 from .cuda_graph import repeated
@@ -81,6 +82,8 @@ class Trainer:
         self.device, self.execution = device, execution or ExecutionConfig()
         self.precision = default_precision(device) if config.precision == "auto" else config.precision
         if self.execution.compile:
+            if problem := obstacle(device):
+                raise UnavailableError(f"setting compile=true: {problem}")
             for part in model.compiled_parts():
                 part.compile()
         self.feed = Feed(examples, budget.batch_size, device)

@@ -7,7 +7,6 @@ over the same tensors, is what a CUDA graph does.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.nn.optim import SignSGD
+from trm_bench.harness.training.compiling import obstacle
 from trm_bench.harness.training.cuda_graph import repeated
 from trm_bench.harness.training.device import autocast
 from trm_bench.harness.training.trainer import Trainer
@@ -155,7 +155,7 @@ def test_bf16_losses_are_close_to_those_of_float32(name: str) -> None:
     assert b != a
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler for torch.compile on a CPU")
+@pytest.mark.skipif(obstacle(CPU) is not None, reason=f"torch.compile: {obstacle(CPU)}")
 def test_compiled_losses_are_close_and_evaluation_stays_plain() -> None:
     plain, compiled = (trainer("trm-att", steps(8), compile=flag) for flag in (False, True))
     a, b = ([float(one.step().total.detach()) for _ in range(8)] for one in (plain, compiled))
