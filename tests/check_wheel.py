@@ -13,10 +13,14 @@ FOLDERS = ("harness", "plugins", "testing", "trm", "hrm_baseline")
 
 def expected() -> set[str]:
     """Every file that the installed package needs, as it is named in the wheel."""
-    files = [*(ROOT / "trm_bench").glob("*.py"), ROOT / "trm_bench" / "py.typed"]
-    for folder in FOLDERS:
-        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
-    return {f"trm_bench/{path.relative_to(ROOT).as_posix()}" for path in files}
+    face = {f"trm_bench/{path.name}" for path in (ROOT / "trm_bench").iterdir() if path.suffix in SUFFIXES}
+    rooms = {
+        f"trm_bench/{path.relative_to(ROOT).as_posix()}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in SUFFIXES
+    }
+    return face | rooms | {"trm_bench/py.typed"}
 
 
 def main(wheel: str) -> int:

@@ -86,6 +86,7 @@ def plugin(tmp_path: Path) -> Path:
 # --- findings --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "count"),
     [
@@ -111,6 +112,7 @@ def test_a_task_is_found_by_its_name(run_cli: RunCli, tiny_task: str) -> None:
     assert ended.out.endswith(f"task {tiny_task}: all {1 + len(tasks.CHECKS)} checks hold\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
@@ -293,12 +295,14 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> str:
     return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120).stdout
 
 
+@pytest.mark.slow
 def test_the_fixtures_work_in_a_fresh_pytest(fresh: str) -> None:
     passed = set(re.findall(r"^PASSED test_mine\.py::(\w+)$", fresh, flags=re.MULTILINE))
     wanted = set(re.findall(r"def (test_\w+)", FRESH)) - {"test_a_broken_model"}
     assert passed == wanted, fresh
 
 
+@pytest.mark.slow
 def test_a_broken_model_is_a_failed_test_that_names_its_parameter(fresh: str) -> None:
     (failed,) = re.findall(r"^FAILED test_mine\.py::(\w+)", fresh, flags=re.MULTILINE)
     assert failed == "test_a_broken_model"

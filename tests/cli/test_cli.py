@@ -51,6 +51,7 @@ def copied(finished: tuple[Path, str], tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished[0], tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_a_run_prints_scores_differences_and_the_budget(finished: tuple[Path, str]) -> None:
     _, out = finished
     assert "tiny · mini · mirrored rows, seed 0 · 120 train, 40 test" in out
@@ -64,6 +65,7 @@ def test_a_run_prints_scores_differences_and_the_budget(finished: tuple[Path, st
 COSTS = ("core params", "FLOPs", "optimiser", "ms per puzzle", "puzzles/s", "peak MiB")
 
 
+@pytest.mark.slow
 def test_costs_are_printed_on_request(finished: tuple[Path, str], run_cli: RunCli) -> None:
     folder, without = finished
     with_costs = run_cli("report", folder, "--costs").out
@@ -73,6 +75,7 @@ def test_costs_are_printed_on_request(finished: tuple[Path, str], run_cli: RunCl
     assert again.out == with_costs
 
 
+@pytest.mark.slow
 def test_a_folder_holds_everything_that_the_number_of_a_run_rests_on(finished: tuple[Path, str]) -> None:
     run = next(path for path in runs(finished[0]) if path.name.startswith("mirror-s1"))
     assert sorted(path.name for path in run.iterdir()) == [
@@ -99,6 +102,7 @@ def test_a_folder_holds_everything_that_the_number_of_a_run_rests_on(finished: t
     assert set(records[0]["scores"]) == {"exact", "first-cell", "cells"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_samples_and_metrics(
     finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -113,6 +117,7 @@ def test_the_same_seed_gives_the_same_samples_and_metrics(
             assert (run / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_finished_runs_are_reused_and_force_repeats_them(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder = copied(finished, tmp_path)
     stamps = {run.name: manifest(run)["started"] for run in runs(folder)}
@@ -128,6 +133,7 @@ def test_finished_runs_are_reused_and_force_repeats_them(finished: tuple[Path, s
     assert {name.rpartition("-")[0] for name in repeated} == {"mirror-s0", "copy-s0"}
 
 
+@pytest.mark.slow
 def test_report_prints_the_same_table_from_the_records_alone(
     finished: tuple[Path, str], run_cli: RunCli
 ) -> None:
@@ -136,6 +142,7 @@ def test_report_prints_the_same_table_from_the_records_alone(
     assert again.out == finished[1]
 
 
+@pytest.mark.slow
 def test_report_knows_markdown_and_json(finished: tuple[Path, str], run_cli: RunCli) -> None:
     assert "| model" in run_cli("report", finished[0], "--format", "markdown").out
     content = json.loads(run_cli("report", finished[0], "--json").out)
@@ -144,6 +151,7 @@ def test_report_knows_markdown_and_json(finished: tuple[Path, str], run_cli: Run
     assert [seed["seed"] for seed in rows[0]["seeds"]] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_truncated_file_is_named_and_the_rest_is_reported(
     finished: tuple[Path, str], tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -161,6 +169,7 @@ def test_a_truncated_file_is_named_and_the_rest_is_reported(
     assert "untested" in again.out
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_repeated(finished: tuple[Path, str], tmp_path: Path) -> None:
     folder = copied(finished, tmp_path)
     samples = next(folder.glob("mirror-s0*")) / "samples.jsonl.gz"
@@ -186,6 +195,7 @@ def test_a_diverging_run_fails_alone(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_silently_fails_only_its_own_run(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
         "run", "--task", "tiny", "--models", "mirror[crash=true],copy", "--seeds", "0", "--output", tmp_path
@@ -215,6 +225,7 @@ def wait_for(happened: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_finished_runs_and_ends_with_130(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "copy,mirror"]
     line += ["--seeds", "0", "--jobs", "1", "--set", "steps=1000000", "--output", str(tmp_path)]
@@ -298,6 +309,7 @@ def test_without_any_finished_run_it_says_what_failed(tmp_path: Path) -> None:
     assert "failed the loss is nan at optimiser step 1" in ended.err
 
 
+@pytest.mark.slow
 def test_an_interrupted_repeat_gives_the_finished_result_back(tmp_path: Path) -> None:
     base = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "mirror", "--seeds", "0"]
     base += ["--set", "steps=3000", "--output", str(tmp_path)]
@@ -372,6 +384,7 @@ def test_cuda_without_cuda_says_what_there_is(run_cli: RunCli) -> None:
     assert "available: cpu" in ended.err
 
 
+@pytest.mark.slow
 def test_a_folder_of_other_runs_is_refused(finished: tuple[Path, str], run_cli: RunCli) -> None:
     ended = run_cli(*TINY, "--set", "steps=10", "--output", finished[0])
     assert ended.code == 2
@@ -427,6 +440,7 @@ def test_list_names_everything(run_cli: RunCli) -> None:
     assert {model["name"] for model in models} >= {"trm", "trm-mlp", "hrm", "transformer", "copy", "mirror"}
 
 
+@pytest.mark.slow
 def test_plugins_names_broken_ones_and_check_fails(tmp_path: Path) -> None:
     from support.distributions import write_distribution
 

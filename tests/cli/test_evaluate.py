@@ -89,6 +89,7 @@ def test_a_run_and_its_file_are_the_same_to_evaluate(ours: RunFolder, tmp_path: 
     assert same_results(ours, again)
 
 
+@pytest.mark.slow
 def test_runs_get_processes_of_their_own(trained: Path, tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(
         "evaluate", "--weights", trained, "--jobs", 2, "--steps", "2,3", "--output", tmp_path / "out"
@@ -225,6 +226,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
 """What a reference lacks: it must either be refused by `export`, or come back as it was."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*VARIANTS, *MORE], ids=said)
 def test_every_variant_scores_alike_after_its_export_or_is_refused(
     tmp_path: Path, kind: tuple[str, dict[str, Any]]

@@ -39,18 +39,21 @@ def folder_of(python: Python) -> Path:
     return python.folder.parent
 
 
+@pytest.mark.slow
 def test_they_are_installed_and_nothing_is_wrong_with_them(fresh: Python) -> None:
     ended = fresh.run("-m", "trm_bench", "plugins", "--check", folder=folder_of(fresh))
     assert {line.split(":")[0] for line in ended.stdout.splitlines()} >= {f"my-{kind}" for kind in KINDS}
     assert "problem" not in ended.stdout
 
 
+@pytest.mark.slow
 def test_their_own_tests_pass(fresh: Python) -> None:
     folders = [f"my-{kind}" for kind in KINDS]
     ended = fresh.run("-m", "pytest", "-q", "-p", "no:cacheprovider", *folders, folder=folder_of(fresh))
     assert re.search(r"^8 passed", ended.stdout, flags=re.MULTILINE), ended.stdout
 
 
+@pytest.mark.slow
 def test_all_of_them_are_seen_in_a_run(fresh: Python) -> None:
     words = "run --models my-model,copy --task my-task --evaluators my-evaluator --seeds 0 --set steps=4"
     ended = fresh.run("-m", "trm_bench", *words.split(), "--output", "out", folder=folder_of(fresh))
@@ -120,6 +123,7 @@ def test_a_name_that_is_taken_is_refused(run_cli: RunCli, tmp_path: Path, kind: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_edited_package_is_run_again(fresh: Python) -> None:
     """Its version stays the same, as of one that is installed to be edited."""
     folder, (module,) = folder_of(fresh), fresh.folder.rglob("site-packages/my_model/__init__.py")

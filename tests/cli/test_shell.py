@@ -103,6 +103,7 @@ def test_verbs_print_legibly_in_any_encoding(encoding: str, words: tuple[str, ..
     plain[2].decode(encoding)
 
 
+@pytest.mark.slow
 def test_a_real_locale_without_unicode_gets_ascii(folder: Path) -> None:
     ended = shell("report", folder, **C_LOCALE)
     assert ended.returncode == 0, ended.stderr
@@ -191,6 +192,7 @@ def test_a_dry_run_says_the_same_in_json(tmp_path: Path, run_cli: RunCli) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_study_has_every_grid(tmp_path: Path, run_cli: RunCli) -> None:
     grids = {"main": {"settings": {"steps": 2}}, "long": {"settings": {"steps": 4}}}
     study = write_yaml(tmp_path / "study.yaml", {**QUICK, "grids": grids})
@@ -220,6 +222,7 @@ def test_cite_says_in_json_what_each_entry_is_of(tmp_path: Path) -> None:
     assert content[1]["bibtex"].startswith("@")
 
 
+@pytest.mark.slow
 def test_what_a_plugin_prints_in_a_hook_is_not_in_the_json(tmp_path: Path, folder: Path) -> None:
     write_distribution(tmp_path, "chatty", "chatty = chatty")
     (tmp_path / "chatty.py").write_text(
@@ -295,6 +298,7 @@ def test_progress_moves_in_a_terminal_and_an_empty_no_color_means_nothing() -> N
     assert plain.isascii()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("list",), ("--help",), ("run", "--help"), ("plugins",)], ids=" ".join)
 def test_verbs_use_no_codes_in_a_terminal_or_a_pipe(words: tuple[str, ...]) -> None:
     code, text = in_a_terminal([sys.executable, "-m", "trm_bench", *words], NO_COLOR="1")
@@ -336,6 +340,7 @@ def test_tables_and_messages_are_as_wide_as_they_are(
     assert written[0] == written[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("list",), ("report", "FOLDER"), ("run", "--help"), ("list", "--json")])
 def test_a_closed_pipe_ends_it_quietly(words: tuple[str, ...], folder: Path) -> None:
     reader, writer = os.pipe()
@@ -358,6 +363,7 @@ def test_an_error_to_a_closed_pipe_keeps_its_exit_code() -> None:
 # --- env -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_env_says_what_a_bug_report_needs_and_no_secret(own_cache: Path) -> None:
     ended = shell("env", "--json", HF_TOKEN="hf_verysecret")
     content = strictly(ended.stdout)
@@ -370,6 +376,7 @@ def test_env_says_what_a_bug_report_needs_and_no_secret(own_cache: Path) -> None
     assert b"verysecret" not in ended.stdout
 
 
+@pytest.mark.slow
 def test_env_names_a_plugin_that_is_broken(tmp_path: Path) -> None:
     write_distribution(tmp_path, "broken-plugin", "bad = broken_plugin")
     (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('no such luck')\n")

@@ -19,6 +19,7 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     """A page in no toctree, a broken link or anchor, an unknown language: each is a warning."""
     built = build(ROOT / "docs", tmp_path)

@@ -78,6 +78,7 @@ def test_it_is_one_short_module(project: Path) -> None:
     assert len(source.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_it(project: Path, python: Python) -> None:
     done = trm_bench(python, "plugins", "--check")
     assert done.returncode == 0, done.stdout
@@ -86,6 +87,7 @@ def test_nothing_is_wrong_with_it(project: Path, python: Python) -> None:
     assert "problem" not in done.stdout
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(project: Path, python: Python) -> None:
     folder = work(python) / project.name
     folder.mkdir()
@@ -94,6 +96,7 @@ def test_its_own_tests_pass(project: Path, python: Python) -> None:
     python.run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=folder)
 
 
+@pytest.mark.slow
 def test_its_command_prints_a_table(project: Path, python: Python, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRM_BENCH_TENSORBOARD", raising=False)
     (command,) = commands(project)

@@ -279,6 +279,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
 Finished = tuple[Path, Path, str]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_process_of_its_own_has_the_parts_of_the_file_and_names_it(finished: Finished) -> None:
     path, folder, _ = finished
     (manifest,) = manifests(folder)
@@ -300,18 +301,21 @@ def test_a_run_in_a_process_of_its_own_has_the_parts_of_the_file_and_names_it(fi
     assert manifest.command[-4:-2] == ["--plugin", "mine.py"]
 
 
+@pytest.mark.slow
 def test_the_table_names_it_too(finished: Finished) -> None:
     (line,) = (line for line in finished[2].splitlines() if "NOT CITABLE" in line)
     for name in OWN_PARTS:
         assert f"mine.py:{name} comes from the file mine.py" in line
 
 
+@pytest.mark.slow
 def test_a_report_needs_no_file(finished: Finished, run_cli: RunCli) -> None:
     ended = run_cli("report", finished[1])
     assert ended.code == 0
     assert ended.out == finished[2]
 
 
+@pytest.mark.slow
 def test_resume_with_the_file_has_nothing_to_do_and_without_it_says_what_is_missing(
     finished: Finished, run_cli: RunCli
 ) -> None:
@@ -326,6 +330,7 @@ def test_resume_with_the_file_has_nothing_to_do_and_without_it_says_what_is_miss
     assert len(manifests(folder)) == 1
 
 
+@pytest.mark.slow
 def test_an_edited_file_makes_other_runs_and_leaves_the_old_ones(
     finished: Finished, tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -347,6 +352,7 @@ def test_an_edited_file_makes_other_runs_and_leaves_the_old_ones(
         assert own == {version_of(file)}
 
 
+@pytest.mark.slow
 def test_weights_of_a_model_of_a_file_are_evaluated_with_it_and_not_citable(
     finished: Finished, tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -404,6 +410,7 @@ def test_what_runs_is_the_content_that_the_version_names(
         assert vars(found.load())["WIDTH"] == width
 
 
+@pytest.mark.slow
 def test_a_file_that_is_edited_while_its_runs_wait_does_not_run_under_its_old_version(
     file: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -512,6 +519,7 @@ def test_the_command_line_names_a_plugin_for_another_interface_and_goes_on(
 # --- the name of a run -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_is_named_after_its_identity_and_not_after_its_description(finished: Finished) -> None:
     (manifest,) = manifests(finished[1])
     identity, described = manifest.identity, manifest.description

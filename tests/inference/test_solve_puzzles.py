@@ -78,6 +78,7 @@ def in_frame(cells: str) -> str:
 NOTATIONS: list[Callable[[str], str]] = [str, in_lines, in_frame]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(SUDOKUS, st.sampled_from(NOTATIONS), st.sampled_from("0._"))
 def test_a_sudoku_is_the_same_in_every_notation(row: int, notation: Callable[[str], str], blank: str) -> None:
@@ -171,6 +172,7 @@ def test_the_first_of_many_faults_is_counted() -> None:
 WALLED = ["S.#..", "..#..", "..#..", ".....", "....G"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -273,6 +275,7 @@ def test_padding_in_a_prediction_is_named() -> None:
     assert check.reason == "changes row 1, column 1 from 'S' to padding"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", range(0, 40, 8))
 def test_generated_mazes_are_read_back(row: int) -> None:
     puzzles = mazes()

@@ -85,12 +85,14 @@ def check_nearest(name: str, other: str, quantity: Quantity, options: str, heads
     assert errors[hidden] == min(errors.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.sampled_from(TRAINED), st.sampled_from(TRAINED), st.integers(1, 3), st.sampled_from([1, 2, 4]))
 def test_no_other_width_is_nearer_in_parameters(name: str, other: str, blocks: int, heads: int) -> None:
     check_nearest(name, other, Quantity.PARAMETERS, f"{DEPTH[name]}={blocks}", heads, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "other", "options"),
     [

@@ -201,6 +201,7 @@ def test_the_python_api_refuses_it_too(text: str, tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["precision=fp8", "evaluation_batch=0", "margin=100", "cycles=2", "lr=0.1"])
 def test_evaluate_refuses_a_bad_setting_before_its_folder_is_made(text: str, tmp_path: Path) -> None:
     own = runs(run(tmp_path / "own", asked("trm-mlp")))[0]

@@ -177,6 +177,7 @@ GRID = {1: (6, 8), 2: (20, 24), 3: (42, 48), 4: (72, 80)}
 """Cycles to the layers of a supervision step that the paper's Table 3 has: of TRM, of HRM."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("text", ABLATIONS)
 def test_an_ablation_changes_what_it_says_and_nothing_else(text: str, scale: str) -> None:

@@ -74,6 +74,7 @@ def shape_of(results: Results, name: str) -> tuple[list[str], int]:
 # --- run -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_run_gives_the_samples_of_the_command_line_bit_for_bit(
     finished: Results, tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -115,6 +116,7 @@ def test_options_may_be_text_or_numbers(copied: Path, finished: Results, more: d
     assert digests(copied) == before
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_unless_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     call: dict[str, Any] = {"models": "copy", "task": "tiny", "seeds": 0, "output": tmp_path / "out"}
     quiet = trm_bench.run(**call)
@@ -128,6 +130,7 @@ def test_nothing_is_printed_unless_asked_for(tmp_path: Path, capfd: pytest.Captu
     assert digests(tmp_path / "out").keys() == set(shown.runs["run"])
 
 
+@pytest.mark.slow
 def test_a_failing_run_is_in_failed_and_the_others_are_there(tmp_path: Path) -> None:
     models = ["mirror[explode=true]", "mirror[crash=true]", "copy"]
     results = trm_bench.run(models, "tiny", seeds=0, steps=2, output=tmp_path)
@@ -444,6 +447,7 @@ def test_a_wrong_reporter_or_model_is_refused_with_the_nearest(finished: Results
         finished.report(only=["miror"])
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_and_saved_by_name(finished: Results, tmp_path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -474,6 +478,7 @@ def test_a_notebook_shows_the_models_and_their_comparisons(finished: Results) ->
 # --- the other functions -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_other_functions_return_data_and_print_nothing(
     finished: Results, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -509,6 +514,7 @@ def fresh() -> Callable[[str], str]:
     return python
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy(fresh: Callable[[str], str]) -> None:
     heavy = "{'torch', 'pandas', 'scipy', 'matplotlib', 'rich', 'click'}"
     assert fresh(f"import sys, trm_bench; print({heavy} & set(sys.modules))").strip() == "set()"

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.distributions import HOOKIMPL, Install
 from support.stored import in_this_process
 from support.studies import (
     LOOPED,
@@ -31,7 +30,6 @@ from support.studies import (
     stamps,
     write_yaml,
 )
-from trm_bench.harness.host.host import host
 from trm_bench.harness.planning.models import SCALE_DEFAULTS
 from trm_bench.harness.planning.request import REQUESTS
 from trm_bench.harness.planning.study import Declared, declared_in, read_definition
@@ -100,6 +98,7 @@ def reported(folder: Path) -> Report:
 # --- what is run and what is left behind ---------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_study_leaves_a_folder_for_each_grid_and_for_its_evaluations(finished: Finished) -> None:
     assert finished.ended.code == 0, finished.ended.err
     assert folders(finished.folder) == ["main", "main-evaluated", "short", "short-evaluated"]
@@ -275,6 +274,7 @@ def test_cite_has_the_models_of_a_study(finished: Finished, run_cli: RunCli) -> 
     assert "jolicoeur2025less" in cited.out
 
 
+@pytest.mark.slow
 def test_every_run_of_a_study_has_a_process_of_its_own(tmp_path: Path) -> None:
     content = {**QUICK, "evaluations": ["steps=1"], "contrasts": [ask("mirror @ steps=1", "mirror")]}
     file = write_yaml(tmp_path / "real.yaml", {**content, "models": ["mirror"]})
@@ -335,6 +335,7 @@ def test_a_study_goes_to_results_by_its_name_and_scale(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_every_grid_and_writes_nothing(dry: Callable[..., Ended], tmp_path: Path) -> None:
     ended = dry(SMALL)
     assert ended.code == 0, ended.err
@@ -343,6 +344,7 @@ def test_a_dry_run_shows_every_grid_and_writes_nothing(dry: Callable[..., Ended]
     assert not (tmp_path / "dry").exists()
 
 
+@pytest.mark.slow
 def test_seeds_of_the_command_line_win(dry: Callable[..., Ended]) -> None:
     assert "2 models × 2 seeds = 4 runs" in dry(SMALL).err
     assert "2 models × 3 seeds = 6 runs" in dry(SMALL, "--seeds", "7-9").err
@@ -502,6 +504,7 @@ def test_what_a_grid_declares_is_no_reason_against_citing(finished: Finished) ->
         assert "--limit 8: only the first 8 test items" in content["not_citable_because"]
 
 
+@pytest.mark.slow
 def test_what_the_command_line_shortens_is_a_reason_in_every_grid(dry: Callable[..., Ended]) -> None:
     assert recipe(dry(SMALL).err) == []
     assert recipe(dry(SMALL, "--set", "steps=1").err) == [
@@ -517,6 +520,7 @@ def test_what_the_command_line_shortens_is_a_reason_in_every_grid(dry: Callable[
 DECLARED = {**QUICK, "grids": {"main": {"settings": {"steps": 2, "lr": 0.01, "batch_size": 8}}}}
 
 
+@pytest.mark.slow
 def test_settings_of_a_grid_are_its_recipe_and_those_of_the_command_line_are_not(
     dry: Callable[..., Ended],
 ) -> None:
@@ -528,6 +532,7 @@ def test_settings_of_a_grid_are_its_recipe_and_those_of_the_command_line_are_not
     ]
 
 
+@pytest.mark.slow
 def test_a_setting_of_a_grid_that_the_command_line_changes_is_a_reason(dry: Callable[..., Ended]) -> None:
     for value in (0.5, 0.001):  # the second is that of the scale
         reasons = recipe(dry(DECLARED, "--set", f"lr={value}").err)
@@ -544,57 +549,3 @@ def test_what_was_declared_reaches_the_runs_and_is_kept(tmp_path: Path, run_cli:
         assert content["identity"]["budget"]["batch_size"] == 8
         assert content["identity"]["training"]["lr"] == 0.01
         assert recipe("; ".join(content["not_citable_because"])) == []
-
-
-# --- list ----------------------------------------------------------------------------------------
-
-
-def test_list_has_the_question_of_each_study(run_cli: RunCli) -> None:
-    out = run_cli("list", "studies").out
-    (studies,) = json.loads(run_cli("list", "studies", "--json").out).values()
-    assert {study["name"] for study in studies} >= {"depth", "identity", "less-is-more", "votes"}
-    for study in studies:
-        assert re.search(rf"^  {study['name']} +{re.escape(study['summary'])}$", out, re.MULTILINE)
-        assert study["summary"].endswith("?")
-    assert "studies:" in run_cli("list").out
-
-
-@pytest.fixture
-def broken(install: Install, tmp_path: Path) -> Iterator[Path]:
-    """A plugin with one study that can be read and one that cannot."""
-    bad, good = tmp_path / "bad.yaml", write_yaml(tmp_path / "good.yaml", QUICK)
-    bad.write_text("name: [")
-    source = HOOKIMPL + (
-        "from pathlib import Path\nfrom trm_bench import StudySpec\n"
-        "@hookimpl\ndef trm_bench_register_studies():\n"
-        f"    return [StudySpec('bad', 'bad', Path({str(bad)!r})),"
-        f" StudySpec('quick', 'quick', Path({str(good)!r}))]\n"
-    )
-    install("lab", source)
-    host.cache_clear()
-    yield bad
-    host.cache_clear()
-
-
-@pytest.mark.usefixtures("broken")
-def test_a_study_of_a_plugin_is_run_by_its_name(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli("run", "--study", "quick", *LIMIT, "--output", tmp_path / "out")
-    assert ended.code == 0, ended.err
-    assert sentences(ended.out)[0].startswith("Is a mirror better?")
-    assert run_cli("run", "--study", "lab:quick", "--output", tmp_path / "out", "--dry-run").code == 0
-
-
-def test_a_study_that_cannot_be_read_is_named_when_it_is_run(broken: Path, run_cli: RunCli) -> None:
-    ended = run_cli("run", "--study", "bad")
-    assert ended.code == 2
-    assert f"study {broken}: not YAML" in ended.err
-
-
-@pytest.mark.parametrize("more", [(), ("--json",)])
-def test_list_prints_everything_in_spite_of_a_study_that_cannot_be_read(
-    more: tuple[str, ...], broken: Path, run_cli: RunCli
-) -> None:
-    ended = run_cli("list", *more)
-    assert ended.code == 0
-    for name in ("maze-hard", "trm-mlp", "markdown", "where-the-gain-is", "quick", "bad"):
-        assert name in ended.out + ended.err

@@ -33,6 +33,7 @@ def losses(one: object, count: int) -> list[float]:
     return [float(one.step().total.detach()) for _ in range(count)]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stop=st.integers(0, LENGTH - 1), ema=st.sampled_from([0.0, 0.9]))
@@ -201,6 +202,7 @@ def check_same(run: RunFolder, whole: RunFolder) -> None:
     assert not run.checkpoint.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "how"), [(signal.SIGKILL, "run"), (signal.SIGINT, "resume")])
 def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
     tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder, number: signal.Signals, how: str
@@ -217,6 +219,7 @@ def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
     assert uninterrupted.manifest().resumed == []
 
 
+@pytest.mark.slow
 def test_force_starts_from_scratch_and_finished_runs_have_no_checkpoint(
     tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -228,6 +231,7 @@ def test_force_starts_from_scratch_and_finished_runs_have_no_checkpoint(
     assert not list(folder.glob(f"*/{CHECKPOINT}"))
 
 
+@pytest.mark.slow
 def test_training_resumed_by_other_code_is_not_citable(
     tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder
 ) -> None:
@@ -245,6 +249,7 @@ def test_training_resumed_by_other_code_is_not_citable(
     )
 
 
+@pytest.mark.slow
 def test_the_interval_is_no_part_of_the_grid(tmp_path: Path, run_cli: RunCli) -> None:
     folder = tmp_path / "out"
     assert run_cli("run", *RUN, "--output", folder).code == 0
@@ -273,12 +278,14 @@ def test_resume_of_a_folder_without_a_run_says_so(tmp_path: Path, run_cli: RunCl
     assert "no run into it is known" in ended.err
 
 
+@pytest.mark.slow
 def test_resume_of_a_finished_run_prints_its_table(tmp_path: Path, run_cli: RunCli) -> None:
     first = run_cli("run", *RUN, "--output", tmp_path / "out")
     again = run_cli("resume", tmp_path / "out")
     assert (again.code, again.out) == (0, first.out)
 
 
+@pytest.mark.slow
 def test_two_runs_cannot_write_to_one_folder(tmp_path: Path, run_cli: RunCli) -> None:
     folder = tmp_path / "out"
     assert run_cli("run", *RUN, "--output", folder).code == 0

@@ -49,6 +49,7 @@ def printed(run_cli: RunCli) -> dict[str, object]:
     return content
 
 
+@pytest.mark.slow
 def test_the_numbers_agree_with_one_another(printed: dict) -> None:  # type: ignore[type-arg]
     trm, copy = printed["measured"]
     training, inference, batch = trm["training"], trm["inference"], printed["batch"]
@@ -64,6 +65,7 @@ def test_the_numbers_agree_with_one_another(printed: dict) -> None:  # type: ign
     assert copy["inference"]["puzzles_per_second"] > together
 
 
+@pytest.mark.slow
 def test_a_speed_names_the_conditions_it_was_measured_under(printed: dict) -> None:  # type: ignore[type-arg]
     conditions = {key: printed[key] for key in ("task", "scale", "device", "precision")}
     assert conditions == {"task": "tiny", "scale": "mini", "device": "cpu", "precision": "float32"}
@@ -96,6 +98,7 @@ def test_a_step_that_would_take_too_long_is_not_started_and_a_batch_that_fits_is
     assert 0 < fits < 512
 
 
+@pytest.mark.slow
 def test_a_failure_is_a_row_and_the_others_are_measured() -> None:
     grid = planned(SMALL, "mirror")
     first, other = grid.jobs
@@ -144,6 +147,7 @@ def _raise() -> None:
     raise ValueError("what went wrong\nand a second line")
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_gives_its_result_or_why_there_is_none() -> None:
     assert apart(_sleep, (0.0,), limit=60) == 0.0
     with pytest.raises(TrmBenchError, match="not done within 3 s; give it more --minutes"):
@@ -154,6 +158,7 @@ def test_a_process_of_its_own_gives_its_result_or_why_there_is_none() -> None:
         apart(_raise, (), limit=60)
 
 
+@pytest.mark.slow
 def test_few_puzzles_are_made_and_kept_apart_from_the_real_ones() -> None:
     few, seven, whole = (
         planned("copy", task=task, at_most=most).context.prepared

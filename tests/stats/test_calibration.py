@@ -109,6 +109,7 @@ def test_more_seeds_have_more_power() -> None:
     assert few < many_seeds
 
 
+@pytest.mark.slow
 def test_the_script_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--quick", "--studies", "20", "--jobs", "1"]
     main(words)

@@ -155,6 +155,7 @@ def test_a_correct_model_passes_every_check(kind: type[Correct]) -> None:
     assert all(finding.ok for finding in findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

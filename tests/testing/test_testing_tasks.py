@@ -359,6 +359,7 @@ def test_the_error_of_a_task_names_each_failure_and_where_to_look() -> None:
     assert all(line.strip().startswith("NO ") and "[look at " in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "source"),
     [("sudoku-extreme", "generated"), ("maze-hard", "generated"), ("arc-agi-1", "packaged")],
@@ -545,6 +546,7 @@ def test_correct_reporters_pass_and_the_error_of_another_names_it() -> None:
         check_reporter("txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["text", "markdown", "latex", "html", "csv", "json"])
 def test_the_built_in_reporters_pass(name: str) -> None:
     assert len(check_reporter(name)) == len(reporters.CHECKS)

@@ -155,6 +155,7 @@ def test_bf16_losses_are_close_to_those_of_float32(name: str) -> None:
     assert b != a
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(obstacle(CPU) is not None, reason=f"torch.compile: {obstacle(CPU)}")
 def test_compiled_losses_are_close_and_evaluation_stays_plain() -> None:
     plain, compiled = (trainer("trm-att", steps(8), compile=flag) for flag in (False, True))

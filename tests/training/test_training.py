@@ -32,6 +32,7 @@ def test_another_seed_gives_other_losses() -> None:
     assert float(first.step().total.detach()) != float(second.step().total.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_training_lowers_the_loss(name: str) -> None:
     one = trainer(name, steps(150), ema=0, exploration=0)

@@ -25,6 +25,7 @@ def runs(folder: Path) -> dict[str, RunFolder]:
     return {path.name.partition("-s0")[0]: RunFolder(path) for path in folder.iterdir() if path.is_dir()}
 
 
+@pytest.mark.slow
 def test_the_table_names_the_training_data_and_the_votes(finished: tuple[Path, Ended]) -> None:
     _, ended = finished
     assert ended.code == 0, ended.err
@@ -37,6 +38,7 @@ def test_the_table_names_the_training_data_and_the_votes(finished: tuple[Path, E
     assert "changed protocol: 4 votes instead of" in ended.out
 
 
+@pytest.mark.slow
 def test_the_ledger_counts_votes_augmentations_and_the_embedding(finished: tuple[Path, Ended]) -> None:
     manifest = runs(finished[0])["transformer"].manifest()
     ledger = manifest.ledger
@@ -50,6 +52,7 @@ def test_the_ledger_counts_votes_augmentations_and_the_embedding(finished: tuple
     assert single.puzzle_embedding_parameters == 0
 
 
+@pytest.mark.slow
 def test_samples_hold_votes_ranks_and_the_curve(finished: tuple[Path, Ended]) -> None:
     for run in runs(finished[0]).values():
         records = run.records()
@@ -61,6 +64,7 @@ def test_samples_hold_votes_ranks_and_the_curve(finished: tuple[Path, Ended]) ->
             assert record["cluster"] == record["item"].partition("/")[0]
 
 
+@pytest.mark.slow
 def test_every_run_writes_its_submission(finished: tuple[Path, Ended], run_cli: RunCli) -> None:
     for run in runs(finished[0]).values():
         content = json.loads((run.folder / "submission.json").read_text())
@@ -74,6 +78,7 @@ def test_every_run_writes_its_submission(finished: tuple[Path, Ended], run_cli: 
         assert "17 tasks are not in the evaluation set" in ended.err
 
 
+@pytest.mark.slow
 def test_a_second_run_repeats_nothing_and_force_keeps_the_files_together(
     finished: tuple[Path, Ended], run_cli: RunCli
 ) -> None:
@@ -124,6 +129,7 @@ def manifest_of(run_cli: RunCli, folder: Path, *settings: str) -> dict[str, Any]
     return json.loads((runs(folder)["copy"].folder / "manifest.json").read_text())
 
 
+@pytest.mark.slow
 def test_puzzle_ids_change_the_predictions_and_not_the_training(tmp_path: Path, run_cli: RunCli) -> None:
     found = []
     for ids in ("own", "blank", "shuffled"):
@@ -137,6 +143,7 @@ def test_puzzle_ids_change_the_predictions_and_not_the_training(tmp_path: Path, 
     assert len({(folder / "submission.json").read_bytes() for folder in found}) == 3
 
 
+@pytest.mark.slow
 def test_other_protocols_are_labelled_and_kept_apart(tmp_path: Path, run_cli: RunCli) -> None:
     usual = manifest_of(run_cli, tmp_path / "usual")
     assert usual["identity"]["votes"] == 3  # --limit holds for votes too

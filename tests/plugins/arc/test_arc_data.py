@@ -123,6 +123,7 @@ def test_the_splits_of_the_full_set(arc1: Sets) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["mini", "paper"])
 @pytest.mark.parametrize("revision", [revision for all_ in REVISIONS.values() for revision in all_])
 def test_no_test_or_validation_answer_is_trained_on(revision: Revision, scale: str) -> None:
@@ -135,6 +136,7 @@ def test_no_test_or_validation_answer_is_trained_on(revision: Revision, scale: s
     assert not set(data.validation.clusters.tolist()) & set(data.test.clusters.tolist())
 
 
+@pytest.mark.slow
 def test_validation_is_the_test_pairs_of_training_tasks(arc1: Sets) -> None:
     data = build(ARC1)
     tests = {f"{one.id}/{index}" for one in arc1.training for index in range(len(one.test))}
@@ -152,6 +154,7 @@ def test_without_transduction_no_pair_of_an_evaluation_task_is_trained_on(arc1: 
         build(ARC1, transductive="maybe")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [ARC1, ARC2])
 def test_mini_holds_real_small_tasks(name: str) -> None:
     data = build(name, "mini")
@@ -172,6 +175,7 @@ def test_mini_holds_real_small_tasks(name: str) -> None:
     assert stand_ins <= {one.id for one in sets.training}
 
 
+@pytest.mark.slow
 def test_an_unknown_revision_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"revision=kaggle2508.*did you mean 'kaggle250808'"):
         build(ARC2, revision="kaggle2508")
@@ -199,6 +203,7 @@ def data_dir_of_module() -> Path:
     return DATA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layout", "expected"),
     [
@@ -217,6 +222,7 @@ def test_both_layouts_are_read_and_recognised(unpacked: Path, name: str, layout:
     assert sum(file.rows for file in data.source.files) == {ARC1: 800, ARC2: 1120}[name] + concepts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "revision"), [(ARC1, "aa922be"), (ARC2, "f3283f7")])
 def test_a_folder_that_holds_everything_is_sorted_out(unpacked: Path, name: str, revision: str) -> None:
     """Both repositories, ConceptARC and the Kaggle form of all of them, much of it there twice."""
@@ -237,6 +243,7 @@ def test_a_training_set_that_nobody_knows_is_named_and_not_citable(tmp_path: Pat
     assert caveat.startswith("the training tasks of arc-agi_training_challenges.json are those of no known")
 
 
+@pytest.mark.slow
 def test_a_known_duplicate_does_not_hide_another_one(tmp_path: Path, arc1: Sets) -> None:
     (given_away,) = [one for one in arc1.evaluation if one.id == "070dd51e"]
     for name in ("00copy", "zzcopy"):
@@ -255,6 +262,7 @@ def test_two_sets_that_cannot_be_told_apart_are_refused_by_name(tmp_path: Path) 
         build(ARC1, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_arc_agi_2_training_never_meets_arc_agi_1_evaluation(unpacked: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -268,6 +276,7 @@ def test_arc_agi_2_training_never_meets_arc_agi_1_evaluation(unpacked: Path, tmp
         build(ARC1, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_renamed_tasks_are_found_out_by_their_pairs(tmp_path: Path, arc1: Sets) -> None:
     sets = packaged(REVISIONS[ARC2][0])
     renamed = [ArcTask(f"task-{place}", one.train, one.test) for place, one in enumerate(sets.training)]
@@ -276,6 +285,7 @@ def test_renamed_tasks_are_found_out_by_their_pairs(tmp_path: Path, arc1: Sets) 
         build(ARC1, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_other_benchmarks_evaluation_set_is_refused(tmp_path: Path) -> None:
     sets = packaged(REVISIONS[ARC2][0])
     write_kaggle(tmp_path, training=list(sets.training), evaluation=list(sets.evaluation))

@@ -227,6 +227,7 @@ WRONG: dict[str, tuple[Change, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG.keys())
 def test_what_is_wrong_with_a_submission_is_named_and_no_score_printed(
     change: Change, message: str, tmp_path: Path, truth: dict[str, Any], run_cli: RunCli
@@ -271,6 +272,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path, truth: dict[str, Any]) -> 
     assert all(name in str(caught.value) for name in (first, second, third))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "raw",
     [b"", b"{", b"[]", b"[" * 100_000, b"\x1f\x8b\x00broken", gzip.compress(b"[1]", mtime=0), b"\xff\xfe"],

@@ -225,6 +225,7 @@ def test_at_evaluation_nothing_is_moved() -> None:
 # --- all real tasks ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True], ids=["views", "training"])
 def test_every_augmentation_of_every_real_task_is_undone(real_tasks: list[ArcTask], training: bool) -> None:
     augmentation, puzzles = symmetries(real_tasks, 30, training=training)
@@ -240,6 +241,7 @@ def test_every_augmentation_of_every_real_task_is_undone(real_tasks: list[ArcTas
         assert ((applied > 1).sum(axis=1) == (tokens > 1).sum(axis=1)).all()
 
 
+@pytest.mark.slow
 def test_the_first_augmentations_of_real_tasks_are_distinct(real_tasks: list[ArcTask]) -> None:
     few = sorted((orbit_of(one).count, one.id) for one in real_tasks)
     by_id = {one.id: one for one in real_tasks}

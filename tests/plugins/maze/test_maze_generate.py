@@ -63,6 +63,7 @@ def test_every_scale_has_a_shape_of_its_own_name():
     assert SHAPES["lite"] == SHAPES["paper"]
 
 
+@pytest.mark.slow
 def test_mini_has_the_promised_splits(mini):
     data, calls = mini
     assert (len(data.train), len(data.validation), len(data.test)) == (MINI.train, MINI.validation, MINI.test)
@@ -89,6 +90,7 @@ def test_the_splits_share_no_wall_map_up_to_symmetry(mini):
     assert len(set(keys)) == len(keys) == MINI.total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "count"), [(HARD, 6), (MINI, 300)])
 def test_the_number_of_workers_and_of_mazes_changes_nothing(shape, count):
     questions, answers = generate(shape, 5, count, workers=1)
@@ -125,6 +127,7 @@ def far_pairs(board, side, min_moves):
     return pairs
 
 
+@pytest.mark.slow
 @given(st.integers(4, 12), st.floats(0.15, 0.5), st.integers(2, 30), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=300)
 def test_every_far_pair_is_counted_once_and_no_such_maze_is_passed_over(side, share, min_moves, seed):
@@ -146,6 +149,7 @@ def test_the_pair_is_drawn_uniformly():
     assert chisquare([drawn.count(pair) for pair in pairs]).pvalue > 0.001
 
 
+@pytest.mark.slow
 def test_wall_maps_are_kept_in_proportion_to_their_far_pairs():
     # 3x3 with 3 walls has 84 wall maps: each must occur as often as its pairs over open * (open - 1).
     kept = hard.draw_hard(new_dice(2), 400_000, 3, 4, 3, 3, 1.0)

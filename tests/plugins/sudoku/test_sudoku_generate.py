@@ -83,6 +83,7 @@ def test_questions_of_the_multi_solution_file_have_several(data_dir):
     assert (solve(NINE, tokens(*lines)).solutions == 2).all()
 
 
+@pytest.mark.slow
 def test_symmetric_puzzles_have_the_symmetric_answer():
     train = small().train
     moved = SudokuSymmetries(NINE).transforms(1, np.arange(len(train)), np.full(len(train), 9))
@@ -90,6 +91,7 @@ def test_symmetric_puzzles_have_the_symmetric_answer():
     assert np.array_equal(moved.invert(solved.answers), train.targets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [mini, small])
 def test_every_generated_puzzle_has_its_answer_as_only_solution(make):
     splits = make()
@@ -161,6 +163,7 @@ def test_difficulties_are_drawn_in_the_stated_proportions():
     assert sum(weight for *_, weight in GUESSES) == 1000
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_puzzles_on_any_number_of_threads():
     recipe = replace(RECIPES["mini"], train=40, validation=5, test=9)
     three = generate(recipe, 0, workers=3), small()
