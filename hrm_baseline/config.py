@@ -14,11 +14,11 @@ ALIASES = {"N": "cycles", "T": "timesteps", "prefix": "puzzle_emb_len", "width":
 class HRMConfig(BlockConfig):
     """Sizes, cycles and ablations of HRM; the defaults are the published ones (arXiv 2506.21734)."""
 
-    high_blocks: int = Field(4, gt=0, description="blocks of the high-level network f_H")
-    low_blocks: int = Field(4, gt=0, description="blocks of the low-level network f_L")
-    cycles: int = Field(2, gt=0, description="N, high-level cycles per supervision step")
-    timesteps: int = Field(2, gt=0, description="T, low-level timesteps per cycle")
-    supervision: int = Field(16, gt=0, description="N_sup, supervision steps per puzzle")
+    high_blocks: int = Field(4, gt=0, le=1000, description="blocks of the high-level network f_H")
+    low_blocks: int = Field(4, gt=0, le=1000, description="blocks of the low-level network f_L")
+    cycles: int = Field(2, gt=0, le=10_000, description="N, high-level cycles per supervision step")
+    timesteps: int = Field(2, gt=0, le=10_000, description="T, low-level timesteps per cycle")
+    supervision: int = Field(16, gt=0, le=100_000, description="N_sup, supervision steps per puzzle")
     gradient: Literal["one-step", "full"] = Field(
         "one-step", description="only through the last update of each state, or through the whole last cycle"
     )

@@ -1,6 +1,6 @@
-"""Tables of puzzles on disk or on the Hugging Face hub: finding, reading and splitting them.
+"""Tables of puzzles: reading and splitting them. Finding them is `tabular_files` and `tabular_hub`.
 
-Owns what any task that reads ``question,answer`` tables needs: files, lines, characters, repeats
+Owns what any task that reads ``question,answer`` tables needs: lines, columns, characters, repeats
 and the validation rows. What makes an answer right is the task's own business.
 
 Rows are kept as columns of token codes, not as objects: official sets have up to millions of them.
@@ -11,31 +11,44 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..harness.api.errors import DataError, UnavailableError, UsageError
+from ..harness.api.errors import DataError
 from ..harness.api.puzzles import PuzzleSet, SourceFile, Tokens
 from ..harness.api.randomness import hashed, named_seed
-from ..harness.api.specs import BuildRequest
+from ..harness.api.reading import encoding_of, printable, require_file
+from .tabular_files import stem
 
-SUFFIXES = (".csv", ".csv.gz")
 COLUMNS = ("source", "question", "answer", "rating")
 """The columns by position, for a table without a header; the last may be left out."""
+HEADINGS = {
+    "question": ("question", "questions", "puzzle", "puzzles", "quiz", "quizzes"),
+    "answer": ("answer", "answers", "solution", "solutions"),
+}
+"""What a header may call the two columns that are wanted."""
+DELIMITERS = ",;\t"
 TRAIN_ROWS = 1000
 """The papers train on 1000 puzzles; rows beyond that and the validation rows are left out."""
 VALIDATION_ROWS = (64, 100)
 """Fewest and most rows to validate on where there are plenty."""
-UNPINNED = "main"
 _BATCH = 20_000
+_LONGEST_LINE = 100_000
+"""Characters of a line beyond which a file is no table."""
+_MOST_BYTES = 700_000_000
+"""Of token codes of a split; the 3.8 million official train rows need 621 million."""
+_MOST_PACKED = 100
+"""Times that a packed table may be larger unpacked; texts of puzzles pack to a third or a twentieth."""
+_UNPACKED_FREELY = 1 << 24
+"""Characters below which it is not looked at how much a table was packed."""
 _REFUSED = 0
 """Padding, which no text can hold, marks a character that has no code."""
 
@@ -55,19 +68,6 @@ class Layout:
     cells: int
     question: Mapping[str, int]
     answer: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The tables of a folder, each list in name order."""
-
-    train: tuple[Path, ...]
-    test: tuple[Path, ...]
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        """Train, then test."""
-        return (*self.train, *self.test)
 
 
 @dataclass(frozen=True)
@@ -123,130 +123,119 @@ class Rows:
         raise IndexError(f"only {len(self)} rows")
 
 
-@dataclass(frozen=True)
-class HubTables:
-    """Tables fetched from the hub, the commit they belong to, and what to say about that."""
-
-    tables: Tables
-    commit: str
-    caveats: tuple[str, ...]
-
-
-def find_tables(folder: Path) -> Tables:
-    """The tables in a folder whose names contain ``train`` and ``test``.
-
-    Raises:
-        DataError: if the folder is missing, lacks either, has a name that contains both, or a
-            table both packed and unpacked.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; --data takes the folder with the train and test tables")
-    tables = sorted(
-        path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES) and path.is_file()
-    )
-    found: dict[str, list[Path]] = {"train": [], "test": []}
-    for path in tables:
-        splits = [split for split in found if split in path.name.lower()]
-        if len(splits) > 1:
-            raise DataError(f"{path}: the name contains both 'train' and 'test'; rename it after one of them")
-        for split in splits:
-            _refuse_twin(path, found[split])
-            found[split].append(path)
-    for split, paths in found.items():
-        if not paths:
-            names = ", ".join(path.name for path in tables) or "none"
-            raise DataError(
-                f"{folder}: no {split} table; looked for a name that contains {split!r} and ends in "
-                f"{' or '.join(SUFFIXES)}; tables there: {names}"
-            )
-    return Tables(tuple(found["train"]), tuple(found["test"]))
-
-
-def _refuse_twin(path: Path, others: Sequence[Path]) -> None:
-    """Items are named after the table without its suffix, so two suffixes would clash."""
-    for other in others:
-        if stem(other) == stem(path):
-            raise DataError(f"{path}: {other.name} is there as well; keep one of them")
-
-
-def stem(path: Path) -> str:
-    """The file's name without ``.csv`` or ``.csv.gz``."""
-    return re.sub(r"\.csv(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-
-
 def read_rows(paths: Sequence[Path], layout: Layout) -> Rows:
-    """The rows of the ``.csv`` and ``.csv.gz`` tables of one split.
+    """The rows of the tables of one split.
 
-    The columns ``question`` and ``answer`` are found by the header, or by their place in `COLUMNS`
-    where there is none. Empty lines are skipped. Spaces are kept: in a maze they are cells.
+    The columns are found by the header (see `HEADINGS`), by the length of the texts or by their place in
+    `COLUMNS`. Empty lines are skipped. Spaces are kept: in a maze they are cells.
 
     Raises:
         DataError: naming file and line, if a table cannot be read, a text has another length or
             other characters than the layout allows, or a question is repeated.
     """
-    parts: list[_Batch] = []
+    questions, answers, lines = [], [], []
     files: list[SourceFile] = []
+    most = _MOST_BYTES // (2 * layout.cells)
     for path in paths:
-        batches = list(_batches(path, layout))
-        count = sum(len(batch.lines) for batch in batches)
+        count = 0
+        for batch in _batches(path, layout):
+            questions.append(batch[0])
+            answers.append(batch[1])
+            lines.append(batch[2])
+            count += len(batch[2])
+            if count + sum(file.rows for file in files) > most:
+                raise DataError(f"{path}: more than {most:,} rows in the split, which is more than is read")
         if not count:
             raise DataError(f"{path}: no rows")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append(SourceFile(path.name, digest, count))
-        parts += batches
-    questions = np.concatenate([part.questions for part in parts])
-    answers = np.concatenate([part.answers for part in parts])
-    lines = np.concatenate([part.lines for part in parts])
-    rows = Rows(questions, answers, lines, tuple(paths), tuple(files))
+        files.append(SourceFile(printable(path), digest, count))
+    empty = np.empty((0, layout.cells), np.uint8)
+    rows = Rows(
+        _joined(questions, empty),
+        _joined(answers, empty),
+        _joined(lines, np.empty(0, np.int64)),
+        tuple(paths),
+        tuple(files),
+    )
     _refuse_repeats(rows)
     return rows
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Some rows of one table, as in `Rows`."""
-
-    questions: Tokens
-    answers: Tokens
-    lines: Ints
+def _joined(parts: list[Any], empty: Any) -> Any:
+    """The parts as one array; they are let go, so that no more than one copy of a column is held."""
+    whole = np.concatenate([empty, *parts])
+    parts.clear()
+    return whole
 
 
-def _batches(path: Path, layout: Layout) -> Iterator[_Batch]:
+def _batches(path: Path, layout: Layout) -> Iterator[tuple[Tokens, Tokens, Ints]]:
     """The rows of one table, translated a batch at a time so that its text is never held whole."""
     try:
-        with _opened(path) as file:
-            records = _records(path, file)
+        require_file(path)
+        with path.open("rb") as raw, _opened(path, raw) as file:
+            records = _records(path, _Lines(path, file, raw), layout.cells)
             while batch := list(islice(records, _BATCH)):
                 numbers, questions, answers = zip(*batch, strict=True)
                 lines = np.array(numbers, np.int64)
-                yield _Batch(
+                yield (
                     _Column(path, lines, "question", questions).tokens(layout.cells, layout.question),
                     _Column(path, lines, "answer", answers).tokens(layout.cells, layout.answer),
                     lines,
                 )
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
-def _opened(path: Path) -> TextIO:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _opened(path: Path, raw: BufferedReader) -> TextIOWrapper:
+    """The text of a table, in UTF-8 or what its byte order mark says."""
+    unpacked = gzip.GzipFile(fileobj=raw) if path.name.lower().endswith(".gz") else raw
+    encoding = encoding_of(unpacked.read(4))
+    unpacked.seek(0)
+    return TextIOWrapper(cast(BufferedReader, unpacked), encoding=encoding, newline="")
 
 
-def _records(path: Path, file: TextIO) -> Iterator[tuple[int, str, str]]:
+class _Lines:
+    """The lines of a text, as long as it looks like a table: no endless line, no bomb."""
+
+    def __init__(self, path: Path, file: TextIOWrapper, raw: BufferedReader):
+        self.path, self.file, self.raw = path, file, raw
+        self.characters = self.number = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        self.number += 1
+        line = self.file.readline(_LONGEST_LINE + 1)
+        self.characters += len(line)
+        if len(line) > _LONGEST_LINE:
+            raise DataError(f"{self.path}, line {self.number}: longer than {_LONGEST_LINE:,} characters")
+        if self.characters > _UNPACKED_FREELY and self.characters > _MOST_PACKED * self.raw.tell():
+            raise DataError(
+                f"{self.path}: unpacks to more than {_MOST_PACKED} times its size; no table of puzzles does"
+            )
+        if not line:
+            raise StopIteration
+        return line
+
+
+def _records(path: Path, lines: _Lines, cells: int) -> Iterator[tuple[int, str, str]]:
     """Line, question and answer of each row."""
-    reader = csv.reader(file)
+    start: list[str] = []
+    for line in lines:
+        start.append(line)
+        if line.strip("\r\n"):
+            break
+    delimiter = _delimiter(start[-1] if start else "", cells)
+    reader = csv.reader(chain(start, lines), delimiter=delimiter)
     try:
-        first = next(reader, [])
-        names = [name.strip().lower() for name in first]
-        has_header = bool({"question", "answer"} & set(names))
-        columns = names if has_header else COLUMNS[: max(len(first), 3)]
-        if missing := [name for name in ("question", "answer") if name not in columns]:
-            raise DataError(f"{path}, line 1: the header lacks {', '.join(missing)}")
-        question, answer, width = columns.index("question"), columns.index("answer"), len(columns)
-        rows: Iterable[list[str]] = reader if has_header else chain([first], reader)
+        values = next((row for row in reader if row), None)
+        if values is None:
+            return
+        question, answer, has_header = _columns(path, values, cells)
+        width = len(values)
+        rows: Iterable[list[str]] = reader if has_header else chain([values], reader)
         for values in rows:
             if len(values) == width:
                 yield reader.line_num, values[question], values[answer]
@@ -254,6 +243,56 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[int, str, str]]:
                 raise DataError(f"{path}, line {reader.line_num}: {len(values)} columns, not {width}")
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _delimiter(line: str, cells: int) -> str:
+    """What separates the columns of a table that begins with this line: the first under which it has some."""
+    for delimiter in DELIMITERS:
+        values = next(csv.reader([line], delimiter=delimiter), [])
+        names = [_heading(value) for value in values]
+        if {"question", "answer"} & set(names) or len(_texts(values, cells)) >= 2:
+            return delimiter
+    return max(DELIMITERS, key=line.count)
+
+
+def _heading(name: str) -> str:
+    """Which of the wanted columns a name in a header means; empty for none."""
+    plain = name.strip().lower()
+    return next((wanted for wanted, names in HEADINGS.items() if plain in names), "")
+
+
+def _texts(values: Sequence[str], cells: int) -> list[int]:
+    """The columns of a row whose texts are as long as a puzzle."""
+    return [place for place, value in enumerate(values) if len(value) == cells]
+
+
+def _columns(path: Path, first: Sequence[str], cells: int) -> tuple[int, int, bool]:
+    """Where question and answer are, and whether the first row is a header.
+
+    Raises:
+        DataError: the header lacks a column, or names one twice.
+    """
+    names = [_heading(value) for value in first]
+    shown = ", ".join(value.strip() for value in first)
+    wanted = " and ".join(f"{names[0]} (or {', '.join(names[1:])})" for names in HEADINGS.values())
+    if any(names):
+        for name in HEADINGS:
+            if names.count(name) != 1:
+                problem = "lacks" if name not in names else "has several columns for"
+                raise DataError(
+                    f"{path}, line 1: the header {problem} {name}: {shown[:200]}; wanted: {wanted}"
+                )
+        return names.index("question"), names.index("answer"), True
+    texts = _texts(first, cells)
+    if len(texts) == 2:
+        return texts[0], texts[1], False
+    if first and max(map(len, first)) < cells // 2:
+        raise DataError(f"{path}, line 1: no header and no row: {shown[:200]}; wanted: {wanted}")
+    if first and len(first) not in (len(COLUMNS) - 1, len(COLUMNS)):
+        raise DataError(
+            f"{path}, line 1: {len(first)} columns and no header; wanted: {wanted}, or {', '.join(COLUMNS)}"
+        )
+    return COLUMNS.index("question"), COLUMNS.index("answer"), False
 
 
 @dataclass(frozen=True)
@@ -320,11 +359,14 @@ def split_validation(rows: int, seed: int, task: str) -> Split:
 
     With 1064 rows or more, 1000 are for training and up to 100 others for validation. With fewer,
     validation takes 64 of them (a tenth where there are fewer than 640, at least one) and training
-    the others.
+    the others. Without any, nothing will be trained, and both are empty.
 
     Raises:
-        DataError: if there are fewer than two rows.
+        DataError: if there is one row.
     """
+    if not rows:
+        nothing = np.empty(0, np.int64)
+        return Split(nothing, nothing, "no train table was read: nothing is trained")
     if rows < 2:
         raise DataError(
             f"{task}: the train tables have {rows} row in all; at least 2 are needed, one to validate on"
@@ -342,50 +384,3 @@ def split_validation(rows: int, seed: int, task: str) -> Split:
     if unused := rows - train - held:
         note += f"; {unused} rows are unused"
     return Split(np.sort(order[:train]), np.sort(order[train : train + held]), note)
-
-
-def revision_of(request: BuildRequest, task: str) -> str | None:
-    """The option ``revision`` of a request, None where it is not given.
-
-    Raises:
-        UsageError: if it is given for another source than the hub.
-    """
-    revision = request.options.get("revision")
-    if revision is not None and request.source != "hub":
-        raise UsageError(f"{task}: 'revision' goes with the source 'hub', not with {request.source!r}")
-    return revision
-
-
-def fetch_tables(repository: str, revision: str | None) -> HubTables:
-    """``train.csv`` and ``test.csv`` of a Hugging Face data set, through huggingface_hub.
-
-    A branch or tag, by default `UNPINNED`, is resolved first, so that both files come from the one
-    commit that is named; a caveat then says that it was not pinned.
-
-    Raises:
-        UnavailableError: if the package is not installed or the hub does not deliver.
-    """
-    try:
-        import huggingface_hub as hub
-    except ImportError as error:
-        raise UnavailableError(
-            f"the source 'hub' needs the package huggingface_hub: pip install 'trm-bench[hub]'; or fetch "
-            f"train.csv and test.csv of {repository} by hand and pass their folder with --data"
-        ) from error
-    asked = revision or UNPINNED
-    try:
-        commit = asked
-        if not re.fullmatch("[0-9a-f]{40}", asked):
-            commit = str(hub.HfApi().dataset_info(repository, revision=asked).sha)
-        train, test = (
-            Path(hub.hf_hub_download(repository, name, repo_type="dataset", revision=commit))
-            for name in ("train.csv", "test.csv")
-        )
-    except Exception as error:  # the hub's errors share no base class
-        raise UnavailableError(
-            f"could not fetch {repository} at revision {asked!r} from the Hugging Face hub: "
-            f"{type(error).__name__}: {error}; check the network and the revision, or put the "
-            "files in a folder and pass it with --data"
-        ) from error
-    unpinned = f"the revision was not pinned: {asked!r} was {commit}; repeat with revision={commit}"
-    return HubTables(Tables((train,), (test,)), commit, () if asked == commit else (unpinned,))

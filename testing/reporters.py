@@ -17,7 +17,7 @@ from .findings import Check, Finding, Wrong, require, run_checks
 
 if TYPE_CHECKING:
     from ..harness.report.table import Report
-    from ..harness.store.records import Description, Record, RunIdentity
+    from ..harness.store.records import Description, PartIdentity, Record, RunIdentity
 
 MODELS = {"alpha-net": 0.7, "beta-net": 0.4}
 _RENDER = "`render`"
@@ -64,29 +64,50 @@ def sample_report(seeds: int = 3) -> Report:
 def _write_run(folder: Path, model: str, seed: int, share: float) -> None:
     """Write a finished run of 30 test items, of which a share is solved."""
     from ..harness.api.budget import Ledger
+    from ..harness.planning.identity import run_name
     from ..harness.running.run import now
     from ..harness.store.folders import RunFolder
     from ..harness.store.records import Manifest, Status
 
-    run = RunFolder(folder / f"{model}-s{seed}")
+    identity = _identity(model, seed)
+    run = RunFolder(folder / run_name(model, identity))
     manifest = Manifest(
         status=Status.RUNNING,
         run=run.name,
-        identity=_identity(seed),
+        identity=identity,
+        scored_by=[_part("evaluator", "exact")],
         description=_description(model),
         ledger=Ledger(optimiser_steps=10, training_flops=1e9, inference_steps=4, peak_memory_bytes=1 << 28),
         citable=True,
         started=now(),
     )
     run.start(manifest)
-    run.finish(manifest, _records(np.random.default_rng([seed, len(model)]), share))
+    run.finish(manifest, _records(np.random.default_rng([seed, len(model)]), share), _predictions())
 
 
-def _identity(seed: int) -> RunIdentity:
+def _predictions() -> bytes:
+    """Thirty answers of sixteen cells."""
+    from ..harness.api.predictions import Predictions
+    from ..harness.api.puzzles import PuzzleSet, TaskInfo
+    from ..harness.store.predictions import pack_predictions
+
+    items = [f"item-{row}" for row in range(30)]
+    boards = np.ones((30, 16), np.uint8)
+    test = PuzzleSet.single_identity(boards, boards, items)
+    answers = Predictions(boards, 4, np.full(30, 2), np.full(30, 0.5))
+    return pack_predictions(answers, TaskInfo("made-up", "mini", 4, 4, 2), "", test)
+
+
+def _part(kind: str, name: str) -> PartIdentity:
+    from ..harness.store.records import PartIdentity
+
+    return PartIdentity(kind=kind, name=name, distribution="here", version="0")
+
+
+def _identity(model: str, seed: int) -> RunIdentity:
     from ..harness.api.budget import Budget
-    from ..harness.store.records import PartIdentity, RunIdentity
+    from ..harness.store.records import RunIdentity
 
-    parts = {"task": "made-up", "evaluator": "exact"}
     return RunIdentity(
         procedure=1,
         task_version=1,
@@ -100,10 +121,7 @@ def _identity(seed: int) -> RunIdentity:
         device="cpu",
         threads=1,
         deterministic=True,
-        parts=[
-            PartIdentity(kind=kind, name=name, distribution="here", version="0")
-            for kind, name in parts.items()
-        ],
+        parts=[_part("task", "made-up"), _part("model", model)],
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..harness.api.augment import Augmentation, Ints
-from ..harness.api.errors import UsageError
+from ..harness.api.errors import DataError, UsageError
 from ..harness.api.predictions import Predictions
 from ..harness.api.puzzles import PAD, PuzzleSet, TaskData, Tokens
 from ..harness.api.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, TaskSpec
 from ..harness.api.voting import BallotBox
-from ..harness.data.prepare import SPLITS, scale_of
+from ..harness.data.overlap import Labels, canonical_keys
+from ..harness.data.prepare import SPLITS, features_of, scale_of
 from ..harness.host.host import Host, Part, Plugin, host
 from .findings import Check, Finding, Wrong, require, run_checks
 
@@ -23,6 +24,8 @@ AUGMENTATIONS = 16
 """Augmentations of a puzzle that are looked at."""
 MOST_LUCKY = 0.5
 """Where many predictions are right, some changed cells give another right one."""
+LEAST_DISTINCT = 0.5
+"""Share of different puzzles whose canonical forms must differ."""
 _BUILD, _AUGMENTATION = "`build`", "`augmentation`"
 
 
@@ -133,7 +136,8 @@ def _scores(subject: Subject, puzzles: PuzzleSet, answers: Tokens) -> dict[str, 
     from ..harness.inference.scoring import score
 
     votes = subject.spec.scales[subject.request.scale].votes is not None
-    records = score(subject.evaluators, subject.data.info, puzzles, answered(puzzles, answers, votes))
+    predictions = answered(puzzles, answers, votes)
+    records = score(subject.evaluators, subject.data.info, puzzles, predictions, {})
     names = [evaluator.name for evaluator in subject.evaluators]
     return {name: np.array([record.scores[name] for record in records]) for name in names}
 
@@ -191,8 +195,21 @@ def _tokens(subject: Subject) -> None:
 
 
 def _overlap(subject: Subject) -> str:
+    data, labels = subject.data, Labels(subject.spec, subject.data)
+    for name in ("train", "validation"):
+        split: PuzzleSet = getattr(data, name)
+        shared = labels.also_in(split)
+        if shared.any() and not data.source.as_published:
+            first = str(data.test.ids[np.argmax(shared)])
+            raise Wrong(f"{shared.sum()} of {len(shared)} test puzzles, e.g. {first!r}, are in {name}")
+    extent = "up to symmetry" if subject.spec.canonical is not None else _augmented_in_training(subject)
+    return f"{len(data.test)} test puzzles against {len(data.train)} training puzzles, {extent}"
+
+
+def _augmented_in_training(subject: Subject) -> str:
+    """Without a canonical form, some augmentations of some test puzzles are looked for."""
     if subject.data.identities is not None:
-        return "not looked for: puzzles of one identity belong together, and the task itself refuses leaks"
+        return "as they are"
     train, test = subject.data.train, subject.split("test")
     items, ks = subject.augmentations_of(test, training=False)
     augmentation = subject.augmentation(replace(test, targets=np.zeros_like(test.targets)), training=False)
@@ -204,7 +221,53 @@ def _overlap(subject: Subject) -> str:
                 f"test puzzle {str(test.ids[item])!r} is, but for a symmetry, training puzzle "
                 f"{known[row.tobytes()]!r}"
             )
-    return f"{len(made):,} augmentations of {len(test)} test puzzles against {len(train)} training puzzles"
+    return f"as they are, and under {len(made):,} augmentations of {len(test)} of them"
+
+
+def _copies(subject: Subject) -> str:
+    groups = Labels(subject.spec, subject.data).groups()
+    if repeated := len(groups) - len(set(groups)):
+        raise Wrong(f"{repeated} of {len(groups)} test puzzles are the same as another one")
+    return f"{len(groups)} different ones"
+
+
+def _canonical(subject: Subject) -> str:
+    """An augmented copy has the key of its puzzle, and other puzzles have other keys."""
+    spec, info = subject.spec, subject.data.info
+    if spec.canonical is None:
+        most = subject.augmentation(subject.split("train")).max_augmentations
+        if most == 1 and subject.data.identities is None:
+            return "not needed: a puzzle has no augmentation but itself"
+        return "`canonical` is not given: leaks are found as they are, but not under the task's symmetries"
+    checked = 0
+    for name in ("train", "test"):
+        puzzles = subject.split(name)
+        keys = canonical_keys(spec, info, puzzles)
+        items, ks = subject.augmentations_of(puzzles, training=False)
+        transforms = subject.augmentation(puzzles, training=False).transforms(3, items, ks)
+        inputs, targets = (transforms.apply(tokens[items]) for tokens in (puzzles.inputs, puzzles.targets))
+        for item, k, key in zip(items, ks, spec.canonical(info, inputs, targets), strict=True):
+            if key != keys[item]:
+                raise Wrong(f"augmentation {k} of {name} puzzle {str(puzzles.ids[item])!r} has another key")
+        different = len({row.tobytes() for row in np.concatenate([puzzles.inputs, puzzles.targets], axis=1)})
+        if len(set(keys)) < different * LEAST_DISTINCT:
+            raise Wrong(f"{different} different {name} puzzles have only {len(set(keys))} keys")
+        checked += len(items)
+    return f"{checked:,} augmentations have the keys of their puzzles"
+
+
+def _features(subject: Subject) -> str:
+    if subject.spec.features is None:
+        return "no `features`: scores are not drawn against difficulty"
+    try:
+        features = features_of(subject.spec, subject.data)
+    except DataError as error:
+        raise Wrong(str(error)) from error
+    return ", ".join(f"{name} {low:g} to {high:g}" for name, low, high in _ranges(features))
+
+
+def _ranges(features: Mapping[str, Scores]) -> list[tuple[str, float, float]]:
+    return [(name, float(values.min()), float(values.max())) for name, values in features.items()]
 
 
 def _itself(subject: Subject) -> None:
@@ -298,6 +361,12 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("another seed gives other puzzles", _BUILD), _other_seed),
     (Check("ids are unique over all splits", _BUILD), _ids),
     (Check("no test puzzle is a training puzzle up to symmetry", _BUILD), _overlap),
+    (Check("no test puzzle is a copy of another", _BUILD), _copies),
+    (
+        Check("the canonical form sees through augmentations, and tells puzzles apart", "`canonical`"),
+        _canonical,
+    ),
+    (Check("what is known of a puzzle is a finite number for each", "`features`"), _features),
     (Check("augmentation 0 is the puzzle itself", _AUGMENTATION), _itself),
     (Check("an augmentation is a function of (seed, puzzle, k) alone", _AUGMENTATION), _pure),
     (Check("augmentations can be undone", _AUGMENTATION), _inverts),

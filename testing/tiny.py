@@ -11,7 +11,7 @@ import numpy as np
 
 from ..harness.api.augment import CellTokenTransforms, Ints
 from ..harness.api.hookspecs import hookimpl
-from ..harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo
+from ..harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ..harness.api.randomness import hashed, permutations
 from ..harness.api.specs import AugmentationRequest, BuildRequest, Scale, TaskSpec
 
@@ -59,6 +59,16 @@ class Recolour:
         return CellTokenTransforms(cells, names.astype(np.uint8))
 
 
+def canonical(info: TaskInfo, inputs: Tokens, targets: Tokens) -> list[bytes]:
+    """The grid with its colours numbered as they appear; the target follows from it."""
+    return [_canonical(grid.astype(np.int64)).astype(np.uint8).tobytes() for grid in inputs]
+
+
+def features(info: TaskInfo, puzzles: PuzzleSet) -> dict[str, Ints]:
+    """How many cells change."""
+    return {"changes": (puzzles.inputs != puzzles.targets).sum(axis=1)}
+
+
 def augmentation(request: AugmentationRequest) -> Recolour:
     """The names of the colours mean nothing."""
     del request
@@ -74,6 +84,8 @@ TINY_TASK = TaskSpec(
     augmentation=augmentation,
     evaluators=("exact", "cells"),
     primary="exact",
+    canonical=canonical,
+    features=features,
 )
 
 

@@ -14,12 +14,12 @@ ALIASES = {"T": "cycles", "n": "updates", "prefix": "puzzle_emb_len", "width": "
 class TRMConfig(BlockConfig):
     """Sizes, cycles and ablations of TRM; the defaults are the published ones (arXiv 2510.04871)."""
 
-    blocks: int = Field(2, gt=0, description="blocks of the one network")
+    blocks: int = Field(2, gt=0, le=1000, description="blocks of the one network")
     cycles: int = Field(
-        3, gt=0, description="T, latent recursions per supervision step; the last has a gradient"
+        3, gt=0, le=10_000, description="T, latent recursions per supervision step; the last has a gradient"
     )
-    updates: int = Field(6, gt=0, description="n, updates of z in a latent recursion")
-    supervision: int = Field(16, gt=0, description="N_sup, supervision steps per puzzle")
+    updates: int = Field(6, gt=0, le=10_000, description="n, updates of z in a latent recursion")
+    supervision: int = Field(16, gt=0, le=100_000, description="N_sup, supervision steps per puzzle")
     gradient: Literal["full", "one-step"] = Field(
         "full", description="through the whole last cycle, or only through the last update of z and of y"
     )

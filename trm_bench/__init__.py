@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .harness.python.measure import measure_speed
     from .harness.python.results import Results
     from .harness.python.verbs import export, open_model, parse_puzzles, prepare, score, solve
+    from .harness.python.verify import Verification, verify
     from .harness.report.table import Pair, Report, Row, SeedResult, Table
     from .harness.report.words import sentences
 
@@ -60,6 +61,7 @@ _LAZY = {
     "SeedResult": "report.table",
     "State": "api.reasoner",
     "Table": "report.table",
+    "Verification": "python.verify",
     "cite": "python.citations",
     "compare": "python.api",
     "evaluate": "python.api",
@@ -74,6 +76,7 @@ _LAZY = {
     "score": "python.verbs",
     "sentences": "report.words",
     "solve": "python.verbs",
+    "verify": "python.verify",
 }
 """Names that need torch, scipy or pandas, and the module of `trm_bench.harness` that has each."""
 
@@ -122,6 +125,7 @@ __all__ = [
     "TrmBenchError",
     "UnavailableError",
     "UsageError",
+    "Verification",
     "__version__",
     "cite",
     "compare",
@@ -141,6 +145,7 @@ __all__ = [
     "score",
     "sentences",
     "solve",
+    "verify",
 ]
 
 

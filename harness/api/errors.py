@@ -34,6 +34,10 @@ class DataError(UnavailableError):
     """A data file or generated set is not what its task says; names file and line."""
 
 
+class PluginError(TrmBenchError):
+    """The code of a plugin raised something; names the part and the error."""
+
+
 class TrainingDiverged(TrmBenchError):
     """A loss or a weight is no longer finite; names the optimiser step."""
 
@@ -44,3 +48,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names) if names else 'none'}"
+
+
+def told(error: BaseException) -> str:
+    """An error in one line: ours by its message, any other by its kind too."""
+    text = " ".join(str(error).split())
+    if isinstance(error, TrmBenchError):
+        return text
+    return f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -141,6 +141,8 @@ class Source:
         files: what was read, empty for a generated set.
         notes: remarks on a score, e.g. that a split was cut short.
         caveats: reasons why a score on this data must not be cited.
+        as_published: whether the sets are a public benchmark, whole. What its training and test puzzles share
+            is then a note, not a caveat.
     """
 
     kind: str
@@ -148,6 +150,7 @@ class Source:
     files: tuple[SourceFile, ...] = ()
     notes: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    as_published: bool = False
 
 
 @dataclass(frozen=True)

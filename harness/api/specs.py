@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from .augment import Augmentation
@@ -70,6 +71,9 @@ class BuildRequest:
         options: the task's own ``--set`` keys.
         progress: to be called now and then by work of more than a second.
         at_most: this many puzzles of each split are enough, None for all; a task may make more.
+        train, test: the files of ``--train`` and ``--test``, to be read instead of what the folder holds.
+        training: False where nothing will be trained: files to train on may then be missing, and what
+            they would have given is an empty split.
     """
 
     scale: str
@@ -79,6 +83,14 @@ class BuildRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = no_progress
     at_most: int | None = None
+    train: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+    training: bool = True
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether the user named a folder or files."""
+        return self.folder is not None or bool(self.train or self.test)
 
 
 @dataclass(frozen=True)
@@ -159,8 +171,13 @@ class TaskSpec:
         evaluators: names of the evaluators, in the order in which they are printed.
         primary: the evaluator whose score the table compares; fixed here, before any result.
         sources: values of `BuildRequest.source`, the default first.
-        files: the files of a ``--data`` folder that the build would read, so that caches notice a change;
-            raises `DataError` where a file is missing.
+        files: the files that the build of such a request would read, so that caches notice a change;
+            raises `DataError` where one is missing or is no plain file.
+        canonical: a key for each of N puzzles, given inputs and targets (N, L), that is equal for puzzles
+            that are the same up to the task's symmetries. By it, test puzzles that are trained on, and test
+            puzzles that are copies of one another, are found. None compares inputs and targets as they are.
+        features: numbers (N,) that the task knows of each test puzzle, by name, such as its difficulty;
+            finite. They are kept with the scores as ``puzzle.<name>``.
         options: further keys of ``--set`` that the build understands.
         citation: BibTeX of the benchmark.
         licence: of the data.
@@ -184,7 +201,9 @@ class TaskSpec:
     evaluators: tuple[str, ...]
     primary: str
     sources: tuple[str, ...] = ("generated",)
-    files: Callable[[Path], Sequence[Path]] | None = None
+    files: Callable[[BuildRequest], Sequence[Path]] | None = None
+    canonical: Callable[[TaskInfo, Tokens, Tokens], Sequence[bytes]] | None = None
+    features: Callable[[TaskInfo, PuzzleSet], Mapping[str, NDArray[Any]]] | None = None
     options: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .augment import Ints
-from .puzzles import Tokens
+from .puzzles import PAD, Tokens
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,13 @@ class Ballots:
             self._rank(np.arange(start, stop)[counted[start:stop]])
             for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
         ]
+
+    def best(self, k: int) -> Tokens:
+        """(N, k, L) the first k of each item's ranked candidates; all padding where it has fewer."""
+        found = np.full((len(self.votes), k, self.candidates.shape[1]), PAD, self.candidates.dtype)
+        for item, candidates in enumerate(self.ranked()):
+            found[item, : len(candidates[:k])] = self.candidates[candidates[:k]]
+        return found
 
     def _rank(self, rows: Ints) -> Ints:
         found, where = np.unique(self.candidate[rows], return_inverse=True)

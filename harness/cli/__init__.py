@@ -6,17 +6,23 @@ inside its function.
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import click
 
-from ..api.errors import TrmBenchError, UnavailableError
+from ..api.errors import TrmBenchError, UnavailableError, told
 from ..host.host import DISABLE_VARIABLE, host
+from ..host.interruption import interruptible, undisturbed
 from ..host.plugin_files import announce_plugin_files, take_plugin_options
+from ..store.disk import disk_problem
 from . import terminal
 
 VERBS = {
@@ -29,6 +35,7 @@ VERBS = {
     "prepare": "make or read a task's puzzles ahead of a run",
     "report": "print the table of finished runs",
     "compare": "compare two models or two result folders",
+    "verify": "check the files, scores and puzzles of finished runs, and train some again",
     "cite": "print BibTeX of the harness, and of the task and models of a table",
     "score": "score a submission file",
     "show": "print the manifest of a run",
@@ -39,6 +46,8 @@ VERBS = {
     "env": "print versions, devices and plugins for a bug report",
 }
 INTERRUPTED = 130
+TRACE_VARIABLE = "TRM_BENCH_TRACE"
+"""Set in the environment to see where an error came from that nobody foresaw."""
 
 
 class Verbs(click.Group):
@@ -61,7 +70,9 @@ class Verbs(click.Group):
         if cmd_name in VERBS:
             # A submodule called `list` would take the builtin's place in this one.
             name = "listing" if cmd_name == "list" else cmd_name.replace("-", "_")
-            command: click.Command = importlib.import_module(f".{name}", __package__).command
+            command: click.Command = copy.copy(importlib.import_module(f".{name}", __package__).command)
+            assert command.callback is not None
+            command.callback = _only_results(command.callback)
             return command
         self._load_plugin_commands()
         return self.commands.get(cmd_name)
@@ -73,6 +84,17 @@ class Verbs(click.Group):
         rows += [(name, command.get_short_help_str()) for name, command in sorted(self.commands.items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _only_results(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb of ours, during which plugins print to stderr. A plugin's own command prints where it likes."""
+
+    @functools.wraps(verb)
+    def called(*arguments: Any, **options: Any) -> Any:
+        with terminal.only_results():
+            return verb(*arguments, **options)
+
+    return called
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -98,7 +120,7 @@ def cli(no_plugins: bool, plugin: tuple[str, ...]) -> None:
 
 def _tell(message: str) -> None:
     """Print to stderr; where that is closed, the exit code has to do."""
-    with suppress(BrokenPipeError):
+    with suppress(OSError):  # a terminal that was closed, too
         terminal.echo(message, err=True)
 
 
@@ -118,24 +140,37 @@ def _take_global_options(arguments: list[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; ends the process with the exit codes of `docs/cli.md`."""
     terminal.prepare()
+    with interruptible():
+        _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     try:
         words = _take_global_options(list(sys.argv[1:] if arguments is None else arguments))
         code = cli.main(args=words, prog_name="trm-bench", standalone_mode=False)
     except click.ClickException as error:
-        with suppress(BrokenPipeError):
-            error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        _tell(shown.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _tell("interrupted; rerun the same command to continue")
+        with undisturbed():
+            _tell("interrupted; rerun the same command to continue")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:  # a full disk, a folder without rights, a file that vanished
         where = f"{error.filename}: " if error.filename else ""
-        _tell(f"error: {where}{error.strerror or error}; finished runs are kept")
+        _tell(f"error: {disk_problem(error) or f'{where}{error.strerror or error}'}; finished runs are kept")
         sys.exit(UnavailableError.exit_code)
     except TrmBenchError as error:
         _tell(f"error: {error}")
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get(TRACE_VARIABLE):
+            raise
+        advice = f"please report it, with the trace that {TRACE_VARIABLE}=1 prints"
+        _tell(f"error: unexpected {told(error)}; {advice}")
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

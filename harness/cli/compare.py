@@ -29,7 +29,7 @@ def command(a: str, b: str, folders: tuple[Path, ...], as_json: bool) -> None:
     problems: list[str] = []
     pairs = compare(a, b, *folders, problems=problems)
     for problem in problems:
-        echo(f"not read: {problem}", err=True)
+        echo(f"note: {problem}", err=True)
     if as_json:
         echo_json([{**asdict(pair), "sentences": sentences(pair)} for pair in pairs])
         return

@@ -17,6 +17,7 @@ from .options import (
     json_option,
     limit_option,
     weights_data_options,
+    weights_key_option,
 )
 
 
@@ -26,13 +27,15 @@ from .options import (
     multiple=True,
     required=True,
     type=PATH,
-    help="A file, a run or an output folder; may be repeated, each file is a seed.",
+    help="A file, a run or an output folder; may be repeated, each file is a row.",
 )
 @click.option(
     "--model",
     shell_complete=names("models"),
     help="Architecture of external weights, e.g. trm[cycles=3].",
 )
+@weights_key_option
+@click.option("--as-seeds", is_flag=True, help="The files of external weights are seeds of one model.")
 @weights_data_options
 @click.option("--steps", help="Supervision steps by comma, e.g. 1,2,4,8,16; by default the trained number.")
 @click.option(

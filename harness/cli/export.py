@@ -16,8 +16,9 @@ from .terminal import echo, echo_json
 @click.option(
     "--compiled", is_flag=True, help="Put _orig_mod. before every name, as compiled models have it."
 )
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @json_option("what was written")
-def command(run: Path, output: Path, compiled: bool, as_json: bool) -> None:
+def command(run: Path, output: Path, compiled: bool, force: bool, as_json: bool) -> None:
     """Write the weights of RUN as the reference implementation would, with its configuration next to them.
 
     \b
@@ -25,7 +26,7 @@ def command(run: Path, output: Path, compiled: bool, as_json: bool) -> None:
     """
     from ..python.verbs import export
 
-    model, weights, side = export(run, output, compiled=compiled)
+    model, weights, side = export(run, output, compiled=compiled, force=force)
     if as_json:
         echo_json({"run": str(run), "model": model, "weights": str(weights), "configuration": str(side)})
     else:

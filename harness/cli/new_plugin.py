@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
+import sys
 from pathlib import Path
 
 import click
@@ -30,6 +33,7 @@ def command(name: str, kind: str, output: Path | None, as_json: bool) -> None:
 
     if name in getattr(host(), f"{kind}s").names():
         raise UsageError(f"there is a {kind} {name!r} already (see trm-bench list); choose another name")
+    _refuse_shadows(name)
     folder = output or Path(name)
     written = write_project(Project(name, kind, version_of("trm-bench") or "0"), folder)
     if as_json:
@@ -38,6 +42,20 @@ def command(name: str, kind: str, output: Path | None, as_json: bool) -> None:
     for path in written:
         echo(str(path))
     echo(f"\nnext:\n  pip install -e {folder}\n  trm-bench check {name}\n  {_first_use(name, kind)}")
+
+
+def _refuse_shadows(name: str) -> None:
+    """Raise a `UsageError` where something else is called so: one of the two could not be imported."""
+    from ..store.provenance import version_of
+
+    module = name.replace("-", "_")
+    try:
+        found = importlib.util.find_spec(module) if module.isidentifier() else None
+    except (ImportError, ValueError):
+        found = None
+    taken = module in sys.stdlib_module_names or keyword.iskeyword(module) or (found and found.origin)
+    if taken or (name and version_of(name) is not None):
+        raise UsageError(f"new-plugin {name}: {module!r} is the name of another module; choose another name")
 
 
 def _first_use(name: str, kind: str) -> str:

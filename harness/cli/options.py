@@ -10,6 +10,7 @@ import click
 import yaml
 
 from ..api.errors import UnavailableError, UsageError, nearest
+from ..api.reading import load_yaml
 from .complete import names
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,7 +51,7 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
     if path is None:
         return
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = load_yaml(path) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise UnavailableError(f"--config {path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
@@ -67,9 +68,14 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
         name = str(key).replace("_", "-")
         if name not in known:
             raise UsageError(f"--config {path}: unknown key {key!r}; {nearest(name, known)}")
-        defaults[known[name]] = _as_option(value)
+        defaults[known[name]] = _as_paths(value) if name in ("train", "test") else _as_option(value)
     context.meta[CONFIG_SETTINGS] = defaults.pop("settings", [])
     context.default_map = {**defaults, **(context.default_map or {})}
+
+
+def _as_paths(value: Any) -> list[str]:
+    """The value of an option that may be repeated."""
+    return [str(path) for path in (value if isinstance(value, list) else [value])]
 
 
 def _as_option(value: Any) -> Any:
@@ -108,6 +114,20 @@ def _data_options(scale: str, source: str) -> Callable[[F], F]:
         click.option("--source", help=source),
         click.option("--data", type=PATH, help="Folder with the official files."),
         click.option(
+            "--train",
+            type=PATH,
+            multiple=True,
+            metavar="FILE",
+            help="File to train on, instead of those in the folder; repeatable.",
+        ),
+        click.option(
+            "--test",
+            type=PATH,
+            multiple=True,
+            metavar="FILE",
+            help="File to test on, instead of those in the folder; repeatable.",
+        ),
+        click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting; repeatable."
         ),
     )
@@ -120,6 +140,11 @@ data_options = _data_options(
 weights_data_options = _data_options(
     "mini, lite or paper; by default as in training, paper for external weights.",
     "generated, official or hub; by default as in training, or official with --data.",
+)
+weights_key_option = click.option(
+    "--weights-key",
+    metavar="KEY",
+    help="Which weights of a file that holds several, e.g. model_state_dict; by default the averaged ones.",
 )
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 jobs_option = click.option(

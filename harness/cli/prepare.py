@@ -19,6 +19,8 @@ def command(
     scale: str | None,
     source: str | None,
     data: Path | None,
+    train: tuple[Path, ...],
+    test: tuple[Path, ...],
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -28,7 +30,16 @@ def command(
     if task is None:
         raise UsageError("--task is missing")
     given = all_settings(settings)
-    prepared = prepare(task, scale=scale, source=source, data=data, settings=given, progress=True)
+    prepared = prepare(
+        task,
+        scale=scale,
+        source=source,
+        data=data,
+        train=train,
+        test=test,
+        settings=given,
+        progress=True,
+    )
     notes = [*prepared.source.notes, *prepared.source.caveats]
     if as_json:
         echo_json(

@@ -60,6 +60,8 @@ def command(
     echo_report(text, name)
     for problem in results.problems:
         echo(f"not read: {problem}", err=True)
+    for remark in results.remarks if name == "csv" else ():  # where the report itself has no place for it
+        echo(f"note: {remark}", err=True)
     return 0 if results.complete else 1
 
 

@@ -11,9 +11,10 @@ from .options import PATH, jobs_option, json_option
 
 @click.command("resume")
 @click.argument("folder", type=PATH, metavar="DIR")
+@click.option("--data", type=PATH, help="Folder that the official files have been moved to.")
 @jobs_option
 @json_option("the report")
-def command(folder: Path, jobs: int | None, as_json: bool) -> int:
+def command(folder: Path, data: Path | None, jobs: int | None, as_json: bool) -> int:
     """Continue the runs into the output folder DIR, each from its last checkpoint.
 
     The same as the commands that started them. Example:
@@ -25,4 +26,5 @@ def command(folder: Path, jobs: int | None, as_json: bool) -> int:
     from ..running.runner import command_line
     from .printing import print_results
 
-    return print_results(resume(folder, jobs=jobs, progress=True, command=command_line()), as_json)
+    results = resume(folder, data=data, jobs=jobs, progress=True, command=command_line())
+    return print_results(results, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,7 +87,7 @@ def _print_costs(call: Call, as_json: bool) -> int:
     if as_json:
         study = None if call.study is None else call.study.definition.name
         echo_json({"study": study, "grids": grids})
-        return 0
+        return _dry_run_code(grids)
     headers = [
         "model",
         "core params",
@@ -115,4 +116,11 @@ def _print_costs(call: Call, as_json: bool) -> int:
             f"{grid['flops_to_do']:.2e} FLOPs to do; at least {duration(grid['seconds_at_least'])} at "
             f"{grid['flops_per_second']:.2e} FLOP/s, {grid['workers']} × this machine's matrix products"
         )
-    return 0
+        for error in grid["failed"].values():
+            echo(f"would fail: {error}", err=True)
+    return _dry_run_code(grids)
+
+
+def _dry_run_code(grids: Sequence[Mapping[str, Any]]) -> int:
+    """1 where the run of a model would fail."""
+    return 1 if any(grid["failed"] for grid in grids) else 0

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..api.errors import UsageError
+from ..api.errors import UnavailableError, UsageError
+from ..api.reading import TEXT_BYTES, decoded, read_bytes
 from .complete import names
-from .options import PATH, device_option, json_option, parse_settings, weights_data_options
+from .options import (
+    PATH,
+    device_option,
+    json_option,
+    parse_settings,
+    weights_data_options,
+    weights_key_option,
+)
 from .terminal import echo, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ STDIN = "-"
 @click.argument("puzzle", required=False)
 @click.option("--weights", type=PATH, required=True, help="A file of weights, or a run's folder.")
 @click.option("--model", shell_complete=names("models"), help="Architecture of external weights.")
+@weights_key_option
 @weights_data_options
 @click.option("--steps", type=click.IntRange(min=1), help="Supervision steps; by default the model's own.")
 @click.option("--identity", help="Name of the puzzle (ARC); by default that of the file.")
@@ -88,18 +97,23 @@ def read_puzzle(puzzle: str | None) -> tuple[str, str | None]:
             raise UsageError(
                 "no puzzle: pass its characters, the path of a file, or pipe it in (trm-bench solve - < FILE)"
             )
-        return _decoded(sys.stdin.buffer.read(), "standard input"), None
+        return _decoded(sys.stdin.buffer.read(TEXT_BYTES + 1), "standard input"), None
     # A maze may be too long for a file name, which these functions take for "no".
     if os.path.isfile(puzzle):
-        return _decoded(Path(puzzle).read_bytes(), puzzle), Path(puzzle).stem
+        try:
+            return _decoded(read_bytes(Path(puzzle)), puzzle), Path(puzzle).stem
+        except OSError as error:
+            raise UnavailableError(f"{puzzle}: {error.strerror or error}") from error
     if os.path.isdir(puzzle):
         raise UsageError(f"{puzzle} is a folder; name the file of one puzzle")
     return puzzle, None
 
 
 def _decoded(content: bytes, where: str) -> str:
+    if len(content) > TEXT_BYTES:
+        raise UsageError(f"{where}: more than {TEXT_BYTES:,} bytes, so no puzzle")
     try:
-        return content.decode("utf-8-sig")
+        return decoded(content)
     except UnicodeDecodeError as error:
         raise UsageError(f"{where}: not UTF-8 text, so no puzzle") from error
 

@@ -41,7 +41,7 @@ def command(
     as_json: bool,
     settings: tuple[str, ...],
     **options: Any,
-) -> None:
+) -> int:
     """Measure training and inference of models on this machine, and print a table.
 
     Each model is measured in a process of its own with the threads that a run has. Example:
@@ -57,6 +57,8 @@ def command(
         echo_json(asdict(speed))
     else:
         echo(render(speed))
+    good = {one.model for one in speed.measured if one.training or one.inference}
+    return 0 if all(one.model in good for one in speed.measured) else 1
 
 
 def render(speed: Speed) -> str:

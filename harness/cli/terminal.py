@@ -1,4 +1,8 @@
-"""Printing to stdout: JSON that stays JSON, and ASCII signs where the stream cannot take others."""
+"""Printing to stdout, which is for results alone.
+
+JSON stays JSON, ASCII signs are written where the stream cannot take others, and control characters are
+spelled out: names, errors and files may hold some that steer a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,16 @@ import codecs
 import io
 import json
 import math
+import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+from ..api.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +51,51 @@ def prepare() -> None:
             stream.reconfigure(errors="replace")
 
 
+STDOUT, STDERR = 1, 2
+_stdout: list[IO[str]] = []
+"""The stream of results, while `only_results` keeps it for them."""
+
+
+@contextmanager
+def only_results() -> Iterator[None]:
+    """What anything but this module prints to stdout, such as a plugin, goes to stderr meanwhile."""
+    with _alone(sys.stdout) as stream, redirect_stdout(sys.stderr):
+        _stdout.append(stream or io.StringIO())  # there is none where stdout is closed
+        try:
+            yield
+        finally:
+            _stdout.pop()
+
+
+@contextmanager
+def _alone(stream: IO[str]) -> Iterator[IO[str]]:
+    """The real stdout on another descriptor: what C code and programs write to its own goes to stderr."""
+    try:
+        real = stream.fileno() == STDOUT
+        kept = os.dup(STDOUT) if real else -1
+    except (OSError, ValueError, AttributeError):  # in a test or a notebook, or closed
+        real = False
+    if not real:
+        yield stream
+        return
+    stream.flush()
+    try:
+        os.dup2(STDERR, STDOUT)
+        own = open(kept, "w", encoding=stream.encoding, errors=stream.errors, closefd=False)  # noqa: SIM115
+        try:
+            yield own
+        finally:
+            own.close()
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
+
+
+def results() -> IO[str]:
+    """Where results are printed."""
+    return _stdout[-1] if _stdout else sys.stdout
+
+
 def takes_unicode(stream: Any) -> bool:
     """Whether a stream can write every character; one without an encoding, such as a buffer, can."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -50,7 +104,8 @@ def takes_unicode(stream: Any) -> bool:
 
 def echo(text: str, err: bool = False) -> None:
     """Print text, in ASCII signs where stdout (or stderr) is not UTF-8."""
-    click.echo(text if takes_unicode(sys.stderr if err else sys.stdout) else in_ascii(text), err=err)
+    stream, shown = sys.stderr if err else results(), printable(text)
+    click.echo(shown if takes_unicode(stream) else in_ascii(shown), file=stream)
 
 
 def in_ascii(text: str) -> str:
@@ -67,7 +122,7 @@ def echo_table(table: Table) -> None:
     """Print a table to stdout, whole even where a terminal is narrower."""
     from ..running.progress import console
 
-    out = console(stderr=False)
+    out = console(results())
     whole = out.measure(table, options=out.options.update(max_width=sys.maxsize)).maximum
     out.width = max(out.width, whole)
     out.print(table)
@@ -79,16 +134,27 @@ def echo_json(content: Any, indent: int | None = 1) -> None:
     Raises:
         TypeError: it holds what JSON cannot.
     """
-    ascii_only = not takes_unicode(sys.stdout)
-    click.echo(json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False))
+    ascii_only = not takes_unicode(results())
+    text = json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    click.echo(_safe_json(text), file=results())
+
+
+def _safe_json(text: str) -> str:
+    """JSON, in whose texts characters that steer a terminal are escaped as JSON has it."""
+    if text.isascii():
+        return text
+    suspects = {letter for letter in set(text) if not letter.isascii() and printable(letter) != letter}
+    return text.translate({ord(letter): json.dumps(letter)[1:-1] for letter in suspects})
 
 
 def echo_report(text: str, reporter: str) -> None:
     """Print what a reporter wrote: JSON as JSON, a web page in the encoding that it says it has."""
-    if reporter == "json" and (re.search("NaN|Infinity", text) or not takes_unicode(sys.stdout)):
+    if reporter == "json" and (re.search("NaN|Infinity", text) or not takes_unicode(results())):
         echo_json(json.loads(text))
-    elif reporter == "html" and not takes_unicode(sys.stdout):
-        click.echo(text.encode())
+    elif reporter == "json":
+        click.echo(_safe_json(text), file=results())
+    elif reporter == "html" and not takes_unicode(results()):
+        click.echo(text.encode(), file=results())
     else:
         echo(text)
 

@@ -6,30 +6,36 @@ Owns the cache folder and the promise that test data is read only when the test 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import secrets
 import shutil
-import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from ..api.embedding_rows import EmbeddingRows
 from ..api.errors import DataError, UnavailableError, UsageError, nearest
 from ..api.puzzles import Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from ..api.specs import BuildRequest, Scale, TaskSpec
+from ..api.text import file_name
+from ..host.calls import calling
 from ..host.host import OWN_DISTRIBUTION, Part, Plugin
-from ..store.provenance import plugin_fingerprint
+from ..host.sources import fingerprint
+from ..store.checked import DamagedResult, read_stamped, stamped
+from .overlap import with_overlaps
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-FORMAT = 2
+FORMAT = 3
 """Version of the files in the cache; goes up when they change, so that old ones are not read."""
 CACHE_VARIABLE = "TRM_BENCH_CACHE"
 _ARRAYS = ("inputs", "targets", "ids", "clusters", "identifiers")
+FEATURES = "features.npz"
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,11 @@ class Prepared:
     """A task's puzzles on disk.
 
     Attributes:
-        folder: holds ``train.npz``, ``validation.npz``, ``test.npz`` and ``data.json``.
-        info, source: as the task gave them.
+        folder: holds ``train.npz``, ``validation.npz``, ``test.npz``, ``features.npz`` and ``data.json``.
+        info: as the task gave it.
+        source: as the task gave it, with what test shares with the other splits and with itself.
         fingerprints, counts: by split.
+        features_sha256: of the file of features.
         identities: as the task gave them.
         rows: of the puzzle embedding, where there are identities; see `for_budget`.
     """
@@ -49,6 +57,7 @@ class Prepared:
     source: Source
     fingerprints: dict[str, str]
     counts: dict[str, int]
+    features_sha256: str
     identities: Identities | None = None
     rows: EmbeddingRows | None = None
 
@@ -80,6 +89,23 @@ class Prepared:
         if puzzles.fingerprint() != self.fingerprints[split]:
             raise DataError(f"{path}: not what was written; delete {self.folder} and run again")
         return puzzles
+
+    def features(self) -> dict[str, NDArray[np.float64]]:
+        """What the task knows of each test puzzle, (N,) numbers by name; see `TaskSpec.features`.
+
+        Raises:
+            DataError: the file is missing or damaged; names it.
+        """
+        path = self.folder / FEATURES
+        try:
+            if file_sha256(path) != self.features_sha256:
+                raise DataError(f"{path}: not what was written; delete {self.folder} and run again")
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be read ({error}); delete {self.folder} and run again"
+            ) from error
 
 
 def cache_root() -> Path:
@@ -117,23 +143,60 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
         raise UsageError(
             f"task {spec.name!r} has no source {request.source!r}; {nearest(request.source, spec.sources)}"
         )
-    if request.folder is not None and spec.files is None:
-        raise UsageError(f"task {spec.name!r} reads no files; leave --data {request.folder} out")
-    folder = cache_root() / "data" / f"{spec.name}-{request.scale}-{_key(part, request)}"
+    if request.reads_files and spec.files is None:
+        given = next(path for path in (request.folder, *request.train, *request.test) if path is not None)
+        option = "--data" if request.folder is not None else "--train" if request.train else "--test"
+        raise UsageError(f"task {spec.name!r} reads no files; leave {option} {given} out")
+    with calling(f"files of task {part.full_name}"):
+        key = _key(part, request)
+    folder = cache_root() / "data" / f"{file_name(spec.name)}-{file_name(request.scale)}-{key}"
     if not (folder / "data.json").is_file():
-        data = spec.build(request)
-        _check(data)
-        _write(folder, data)
-    return _open(folder)
+        with calling(f"puzzles of task {part.full_name}"):
+            data = spec.build(request)
+            _check(data, request.training)
+            data = with_overlaps(spec, data)
+            features = features_of(spec, data)
+        _write(folder, data, features)
+    prepared = _open(folder)
+    if request.training:
+        _require_training(spec.name, prepared.counts)
+    return prepared
 
 
-def _check(data: TaskData) -> None:
+def features_of(spec: TaskSpec, data: TaskData) -> dict[str, NDArray[np.float64]]:
+    """What a task knows of each test puzzle.
+
+    Raises:
+        DataError: it does not give a finite number for each puzzle.
+    """
+    given = {} if spec.features is None else spec.features(data.info, data.test)
+    features = {name: np.asarray(values, np.float64) for name, values in given.items()}
+    for name, values in features.items():
+        if values.shape != (len(data.test),) or not np.isfinite(values).all():
+            raise DataError(
+                f"task {spec.name!r}: feature {name!r} must be a finite number for each of "
+                f"{len(data.test)} test puzzles"
+            )
+    return features
+
+
+def _require_training(task: str, counts: Mapping[str, int]) -> None:
+    for split in ("train", "validation"):
+        if not counts[split]:
+            raise DataError(f"task {task!r}, {split} split: no puzzles")
+
+
+def _check(data: TaskData, training: bool) -> None:
     """Check what every task promises, before a model crashes on it."""
+    if training:
+        _require_training(data.info.task, {split: len(getattr(data, split)) for split in SPLITS})
     for split in SPLITS:
         puzzles: PuzzleSet = getattr(data, split)
         what = f"task {data.info.task!r}, {split} split"
         if not len(puzzles):
-            raise DataError(f"{what}: no puzzles")
+            if split == "test":
+                raise DataError(f"{what}: no puzzles")
+            continue
         if puzzles.inputs.shape[1] != data.info.cells:
             raise DataError(f"{what}: puzzles of {puzzles.inputs.shape[1]} cells, not {data.info.cells}")
         largest = max(int(puzzles.inputs.max()), int(puzzles.targets.max()))
@@ -149,9 +212,10 @@ def _check(data: TaskData) -> None:
 
 def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
     files: list[tuple[str, str]] = []
-    if request.folder is not None and part.spec.files is not None:
-        folder = request.folder  # where a file lies may say what it is, so names are relative to it
-        files = [(os.path.relpath(path, folder), file_sha256(path)) for path in part.spec.files(folder)]
+    if request.reads_files and part.spec.files is not None:
+        files = [(_place(path, request), file_sha256(path)) for path in part.spec.files(request)]
+        if request.folder is not None:  # a note may name files that are not read
+            files += [(name, "") for name in sorted(os.listdir(request.folder))]
     identity = (
         FORMAT,
         part.full_name,
@@ -167,6 +231,15 @@ def _key(part: Part[TaskSpec], request: BuildRequest) -> str:
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
+def _place(path: Path, request: BuildRequest) -> str:
+    """Where a file lies, which may say what it is: below what was named, or below the folder."""
+    for role in ("train", "test"):
+        for chosen in getattr(request, role):
+            if path == chosen or chosen in path.parents:
+                return f"--{role} {os.path.relpath(path, chosen.parent)}"
+    return path.name if request.folder is None else os.path.relpath(path, request.folder)
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
@@ -177,14 +250,14 @@ def _sources_of(plugin: Plugin) -> list[str]:
     """Fingerprint of the code of a task that is not ours: it may be edited without a new version."""
     if plugin.distribution == OWN_DISTRIBUTION:
         return []
-    return [plugin.version if plugin.file else plugin_fingerprint(plugin.module) or ""]
+    return [plugin.version if plugin.file else fingerprint(plugin.module, plugin.distribution)]
 
 
-def _write(folder: Path, data: TaskData) -> None:
+def _write(folder: Path, data: TaskData, features: Mapping[str, NDArray[np.float64]]) -> None:
     """Write into a folder of its own first, so that a half-written one never has the final name."""
+    scratch = folder.parent / f".new-{secrets.token_hex(8)}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+        scratch.mkdir(parents=True)  # unlike tempfile's, readable for whom the umask lets
     except OSError as error:
         raise UnavailableError(
             f"cache folder {folder.parent}: not writable ({error.strerror}); set {CACHE_VARIABLE} to another"
@@ -203,7 +276,9 @@ def _write(folder: Path, data: TaskData) -> None:
             )
             meta.setdefault("fingerprints", {})[split] = puzzles.fingerprint()
             meta.setdefault("counts", {})[split] = len(puzzles)
-        (scratch / "data.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        np.savez_compressed(scratch / FEATURES, **features)  # type: ignore[arg-type]
+        meta["features_sha256"] = file_sha256(scratch / FEATURES)
+        (scratch / "data.json").write_bytes(stamped(meta))
         if not (folder / "data.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)  # without its description it is of no use
         try:
@@ -218,14 +293,17 @@ def _write(folder: Path, data: TaskData) -> None:
 def _open(folder: Path) -> Prepared:
     path = folder / "data.json"
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_stamped(path)
         source = Source(**meta["source"])
         files = tuple(SourceFile(**file) for file in meta["source"]["files"])
         source = replace(source, files=files, notes=tuple(source.notes), caveats=tuple(source.caveats))
         info = TaskInfo(**meta["info"])
+        identities = _identities(meta.get("identities"))
         return Prepared(
-            folder, info, source, meta["fingerprints"], meta["counts"], _identities(meta.get("identities"))
+            folder, info, source, meta["fingerprints"], meta["counts"], meta["features_sha256"], identities
         )
+    except DamagedResult as error:
+        raise DataError(f"{error}; delete {folder} and run again") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete {folder} and run again") from error
 

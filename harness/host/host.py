@@ -6,9 +6,7 @@ wrong hook argument or raises in a hook is recorded with its error; everything e
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,6 +21,9 @@ import pluggy
 from ..api import hookspecs
 from ..api.errors import TrmBenchError, UsageError, nearest
 from ..api.specs import API_VERSION, EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
+from ..api.text import one_line
+from .calls import plugins_aside
+from .checks import check_spec
 from .plugin_files import plugin_files
 
 OWN_DISTRIBUTION = "trm-bench"
@@ -217,7 +218,7 @@ class Host:
             self._record(plugin, error)
 
     def _record(self, plugin: Plugin, error: BaseException) -> None:
-        plugin.error = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
+        plugin.error = one_line(f"{type(error).__name__}: {error}".strip().replace("\n", " "))
         plugin.trace = "".join(traceback.format_exception(error))
 
     def _implementations(self, hook: str) -> list[tuple[Plugin, pluggy.HookImpl]]:
@@ -248,6 +249,7 @@ class Host:
                 f"{kind.__name__} {spec.name!r} is made for version {spec.api_version} of the plugin "
                 f"interface, and this trm-bench has {API_VERSION}; install versions of the two that fit"
             )
+        check_spec(spec)
         return Part(spec, plugin)
 
     def problems(self) -> list[str]:
@@ -266,7 +268,8 @@ class Host:
         """Tell every plugin; one that fails is recorded and never fails the run."""
         for plugin, implementation in self._implementations(hook):
             try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
+                with plugins_aside():
+                    implementation.function(*(arguments[name] for name in implementation.argnames))
             except (Exception, SystemExit) as error:
                 self._record(plugin, error)
 
@@ -276,7 +279,8 @@ class Host:
         for plugin, implementation in self._implementations("trm_bench_register_commands"):
             own = click.Group()
             try:
-                implementation.function(*(own for _ in implementation.argnames))
+                with plugins_aside():
+                    implementation.function(*(own for _ in implementation.argnames))
                 if clash := sorted(names & set(own.commands)):
                     raise TrmBenchError(f"command {', '.join(clash)}: the name is taken")
             except (Exception, SystemExit) as error:
@@ -343,8 +347,3 @@ def host() -> Host:
         if plugin.file and plugin.error:  # it was requested by name
             raise UsageError(f"--plugin {plugin.file}: {plugin.error}")
     return made
-
-
-def plugins_aside() -> contextlib.redirect_stdout[Any]:
-    """While plugins are loaded or notified: what they print goes to stderr, stdout is for results."""
-    return contextlib.redirect_stdout(sys.stderr)

@@ -6,7 +6,6 @@ its content, and no number made with it may be cited.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..api.errors import UsageError
+from .sources import file_fingerprint
 
 VARIABLE = "TRM_BENCH_PLUGIN_FILES"
 OPTION = "--plugin"
@@ -27,7 +27,7 @@ class PluginFile:
     Attributes:
         path: absolute.
         name: of the module, as an entry point would call it.
-        version: the first digits of the SHA-256 of its content.
+        version: the first digits of the SHA-256 of its content, and of what it needs beside it.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class PluginFile:
     version: str
 
     def load(self) -> ModuleType:
-        """Run the file as a module.
+        """Run the file as a module, which may import others from its folder.
 
         What runs is the content that `version` names: Python's own cache goes by the second of an edit.
 
@@ -46,8 +46,12 @@ class PluginFile:
         if self.path.suffix != ".py":
             raise ImportError(f"{self.path} is not a Python file")
         content = self.path.read_bytes()
-        if version_of(content) != self.version:
-            raise ImportError(f"{self.path} has been edited meanwhile")
+        if version_of(self.path) != self.version:
+            raise ImportError(f"{self.path}, or a file that it needs, has been edited meanwhile")
+        folder = str(self.path.parent)
+        if folder not in sys.path:
+            sys.path.append(folder)  # last, so that nothing in it takes the place of a library
+        sys.dont_write_bytecode = True
         module = ModuleType(name)
         module.__file__ = str(self.path)
         sys.modules[name] = module  # dataclasses and pydantic look their module up
@@ -55,9 +59,9 @@ class PluginFile:
         return module
 
 
-def version_of(content: bytes) -> str:
-    """The version of a file, which has none of its own: its hash."""
-    return hashlib.sha256(content).hexdigest()[:12]
+def version_of(path: Path) -> str:
+    """The version of a file, which has none of its own: the hash of it and of what it needs."""
+    return file_fingerprint(path)[:12]
 
 
 def take_plugin_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -111,7 +115,7 @@ def plugin_files() -> list[PluginFile]:
             continue
         path = Path(text)
         try:
-            version = version_of(path.read_bytes())
+            version = version_of(path)
         except OSError as error:
             raise UsageError(f"{VARIABLE}: {path}: {error.strerror}") from error
         if twin := next((one for one in found if one.path.name == path.name), None):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..api.errors import TrmBenchError
 from ..api.predictions import Predictions
 from ..api.puzzles import PAD, PuzzleSet, TaskInfo
-from ..api.specs import EvaluatorSpec
-from ..store.records import Predicted, Prediction, Record
-
-KEPT_PREDICTIONS = 4
-"""Test items whose predictions are kept, to be looked at in a report."""
+from ..api.specs import EvaluatorSpec, TaskSpec
+from ..store.records import Record
 
 
 def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
@@ -22,16 +20,28 @@ def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
     return float(np.mean(correct.all(axis=1))) if len(puzzles) else float("nan")
 
 
+def features_of(task: TaskSpec, info: TaskInfo, test: PuzzleSet) -> Mapping[str, NDArray[np.generic]]:
+    """What a task knows of each test puzzle, (N,) by name."""
+    return {} if task.features is None else task.features(info, test)
+
+
 def score(
-    evaluators: Sequence[EvaluatorSpec], info: TaskInfo, test: PuzzleSet, predictions: Predictions
+    evaluators: Sequence[EvaluatorSpec],
+    info: TaskInfo,
+    test: PuzzleSet,
+    predictions: Predictions,
+    features: Mapping[str, NDArray[np.generic]],
 ) -> list[Record]:
     """One record per test item, scored by every evaluator.
+
+    ``features`` are what the task knows of each test puzzle, (N,) by name.
 
     Raises:
         TrmBenchError: an evaluator did not give one sample per item, in order, scored 0 to 1.
     """
     columns: dict[str, list[float]] = {}
     taken = predictions.steps_taken
+    known = {f"puzzle.{name}": values.tolist() for name, values in features.items()}
     extras: dict[str, list[Mapping[str, float]]] = {}
     for evaluator in evaluators:
         name, samples = evaluator.name, evaluator.evaluate(info, test, predictions)
@@ -52,25 +62,9 @@ def score(
             extras={
                 "steps": int(taken[row]),
                 "halt_step": int(predictions.halt_steps[row]),
+                **{key: values[row] for key, values in known.items()},
                 **{f"{name}.{key}": value for name in extras for key, value in extras[name][row].items()},
             },
         )
         for row in range(len(test))
     ]
-
-
-def first_predictions(
-    info: TaskInfo, symbols: Sequence[str], test: PuzzleSet, predictions: Predictions
-) -> bytes:
-    """`predictions.json`: the first few test items."""
-    items = [
-        Prediction(
-            item=str(test.ids[row]),
-            inputs=test.inputs[row].tolist(),
-            target=test.targets[row].tolist(),
-            prediction=predictions.tokens[row].tolist(),
-        )
-        for row in range(min(KEPT_PREDICTIONS, len(test)))
-    ]
-    kept = Predicted(height=info.height, width=info.width, symbols=list(symbols), items=items)
-    return kept.model_dump_json().encode() + b"\n"

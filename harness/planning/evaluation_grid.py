@@ -6,8 +6,9 @@ the user says are known.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,30 @@ from ..api.embedding_rows import PuzzleIds
 from ..api.errors import NothingToReport, UsageError
 from ..api.reasoner import Halting, Reasoner
 from ..api.specs import Progress, Scale, TaskSpec, no_progress
+from ..api.text import plural
 from ..data.prepare import Prepared
 from ..host.host import Host, Part
-from ..store.records import Description, RunIdentity
 from ..training.config import TrainingConfig
+from ..training.costs import count_flops
 from ..weights.files import check_weights
 from .evaluation_mode import EvaluationMode
-from .find_weights import config_of, distinct, external_model, find_weights, model_part
+from .find_weights import config_of, external_model, find_weights, model_part, require_model
 from .grid import Context, Grid, context_of, votes_of
 from .identity import describe, identity_of, planned_run
 from .job import Job, PlannedRun, StoredWeights
-from .models import Variant, shapes_of
+from .models import shapes_of
 from .request import Request
 from .settings import BUDGET_KEYS, validated
 from .training_grid import changed_sources
 
 AT_EVALUATION = ("precision",)
 """Training settings that also hold at evaluation."""
+Base = tuple[Job, bool]
+"""Weights in the usual mode, as a job of one run, and whether their model has a halting rule."""
+SHOWN = 8
+"""Digits of a checksum in the name of a row."""
+LONGEST = 40
+"""Characters of a file's name there."""
 
 
 def plan_evaluation(host: Host, request: Request, progress: Progress = no_progress) -> Grid:
@@ -42,21 +50,64 @@ def plan_evaluation(host: Host, request: Request, progress: Progress = no_progre
         NothingToReport: a folder has no trained weights.
         DataError: a file is not what it should be.
     """
+    unfinished: list[str] = []
     left_out: list[str] = []
-    weights = distinct(find_weights(request.weights, left_out))
-    unfinished = bool(left_out)
+    weights = find_weights(request.weights, unfinished, left_out)
+    _refuse_idle(request, weights)
     context = evaluation_context(host, request, weights, progress)
+    bases = _distinct([_base(host, context, stored) for stored in weights], left_out)
+    left_out[:0] = unfinished
     jobs: list[Job] = []
-    for number, stored in enumerate(weights):
-        base = base_of(host, context, stored, number)
-        if unfinished and stored.origin is not None:
+    for job, halts in _labelled(context, bases):
+        if unfinished and _stored(job).origin is not None:
             survivors = "weights of runs that are not finished were left out"
-            base = replace(base, reasons=(*base.reasons, survivors))
-        jobs += _jobs(context, stored, base, left_out)
+            job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, survivors)),))
+        jobs += _jobs(context, job, halts, left_out)
     if not jobs:
         raise NothingToReport(f"nothing to evaluate: {'; '.join(left_out)}")
     _refuse_clashes(jobs)
     return Grid(context, tuple(jobs), left_out=tuple(left_out))
+
+
+def _refuse_idle(request: Request, weights: Sequence[StoredWeights]) -> None:
+    """Options of external weights, where there are none.
+
+    Raises:
+        UsageError: names the option.
+    """
+    given = {"--as-seeds": request.as_seeds, "--weights-key": request.weights_key is not None}
+    for option in (name for name, is_given in given.items() if is_given):
+        if all(stored.origin is not None for stored in weights):
+            raise UsageError(f"{option} is for files of external weights, and these are runs; leave it out")
+
+
+def _stored(job: Job) -> StoredWeights:
+    assert job.stored is not None  # of every job of an evaluation
+    return job.stored
+
+
+def _distinct(bases: Sequence[Base], left_out: list[str]) -> list[Base]:
+    """Weights that are there twice, in whatever file, are one run and not two; the others are named.
+
+    The same weights of one of our runs win over external ones.
+    """
+    kept: dict[str, Base] = {}
+    repeated: dict[int, Base] = {}
+    for base in sorted(bases, key=lambda base: _stored(base[0]).origin is None):
+        stored, identity = _stored(base[0]), base[0].run.identity
+        weights = repr((stored.tensors, identity.part("model"), identity.architecture))
+        key = weights if stored.origin is None else repr((stored.tensors, identity))
+        first = kept.setdefault(key, base)
+        kept.setdefault(weights, base)
+        if first is not base:
+            repeated[id(base)] = first
+    for base in bases:
+        if id(base) in repeated:
+            stored, first_stored = _stored(base[0]), _stored(repeated[id(base)][0])
+            twice = stored.file.absolute() == first_stored.file.absolute()
+            what = "named twice" if twice else f"the same weights as {first_stored.file}"
+            left_out.append(f"{stored.file}: {what}")
+    return [base for base in bases if id(base) not in repeated]
 
 
 def _refuse_clashes(jobs: Sequence[Job]) -> None:
@@ -67,11 +118,11 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
     """
     files: dict[str, Path] = {}
     for job in jobs:
-        assert job.stored is not None
+        file = _stored(job).file
         for run in job.runs:
-            first = files.setdefault(run.name, job.stored.file)
-            if first != job.stored.file:
-                raise UsageError(f"{first} and {job.stored.file} are the same run, trained twice; name one")
+            first = files.setdefault(run.name, file)
+            if first != file:
+                raise UsageError(f"{first} and {file} are the same run, trained twice; name one")
 
 
 def evaluation_context(
@@ -93,12 +144,12 @@ def evaluation_context(
     for origin in origins:
         kept |= origin.description.task_options
         kept["task_seed"] = origin.identity.task_seed
-        if request.source is None and request.data is None:
+        if request.source is None and not request.reads_files:
             source = origin.description.source_kind
-    if source == "official" and request.data is None:
+    if source == "official" and not request.reads_files:
         raise UsageError(
             "the weights were trained on official puzzles: give the folder of their files with --data, or "
-            "write --source hub"
+            "the puzzles to evaluate on with --test FILE, or write --source hub"
         )
     settings = {**kept, **request.settings}
     _refuse_training(request)
@@ -132,44 +183,34 @@ def _usual_scale(spec: TaskSpec) -> str:
     return "paper" if "paper" in spec.scales else next(iter(spec.scales))
 
 
-@dataclass(frozen=True)
-class Base:
-    """A set of weights evaluated in the usual mode, before anything is changed.
-
-    Attributes:
-        prepared: the puzzles with the rows of the model's puzzle embedding.
-        halts: whether the model has a halting rule.
-    """
-
-    identity: RunIdentity
-    description: Description
-    prepared: Prepared
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-    halts: bool
+def base_of(host: Host, context: Context, stored: StoredWeights) -> Job:
+    """A set of weights evaluated in the usual mode, as it is before anything is changed."""
+    return _labelled(context, [_base(host, context, stored)])[0][0]
 
 
-def base_of(host: Host, context: Context, stored: StoredWeights, number: int) -> Base:
-    """Identity and description of a set of weights; external ones are numbered."""
-    return _own(host, context, stored) if stored.origin else _external(host, context, stored, number)
+def _base(host: Host, context: Context, stored: StoredWeights) -> Base:
+    return _own(host, context, stored) if stored.origin else _external(host, context, stored)
 
 
 def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     origin = stored.origin
     assert origin is not None
+    for text in context.request.models:
+        require_model(host, text, origin, context)
     identity, settings = origin.identity, context.settings
     trained_on = identity.part("task").full_name
     if trained_on != context.task.full_name:
         raise UsageError(f"weights {stored.file}: trained on {trained_on}, not on {context.task.full_name}")
     part = model_part(host, identity)
     config = config_of(part, identity, stored.file)
-    reasons = list(origin.not_citable_because)
-    if identity.fingerprints != context.prepared.fingerprints:
+    reasons = list(dict.fromkeys((*origin.not_citable_because, *context.prepared.source.caveats)))
+    if context.prepared.counts["train"] and identity.fingerprints != context.prepared.fingerprints:
         reasons.append("the weights were trained on other puzzles than these")
     count = 1 if identity.budget is None else identity.budget.augmentations
     prepared = context.prepared.for_budget(count)
     training = {**identity.training, **{key: settings.training[key] for key in settings.training}}
     shapes = _shapes(part, config, prepared)
+    _require_rows(context, stored, shapes, prepared)
     described = describe(
         context,
         part,
@@ -186,46 +227,130 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
         "architecture": config.model_dump(mode="json"),
         "device": context.request.device,
     }
-    halts = shapes.halting is not Halting.NONE
     identity = identity.model_copy(update=update)
-    return Base(identity, described, prepared, tuple(reasons), tuple(origin.notes), halts)
+    run = planned_run(context, identity, described, tuple(origin.notes), reasons)
+    return _job(context, run, prepared, stored), shapes.halting is not Halting.NONE
 
 
-def _external(host: Host, context: Context, stored: StoredWeights, number: int) -> Base:
+def _require_rows(context: Context, stored: StoredWeights, shapes: Reasoner, prepared: Prepared) -> None:
+    """A puzzle embedding has rows for the identities it was trained on, in their order, and for no others.
+
+    Raises:
+        UsageError: these puzzles have other identities, and a mode reads the rows of their own.
+    """
+    assert stored.origin is not None
+    same = stored.origin.identity.fingerprints["train"] == prepared.fingerprints["train"]
+    blank = all(mode.puzzle_ids is PuzzleIds.BLANK for mode in context.request.modes)
+    if prepared.identities is None or same or blank:
+        return
+    if any(tensor.shape[:1] == (prepared.info.identifiers,) for tensor in shapes.state_dict().values()):
+        raise UsageError(
+            f"weights {stored.file}: their puzzle embedding has rows for the {prepared.info.task} puzzles "
+            "that were trained on, and these are others; give the same data, or use the blank row with "
+            "--set puzzle_ids=blank"
+        )
+
+
+def _external(host: Host, context: Context, stored: StoredWeights) -> Base:
     request = context.request
     if not request.models:
         raise UsageError(f"weights {stored.file}: name their model with --model")
     prepared = context.prepared.for_budget(context.size.augmentations)
-    text = request.models[0]
-    model = external_model(host, text, prepared, stored.file)
+    model = external_model(host, request.models[0], context, stored.file)
     shapes = _shapes(model.part, model.config, prepared)
+    count_flops(shapes, prepared.info.cells)  # which a model without an end does not survive
     blank = all(mode.puzzle_ids is PuzzleIds.BLANK for mode in request.modes)
-    check_weights(shapes, model.part.spec, stored.file, blank)  # before anything is written
+    key = request.weights_key
+    tensors, chosen = check_weights(shapes, model.part.spec, stored.file, blank, key)  # before writing
+    stored = replace(stored, tensors=tensors, key=key)
     identity = identity_of(
         context,
         model.part,
         architecture=model.config.model_dump(mode="json"),
-        training=validated(TrainingConfig, context.settings.training, "setting").model_dump(mode="json"),
+        training=model.training.model_dump(mode="json"),
         budget=None,
-        weights=stored.sha256,
+        weights=tensors,
         votes=context.size.votes,
-        seed=number,
+        seed=0,
     )
     described = describe(
         context,
         model.part,
-        requested=text,
-        model=str(Variant(model.part.spec.name, model.shown)),
-        display_name=str(Variant(model.part.spec.display_name or model.part.spec.name, model.shown)),
+        requested=request.models[0],
+        model=model.name,
+        display_name=model.display_name,
         supervision_steps=shapes.supervision_steps,
     )
-    notes = (
-        f"seed {number} is {stored.file.name} (SHA-256 {stored.sha256[:12]}), external weights",
-        f"architecture of {stored.file.name}: {model.sources}",
-    )
+    notes = (f"{stored.file.name}: {chosen}", *model.notes) if chosen else model.notes
     caveats = context.prepared.source.caveats
     reasons = (*caveats, "external weights: training budget, seed and data are unknown")
-    return Base(identity, described, prepared, reasons, notes, shapes.halting is not Halting.NONE)
+    run = planned_run(context, identity, described, notes, reasons)
+    return _job(context, run, prepared, stored), shapes.halting is not Halting.NONE
+
+
+def _job(context: Context, run: PlannedRun, prepared: Prepared, stored: StoredWeights) -> Job:
+    return Job((run,), prepared, context.settings.execution_config(), stored)
+
+
+def _labelled(context: Context, bases: Sequence[Base]) -> list[Base]:
+    """External weights under the name of their model and file; with ``--as-seeds`` all files are one row.
+
+    Then they are numbered in the order of their checksums, so that the same files are the same seeds. They
+    are runs of that row alone: with another file, it is another row.
+
+    Raises:
+        UsageError: files that are to be seeds are of different models.
+    """
+    external = [job for job, _ in bases if _stored(job).origin is None]
+    if not context.request.as_seeds or len(external) < 2:
+        return [(_alone(context, job), halts) for job, halts in bases]
+    first = external[0]
+    for job in external:
+        if _model(job) != _model(first):
+            files = [f"{_stored(one).file} is {one.run.description.model}" for one in (first, job)]
+            raise UsageError(f"--as-seeds: {' and '.join(files)}, which are no seeds of one model")
+    order = sorted(_stored(job).tensors for job in external)
+    digest = hashlib.sha256(" ".join(order).encode()).hexdigest()[:SHOWN]
+    names = _names(first, digest, plural(len(order), "file"))
+    return [
+        (_renamed(context, job, names, order.index(_stored(job).tensors), f"+{digest}"), halts)
+        if _stored(job).origin is None
+        else (job, halts)
+        for job, halts in bases
+    ]
+
+
+def _model(job: Job) -> tuple[object, object]:
+    return job.run.identity.part("model"), job.run.identity.architecture
+
+
+def _alone(context: Context, job: Job) -> Job:
+    stored = _stored(job)
+    if stored.origin is not None:
+        return job
+    return _renamed(context, job, _names(job, stored.tensors[:SHOWN], _short(stored.file.name)))
+
+
+def _names(job: Job, digest: str, files: str) -> dict[str, str]:
+    """Names of a row; ``model`` is in the folder's, which is the same for the same weights in any file."""
+    described = job.run.description
+    return {
+        "model": f"{described.model} ({digest})",
+        "display_name": f"{described.display_name} ({files} {digest})",
+    }
+
+
+def _renamed(context: Context, job: Job, names: dict[str, str], seed: int = 0, row: str = "") -> Job:
+    run, stored = job.run, _stored(job)
+    known = f"weights {stored.tensors[:12]}, file SHA-256 {stored.sha256[:12]}"
+    notes = (f"seed {seed} is {stored.file.name} ({known}), external weights", *run.notes)
+    identity = run.identity.model_copy(update={"seed": seed, "weights": stored.tensors + row})
+    description = run.description.model_copy(update=names)
+    return replace(job, runs=(planned_run(context, identity, description, notes, run.reasons),))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 16]}…{name[-15:]}"
 
 
 def _shapes(part: Part[Any], config: Any, prepared: Prepared) -> Reasoner:
@@ -233,21 +358,20 @@ def _shapes(part: Part[Any], config: Any, prepared: Prepared) -> Reasoner:
     return shapes_of(part.spec.name, lambda info: part.spec.build(config, info), prepared.info)
 
 
-def _jobs(context: Context, stored: StoredWeights, base: Base, left_out: list[str]) -> list[Job]:
+def _jobs(context: Context, base: Job, halts: bool, left_out: list[str]) -> list[Job]:
     """A job for each kind of pass; modes that differ in depth alone share one, the shallowest first."""
     passes: dict[EvaluationMode, dict[str, PlannedRun]] = {}
-    usual = base.description.supervision_steps
+    usual = base.run.description.supervision_steps
     for mode in sorted(context.request.modes, key=lambda mode: mode.steps or usual):
-        if mode.halting and not base.halts:
-            left_out.append(f"{base.description.requested} @ {mode.label}: the model has no halting rule")
+        if mode.halting and not halts:
+            left_out.append(f"{base.run.description.requested} @ {mode.label}: the model has no halting rule")
             continue
-        run = _run(context, base, mode)
+        run = _run(context, base.run, mode)
         passes.setdefault(replace(mode, steps=None), {}).setdefault(run.name, run)
-    execution = context.settings.execution_config()
-    return [Job(tuple(runs.values()), base.prepared, execution, stored) for runs in passes.values()]
+    return [replace(base, runs=tuple(runs.values())) for runs in passes.values()]
 
 
-def _run(context: Context, base: Base, mode: EvaluationMode) -> PlannedRun:
+def _run(context: Context, base: PlannedRun, mode: EvaluationMode) -> PlannedRun:
     request, identity, task = context.request, base.identity, context.task.spec
     update: dict[str, Any] = {
         "steps": None if mode.steps == base.description.supervision_steps else mode.steps,
@@ -271,10 +395,10 @@ def _run(context: Context, base: Base, mode: EvaluationMode) -> PlannedRun:
         reasons.append(f"--limit {request.limit}: only the first {request.limit} test items")
     if not request.study:
         reasons += _changed_protocol(base, mode)
-    return planned_run(identity.model_copy(update=update), described, base.notes, reasons)
+    return planned_run(context, identity.model_copy(update=update), described, base.notes, reasons)
 
 
-def _changed_protocol(base: Base, mode: EvaluationMode) -> list[str]:
+def _changed_protocol(base: PlannedRun, mode: EvaluationMode) -> list[str]:
     """How a mode differs from the protocol of the scale."""
     changed = []
     if mode.puzzle_ids not in (None, PuzzleIds.OWN):

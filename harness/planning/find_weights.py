@@ -2,46 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from ..api.errors import NothingToReport, UsageError
+from ..api.errors import NothingToReport, UnavailableError, UsageError
+from ..api.reading import require_file
 from ..api.specs import ModelSpec
-from ..data.prepare import Prepared, file_sha256
+from ..data.prepare import file_sha256
 from ..host.host import Host, Part
-from ..store.folders import MANIFEST, WEIGHTS, DamagedResult, Output, RunFolder
-from ..store.records import RunIdentity, Status
-from ..weights.files import Sidecar, read_sidecar
+from ..store.checked import DamagedResult
+from ..store.folders import MANIFEST, WEIGHTS, Output, RunFolder
+from ..store.records import Manifest, RunIdentity, Status
+from ..store.tensors import tensors_sha256
+from ..training.config import TrainingConfig
+from ..weights.files import is_weights, read_weights
+from ..weights.sets import some
+from ..weights.sidecar import read_sidecar
+from .grid import Context
 from .job import StoredWeights
-from .models import Variant, canonical_options, parse_variant, read_recipe, resolved_part
+from .models import ResolvedModel, Variant, canonical_options, parse_variant, read_recipe, resolved_part
 from .settings import validated
 from .study import leaves
 
+SUFFIXES = ("", ".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""Of files that are looked at in a folder without results."""
 
-def find_weights(paths: Sequence[Path], left_out: list[str] | None = None) -> list[StoredWeights]:
+
+def find_weights(
+    paths: Sequence[Path], unfinished: list[str] | None = None, without: list[str] | None = None
+) -> list[StoredWeights]:
     """The weights of files, runs, output folders and studies, with the manifests of those that are ours.
 
-    Runs whose training is not finished, or whose weights have changed since, are added to ``left_out``.
+    Runs whose training is not finished, or whose weights have changed since, are added to ``unfinished``;
+    those that have no weights of their own to ``without``.
 
     Raises:
         NothingToReport: a folder has no trained weights.
-        UnavailableError: a path does not exist.
+        UnavailableError: a path does not exist, or is no file.
+        UsageError: a folder holds files of weights, but no results.
     """
     weights: list[StoredWeights] = []
-    skipped = left_out if left_out is not None else []
+    skipped = unfinished if unfinished is not None else []
+    others = without if without is not None else []
     for path in paths:
         if not path.is_dir():
             weights.append(_stored(path))
             continue
         before = len(skipped)
-        ours = [stored for folder in _runs(path) if (stored := _of_run(folder, skipped)) is not None]
+        folders = _runs(path)
+        ours = [stored for one in folders if (stored := _of_run(one, skipped, others)) is not None]
         if not ours:
+            _refuse_files(path, folders)
             why = f" ({'; '.join(skipped[before:])})" if skipped[before:] else ""
             raise NothingToReport(f"{path}: no finished run with weights in it{why}")
         weights += ours
+    others[:] = dict.fromkeys(others)
     return weights
 
 
@@ -51,7 +68,27 @@ def _runs(path: Path) -> list[Path]:
     return [run.folder for leaf in leaves([path]) for run in Output(leaf).runs()]
 
 
-def _of_run(folder: Path, skipped: list[str]) -> StoredWeights | None:
+def _refuse_files(path: Path, folders: Sequence[Path]) -> None:
+    """Weights in a folder that is none of results, as a hub has them."""
+    places = [path, *folders]
+    if any((place / MANIFEST).exists() for place in places):
+        return
+    files = [file for place in places for file in _weights_in(place)]
+    if files:
+        named = some([str(file) for file in files])
+        one = "the file" if len(files) == 1 else "one of the files"
+        raise UsageError(f"{path}: no folder of results; name {one} {named}, and its model with --model")
+
+
+def _weights_in(folder: Path) -> Iterable[Path]:
+    return (
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix in SUFFIXES and not file.name.startswith(".") and is_weights(file)
+    )
+
+
+def _of_run(folder: Path, skipped: list[str], others: list[str]) -> StoredWeights | None:
     """The weights of a finished run; a model that is not trained, and an evaluation, has none."""
     try:
         manifest = RunFolder(folder).manifest()
@@ -61,7 +98,11 @@ def _of_run(folder: Path, skipped: list[str]) -> StoredWeights | None:
     if manifest.status is not Status.DONE:
         skipped.append(f"{folder.name}: {manifest.status.value}")
         return None
-    if manifest.weights == "none" or manifest.weights_file:
+    if manifest.weights == "none":
+        others.append(f"{manifest.description.model}: nothing is trained, so there are no weights")
+        return None
+    if manifest.weights_file:
+        others.append(f"{folder.name}: an evaluation of stored weights; name {manifest.weights_file}")
         return None
     stored = _stored(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else None
     if stored is None or stored.origin is None:
@@ -71,23 +112,26 @@ def _of_run(folder: Path, skipped: list[str]) -> StoredWeights | None:
 
 
 def _stored(file: Path) -> StoredWeights:
-    sha256 = file_sha256(file)
-    if file.name == WEIGHTS and (file.parent / MANIFEST).is_file():
-        try:
-            manifest = RunFolder(file.parent).manifest()
-        except DamagedResult:
-            return StoredWeights(file, sha256)
-        if manifest.status is Status.DONE and manifest.weights_sha256 in ("", sha256):
-            return StoredWeights(file, sha256, manifest)
-    return StoredWeights(file, sha256)
+    try:
+        require_file(file)
+        sha256 = file_sha256(file)
+    except OSError as error:
+        raise UnavailableError(f"weights {file}: cannot be read ({error.strerror or error})") from error
+    origin = _origin(file, sha256)
+    if origin is None:
+        return StoredWeights(file, sha256)
+    return StoredWeights(file, sha256, origin.tensors_sha256 or tensors_sha256(read_weights(file)), origin)
 
 
-def distinct(weights: Sequence[StoredWeights]) -> list[StoredWeights]:
-    """One file under two names is one run, not two seeds."""
-    first: dict[str, StoredWeights] = {}
-    for stored in weights:
-        first.setdefault(stored.sha256, stored)
-    return list(first.values())
+def _origin(file: Path, sha256: str) -> Manifest | None:
+    """The manifest of the run that trained the weights; None where they are not, or no longer, those."""
+    if file.name != WEIGHTS or not (file.parent / MANIFEST).is_file():
+        return None
+    try:
+        manifest = RunFolder(file.parent).manifest()
+    except DamagedResult:
+        return None
+    return manifest if manifest.status is Status.DONE and manifest.weights_sha256 == sha256 else None
 
 
 def model_part(host: Host, identity: RunIdentity) -> Part[ModelSpec]:
@@ -113,38 +157,24 @@ def config_of(part: Part[ModelSpec], identity: RunIdentity, file: Path) -> BaseM
     return validated(part.spec.config, identity.architecture, f"weights {file}:")
 
 
-@dataclass(frozen=True)
-class ExternalModel:
-    """The architecture of external weights.
-
-    Attributes:
-        shown: options that differ from the model's defaults, for the row's label.
-        sources: where the options come from, for a note.
-    """
-
-    part: Part[ModelSpec]
-    config: BaseModel
-    shown: dict[str, str]
-    sources: str
-
-
-def external_model(host: Host, text: str, prepared: Prepared, file: Path) -> ExternalModel:
-    """The model that external weights are said to be of.
+def external_model(host: Host, text: str, context: Context, file: Path) -> ResolvedModel:
+    """The model that external weights are said to be of; its one note says where its options come from.
 
     Options come from the brackets, else from a configuration file next to the weights, else from the model's
-    recipe for the task and scale; whether the weights fit is checked when they are loaded.
+    recipe for the task and scale; whether the weights fit is checked when they are loaded. Its name has the
+    options that differ from the model's defaults.
 
     Raises:
         UsageError: an option is unknown, or one of training.
         DataError: a configuration file cannot be read, or is of another model.
     """
-    requested = parse_variant(text)
-    part = resolved_part(host, requested, prepared.info)
-    sidecar = read_sidecar(file, part.spec)
-    told = {key: str(value) for key, value in sidecar.options.items()}
-    better = resolved_part(host, Variant(requested.name, {**told, **requested.options}), prepared.info)
+    requested, info = parse_variant(text), context.prepared.info
+    part = resolved_part(host, requested, info)
+    sidecar, told, silent = read_sidecar(file, part.spec)
+    typed = {**{key: str(value) for key, value in told.items()}, **requested.options}
+    better = resolved_part(host, Variant(requested.name, typed), info)
     if better.full_name != part.full_name:  # an alias can be resolved better now
-        part, sidecar = better, read_sidecar(file, better.spec)
+        part, (sidecar, told, silent) = better, read_sidecar(file, better.spec)
     spec = part.spec
     if spec.config is None or spec.build is None:
         raise UsageError(f"model {spec.name!r} cannot be built")
@@ -153,20 +183,50 @@ def external_model(host: Host, text: str, prepared: Prepared, file: Path) -> Ext
         raise UsageError(
             f"--model {text}: {training[0]}= is a training option, and weights are trained already"
         )
-    recipe = read_recipe(spec.recipes, prepared.info).get("model", {})
-    where = f"weights {file}: {text}" + (f" with {sidecar.file.name}:" if sidecar.file is not None else "")
-    config = validated(spec.config, {**recipe, **sidecar.options, **options}, where)
+    recipe = read_recipe(spec.recipes, info).get("model", {})
+    where = f"weights {file}: {text}" + (f" with {sidecar.name}:" if sidecar is not None else "")
+    config = validated(spec.config, {**recipe, **told, **options}, where)
     usual = spec.config()
     shown = {
         key: str(getattr(config, key))
-        for key in {**sidecar.options, **options}
+        for key in {**told, **options}
         if getattr(config, key) != getattr(usual, key)
     }
-    return ExternalModel(part, config, shown, _sources(spec, prepared, sidecar, options))
-
-
-def _sources(spec: ModelSpec, prepared: Prepared, sidecar: Sidecar, options: dict[str, str]) -> str:
-    sources = [f"the recipe of {spec.name} for {prepared.info.task} at {prepared.info.scale}"]
-    sources += [sidecar.file.name] if sidecar.file is not None else []
+    variant = Variant(spec.name, shown)
+    settings = validated(TrainingConfig, context.settings.training, "setting")
+    sources = [f"the recipe of {spec.name} for {info.task} at {info.scale}"]
+    sources += [sidecar.name] if sidecar is not None else []
     sources += ["--model"] if options else []
-    return ", overridden by ".join(sources)
+    note = f"architecture of {file.name}: {', overridden by '.join(sources)}"
+    note += f"; {', '.join(silent)} next to it says nothing of it" if silent else ""
+    return ResolvedModel(variant, str(variant), part, config, settings, notes=(note,))
+
+
+def require_model(host: Host, text: str, origin: Manifest, context: Context) -> None:
+    """Whether ``--model`` is that of a run of ours, which knows its own.
+
+    Raises:
+        UsageError: it is another one, or has other options.
+    """
+    described, identity = origin.description, origin.identity
+    if text in (described.requested, described.model, described.display_name):
+        return
+    requested = parse_variant(text)
+    part = resolved_part(host, requested, context.prepared.info)
+    if part.full_name != identity.part("model").full_name:
+        raise UsageError(
+            f"--model {text}: run {origin.run} is of {described.model}; a run knows its model, leave it out"
+        )
+    assert part.spec.config is not None
+    kinds = ((part.spec.config, identity.architecture), (TrainingConfig, identity.training))
+    for key, value in canonical_options(requested, part.spec).items():
+        kind, own = next((one for one in kinds if key in one[0].model_fields), (None, {}))
+        if kind is None:
+            raise UsageError(f"--model {text}: {key}= means nothing for a run, which knows its model")
+        known = {name: own[name] for name in own.keys() & kind.model_fields.keys()}
+        typed = validated(kind, {**known, key: value}, f"--model {text}:").model_dump(mode="json")
+        if typed[key] != own.get(key):
+            raise UsageError(
+                f"--model {text}: run {origin.run} has {key}={own.get(key)}; a run knows its model, leave it "
+                "out"
+            )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..api.budget import Budget
-from ..api.errors import UsageError
+from ..api.errors import PluginError, UsageError
 from ..api.specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, no_progress
 from ..data.prepare import Prepared, prepare, scale_of, usual_scale
 from ..host.host import OWN_DISTRIBUTION, Host, Part
@@ -59,6 +59,7 @@ class Grid:
         models: the models that are trained.
         resolved: each requested name to the name in the table; two may be one model here.
         left_out: what was requested and is not planned, and why.
+        broken: what a model raised while it was planned, by its name, or as requested where it has no runs.
     """
 
     context: Context
@@ -67,6 +68,13 @@ class Grid:
     models: tuple[ResolvedModel, ...] = ()
     resolved: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    broken: Mapping[str, PluginError] = field(default_factory=dict)
+
+    @property
+    def without_runs(self) -> dict[str, PluginError]:
+        """The broken models of which not even a run could be planned."""
+        planned = {run.description.model for run in self.runs}
+        return {name: error for name, error in self.broken.items() if name not in planned}
 
     @property
     def runs(self) -> tuple[PlannedRun, ...]:
@@ -120,7 +128,7 @@ def is_done(folder: RunFolder, job: Job) -> bool:
     """Whether a run is done, and with these very weights: training again gives others under the same name."""
     if not folder.is_done():
         return False
-    return job.stored is None or folder.manifest().weights_sha256 == job.stored.sha256
+    return job.stored is None or folder.manifest().tensors_sha256 == job.stored.tensors
 
 
 def context_of(
@@ -159,11 +167,15 @@ def build_request(
     Raises:
         UsageError: source and folder do not go together.
     """
-    source = request.source or ("official" if request.data else spec.sources[0])
-    if request.data is not None and source != "official":
-        raise UsageError(f"--data goes with --source official, not with --source {source}")
-    if source == "official" and source in spec.sources and request.data is None:
-        raise UsageError("--source official needs --data DIR, a folder with the train and test files")
+    source = request.source or ("official" if request.reads_files else spec.sources[0])
+    if request.reads_files and source != "official":
+        option = "--data" if request.data is not None else "--train" if request.train else "--test"
+        raise UsageError(f"{option} goes with --source official, not with --source {source}")
+    if source == "official" and source in spec.sources and not request.reads_files:
+        raise UsageError(
+            "--source official needs --data DIR, a folder with the train and test files, or --train FILE "
+            "and --test FILE"
+        )
     return BuildRequest(
         scale=scale,
         seed=settings.task_seed,
@@ -171,6 +183,9 @@ def build_request(
         folder=request.data,
         options=settings.task,
         progress=progress,
+        train=request.train,
+        test=request.test,
+        training=not request.weights,
     )
 
 

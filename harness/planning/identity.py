@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..api.text import file_name
 from ..host.host import OWN_DISTRIBUTION, Part
+from ..host.sources import UNKNOWN, fingerprint
 from ..store import provenance
 from ..store.records import Description, PartIdentity, RunIdentity
 from .grid import Context
@@ -16,19 +18,17 @@ from .job import PlannedRun
 
 PROCEDURE = 1
 """Version of the training procedure; goes up when the same request would train otherwise."""
-LONGEST_NAME = 120
-"""Characters of a model's name in the name of a folder; the hash tells runs apart."""
 
 
 def part_identity(kind: str, part: Part[Any]) -> PartIdentity:
-    """Which code a plugin's part is. Ours goes by the version of its distribution."""
+    """Which code a plugin's part is. Ours goes by the version of its distribution, a file's by its own."""
     plugin, own = part.plugin, part.plugin.distribution == OWN_DISTRIBUTION
     return PartIdentity(
         kind=kind,
         name=part.spec.name,
         distribution=plugin.distribution,
         version=plugin.version,
-        code=None if own or plugin.file else provenance.plugin_fingerprint(plugin.module),
+        code=None if own or plugin.file else fingerprint(plugin.module, plugin.distribution),
     )
 
 
@@ -43,14 +43,9 @@ def identity_of(context: Context, model: Part[Any], **own: Any) -> RunIdentity:
         device=context.request.device,
         threads=context.settings.threads,
         deterministic=context.deterministic,
-        parts=[part_identity(kind, part) for kind, part in _parts(context, model)],
+        parts=[part_identity("task", context.task), part_identity("model", model)],
         **own,
     )
-
-
-def _parts(context: Context, model: Part[Any]) -> list[tuple[str, Part[Any]]]:
-    evaluators = [("evaluator", part) for part in context.evaluators]
-    return [("task", context.task), ("model", model), *evaluators]
 
 
 def describe(context: Context, part: Part[Any], **names: Any) -> Description:
@@ -59,7 +54,7 @@ def describe(context: Context, part: Part[Any], **names: Any) -> Description:
     ``names`` are ``requested``, ``model``, ``display_name`` and ``supervision_steps``, see `Description`.
     """
     task, prepared, settings = context.task.spec, context.prepared, context.settings
-    source, parts = prepared.source, [one for _, one in _parts(context, part)]
+    source, parts = prepared.source, [context.task, part, *context.evaluators]
     headings = {one.spec.name: one.spec.heading for one in context.evaluators if one.spec.heading}
     return Description(
         primary=task.primary,
@@ -80,19 +75,31 @@ def describe(context: Context, part: Part[Any], **names: Any) -> Description:
 
 
 def planned_run(
+    context: Context,
     identity: RunIdentity,
     description: Description,
     notes: tuple[str, ...] = (),
     reasons: Sequence[str] = (),
 ) -> PlannedRun:
-    """The run of an identity, in a folder named after model, seed and a hash of the rest."""
-    model = "".join(c if c.isalnum() or c in "-_.=" else "_" for c in description.model).strip("_")
-    name = f"{model[:LONGEST_NAME]}-s{identity.seed}-{identity_hash(identity)}"
+    """The run of an identity."""
+    name = run_name(description.model, identity)
     from_files = [
         f"{part} comes from the file {file}, not from an installed distribution"
         for part, file in description.plugin_files.items()
     ]
-    return PlannedRun(name, identity, description, notes, tuple(dict.fromkeys([*reasons, *from_files])))
+    scored_by = tuple(part_identity("evaluator", part) for part in context.evaluators)
+    unknown = [
+        f"no files of the code of {part.full_name} were found, so that its runs are never reused"
+        for part in (*identity.parts, *scored_by)
+        if part.code is not None and part.code.startswith(UNKNOWN)
+    ]
+    reasons = tuple(dict.fromkeys([*reasons, *from_files, *unknown]))
+    return PlannedRun(name, identity, description, scored_by, notes, reasons)
+
+
+def run_name(model: str, identity: RunIdentity) -> str:
+    """The name of a run's folder: model, seed, and a hash of the identity, by which runs are told apart."""
+    return f"{file_name(model)}-s{identity.seed}-{identity_hash(identity)}"
 
 
 def identity_hash(identity: RunIdentity) -> str:

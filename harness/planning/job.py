@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.prepare import Prepared
-from ..store.records import Description, Manifest, RunIdentity
+from ..store.records import Description, Manifest, PartIdentity, RunIdentity
 from ..training.config import ExecutionConfig
 
 
@@ -16,6 +16,7 @@ class PlannedRun:
 
     Attributes:
         name: of its folder.
+        scored_by: the evaluators, the task's own first.
         notes: to print under the table.
         reasons: why the run may not be cited.
     """
@@ -23,6 +24,7 @@ class PlannedRun:
     name: str
     identity: RunIdentity
     description: Description
+    scored_by: tuple[PartIdentity, ...]
     notes: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
@@ -34,12 +36,17 @@ class StoredWeights:
     Attributes:
         file: in any of the forms that `weights.files.read_weights` reads.
         sha256: of the file.
+        tensors: checksum of the tensors by our names (`store.tensors`), which is what weights are identified
+            by; of external weights it is known when their model is.
         origin: the manifest of the run that trained them; None for external weights.
+        key: of the weights in the file, where ``--weights-key`` names one.
     """
 
     file: Path
     sha256: str
+    tensors: str = ""
     origin: Manifest | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -27,20 +27,12 @@ class Quantity(StrEnum):
     """Of one puzzle's supervision step in training, so that equal steps at equal batch cost the same."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The value of ``match=``: ``trm`` or ``parameters:trm`` or ``flops:trm``."""
-
-    quantity: Quantity
-    model: str
-
-    @classmethod
-    def parse(cls, text: str) -> Wanted:
-        """Read it."""
-        what, _, model = text.partition(":")
-        if what in tuple(Quantity):
-            return cls(Quantity(what), model)
-        return cls(Quantity.PARAMETERS, text)  # a colon may also be that of distribution:name
+def parse_match(text: str) -> tuple[Quantity, str]:
+    """The quantity and the model of ``match=``: ``trm`` or ``parameters:trm`` or ``flops:trm``."""
+    what, _, model = text.partition(":")
+    if what in tuple(Quantity):
+        return Quantity(what), model
+    return Quantity.PARAMETERS, text  # a colon may also be that of distribution:name
 
 
 def measure(spec: ModelSpec, config: BaseModel, task: TaskInfo, quantity: Quantity) -> float:

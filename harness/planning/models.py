@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel
 
-from ..api.errors import TrmBenchError, UsageError, nearest
+from ..api.errors import UsageError, nearest
 from ..api.puzzles import TaskInfo
+from ..api.reading import load_yaml
 from ..api.specs import ModelSpec
-from ..host.host import Host, Part
+from ..host.calls import calling
+from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..training.config import TrainingConfig
-from .match_size import Quantity, Wanted, matched, measure
-from .settings import validated
+from .match_size import Quantity, matched, measure, parse_match
+from .settings import shown, validated
 
 if TYPE_CHECKING:
     from ..api.reasoner import Reasoner
@@ -83,22 +85,34 @@ class ResolvedModel:
         assert self.part.spec.build is not None  # `resolve_model` has made sure
         return self.part.spec.build(self.config, task)
 
+    def shapes(self, task: TaskInfo) -> Reasoner:
+        """The model without its numbers, see `shapes_of`."""
+        own = self.part.plugin.distribution == OWN_DISTRIBUTION
+        return shapes_of(str(self.requested), self.build, task, own)
 
-def shapes_of(name: str, build: Callable[[TaskInfo], Reasoner], task: TaskInfo) -> Reasoner:
+
+def shapes_of(name: str, build: Callable[[TaskInfo], Reasoner], task: TaskInfo, own: bool = True) -> Reasoner:
     """A model without its numbers: it knows N_sup, whether it halts, and what it costs.
 
+    Args:
+        name: the model as the user wrote it.
+        build: gives it.
+        task: the shape of its puzzles.
+        own: whether it is one of ours, whose `ValueError` is about the request.
+
     Raises:
-        UsageError: it cannot be built, e.g. because its options do not fit together.
+        UsageError: its options do not fit together.
+        PluginError: its code failed in another way.
     """
     from ..training.costs import build_shapes
 
-    try:
-        return build_shapes(build, task)
-    except TrmBenchError:
-        raise
-    except Exception as error:  # a plugin's model may fail in any way
-        problem = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise UsageError(f"model {name} cannot be built: {problem}") from error
+    with calling(f"model {name} cannot be built"):
+        try:
+            return build_shapes(build, task)
+        except ValueError as error:
+            if own or "[" in name:
+                raise UsageError(f"model {name} cannot be built: {error}") from error
+            raise
 
 
 def split_models(text: str) -> list[str]:
@@ -237,19 +251,19 @@ def _matched(
     own: Mapping[str, str],
 ) -> tuple[BaseModel, tuple[str, ...]]:
     """The configuration in the width that ``match=`` asks for, and how near it comes."""
-    wanted = Wanted.parse(wanted_text)
-    owner, colon, _ = wanted.model.partition(":")
+    quantity, model = parse_match(wanted_text)
+    owner, colon, _ = model.partition(":")
     if colon and owner not in {known.plugin.distribution for known in host.models.parts}:
-        forms = " or ".join(f"{quantity}:MODEL" for quantity in Quantity)
-        raise UsageError(f"match={wanted.model}: write match=MODEL, {forms}")
-    other = resolve_model(host, wanted.model, task, overrides)
-    target = measure(other.part.spec, other.config, task, wanted.quantity)
+        forms = " or ".join(f"{kind}:MODEL" for kind in Quantity)
+        raise UsageError(f"match={model}: write match=MODEL, {forms}")
+    other = resolve_model(host, model, task, overrides)
+    target = measure(other.part.spec, other.config, task, quantity)
     if not target:
-        raise UsageError(f"{text}: {other.name} has no {wanted.quantity.value} to match")
-    resized, reached = matched(part.spec, config, task, target, wanted.quantity)
+        raise UsageError(f"{text}: {other.name} has no {quantity.value} to match")
+    resized, reached = matched(part.spec, config, task, target, quantity)
     if taken := [key for key in own if getattr(resized, key) != getattr(config, key)]:
         raise UsageError(f"{text}: match= chooses {', '.join(taken)}; leave {taken[0]}= out")
-    sizes = f"{reached:,.0f} {wanted.quantity.value} against {target:,.0f} of {other.name}"
+    sizes = f"{reached:,.0f} {quantity.value} against {target:,.0f} of {other.name}"
     return resized, (f"{text}: {sizes} ({100 * (reached / target - 1):+.1f} %)",)
 
 
@@ -258,8 +272,8 @@ def _augment(text: str | None, usual: int, full: int, model: str) -> int:
         return usual
     if text == "full":
         return full
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"{model}: augment={text}: write a number of augmentations from 1, or full")
+    if not text.isdecimal() or len(text) > 18 or not int(text):
+        raise UsageError(f"{model}: augment={shown(text)}: write a number of augmentations from 1, or full")
     return int(text)
 
 
@@ -272,7 +286,7 @@ def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
     if path is None:
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"recipe {path}: cannot be read ({error})") from error
     merged: dict[str, dict[str, Any]] = {"model": {}, "training": {}}

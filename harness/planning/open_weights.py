@@ -50,13 +50,13 @@ def open_weights(host: Host, request: Request, progress: Progress = no_progress)
         raise UsageError(f"{request.weights[0]} holds the weights of {len(files)} runs; name one of them")
     stored = files[0]
     context = evaluation_context(host, request, files, progress)
-    base = base_of(host, context, stored, 0)
-    spec = model_part(host, base.identity).spec
+    job = base_of(host, context, stored)
+    identity, spec = job.run.identity, model_part(host, job.run.identity).spec
     assert spec.build is not None
     assert spec.config is not None
     device = torch.device(request.device)
-    reasoner = spec.build(spec.config(**base.identity.architecture), base.prepared.info).to(device)
-    load_weights(reasoner, spec, stored.file)
+    reasoner = spec.build(spec.config(**identity.architecture), job.prepared.info).to(device)
+    load_weights(reasoner, spec, stored.file, key=request.weights_key)
     inference = InferenceConfig(device, default_precision(device))
-    name = base.description.display_name
-    return OpenedWeights(reasoner.eval(), name, context.task, base.prepared, inference)
+    name = job.run.description.display_name
+    return OpenedWeights(reasoner.eval(), name, context.task, job.prepared, inference)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from ..api.budget import Match
 from ..api.errors import UsageError
+from ..store.checked import DamagedResult, read_stamped, stamped
 from ..store.folders import write_atomically
 from .evaluation_mode import EvaluationMode
 
@@ -27,8 +29,11 @@ class Request:
         task, scale: needed for training; for weights, by default those they were trained on.
         seeds: training seeds, in order.
         weights: files, runs or output folders; empty to train.
+        weights_key: which weights of a file of external ones that holds several.
+        as_seeds: whether the files of external weights are seeds of one model.
         modes: how weights are evaluated, a row of the table each.
         source, data: where the puzzles come from; a folder of files makes the source ``official``.
+        train, test: files to read instead of what the folder holds; they make the source ``official``, too.
         augmentations: A, augmentations per puzzle.
         limit: only the first N test items.
         evaluators: further ones, in addition to the task's own.
@@ -42,6 +47,8 @@ class Request:
     scale: str | None = None
     seeds: tuple[int, ...] = ()
     weights: tuple[Path, ...] = ()
+    weights_key: str | None = None
+    as_seeds: bool = False
     modes: tuple[EvaluationMode, ...] = (EvaluationMode(),)
     source: str | None = None
     data: Path | None = None
@@ -53,6 +60,13 @@ class Request:
     settings: Mapping[str, Value] = field(default_factory=dict)
     declared: Mapping[str, Value] = field(default_factory=dict)
     study: bool = False
+    train: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether a folder or files are named."""
+        return self.data is not None or bool(self.train or self.test)
 
 
 def read_requests(folder: Path) -> list[Request]:
@@ -65,19 +79,28 @@ def read_requests(folder: Path) -> list[Request]:
     if not path.is_file():
         return []
     try:
-        return TypeAdapter(list[Request]).validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return TypeAdapter(list[Request]).validate_python(read_stamped(path).get("requests"))
+    except (DamagedResult, ValueError) as error:
         first = str(error).splitlines()[0]
         raise UsageError(f"{path}: cannot be read ({first}); delete it, finished runs are kept") from error
 
 
 def write_requests(folder: Path, requests: Sequence[Request]) -> None:
     """Replace `requests.json`."""
-    content = TypeAdapter(list[Request]).dump_json(list(requests), indent=1)
-    write_atomically(folder / REQUESTS, content + b"\n")
+    content = TypeAdapter(list[Request]).dump_python(list(requests), mode="json")
+    write_atomically(folder / REQUESTS, stamped({"requests": content}))
 
 
 def add_request(folder: Path, request: Request) -> None:
-    """Keep a request, so that `resume` can repeat it; of equal ones the latest."""
-    known = [earlier for earlier in read_requests(folder) if earlier != request]
+    """Keep a request, so that `resume` can repeat it from any folder; of equal ones the latest.
+
+    Where the files lie is no difference: all requests of a folder are of the same puzzles.
+    """
+    places: dict[str, Any] = {
+        "data": None if request.data is None else request.data.absolute(),
+        "train": tuple(path.absolute() for path in request.train),
+        "test": tuple(path.absolute() for path in request.test),
+    }
+    request = replace(request, **places)
+    known = [earlier for earlier in read_requests(folder) if replace(earlier, **places) != request]
     write_requests(folder, [*known, request])

@@ -32,7 +32,7 @@ class Settings(BaseModel):
     batch_size: int | None = Field(None, gt=0, description="supervision slots")
     examples: int | None = Field(None, gt=0, description="draws; with --match examples")
     flops: float | None = Field(None, gt=0, description="training FLOPs; with --match flops")
-    task_seed: int = Field(0, ge=0, description="seed of the puzzles and their augmentation")
+    task_seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of the puzzles and their augmentation")
     threads: int = Field(1, gt=0, le=1024, description="CPU threads of a run")
     deterministic: bool | None = Field(None, description="deterministic kernels; by default on a CPU")
     margin: float | None = Field(

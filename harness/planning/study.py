@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..api.budget import Match
 from ..api.errors import UnavailableError, UsageError, nearest
+from ..api.reading import load_yaml
+from ..store.checked import DamagedResult, read_stamped, stamped
+from ..store.folders import write_atomically
 from .evaluation_mode import EvaluationMode
 from .models import parse_variant
 from .settings import parse_seeds, plain_words
@@ -115,7 +118,7 @@ def read_definition(path: Path) -> StudyDefinition:
         UsageError: it is not YAML, has an unknown key, or a contrast names what the study does not have.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UnavailableError(f"study {path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
@@ -220,15 +223,20 @@ def declared_in(folder: Path) -> Declared | None:
     """The study of a folder; None where it belongs to none.
 
     Raises:
-        UsageError: its definition cannot be read.
+        DamagedResult: its definition cannot be read.
     """
     path = folder / FILE
     if not path.is_file():
         return None
     try:
-        return Declared.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+        return Declared.model_validate(read_stamped(path))
+    except ValueError as error:
+        raise DamagedResult(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def write_declared(folder: Path, declared: Declared) -> None:
+    """Write `study.json`."""
+    write_atomically(folder / FILE, stamped(declared.model_dump(mode="json")))
 
 
 def grid_folder(folder: Path, grid: str) -> Path:

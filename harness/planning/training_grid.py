@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..api.budget import Budget, Match
 from ..api.embedding_rows import PuzzleIds
-from ..api.errors import UsageError
+from ..api.errors import PluginError, UsageError
 from ..api.specs import AugmentationRequest, Progress, no_progress
 from ..data.prepare import Prepared
+from ..host.calls import calling
 from ..host.host import Host
 from ..store import provenance
 from ..training.costs import count_flops
 from .grid import Context, Grid, context_of, votes_of
 from .identity import describe, identity_of, planned_run
 from .job import Job, PlannedRun
-from .models import ResolvedModel, parse_variant, resolve_model, shapes_of
+from .models import ResolvedModel, parse_variant, resolve_model
 from .request import Request
 from .settings import Settings
 
@@ -36,36 +38,55 @@ def plan_training(
     context = context_of(host, request, request.task, request.scale, progress, at_most)
     augmentations = request.augmentations or context.size.augmentations
     prepared = context.prepared.for_budget(augmentations)
-    models, resolved = _models(host, context, prepared, augmentations)
+    models, resolved, broken = _models(host, context, prepared, augmentations)
     budget = budget_of(context, context.settings, augmentations, models, prepared)
     counts = {augmentations, *(model.augmentations or augmentations for model in models)}
     for count in sorted(counts):
         _check_augmentations(context, count)
     by_count = {count: context.prepared.for_budget(count) for count in counts}
     reasons = _reasons(context, budget, models, prepared)
-    steps = {model.name: supervision_steps(model, prepared) for model in models}
+    steps = {model.name: _supervision_steps(model, prepared, broken) for model in models}
     jobs = []
     for seed in request.seeds:
         for model in models:
             count = model.augmentations or augmentations
             run = _run(context, model, budget, count, seed, steps[model.name], reasons)
             jobs.append(Job((run,), by_count[count], context.settings.execution_config()))
-    return Grid(context, tuple(jobs), budget, models, resolved)
+    return Grid(context, tuple(jobs), budget, models, resolved, broken=broken)
 
 
 def _models(
     host: Host, context: Context, prepared: Prepared, augmentations: int
-) -> tuple[tuple[ResolvedModel, ...], dict[str, str]]:
-    """The different models that were requested, and the row of each requested name."""
+) -> tuple[tuple[ResolvedModel, ...], dict[str, str], dict[str, PluginError]]:
+    """The different models that were requested, the row of each requested name, and what others raised.
+
+    Raises:
+        PluginError: every one of them failed.
+    """
     distinct: dict[str, ResolvedModel] = {}
     resolved: dict[str, str] = {}
+    broken: dict[str, PluginError] = {}
     counts = augmentations, context.size.augmentations
     for text in context.request.models:
-        model = resolve_model(host, text, prepared.info, context.settings.training, counts)
+        try:
+            with calling(f"model {text}"):
+                model = resolve_model(host, text, prepared.info, context.settings.training, counts)
+                dumped(model)
+        except PluginError as error:
+            broken[text] = error
+            resolved[text] = str(parse_variant(text))
+            continue
         same = repr((model.part.full_name, model.config, model.training, model.augmentations))
         first = distinct.setdefault(same, model)  # trm and trm-mlp may be one and the same here
         resolved[text] = str(first.requested)
-    return tuple(distinct.values()), resolved
+    if not distinct:
+        raise PluginError("; ".join(map(str, broken.values())))
+    return tuple(distinct.values()), resolved, broken
+
+
+def dumped(model: ResolvedModel) -> dict[str, Any]:
+    """A model's options as its run's identity holds them."""
+    return model.config.model_dump(mode="json")
 
 
 def budget_of(
@@ -99,22 +120,29 @@ def budget_of(
 
 def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
     """FLOPs of one puzzle's supervision step of the model that the others are matched to."""
-    shapes = shapes_of(str(first.requested), first.build, prepared.info)
-    per_step = count_flops(shapes, prepared.info.cells).training_step
+    shapes = first.shapes(prepared.info)
+    with calling(f"model {first.requested}"):
+        per_step = count_flops(shapes, prepared.info.cells).training_step
     if not per_step:
         raise UsageError(f"--match flops: the first model, {first.name}, uses none; name another one first")
     return per_step
 
 
-def supervision_steps(model: ResolvedModel, prepared: Prepared) -> int:
-    """N_sup: the model itself knows."""
-    return shapes_of(str(model.requested), model.build, prepared.info).supervision_steps
+def _supervision_steps(model: ResolvedModel, prepared: Prepared, broken: dict[str, PluginError]) -> int:
+    """N_sup: the model itself knows. One that cannot say is added to ``broken``."""
+    try:
+        with calling(f"model {model.requested}"):
+            return int(model.shapes(prepared.info).supervision_steps)
+    except PluginError as error:
+        broken[model.name] = error
+        return 0
 
 
 def _check_augmentations(context: Context, count: int) -> None:
     prepared, spec = context.prepared, context.task.spec
     whole = AugmentationRequest(prepared.info, prepared.read("train"), prepared.identities, training=True)
-    most = spec.augmentation(whole).max_augmentations
+    with calling(f"augmentation of task {context.task.full_name}"):
+        most = spec.augmentation(whole).max_augmentations
     if count < 1 or (most is not None and count > most):
         raise UsageError(
             f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} augmentations"
@@ -152,7 +180,7 @@ def _run(
         context,
         model.part,
         limit=context.request.limit,
-        architecture=model.config.model_dump(mode="json"),
+        architecture=dumped(model),
         training=model.training.model_dump(mode="json"),
         budget=budget.model_copy(update={"augmentations": augmentations}),
         votes=None if votes is None else min(votes, augmentations),
@@ -173,7 +201,7 @@ def _run(
         for key in model.replaced
         if recipe[key] != settings.training[key]
     ]
-    return planned_run(identity, description, model.notes, [*reasons, *own])
+    return planned_run(context, identity, description, model.notes, [*reasons, *own])
 
 
 def _reasons(

@@ -30,8 +30,10 @@ from .grids import (
     carry_out,
     console_of,
     find_definition,
+    moved,
     plan_quietly,
     plan_study,
+    refuse_missing_device,
     results_of,
     resumable,
     run_study,
@@ -45,6 +47,7 @@ from .options import (
     count_of,
     names_of,
     path_of,
+    paths_of,
     settings_of,
 )
 from .results import Results
@@ -79,9 +82,14 @@ class Call:
     def carry_out(self) -> Results:
         """Run what is planned."""
         if self.study is not None:
-            return results_of([self.folder], run_study(self.execution, self.study))
-        assert self.grid is not None
-        return results_of([self.folder], carry_out(self.execution, self.grid, self.folder))
+            statuses = run_study(self.execution, self.study)
+        else:
+            assert self.grid is not None
+            statuses = carry_out(self.execution, self.grid, self.folder)
+        results = results_of([self.folder], statuses)
+        for grid, _ in self.grids.values():
+            results.failed |= {name: str(error) for name, error in grid.without_runs.items()}
+        return results
 
 
 def _execution(options: CommonOptions, device: str, force: bool = False) -> Execution:
@@ -102,6 +110,8 @@ def _request(options: CommonOptions, kind: Any) -> Request:
         scale=options.get("scale"),
         source=options.get("source"),
         data=path_of(options.get("data")),
+        train=paths_of(options.get("train")),
+        test=paths_of(options.get("test")),
         limit=count_of(options, "limit"),
         evaluators=names_of(options.get("evaluators", ())),
         device=resolve_device(options.get("device") or "auto").type,
@@ -178,7 +188,7 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
     """Evaluate saved weights on the test set, with any number of supervision steps.
 
     Args:
-        weights: files, runs or output folders; each file of external weights counts as a seed.
+        weights: files, runs or output folders; each file of external weights is a row.
         **options: see `EvaluateOptions`; any other keyword is a setting.
 
     Raises:
@@ -194,6 +204,8 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
         models=() if model is None else (model,),
         task=options.get("task"),
         weights=tuple(map(Path, paths)),
+        weights_key=options.get("weights_key"),
+        as_seeds=bool(options.get("as_seeds")),
         modes=modes,
         settings=settings,
     )
@@ -221,26 +233,40 @@ def _modes(
 
 
 def resume(
-    folder: PathLike, *, jobs: int | None = None, progress: bool = False, command: tuple[str, ...] = ()
+    folder: PathLike,
+    *,
+    data: PathLike | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+    command: tuple[str, ...] = (),
 ) -> Results:
     """Continue the runs into an output folder, each from its last checkpoint.
 
     Args:
         folder: output folder of `run`.
+        data: where the official files are now, if they have been moved.
         jobs: as for `run`.
         progress: as for `run`.
         command: as for `run`.
 
     Raises:
         UsageError: the folder belongs to a study, which is resumed by running it again.
+        UnavailableError: the runs need a device or files that are not here; nothing has been written.
         NothingToReport: no run into the folder is known.
     """
     root = Path(folder)
     known = [(leaf, request) for leaf in leaves([root]) for request in read_requests(leaf)]
+    known = [(leaf, moved(leaf, request, path_of(data))) for leaf, request in resumable(root, known)]
+    for leaf, request in known:
+        refuse_missing_device(leaf, request)
+    options: CommonOptions = {"jobs": jobs, "progress": progress, "command": command}
+    planned = []
+    for leaf, request in known:
+        execution = _execution(options, request.device)
+        planned.append((execution, plan_quietly(execution, request), leaf))
     statuses: dict[str, Status] = {}
-    for leaf, request in resumable(root, known):
-        execution = _execution({"jobs": jobs, "progress": progress, "command": command}, request.device)
-        statuses |= carry_out(execution, plan_quietly(execution, request), leaf)
+    for execution, grid, leaf in planned:
+        statuses |= carry_out(execution, grid, leaf)
     return results_of([root], statuses)
 
 

@@ -57,7 +57,7 @@ def harness_entry() -> str:
 
 def _add(plugins: Host, folders: Sequence[Path], entries: dict[str, list[str]], missing: list[str]) -> None:
     """Every citation of the tasks and models in some folders, tasks first."""
-    named = [(part.kind, part.full_name) for part in _parts(folders)]
+    named = [(part.kind, part.full_name) for part in _parts(folders, missing)]
     registries: dict[str, Registry[Any]] = {"task": plugins.tasks, "model": plugins.models}
     for kind, registry in registries.items():
         for name in dict.fromkeys(name for of, name in named if of == kind):
@@ -80,6 +80,6 @@ def _same_key(entries: Iterable[str], entry: str) -> str | None:
     )
 
 
-def _parts(folders: Sequence[Path]) -> Iterable[PartIdentity]:
-    for manifest in read_manifests(folders):
+def _parts(folders: Sequence[Path], problems: list[str]) -> Iterable[PartIdentity]:
+    for manifest in read_manifests(folders, problems):
         yield from manifest.identity.parts

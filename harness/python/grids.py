@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..api.errors import NothingToReport, UsageError, nearest
+from ..api.errors import NothingToReport, TrmBenchError, UnavailableError, UsageError, nearest
 from ..api.specs import TaskSpec
 from ..data.prepare import scale_of, usual_scale
 from ..host.host import Host
@@ -21,7 +21,6 @@ from ..planning.planner import plan
 from ..planning.request import Request, Value
 from ..planning.settings import parse_seeds, read_settings
 from ..planning.study import (
-    FILE,
     Declared,
     GridDefinition,
     StudyDefinition,
@@ -31,12 +30,14 @@ from ..planning.study import (
     placed,
     questions,
     read_definition,
+    write_declared,
 )
 from ..report.read import Reading, read_folders
 from ..running.progress import console, counted
 from ..running.runner import Execution, announcement, execute
-from ..store.folders import WEIGHTS, RunFolder, write_atomically
+from ..store.folders import WEIGHTS, RunFolder
 from ..store.records import Status
+from ..training.device import resolve_device
 from .results import Results
 
 
@@ -53,9 +54,10 @@ def announce(execution: Execution, grid: Grid, folder: Path) -> None:
 
 
 def carry_out(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
-    """Announce a grid and carry it out."""
+    """Announce a grid and carry it out; a model of which no run could be planned has its name for a run's."""
     announce(execution, grid, folder)
-    return execute(execution, grid, folder)
+    failed = dict.fromkeys(grid.without_runs, Status.FAILED)
+    return {**execute(execution, grid, folder), **failed}
 
 
 def results_of(folders: Sequence[Path], statuses: Mapping[str, Status]) -> Results:
@@ -191,7 +193,7 @@ def _claim(planned: PlannedStudy, name: str, grid: Grid) -> None:
         resolved = {**present.resolved, **resolved}
     declared = Declared(study=planned.definition, scale=planned.scale, resolved=resolved)
     planned.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(planned.folder / FILE, declared.model_dump_json(indent=1).encode() + b"\n")
+    write_declared(planned.folder, declared)
 
 
 def _evaluate(
@@ -235,6 +237,45 @@ def resumable(folder: Path, requests: Sequence[tuple[Path, Request]]) -> Sequenc
     if not requests:
         raise NothingToReport(f"{folder}: no run into it is known; name the folder of a run's --output")
     return requests
+
+
+def moved(folder: Path, request: Request, data: Path | None) -> Request:
+    """A kept request with the folder that its files are in now.
+
+    Raises:
+        UsageError: its runs read no files.
+        UnavailableError: its files are gone.
+    """
+    if data is not None and not request.reads_files:
+        raise UsageError(f"--data {data}: the runs in {folder} read no files; leave it out")
+    if data is not None:
+        train, test = (
+            tuple(path if path.exists() else data / path.name for path in paths)
+            for paths in (request.train, request.test)
+        )
+        request = replace(request, data=request.data and data, train=train, test=test)
+    for path in (request.data, *request.train, *request.test):
+        if path is not None and not path.exists():
+            raise UnavailableError(
+                f"{path}: no such file or folder, and the runs in {folder} read their puzzles from it; if it "
+                f"was moved: trm-bench resume {folder} --data DIR"
+            )
+    return request
+
+
+def refuse_missing_device(folder: Path, request: Request) -> None:
+    """Refuse to resume runs whose device is not here: on another one they would be other runs.
+
+    Raises:
+        UnavailableError: it is missing; nothing has been written.
+    """
+    try:
+        resolve_device(request.device)
+    except TrmBenchError as error:
+        raise UnavailableError(
+            f"{folder}: its runs are for {request.device}, which is missing on this machine or in this build "
+            "of torch; resume them where it is, or run them here with another --output"
+        ) from error
 
 
 def console_of(options: Mapping[str, Any]) -> Console:

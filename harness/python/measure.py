@@ -12,7 +12,10 @@ from ..running.progress import counted
 from ..running.speed import AT_MOST, Speed, measure_grid, parse_ways
 from ..training.device import resolve_device
 from .grids import console_of
-from .options import CommonOptions, Names, names_of, path_of, settings_of
+from .options import CommonOptions, Names, names_of, path_of, paths_of, settings_of
+
+
+MOST_MINUTES = 10_000
 
 
 def measure_speed(
@@ -42,6 +45,8 @@ def measure_speed(
         raise UsageError("--models is missing or names no model; see trm-bench list models")
     if not task:
         raise UsageError("--task is missing; see trm-bench list tasks")
+    if not 0.1 <= minutes <= MOST_MINUTES:  # which nan is not either
+        raise UsageError(f"--minutes {minutes}: write a number from 0.1 to {MOST_MINUTES:,}")
     request = Request(
         models=names,
         task=task,
@@ -49,6 +54,8 @@ def measure_speed(
         seeds=(0,),
         source=options.get("source"),
         data=path_of(options.get("data")),
+        train=paths_of(options.get("train")),
+        test=paths_of(options.get("test")),
         device=device,
         settings=settings_of(options, CommonOptions),
     )

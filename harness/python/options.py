@@ -24,6 +24,7 @@ class CommonOptions(TypedDict, total=False):
     Attributes:
         source: where the puzzles come from; by default the task's first source, or as in training.
         data: folder of official files.
+        train, test: files to train on and to test on, instead of what the folder holds.
         scale: mini, lite or paper; by default mini, or as in training.
         limit: only the first N test puzzles; the results are marked not citable.
         evaluators: further evaluators, in addition to the task's own.
@@ -37,6 +38,8 @@ class CommonOptions(TypedDict, total=False):
 
     source: str | None
     data: PathLike | None
+    train: PathLike | Sequence[PathLike] | None
+    test: PathLike | Sequence[PathLike] | None
     scale: str | None
     limit: int | None
     evaluators: Names
@@ -73,12 +76,17 @@ class EvaluateOptions(CommonOptions, total=False):
         steps: supervision steps, e.g. ``"1,2,4,8"``; each is a row, and all are read in one pass.
         halting: also evaluate each with puzzles stopping by the model's own rule.
         model: architecture of external weights, e.g. ``trm[cycles=3]``.
+        weights_key: which weights of a file that holds several, e.g. ``model_state_dict``; by default the
+            averaged ones.
+        as_seeds: whether several files of external weights are seeds of one model, not a row each.
         task: of external weights.
     """
 
     steps: str | int | Iterable[int] | None
     halting: bool
     model: str | None
+    weights_key: str | None
+    as_seeds: bool
     task: str | None
 
 
@@ -112,6 +120,13 @@ def names_of(value: Names) -> tuple[str, ...]:
     """Names by comma, or one by one; commas in brackets belong to a model's options."""
     texts = [value] if isinstance(value, str) else list(value)
     return tuple(name for text in texts for name in split_models(text))
+
+
+def paths_of(value: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
+    """One or several paths, where they are given."""
+    if value is None:
+        return ()
+    return tuple(map(Path, [value] if isinstance(value, str | Path) else value))
 
 
 def path_of(value: PathLike | None) -> Path | None:

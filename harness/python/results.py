@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..api.errors import NothingToReport
-from ..host.host import OWN_DISTRIBUTION, host, plugins_aside
+from ..api.text import cleaned
+from ..host.calls import calling, plugins_aside
+from ..host.host import OWN_DISTRIBUTION, host
 from ..report.build import build_report
 from ..report.read import Reading
 from ..report.select import select_models, with_costs, with_published
@@ -55,12 +57,17 @@ class Results:
         try:
             return self.data
         except NothingToReport:
-            return Report((), self.problems, ())
+            return Report((), self.problems, self.remarks, ())
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Files that could not be read, and why."""
         return self._reading.problems
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Runs that were found and are not counted, or were not requested."""
+        return self._reading.remarks
 
     @property
     def complete(self) -> bool:
@@ -115,11 +122,14 @@ class Results:
             NothingToReport: no run is finished.
             UsageError: an unknown reporter or model; the nearest is suggested.
         """
-        spec = host().reporters.get(format, prefer=(OWN_DISTRIBUTION,)).spec
+        part = host().reporters.get(format, prefer=(OWN_DISTRIBUTION,))
         report = select_models(self.data, only, names or {})
         report = with_published(report, host()) if published else report
-        with plugins_aside():
-            return spec.render(with_costs(report, costs))
+        with calling(f"reporter {part.full_name}"):
+            text = part.spec.render(cleaned(with_costs(report, costs)))
+            if not isinstance(text, str):
+                raise TypeError(f"render must give text, not {type(text).__name__}")
+        return text
 
     def figures(self) -> dict[str, Figure]:
         """Every figure of the report by name.

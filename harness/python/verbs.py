@@ -25,7 +25,7 @@ from ..training.device import resolve_device
 from ..weights.files import export_weights, read_weights
 from .api import Call
 from .grids import announce, console_of
-from .options import CommonOptions, PathLike, path_of, settings_of
+from .options import CommonOptions, PathLike, path_of, paths_of, settings_of
 
 
 def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
@@ -46,13 +46,20 @@ def _data_request(options: CommonOptions, task: str | None) -> Request:
         scale=options.get("scale"),
         source=options.get("source"),
         data=path_of(options.get("data")),
+        train=paths_of(options.get("train")),
+        test=paths_of(options.get("test")),
         device=resolve_device(options.get("device") or "auto").type,
         settings=settings_of(options, CommonOptions),
     )
 
 
 def open_model(
-    weights: PathLike, *, model: str | None = None, task: str | None = None, **options: Unpack[CommonOptions]
+    weights: PathLike,
+    *,
+    model: str | None = None,
+    weights_key: str | None = None,
+    task: str | None = None,
+    **options: Unpack[CommonOptions],
 ) -> OpenedWeights:
     """A model with the weights of a file or of a run, ready to predict.
 
@@ -65,6 +72,7 @@ def open_model(
             **vars(_data_request(options, task)),
             "models": () if model is None else (model,),
             "weights": (Path(weights),),
+            "weights_key": weights_key,
         }
     )
     with counted(console_of(options)) as progress:
@@ -116,13 +124,16 @@ def score(file: PathLike, task: str, settings: Mapping[str, str] | None = None) 
     return spec.score_submission(Path(file), dict(settings or {}))
 
 
-def export(run: PathLike, output: PathLike, *, compiled: bool = False) -> tuple[str, Path, Path]:
+def export(
+    run: PathLike, output: PathLike, *, compiled: bool = False, force: bool = False
+) -> tuple[str, Path, Path]:
     """Write the weights of a run in the names of the reference implementation.
 
     Returns the model's name, the file of weights and the configuration next to it.
 
     Raises:
-        UsageError: the folder is not that of one finished run, or the model has no reference.
+        UsageError: the folder is not that of one finished run, the model has no reference, or something would
+            be overwritten: a file of a run, or without ``force`` any other.
     """
     folder = Path(run)
     if not folder.is_dir():
@@ -136,7 +147,8 @@ def export(run: PathLike, output: PathLike, *, compiled: bool = False) -> tuple[
     part = model_part(host(), origin.identity)
     config = config_of(part, origin.identity, found[0].file)
     target = Path(output)
-    side = export_weights(read_weights(found[0].file), part.spec, config, target, compiled=compiled)
+    weights = read_weights(found[0].file)
+    side = export_weights(weights, part.spec, config, target, compiled=compiled, force=force)
     return origin.description.model, target, side
 
 
@@ -152,7 +164,7 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
 
 
 def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
-    rows = grid_costs(grid, folder)
+    rows, broken = grid_costs(grid, folder)
     total = sum(row.training_flops * row.to_run for row in rows)
     identity = grid.runs[0].identity
     torch.set_num_threads(identity.threads)
@@ -167,6 +179,7 @@ def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
         "budget": grid.budget.model_dump(mode="json"),
         "not_citable_because": grid.all_reasons(),
         "models": [asdict(row) for row in rows],
+        "failed": {name: str(error) for name, error in broken.items()},
         "flops_to_do": total,
         "workers": workers,
         "flops_per_second": speed,

@@ -11,7 +11,7 @@ from ..api.errors import UnavailableError, UsageError
 from ..api.puzzles import TaskInfo
 from ..inference.one_puzzle import Solved, changed_cells
 from ..store.folders import write_atomically
-from .figures import draw_board
+from .figures import draw_board, figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +41,7 @@ def check(path: Path) -> None:
 
 def animate(path: Path, solved: Solved, info: TaskInfo, symbols: Sequence[str], title: str) -> None:
     """Write a GIF that shows one step after another between puzzle and solution; see `check`."""
+    title, symbols = "\n".join(map(figure_text, title.splitlines())), list(map(figure_text, symbols))
     frames = [_frame(solved, place, info, symbols, title) for place in range(len(solved.steps))]
     times = [STEP_MS] * (len(frames) - 1) + [LAST_MS]
     content = io.BytesIO()

@@ -9,10 +9,10 @@ from itertools import combinations
 from ..api.errors import NothingToReport
 from ..stats.across_tasks import Overall, across_tasks
 from ..stats.tests import holm
-from ..store.records import Manifest
+from .commands import commands_of
 from .contrasts import answered
 from .notes import advice, notes_of
-from .pairs import compare, judged, model_key, scores_of
+from .pairs import compare, judged, model_key, scores_of, table_key
 from .read import Reading, Run
 from .rows import distinct_names, row_of
 from .table import Report, Row, Table
@@ -27,19 +27,18 @@ def build_report(reading: Reading) -> Report:
     runs = reading.runs
     if not any(run.samples is not None for run in runs):
         unfinished = [f"{run.name}: {run.status} {run.reason}".strip() for run in runs]
-        missing = [f"{folder}: no such folder" for folder in reading.folders if not folder.exists()]
-        found = "; ".join([*missing, *reading.problems, *unfinished]) or "no run was found"
+        found = "; ".join([*reading.problems, *unfinished]) or "no run was found"
         raise NothingToReport(f"nothing to report in {', '.join(map(str, reading.folders))}: {found}")
     # A study asks its own questions; every pair of its many models would be a family that was never declared.
     of_studies = [group for _, found_runs in reading.studies.values() for group in _groups(found_runs)]
     tables = [_table(group, pairs=False) for group in of_studies]
     tables += [_table(group, pairs=True) for group in _groups(reading.plain)]
-    commands = dict.fromkeys(" ".join(run.manifest.command) for run in runs if run.manifest.command)
     tables = _adjusted(tables)
     return Report(
         tuple(tables),
         reading.problems,
-        tuple(commands),
+        reading.remarks,
+        tuple(commands_of(reading)),
         tuple(_overall(tables)),
         tuple(answered(folder, declared, mine) for folder, (declared, mine) in reading.studies.items()),
         tests=sum(pair.holm_p is not None for table in tables for pair in table.pairs),
@@ -70,34 +69,14 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
     )
 
 
-def table_key(manifest: Manifest) -> str:
-    """Runs with the same key share a table; a table never mixes budgets or data."""
-    identity, described = manifest.identity, manifest.description
-    task = identity.part("task")
-    key = (
-        task.full_name,
-        identity.task_version,
-        identity.scale,
-        described.primary,
-        identity.evaluators,
-        described.source_kind,
-        sorted(identity.fingerprints.items()),
-        identity.task_seed,
-        identity.limit,
-        None if identity.budget is None else identity.budget.model_dump(mode="json"),
-        identity.votes,
-        identity.puzzle_ids.value,
-    )
-    return repr(key)
-
-
 def _table(runs: Sequence[Run], pairs: bool) -> Table:
     identity, described = runs[0].manifest.identity, runs[0].manifest.description
     by_model: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.order):
         by_model.setdefault(model_key(run.manifest), []).append(run)
     scores = {key: scores_of(group, described.primary) for key, group in by_model.items()}
-    unnumbered = [row_of(group, scores[key], identity.evaluators) for key, group in by_model.items()]
+    evaluators = tuple(dict.fromkeys(name for run in runs for name in run.manifest.evaluators))
+    unnumbered = [row_of(group, scores[key], evaluators) for key, group in by_model.items()]
     rows = dict(zip(by_model, distinct_names(unnumbered), strict=True))
     compared = [
         compare(rows[a].name, by_model[a], rows[b].name, by_model[b])
@@ -117,8 +96,8 @@ def _table(runs: Sequence[Run], pairs: bool) -> Table:
         puzzle_ids=identity.puzzle_ids,
         cluster=described.cluster,
         primary=described.primary,
-        evaluators=tuple(identity.evaluators),
-        headings=described.headings,
+        evaluators=evaluators,
+        headings={key: value for run in runs for key, value in run.manifest.description.headings.items()},
         rows=tuple(rows.values()),
         pairs=tuple(compared),
         notes=tuple(notes_of(runs, list(rows.values()), by_row)),

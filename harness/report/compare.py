@@ -8,8 +8,8 @@ from pathlib import Path
 from ..api.errors import NothingToReport, UsageError, nearest
 from ..planning.study import leaves
 from ..store.records import Manifest
-from .pairs import compare, judged, model_key
-from .read import Run, read_runs
+from .pairs import compare, judged, model_key, table_key
+from .read import Run, distinct_folders, read_runs
 from .table import Pair
 
 
@@ -23,7 +23,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         UsageError: a model is in none of them (the nearest is suggested), or not on a common task.
         TrmBenchError: the two were tested on different items; names them.
     """
-    runs = _some_done(read_runs(leaves(folders), problems), folders)
+    runs = _read(folders, problems)
     first, second = (_of_model(runs, name) for name in (a, b))
     tasks = dict.fromkeys(_task(run.manifest) for run in runs)
     pairs = [
@@ -44,7 +44,7 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         UsageError: they have several models each and none in common.
         TrmBenchError: the two were tested on different items; names them.
     """
-    first, second = (_some_done(read_runs(leaves([folder]), problems), [folder]) for folder in (a, b))
+    first, second = (_read([folder], problems) for folder in (a, b))
     left, right = (dict.fromkeys(run.manifest.description.model for run in runs) for runs in (first, second))
     if len(left) == len(right) == 1:
         names = [(next(iter(left)), next(iter(right)))]
@@ -58,7 +58,9 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
     ]
 
 
-def _some_done(runs: Sequence[Run], folders: Sequence[Path]) -> Sequence[Run]:
+def _read(folders: Sequence[Path], problems: list[str]) -> Sequence[Run]:
+    """What cannot be read or is left out is added to ``problems``."""
+    runs = read_runs(leaves(distinct_folders(folders, problems)), problems, problems)
     if not any(run.samples is not None for run in runs):
         raise NothingToReport(f"no finished run in {', '.join(map(str, folders))}")
     return runs
@@ -92,8 +94,11 @@ def _alone(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         UsageError: the runs have one name but are not of one model.
         NothingToReport: none of a side is finished.
     """
+    if both := {run.key for run in left} & {run.key for run in right}:
+        shared = ", ".join(sorted(run.name for run in left if run.key in both))
+        raise UsageError(f"{a} and {b} have runs in common, and nothing is compared with itself: {shared}")
     for name, runs in ((a, left), (b, right)):
-        if len({model_key(run.manifest) for run in runs}) > 1:
+        if len({(table_key(run.manifest), model_key(run.manifest)) for run in runs}) > 1:
             raise UsageError(
                 f"{name} was run with several settings in these folders; compare folders instead"
             )

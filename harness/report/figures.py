@@ -14,6 +14,7 @@ import numpy as np
 
 from ..api.errors import UnavailableError
 from ..api.puzzles import PAD
+from ..api.text import cleaned, file_name, one_line
 from ..store.folders import write_atomically
 from .table import Report, Row, Table
 
@@ -37,12 +38,17 @@ def figures(report: Report) -> dict[str, Figure]:
     except ImportError as error:
         raise UnavailableError("figures need matplotlib: pip install 'trm-bench[figures]'") from error
     drawn: dict[str, Figure] = {}
-    for place, table in enumerate(report.tables, start=1):
+    for place, table in enumerate(cleaned(report, figure_text).tables, start=1):
         for kind, draw in KINDS.items():
             figure = draw(table)
             if figure is not None:
-                drawn[f"{place}-{table.task}-{table.scale}-{kind}"] = figure
+                drawn[f"{place}-{file_name(table.task)}-{file_name(table.scale)}-{kind}"] = figure
     return drawn
+
+
+def figure_text(text: str) -> str:
+    """Text that matplotlib draws as it is: no control characters, and no formula between dollar signs."""
+    return one_line(text).replace("$", r"\$")
 
 
 def as_svg(figure: Figure) -> str:
@@ -259,27 +265,51 @@ def votes(table: Table) -> Figure | None:
     return figure
 
 
+def difficulty(table: Table) -> Figure | None:
+    """The primary metric against what the task knows of each puzzle, in groups of like puzzles."""
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for row in table.rows for name in row.by_feature))
+    if not names:
+        return None
+    figure = Figure(figsize=(6.4, 2.4 * len(names) + 0.6), layout="constrained")
+    title = f"{table.heading(table.primary)} by difficulty, groups of like puzzles"
+    figure.suptitle(f"{title}\n{table.task} · {table.scale} · {table.conditions}", fontsize=8)
+    panels = figure.subplots(len(names), squeeze=False)[:, 0]
+    for axes, name in zip(panels, names, strict=True):
+        for place, row in enumerate(table.rows):
+            curve = row.by_feature.get(name, {})
+            scores = [100 * score for score in curve.values()]
+            axes.plot(list(curve), scores, color=COLOURS[place % 8], marker=MARKS[place % 8], label=row.name)
+        axes.set_xlabel(name.replace("_", " "))
+        axes.grid(alpha=0.25)
+        _percent_axis(axes, table.heading(table.primary))
+    panels[0].legend(fontsize=7)
+    return figure
+
+
 def predictions(table: Table) -> Figure | None:
     """The first test items: puzzle, solution and each model's prediction, wrong cells framed in red."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in table.rows if row.predictions is not None and row.predictions.items]
-    if not rows or rows[0].predictions is None:
+    shown = {row.name: row.predictions for row in table.rows if row.predictions is not None}
+    first = next(iter(shown.values()), None)
+    if first is None:
         return None
-    first = rows[0].predictions
-    known = {row.name: {one.item: one for one in row.predictions.items} for row in rows if row.predictions}
-    items = [one for one in first.items[:SHOWN] if all(one.item in each for each in known.values())]
+    known = {name: dict(zip(one.items, one.predictions, strict=True)) for name, one in shown.items()}
+    shared = [item for item in first.items[:SHOWN] if all(item in each for each in known.values())]
+    items = [place for place, item in enumerate(first.items) if item in shared]
     if not items:
         return None
-    figure = Figure(figsize=(1.7 * (2 + len(rows)), 1.9 * len(items)))
-    axes = figure.subplots(len(items), 2 + len(rows), squeeze=False)
-    shape = (first.height, first.width)
+    figure = Figure(figsize=(1.7 * (2 + len(known)), 1.9 * len(items)))
+    axes = figure.subplots(len(items), 2 + len(known), squeeze=False)
     for line, item in zip(axes, items, strict=True):
-        draw_board(line[0], item.inputs, None, shape, first.symbols, "puzzle")
-        draw_board(line[1], item.target, None, shape, first.symbols, "solution")
-        for place, (name, each) in enumerate(known.items(), start=2):
-            draw_board(line[place], each[item.item].prediction, item.target, shape, first.symbols, name)
-        line[0].set_ylabel(item.item, fontsize=5)
+        name, target = first.items[item], first.targets[item]
+        draw_board(line[0], first.inputs[item], None, first.shape, first.symbols, "puzzle")
+        draw_board(line[1], target, None, first.shape, first.symbols, "solution")
+        for place, (model, each) in enumerate(known.items(), start=2):
+            draw_board(line[place], each[name], target, first.shape, first.symbols, model)
+        line[0].set_ylabel(name, fontsize=5)
     figure.suptitle(f"{table.task} · {table.scale}: the first test items, one seed each", fontsize=8)
     return figure
 
@@ -331,6 +361,7 @@ KINDS: Mapping[str, Callable[[Table], Figure | None]] = {
     "training": curves,
     "halting": halting,
     "votes": votes,
+    "difficulty": difficulty,
     "predictions": predictions,
 }
 """The kinds of figures, in their order."""

@@ -69,7 +69,8 @@ def _numbered(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[
 
 def _settings(manifest: Manifest) -> dict[str, str]:
     identity = manifest.identity
-    where = {"device": identity.device, "threads": identity.threads, "deterministic": identity.deterministic}
+    fields = ("device", "threads", "deterministic", "procedure")
+    where = {name: getattr(identity, name) for name in fields}
     every = {**identity.architecture, **identity.training, **where}
     return {key: str(value) for key, value in every.items()}
 
@@ -80,7 +81,9 @@ def _made_with(runs: Sequence[Run]) -> list[str]:
     if not done:
         return []
     parts = dict.fromkeys(
-        f"{part.distribution} {part.version}" for manifest in done for part in manifest.identity.parts
+        f"{part.distribution} {part.version}"
+        for manifest in done
+        for part in (*manifest.identity.parts, *manifest.scored_by)
     )
     libraries = (manifest.environment.get("libraries", {}) for manifest in done)
     torches = dict.fromkeys(str(versions.get("torch", "?")) for versions in libraries)

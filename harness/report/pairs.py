@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..api.budget import described
+from ..api.errors import TrmBenchError
 from ..stats.interval import score_interval
 from ..stats.power import equivalence, minimum_detectable, seeds_to_see, variance_shares
 from ..stats.rules import Kind
@@ -44,6 +45,7 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
     """
     identity, described_as = left[0].manifest.identity, left[0].manifest.description
     primary = described_as.primary
+    _require_comparable([run.manifest for run in (*left, *right)])
     left, right = (sorted(runs, key=lambda run: run.manifest.identity.seed) for runs in (left, right))
     first, second = scores_of(left, primary), scores_of(right, primary)
     assert first is not None
@@ -76,6 +78,29 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
     )
 
 
+def _require_comparable(manifests: Sequence[Manifest]) -> None:
+    """Two names of an item may be two puzzles: the test sets must be the same, and the way they are scored.
+
+    Raises:
+        TrmBenchError: what differs.
+    """
+    tests = dict.fromkeys(one.identity.fingerprints.get("test", "?")[:12] for one in manifests)
+    if len(tests) > 1:
+        raise TrmBenchError(
+            f"tested on different puzzles: test sets {' and '.join(tests)}; nothing is compared"
+        )
+    scored = dict.fromkeys(
+        part.model_dump_json()
+        for one in manifests
+        for part in one.scored_by
+        if part.name == one.description.primary
+    )
+    if len(scored) > 1:
+        raise TrmBenchError(
+            f"scored by {len(scored)} versions of {manifests[0].description.primary}; nothing is compared"
+        )
+
+
 def _detectable(difference: Difference) -> float | None:
     if difference.kind is not Kind.CROSSED or difference.se is None or difference.df is None:
         return None
@@ -85,7 +110,12 @@ def _detectable(difference: Difference) -> float | None:
 def same_weights(left: Sequence[Run], right: Sequence[Run]) -> bool:
     """Whether the two are the same training runs, seed by seed, evaluated in two modes."""
     ours, theirs = (
-        [run.manifest.weights_sha256 for run in runs if run.samples is not None] for runs in (left, right)
+        [
+            run.manifest.tensors_sha256 or run.manifest.weights_sha256
+            for run in runs
+            if run.samples is not None
+        ]
+        for runs in (left, right)
     )
     return ours == theirs and all(ours)
 
@@ -100,12 +130,32 @@ def judged(pair: Pair, holm_p: float | None) -> Pair:
     return replace(pair, holm_p=holm_p, verdict=verdict(pair.difference, holm_p))
 
 
+def table_key(manifest: Manifest) -> str:
+    """Runs with the same key share a table; a table never mixes budgets or data."""
+    identity, described = manifest.identity, manifest.description
+    task = identity.part("task")
+    key = (
+        task.full_name,
+        identity.task_version,
+        identity.scale,
+        described.primary,
+        next((part.model_dump_json() for part in manifest.scored_by if part.name == described.primary), None),
+        sorted(identity.fingerprints.items()),
+        identity.task_seed,
+        identity.limit,
+        None if identity.budget is None else identity.budget.model_dump(mode="json"),
+        identity.votes,
+        identity.puzzle_ids.value,
+    )
+    return repr(key)
+
+
 def model_key(manifest: Manifest) -> str:
     """Runs with the same key are seeds of one model, with one recipe on one kind of device."""
     identity = manifest.identity
     parts = [part.model_dump_json() for part in identity.parts]
     settings = sorted(identity.architecture.items()), sorted(identity.training.items())
-    where = (identity.device, identity.threads, identity.deterministic)
+    where = (identity.device, identity.threads, identity.deterministic, identity.procedure)
     mode = (identity.steps, identity.halting, manifest.evaluation)
     return repr((parts, manifest.description.model, settings, where, mode))
 
@@ -128,6 +178,8 @@ def treated_differently(manifests: Sequence[Manifest]) -> list[str]:
 
     identities = [manifest.identity for manifest in manifests]
     return [
+        *values("test items", [identity.limit for identity in identities]),
+        *values("task version", [identity.task_version for identity in identities]),
         *values("budget", [described(identity.budget) for identity in identities]),
         *values("source", [manifest.description.source for manifest in manifests]),
         *values("training puzzles", [identity.fingerprints["train"][:12] for identity in identities]),

@@ -1,67 +1,37 @@
-"""Result folders read back: manifests, samples as columns, and what was requested and is not there."""
+"""Result folders read back: every run once, by its content, and what was requested and is not there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-
+from ..api.errors import UnavailableError
+from ..api.text import plural
+from ..planning.identity import identity_hash
+from ..planning.study import FILE as STUDY
 from ..planning.study import Declared, declared_in, leaves
-from ..stats.scores import Floats
-from ..store.folders import MANIFEST, DamagedResult, Output, RunFolder
-from ..store.records import Manifest, Predicted, Status
-from ..store.requests import RequestedRun, read_requested
+from ..store.checked import DamagedResult
+from ..store.folders import CHECKPOINT, FILES, GRID, MANIFEST, Output, RunFolder
+from ..store.predictions import Shown
+from ..store.records import Manifest, Status
+from ..store.requests import RUNS, RequestedRun, read_requested
+from .samples import Samples, largest_difference, read_samples
 
 FOLDER = 1_000_000
 """More runs than a folder has: those of the folder that is named first come first."""
 
 
 @dataclass(frozen=True)
-class Names:
-    """Test items and their clusters; the runs of a grid share one, so that they are sorted once.
-
-    Attributes:
-        items: (I,).
-        clusters: (I,).
-    """
-
-    items: NDArray[np.str_]
-    clusters: NDArray[np.str_]
-
-    @cached_property
-    def codes(self) -> NDArray[np.int64]:
-        """(I,) the clusters numbered in the order of their names."""
-        return np.unique(self.clusters, return_inverse=True)[1]
-
-    @cached_property
-    def distinct(self) -> bool:
-        """Whether no item occurs twice."""
-        return len(np.unique(self.items)) == len(self.items)
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The records of one run, column by column.
-
-    Attributes:
-        names: of items and clusters.
-        scores: (I,) by evaluator.
-        extras: (I,) by key; NaN where an item has none of that key.
-    """
-
-    names: Names
-    scores: Mapping[str, Floats]
-    extras: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
 class Run:
-    """A run as found on disk, in an output folder; ``samples`` is None where it is not done."""
+    """A run as found on disk; ``samples`` is None where it is not done.
+
+    Attributes:
+        name: by its content, whatever its folder is called.
+        folder: the output folder.
+        where: its own folder, whatever that is called.
+        reasons: why it may not be cited as it is shown here.
+    """
 
     name: str
     manifest: Manifest
@@ -69,8 +39,20 @@ class Run:
     samples: Samples | None
     status: str
     reason: str
-    predictions: Predicted | None = None
+    predictions: Shown | None = None
     folder: Path = Path()
+    where: Path = Path()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Where it was found, or should be."""
+        return self.folder / self.name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for runs of one identity and seed; they count once. A name ends with their hash."""
+        return self.name.rpartition("-")[2], self.manifest.evaluation
 
 
 @dataclass(frozen=True)
@@ -81,12 +63,14 @@ class Reading:
         plain: runs of folders that belong to no study.
         studies: by folder, what was declared and its runs. Two studies may share a run, and both need it.
         problems: files that could not be read, and why.
+        remarks: runs that were found and are not counted, or were not requested.
     """
 
     folders: tuple[Path, ...]
     plain: tuple[Run, ...]
     studies: Mapping[Path, tuple[Declared, tuple[Run, ...]]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -98,58 +82,158 @@ def read_folders(folders: Sequence[Path]) -> Reading:
     """Read output folders, folders of studies, or folders of single runs.
 
     Raises:
-        UsageError: a study's definition cannot be read.
+        UnavailableError: a folder does not exist, or holds no runs.
     """
     problems: list[str] = []
-    declared = {folder: study for folder in folders if (study := declared_in(folder)) is not None}
-    plain = read_runs([folder for folder in folders if folder not in declared], problems)
-    studies = {
-        folder: (study, tuple(read_runs(leaves([folder]), problems))) for folder, study in declared.items()
-    }
-    return Reading(tuple(folders), tuple(plain), studies, tuple(problems))
-
-
-def read_runs(folders: Sequence[Path], problems: list[str]) -> list[Run]:
-    """The runs of some output folders; what cannot be read is added to ``problems``."""
-    runs: list[Run] = []
-    for place, folder in enumerate(folders):
-        found = [
-            replace(run, folder=folder, order=run.order + place * FOLDER)
-            for run in _read_folder(folder, problems)
-        ]
-        runs += _without_repeats(found, runs, folder, problems)
-    return runs
-
-
-def read_manifests(folders: Sequence[Path]) -> Iterator[Manifest]:
-    """The manifests of every readable run; samples are not read."""
-    for folder in leaves(folders):
-        for run in [RunFolder(folder)] if (folder / MANIFEST).exists() else Output(folder).runs():
-            try:
-                yield run.manifest()
-            except DamagedResult:
-                continue
-
-
-def _read_folder(folder: Path, problems: list[str]) -> list[Run]:
-    if (folder / MANIFEST).exists():
-        requested, folders = [], [RunFolder(folder)]
-    else:
-        requested, folders = _requested_or_problem(folder, problems), Output(folder).runs()
-    order = {run.run: place for place, run in enumerate(requested)}
-    # A run that no request names any more belongs to an earlier version of a recipe or of the code.
-    folders = [run for run in folders if not requested or run.name in order]
-    runs: list[Run] = []
-    for run_folder in folders:
+    remarks: list[str] = []
+    studies: dict[Path, tuple[Declared, tuple[Run, ...]]] = {}
+    plain = []
+    for folder in distinct_folders(folders, remarks):
         try:
-            like = next((run.samples for run in runs if run.samples is not None), None)
-            runs.append(_read_run(run_folder, order.get(run_folder.name, len(runs)), like, problems))
+            declared = declared_in(folder)
         except DamagedResult as error:
             problems.append(str(error))
+            continue
+        if declared is None:
+            plain.append(folder)
+        else:
+            studies[folder] = declared, tuple(read_runs(leaves([folder]), problems, remarks))
+    runs = tuple(read_runs(plain, problems, remarks))
+    return Reading(tuple(folders), runs, studies, tuple(problems), tuple(remarks))
+
+
+def distinct_folders(folders: Sequence[Path], remarks: list[str]) -> list[Path]:
+    """The folders, each once, whatever it is called.
+
+    Raises:
+        UnavailableError: one does not exist, or holds no runs.
+    """
+    known: dict[Path, Path] = {}
+    for folder in folders:
+        _require_results(folder)
+        first = known.setdefault(folder.resolve(), folder)
+        if first is not folder:
+            remarks.append(f"{folder}: the same folder as {first}; read once")
+    return list(known.values())
+
+
+def _require_results(folder: Path) -> None:
+    if not folder.is_dir():
+        what = "is a file; name an output folder" if folder.exists() else "no such folder"
+        raise UnavailableError(f"{folder}: {what}")
+    if _holds_results(folder):
+        return
+    below = sorted(child.name for child in folder.iterdir() if child.is_dir() and _holds_results(child))
+    hint = f"; name the output folders in it: {', '.join(below[:8])}" if below else ""
+    raise UnavailableError(f"{folder}: holds no runs of trm-bench{hint}")
+
+
+def _holds_results(folder: Path) -> bool:
+    if any((folder / name).exists() for name in (MANIFEST, GRID, RUNS)):
+        return True
+    declared = (folder / STUDY).exists()
+    return declared or any((run.folder / MANIFEST).exists() for run in Output(folder).runs())
+
+
+def read_runs(folders: Sequence[Path], problems: list[str], remarks: list[str]) -> list[Run]:
+    """The runs of some output folders, each identity and seed once.
+
+    What cannot be read is added to ``problems``; what is left out, or was not requested, to ``remarks``.
+    """
+    found: dict[tuple[str, str], Run] = {}
+    for place, (folder, chosen) in enumerate(_outputs(folders)):
+        for run in _read_folder(folder, chosen, problems, remarks):
+            placed = replace(run, folder=folder, order=run.order + place * FOLDER)
+            first = found.setdefault(placed.key, placed)
+            if first is not placed:
+                remarks.append(_repeated(first, placed))
+                if first.samples is None and placed.samples is not None:
+                    found[placed.key] = replace(placed, order=first.order)
+    return sorted(found.values(), key=lambda run: run.order)
+
+
+def _repeated(first: Run, second: Run) -> str:
+    """Two trainings of one identity and seed are one run: only the first that is done counts."""
+    if second.samples is None:
+        return f"{second.path}: the same run as {first.path}, and {second.status}; left out"
+    if first.samples is None:
+        return f"{first.path}: {first.status}; the same run is done in {second.path} and taken from there"
+    difference = largest_difference(first.samples, second.samples)
+    if difference is None:
+        return f"{second.path}: the same run as {first.path}; left out"
+    return (
+        f"{second.path}: the same run as {first.path}, carried out again; left out, though its scores "
+        f"differ by up to {100 * difference:.2f} points"
+    )
+
+
+def _outputs(folders: Sequence[Path]) -> list[tuple[Path, list[Path] | None]]:
+    """Output folders; of those of which single runs are named, these."""
+    outputs: dict[Path, list[Path] | None] = {}
+    for folder in folders:
+        if (folder / MANIFEST).exists():
+            above = folder.resolve().parent
+            chosen = outputs.setdefault(next((one for one in outputs if one.resolve() == above), above), [])
+            if chosen is not None:
+                chosen.append(folder)
+        else:
+            outputs[folder] = None
+    return list(outputs.items())
+
+
+def read_manifests(folders: Sequence[Path], problems: list[str]) -> list[Manifest]:
+    """The manifests of every readable run; samples are not read.
+
+    Raises:
+        UnavailableError: a folder does not exist, or holds no runs.
+    """
+    manifests = []
+    for folder in leaves(distinct_folders(folders, [])):
+        for run in [RunFolder(folder)] if (folder / MANIFEST).exists() else Output(folder).runs():
+            try:
+                manifests.append(run.manifest())
+            except DamagedResult as error:
+                problems.append(str(error))
+    return manifests
+
+
+def _read_folder(
+    folder: Path, chosen: Sequence[Path] | None, problems: list[str], remarks: list[str]
+) -> list[Run]:
+    """The runs of an output folder, or the chosen ones of them."""
+    requested = _requested_or_problem(folder, problems)
+    order = {run.run: place for place, run in enumerate(requested)}
+    runs: list[Run] = []
+    places = _run_folders(folder, order) if chosen is None else [RunFolder(path) for path in chosen]
+    for place in places:
+        try:
+            like = next((run.samples for run in runs if run.samples is not None), None)
+            run = _read_run(place, like, problems, remarks)
+        except DamagedResult as error:
+            problems.append(str(error))
+            continue
+        runs.append(replace(run, order=order.get(run.name, len(order) + len(runs))))
+    if chosen is not None:
+        reasons = _not_shown(requested, {run.name for run in runs})
+        return [replace(run, reasons=reasons) for run in runs]
+    readable = {run.where for run in runs}
+    runs = _requested_or_new(runs, requested, folder, remarks)
     found = {run.name for run in runs}
     absent = [run for run in requested if run.run not in found]
-    runs += [stand_in for run in absent for stand_in in _absent(run, order[run.run], folder, runs, problems)]
-    return runs
+    damaged = {run.run for run in absent if (folder / run.run).is_dir() and folder / run.run not in readable}
+    problems += [
+        f"{folder / run.run}: requested, but there is no such run" for run in absent if run.run not in damaged
+    ]
+    return runs + [one for run in absent for one in _absent(run, order[run.run], runs, run.run in damaged)]
+
+
+def _run_folders(folder: Path, requested: Mapping[str, int]) -> list[RunFolder]:
+    """The runs in an output folder; a folder of the user's own in it is none."""
+    return [
+        run
+        for run in Output(folder).runs()
+        if run.name in requested or any((run.folder / name).exists() for name in (*FILES, CHECKPOINT))
+    ]
 
 
 def _requested_or_problem(folder: Path, problems: list[str]) -> list[RequestedRun]:
@@ -160,31 +244,90 @@ def _requested_or_problem(folder: Path, problems: list[str]) -> list[RequestedRu
         return []
 
 
-def _read_run(folder: RunFolder, order: int, like: Samples | None, problems: list[str]) -> Run:
+def _not_shown(requested: Sequence[RequestedRun], shown: set[str]) -> tuple[str, ...]:
+    """Why runs that were picked from their output folder may not be cited."""
+    if not requested:
+        return ("shown without the folder that says which seeds were requested",)
+    missing: dict[str, list[int]] = {}
+    for run in requested:
+        if run.run not in shown:
+            missing.setdefault(run.requested, []).append(run.seed)
+    if not missing:
+        return ()
+    named = "; ".join(
+        f"{model} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
+        for model, seeds in missing.items()
+    )
+    return (f"requested and not shown: {named}",)
+
+
+def _requested_or_new(
+    runs: Sequence[Run], requested: Sequence[RequestedRun], folder: Path, remarks: list[str]
+) -> list[Run]:
+    """The runs that were requested, and finished ones of a model or seed that no request names."""
+    if not requested:
+        return list(runs)
+    names, slots = {run.run for run in requested}, {run.slot for run in requested}
+    kept, new = [], []
+    for run in runs:
+        described = run.manifest.description
+        slot = described.model, run.manifest.evaluation, run.manifest.identity.seed
+        what = f"{described.requested}, seed {run.manifest.identity.seed}"
+        if run.name in names:
+            kept.append(run)
+        elif run.samples is None:
+            remarks.append(f"{folder / run.name}: {what}, {run.status} and in no request; left out")
+        elif slot in slots:
+            remarks.append(f"{folder / run.name}: {what}, replaced by a later request; left out")
+        else:
+            new.append(run)
+    if new:
+        listed = ", ".join(run.name for run in new)
+        remarks.append(
+            f"{folder}: {plural(len(new), 'finished run')} in no request of it, shown too: {listed}"
+        )
+    return [*kept, *new]
+
+
+def _read_run(folder: RunFolder, like: Samples | None, problems: list[str], remarks: list[str]) -> Run:
+    """Read a run.
+
+    Raises:
+        DamagedResult: its manifest cannot be read, or is not that of the run it names.
+    """
     manifest = folder.manifest()
+    identity = manifest.identity
+    if not manifest.run.endswith(f"-s{identity.seed}-{identity_hash(identity)}"):
+        raise DamagedResult(f"{folder.folder / MANIFEST}: not the manifest of {manifest.run}; repeat the run")
+    if folder.name != manifest.run:
+        remarks.append(f"{folder.folder}: holds the run {manifest.run}")
+    if manifest.status is not Status.DONE and (earlier := folder.set_aside()) is not None:
+        remarks.append(f"{folder.folder}: {manifest.status.value}; the earlier result, set aside, is shown")
+        return replace(_read_run(earlier, like, problems, []), where=earlier.folder)
     if manifest.status is not Status.DONE:
-        return Run(folder.name, manifest, order, None, manifest.status.value, manifest.error or "")
+        return Run(manifest.run, manifest, 0, None, manifest.status.value, manifest.error or "")
     try:
-        return Run(folder.name, manifest, order, _columns(folder, like), "done", "", folder.predictions())
+        samples = read_samples(folder, manifest, like)
     except DamagedResult as error:
         problems.append(str(error))
-        return Run(folder.name, manifest, order, None, "damaged", str(error))
+        return Run(manifest.run, manifest, 0, None, "damaged", str(error))
+    shown = None
+    try:
+        shown = folder.shown()
+    except DamagedResult as error:  # the scores stand without them
+        problems.append(f"{error}; its scores are shown")
+    return Run(manifest.run, manifest, 0, samples, "done", "", shown, where=folder.folder)
 
 
-def _absent(
-    requested: RequestedRun, order: int, folder: Path, runs: Sequence[Run], problems: list[str]
-) -> list[Run]:
+def _absent(requested: RequestedRun, order: int, runs: Sequence[Run], damaged: bool) -> list[Run]:
     """Placeholder for a requested run without a readable manifest, so that its row is incomplete.
 
     What it has in common with the folder's other runs is taken from one of them, of the same
     model and evaluation if there is one.
     """
-    path = folder / requested.run
     status, reason = (
-        ("damaged", "manifest.json cannot be read") if path.is_dir() else ("missing", "no such folder")
+        ("damaged", "manifest.json cannot be read") if damaged else ("missing", "there is no such run")
     )
-    if status == "missing":
-        problems.append(f"{path}: requested, but there is no such run")
     model, evaluation, _ = requested.slot
 
     def unlike(run: Run) -> tuple[bool, bool]:
@@ -203,56 +346,3 @@ def _absent(
         "run": requested.run,
     }
     return [Run(requested.run, like.model_copy(update=update), order, None, status, reason)]
-
-
-def _without_repeats(
-    found: Sequence[Run], known: Sequence[Run], folder: Path, problems: list[str]
-) -> list[Run]:
-    """A run that was read from another folder already must not count as a second seed."""
-    identities = {_same_run(run) for run in known}
-    repeated = [run for run in found if _same_run(run) in identities]
-    problems += [
-        f"{folder / run.name}: the same run was read from another folder; left out" for run in repeated
-    ]
-    return [run for run in found if run not in repeated]
-
-
-def _same_run(run: Run) -> tuple[str, str]:
-    """Stored weights that were evaluated again are another run, even where nothing was changed."""
-    return repr(run.manifest.identity), run.manifest.evaluation
-
-
-class _Line(msgspec.Struct):
-    """One line of `samples.jsonl.gz`, see `records.Record`."""
-
-    item: str
-    cluster: str
-    scores: dict[str, float]
-    extras: dict[str, float] = {}
-
-
-_DECODER = msgspec.json.Decoder(_Line)
-
-
-def _columns(folder: RunFolder, like: Samples | None) -> Samples:
-    """Samples of a run as arrays; names are shared with ``like`` where they are the same.
-
-    Raises:
-        DamagedResult: see `RunFolder.samples`; or a line is not what it should be.
-    """
-    try:
-        lines = _DECODER.decode_lines(folder.samples())
-    except msgspec.DecodeError as error:
-        raise DamagedResult(f"{folder.folder}: samples cannot be read ({error}); repeat the run") from error
-    nan = float("nan")
-    keys = dict.fromkeys(key for line in lines for key in line.extras)
-    scores = {name: np.array([line.scores.get(name, nan) for line in lines]) for name in lines[0].scores}
-    extras = {key: np.array([line.extras.get(key, nan) for line in lines]) for key in keys}
-    names = Names(np.array([line.item for line in lines]), np.array([line.cluster for line in lines]))
-    if like is not None and _same_names(names, like.names):
-        names = like.names
-    return Samples(names, scores, extras)
-
-
-def _same_names(a: Names, b: Names) -> bool:
-    return np.array_equal(a.items, b.items) and np.array_equal(a.clusters, b.clusters)

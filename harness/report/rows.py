@@ -11,8 +11,12 @@ import numpy as np
 from ..api.budget import Ledger
 from ..stats.interval import score_interval
 from ..stats.scores import Floats, ItemScores, cluster_means
-from .read import Run, Samples
+from .read import Run
+from .samples import Samples
 from .table import CurvePoint, Row, SeedResult
+
+FEATURE = "puzzle."
+"""Before the name of what a task knows of a puzzle, in a sample's extras."""
 
 
 def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[str]) -> Row:
@@ -47,11 +51,14 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
         halt_step=_halt_step(done),
         validation=tuple(_validation(done)),
         halting=_halting(done),
+        by_feature=_by_feature(done, described.primary),
         predictions=next((run.predictions for run in done if run.predictions is not None), None),
         ledger=_mean_ledger([run.manifest.ledger for run in done]),
         devices=tuple(sorted({run.manifest.identity.device for run in runs})),
         not_citable_because=tuple(
-            dict.fromkeys(reason for run in runs for reason in run.manifest.not_citable_because)
+            dict.fromkeys(
+                reason for run in runs for reason in (*run.manifest.not_citable_because, *run.reasons)
+            )
         ),
     )
 
@@ -80,7 +87,11 @@ def _means(runs: Sequence[Run], evaluators: Sequence[str]) -> dict[str, float]:
     def column(name: str) -> Callable[[Samples], Floats]:
         return lambda samples: samples.scores[name]
 
-    return {name: _mean_over_clusters(runs, column(name)) for name in evaluators}
+    # A seed that an evaluator has not scored leaves no mean: it would be one over fewer seeds.
+    everywhere = [
+        name for name in evaluators if all(name in run.samples.scores for run in runs if run.samples)
+    ]
+    return {name: _mean_over_clusters(runs, column(name)) for name in everywhere}
 
 
 def _other_means(scores: ItemScores | None) -> dict[str, float]:
@@ -137,6 +148,29 @@ def _halting(runs: Sequence[Run]) -> dict[int, float]:
         return {}
     steps, counts = np.unique(np.concatenate(columns).astype(np.int64), return_counts=True)
     return {int(step): float(share) for step, share in zip(steps, counts / counts.sum(), strict=True)}
+
+
+GROUPS = 8
+"""Groups of puzzles with like features."""
+
+
+def _by_feature(runs: Sequence[Run], metric: str) -> dict[str, dict[float, float]]:
+    """The mean score of puzzles with like features; of up to `GROUPS` groups about as large."""
+    done = [run.samples for run in runs if run.samples is not None]
+    features = [key for key in (done[0].extras if done else ()) if key.startswith(FEATURE)]
+    found = {}
+    for key in features:
+        if not all(key in one.extras and np.isfinite(one.extras[key]).all() for one in done):
+            continue
+        values = np.concatenate([one.extras[key] for one in done])
+        scores = np.concatenate([one.scores[metric] for one in done])
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1]))
+        group = np.searchsorted(edges, values, side="right")
+        members = [group == place for place in np.unique(group)]
+        curve = {float(values[these].mean()): float(scores[these].mean()) for these in members}
+        if len(curve) > 1:
+            found[key.removeprefix(FEATURE)] = curve
+    return found
 
 
 def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:

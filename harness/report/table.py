@@ -11,7 +11,7 @@ from ..stats.across_tasks import Overall
 from ..stats.interval import ScoreSummary
 from ..stats.power import Equivalence, VarianceShares
 from ..stats.tests import Difference, McNemar, Verdict
-from ..store.records import Predicted
+from ..store.predictions import Shown
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Row:
         copy_cells: cell accuracy of copying the input, where an evaluator gave it.
         halt_step: mean step at which the model's own rule would have stopped.
         validation: the validation curve over the finished seeds; empty for a model that is not trained.
+        by_feature: for each feature of a puzzle that the task knows, from the mean of a group of like puzzles
+            to their mean score.
         halting: share of test items by the step at which the model's own rule would have stopped.
         predictions: the first test items as the first finished seed predicted them, where they were kept.
         ledger: means over the finished seeds; None where none is finished.
@@ -80,7 +82,8 @@ class Row:
     halt_step: float | None
     validation: tuple[CurvePoint, ...]
     halting: dict[int, float]
-    predictions: Predicted | None
+    by_feature: dict[str, dict[float, float]]
+    predictions: Shown | None
     ledger: Ledger | None
     devices: tuple[str, ...]
     not_citable_because: tuple[str, ...]
@@ -260,7 +263,8 @@ class Report:
     Attributes:
         tables: one for each budget, data set and task.
         problems: files that could not be read, and why.
-        commands: what was typed to make the runs.
+        remarks: runs that were found and are not counted, or were not requested.
+        commands: what makes the runs that are shown.
         overall: each model over all tasks, where there are three or more; describes, and tests nothing.
         studies: the answers of the studies among the folders; their tables have no pairs of their own.
         tests: how many tests Holm's p is adjusted over, hidden rows included.
@@ -268,6 +272,7 @@ class Report:
 
     tables: tuple[Table, ...]
     problems: tuple[str, ...]
+    remarks: tuple[str, ...]
     commands: tuple[str, ...]
     overall: tuple[Overall, ...] = ()
     studies: tuple[StudyAnswers, ...] = ()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import IO, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -22,6 +24,7 @@ from rich.progress import (
 from rich.table import Column
 
 from ..api.specs import Progress as OnProgress
+from ..api.text import one_line, printable
 from ..store.records import Status
 from .worker_keys import EVALUATED
 
@@ -31,13 +34,22 @@ WIDE = 80
 """Columns from which there is room for more than the name of a run."""
 
 
-def console(stderr: bool = True) -> Console:
-    """The console for everything that is not a result, or for tables on stdout.
+class _Console(Console):
+    """Prints text with its control characters spelled out: it may come from a file or a plugin."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich prints."""
+        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **how)
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """The console for everything that is not a result, on stderr; or one for tables, on ``file``.
 
     A terminal that cannot move its cursor, or whose owner wants no escape codes, is written to line by line.
     """
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in ("dumb", "unknown")
-    return Console(stderr=stderr, highlight=False, force_terminal=False if plain else None)
+    usual = None if not plain else False
+    return _Console(file=file, stderr=file is None, highlight=False, force_terminal=usual)
 
 
 def _bars(out: Console) -> Progress:
@@ -62,7 +74,7 @@ def counted(out: Console) -> Iterator[OnProgress]:
 
         def report(done: int, total: int, what: str) -> None:
             if what not in rows:
-                rows[what] = bars.add_task(what, total=total)
+                rows[what] = bars.add_task(escape(one_line(str(what))), total=total)
             bars.update(rows[what], completed=done, total=total)
 
         yield report
@@ -109,7 +121,8 @@ class GridProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.bars.stop()
+        with suppress(OSError):
+            self.bars.stop()
 
     def started(self, run: str) -> None:
         """See `processes.Watch.started`."""
@@ -152,7 +165,12 @@ class GridProgress:
         left = None if status is Status.INTERRUPTED else self.seconds_left()
         line += f" ({error})" if error else ""
         line += f", about {duration(left)} left" if left is not None and self.left else ""
-        self.out.print(line, soft_wrap=True, markup=False)
+        self.tell(line)
+
+    def tell(self, line: str) -> None:
+        """See `processes.Watch.tell`; a terminal that is gone must not end the runs."""
+        with suppress(OSError):
+            self.out.print(line, soft_wrap=True, markup=False)
 
     def seconds_left(self) -> float | None:
         """Seconds until the last run ends, by what was done until now; None until enough is known."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..api.errors import TrmBenchError
+from ..api.errors import PluginError, TrmBenchError, told
 from ..host.host import Host
 from ..planning.job import Job, PlannedRun
 from ..store import provenance
+from ..store.disk import disk_problem
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
 from ..training.trainer import Metrics
@@ -19,6 +22,9 @@ from .worker import Worker
 OnMetrics = Callable[[Metrics], None]
 """Called with every line of metrics (``spent`` is the share of the budget used), and during evaluation with
 the share `worker_keys.EVALUATED` alone."""
+
+Tell = Callable[[str], None]
+"""Called with lines for the user."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,20 @@ class Outcome:
         return Status.DONE if run in self.finished else self.status
 
 
-def run_job(host: Host, job: Job, on_metrics: OnMetrics) -> Outcome:
-    """Carry a job out; the folder of each run is left finished or failed, and no error escapes."""
+def run_job(host: Host, job: Job, on_metrics: OnMetrics, tell: Tell = warnings.warn) -> Outcome:
+    """Carry a job out; the folder of each run is left finished or failed, and no error escapes.
+
+    Call ``tell`` with lines for the user.
+    """
     folders = [RunFolder(job.folder / run.name) for run in job.runs]
     manifests = [first_manifest(job, run) for run in job.runs]
-    for folder, manifest in zip(folders, manifests, strict=True):
-        folder.start(manifest, job.fresh)
     try:
-        worker = Worker(host, job, folders[0], on_metrics)
+        for folder, manifest in zip(folders, manifests, strict=True):
+            folder.start(manifest, job.fresh)
+        worker = Worker(host, job, folders[0], on_metrics, tell)
         trained = worker.load(job.stored) if job.stored else worker.train()
         worker.evaluate(trained, folders, manifests)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin's code may raise anything
         return fail(job, manifests, error)
     return Outcome(Status.DONE)
 
@@ -56,11 +65,21 @@ def fail(job: Job, manifests: Sequence[Manifest], error: BaseException) -> Outco
         folder = RunFolder(job.folder / run.name)
         if folder.is_done():
             finished.append(run.name)
-            continue
-        folder.folder.mkdir(parents=True, exist_ok=True)
-        folder.write_manifest(failed(manifest, error))
-        folder.restore()
+        else:
+            mark(folder, failed(manifest, error))
     return Outcome(Status.FAILED, failed(manifests[0], error).error, tuple(finished))
+
+
+def mark(folder: RunFolder, manifest: Manifest) -> None:
+    """Write how an unfinished run ended, and put back the result that it was to replace.
+
+    On a full disk nothing may be written; the run counts as not done all the same.
+    """
+    with suppress(OSError):
+        folder.folder.mkdir(parents=True, exist_ok=True)
+        folder.write_manifest(manifest)
+    with suppress(OSError):
+        folder.restore()
 
 
 def now() -> str:
@@ -75,6 +94,7 @@ def first_manifest(job: Job, run: PlannedRun) -> Manifest:
         run=run.name,
         identity=run.identity,
         description=run.description,
+        scored_by=list(run.scored_by),
         execution=job.execution.model_dump(mode="json"),
         citable=not run.reasons,
         not_citable_because=list(run.reasons),
@@ -100,11 +120,12 @@ def ended(manifest: Manifest, status: Status, reason: str, **update: object) -> 
 
 def failed(manifest: Manifest, error: BaseException) -> Manifest:
     """The manifest with the error; the trace is kept only for what was not foreseen."""
-    foreseen = isinstance(error, TrmBenchError)
+    disk = disk_problem(error)
+    foreseen = disk is not None or (isinstance(error, TrmBenchError) and not isinstance(error, PluginError))
     return ended(
         manifest,
         Status.FAILED,
         "the run failed",
-        error=str(error) if foreseen else f"{type(error).__name__}: {error}",
+        error=told(error) if disk is None else f"{disk}; put that right and run the same command again",
         trace=None if foreseen else "".join(traceback.format_exception(error)),
     )

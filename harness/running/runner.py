@@ -5,29 +5,33 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from ..api.budget import Match
+from ..api.errors import PluginError
 from ..api.text import plural
 from ..data.prepare import Prepared
-from ..host.host import Host, plugins_aside
+from ..host.calls import calling, plugins_aside
+from ..host.host import Host
 from ..planning.grid import Grid
 from ..planning.job import Job, PlannedRun
 from ..planning.models import ResolvedModel, parse_variant
 from ..planning.request import add_request
 from ..store.folders import Output
+from ..store.locks import locked
 from ..store.records import Status
 from ..store.requests import RequestedRun, add_requested
+from ..training.checkpoint import checkpoint_problem
 from ..training.costs import build_shapes, count_flops, count_parameters
 from .processes import run_jobs
 from .progress import GridProgress, Work
-
-Tell = Callable[[str], None]
-"""Called with lines for the user."""
+from .rescore import rescore
+from .run import fail, first_manifest
 
 
 def cores() -> int:
@@ -66,6 +70,7 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     ]
     lines += [note for model in grid.models for note in model.notes]
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in context.prepared.source.files]
+    lines += [f"failed: {error}" for error in grid.broken.values()]
     return lines + [f"not citable: {reason}" for reason in grid.all_reasons()]
 
 
@@ -96,8 +101,9 @@ class Execution:
     command: tuple[str, ...] = ()
 
     def tell(self, line: str) -> None:
-        """Print a line for the user."""
-        self.out.print(line, markup=False, soft_wrap=True)
+        """Print a line for the user; a terminal that is gone must not end the runs."""
+        with suppress(OSError):
+            self.out.print(line, markup=False, soft_wrap=True)
 
 
 def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
@@ -109,7 +115,7 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
     """
     results = Output(folder)
     results.claim(grid.common())
-    with results.locked():
+    with locked(folder, execution.tell) as lock:
         for run in grid.runs:
             results.run(run.name).restore()  # what a killed --force had set aside
         add_requested(folder, [_requested(run) for run in grid.runs])
@@ -120,7 +126,10 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
             for job in grid.missing(results, execution.force)
         ]
         _tell_what_is_there(execution, results, grid, jobs)
-        return _run(execution, grid, results, jobs)
+        if not execution.force and (scored := rescore(execution.host, results, grid.jobs)):
+            names = ", ".join(part.name for part in grid.runs[0].scored_by)
+            execution.tell(f"{plural(scored, 'finished run')} scored from stored predictions: {names}")
+        return _run(execution, grid, results, jobs, lock)
 
 
 def _requested(run: PlannedRun) -> RequestedRun:
@@ -130,7 +139,7 @@ def _requested(run: PlannedRun) -> RequestedRun:
         model=description.model,
         requested=description.requested,
         seed=identity.seed,
-        # External weights are numbered again in every call: the same number is another file.
+        # The name of external weights has their checksum: nothing later takes the place of their row.
         replaceable=identity.weights is None,
     )
 
@@ -139,24 +148,51 @@ def _tell_what_is_there(execution: Execution, results: Output, grid: Grid, jobs:
     todo = [run.name for job in jobs for run in job.runs]
     if reused := len(grid.runs) - len(todo):
         execution.tell(f"{reused} of {len(grid.runs)} runs are finished and reused (--force repeats them)")
-    started = sum(results.run(name).checkpoint.is_file() for name in todo)
-    if started and not execution.force:
+        for line in _other_files(results, grid, todo):
+            execution.tell(line)
+    if execution.force:
+        return
+    started = 0
+    for checkpoint in (results.run(name).checkpoint for name in todo):
+        if not checkpoint.is_file():
+            continue
+        problem = checkpoint_problem(checkpoint)
+        started += problem is None
+        if problem is not None:
+            execution.tell(f"{checkpoint}: {problem}; the run starts from scratch")
+    if started:
         execution.tell(
             f"{started} of {len(grid.runs)} runs resume from a checkpoint (--force starts from scratch)"
         )
 
 
-def _run(execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job]) -> dict[str, Status]:
+def _other_files(results: Output, grid: Grid, todo: Sequence[str]) -> list[str]:
+    """Which weights are reused under the name of another file."""
+    lines: dict[str, None] = {}
+    for job in grid.jobs:
+        there = results.run(job.run.name)
+        if job.stored is None or job.run.name in todo:
+            continue
+        if (file := there.manifest().weights_file) not in ("", str(job.stored.file)):
+            lines[f"{job.stored.file}: the same weights as {file}, whose row is reused"] = None
+    return list(lines)
+
+
+def _run(
+    execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job], lock: int | None
+) -> dict[str, Status]:
     host, common = execution.host, grid.common()
     with plugins_aside():
         known = host.problems()
     host.notify("trm_bench_grid_started", grid=common)
-    ended: Mapping[str, Status] = {}
+    ended: dict[str, Status] = {}
     try:
+        ended = _fail_broken(grid, jobs)
+        jobs = [job for job in jobs if job.run.name not in ended]
         if jobs:
             work = {job.run.name: job_work(grid, job) for job in jobs}
             with plugins_aside(), GridProgress(execution.out, work, execution.workers) as watch:
-                ended = run_jobs(jobs, host, watch, execution.workers)
+                ended |= run_jobs(jobs, host, watch, execution.workers, lock)
     finally:
         # An interruption leaves no statuses; what is done is on disk.
         statuses = {
@@ -173,15 +209,30 @@ def _run(execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job])
     return statuses
 
 
+def _fail_broken(grid: Grid, jobs: Sequence[Job]) -> dict[str, Status]:
+    """Mark the runs failed whose model could not even be built while they were planned."""
+    statuses: dict[str, Status] = {}
+    for job in jobs:
+        error = grid.broken.get(job.run.description.model)
+        if error is not None:
+            outcome = fail(job, [first_manifest(job, run) for run in job.runs], error)
+            statuses |= {run.name: outcome.status_of(run.name) for run in job.runs}
+    return statuses
+
+
 def job_work(grid: Grid, job: Job) -> Work:
-    """FLOPs of a job, for the estimate of the time left."""
+    """FLOPs of a job, for the estimate of the time left; none of a model whose run will fail."""
     model = next((one for one in grid.models if one.name == job.run.description.model), None)
     tests = job.prepared.counts["test"]
     puzzles = min(job.run.identity.limit or tests, tests) * (job.run.identity.votes or 1)
     if model is None:
         return Work(0.0, float(puzzles))
-    flops = count_flops(build_shapes(model.build, job.prepared.info), job.prepared.info.cells)
-    return Work(training_flops(grid, model, job.prepared), puzzles * flops.inference)
+    try:
+        with calling(f"model {model.requested}"):
+            flops = count_flops(build_shapes(model.build, job.prepared.info), job.prepared.info.cells)
+            return Work(training_flops(grid, model, job.prepared), puzzles * flops.inference)
+    except PluginError:  # its own process fails with it too, and keeps the trace
+        return Work(0.0, 0.0)
 
 
 def training_flops(grid: Grid, model: ResolvedModel, prepared: Prepared) -> float:
@@ -218,15 +269,23 @@ class ModelCost:
     to_run: int
 
 
-def grid_costs(grid: Grid, folder: Path) -> list[ModelCost]:
-    """The expected costs of a grid, model by model."""
-    results, rows = Output(folder), []
+def grid_costs(grid: Grid, folder: Path) -> tuple[list[ModelCost], dict[str, PluginError]]:
+    """The expected costs of a grid, model by model, and what the models that would fail raised."""
+    results, rows, broken = Output(folder), [], dict(grid.broken)
     todo = {run.name for job in grid.missing(results) for run in job.runs}
     for model in grid.models:
         jobs = [job for job in grid.jobs if job.run.description.model == model.name]
         prepared = jobs[0].prepared
-        parameters = count_parameters(build_shapes(model.build, prepared.info))
         left = sum(job.run.name in todo for job in jobs)
-        flops = training_flops(grid, model, prepared)
+        if model.name in broken:
+            continue
+        try:
+            with calling(f"model {model.requested}"):
+                shapes = build_shapes(model.build, prepared.info)
+                count_flops(shapes, prepared.info.cells)  # as its run will
+                parameters, flops = count_parameters(shapes), training_flops(grid, model, prepared)
+        except PluginError as error:
+            broken[model.name] = error
+            continue
         rows.append(ModelCost(model.name, *parameters, flops, len(jobs) - left, left))
-    return rows
+    return rows, broken

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ..api.errors import TrmBenchError, UsageError, nearest
+from ..api.errors import TrmBenchError, UsageError, nearest, told
 from ..api.puzzles import PuzzleSet
+from ..host.calls import stdout_to_stderr
 from ..host.host import host
 from ..inference.inference import Depths, infer, milliseconds_per_puzzle
 from ..planning.grid import Grid
@@ -158,8 +159,14 @@ def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable
             f"measuring {job.run.description.model}, {way} ({number + 1} of {len(todo)}, at most about "
             f"{duration(left)} left)"
         )
-        measured.append(_measured(job, way, machine, left, len(todo) - number, inference=way == ways[0]))
+        broken = grid.broken.get(job.run.description.model)
+        measured.append(
+            _measured(job, way, machine, left, len(todo) - number, inference=way == ways[0])
+            if broken is None
+            else Measured(job.run.description.model, way, why=str(broken))
+        )
         tell(_line(measured[-1], machine))
+    measured += [Measured(name, ways[0], why=str(error)) for name, error in grid.without_runs.items()]
     assert grid.budget is not None  # of training
     batch = grid.budget.batch_size
     scale = grid.context.scale
@@ -310,9 +317,10 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
 
 
 def _send_result(pipe: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    stdout_to_stderr()
     try:
         pipe.send((True, work(*arguments)))
     except TrmBenchError as error:  # its message is for the user
         pipe.send((False, str(error)))
-    except Exception as error:  # whatever it is, it belongs in the row of this measurement
-        pipe.send((False, f"{type(error).__name__}: {error}".splitlines()[0]))
+    except (Exception, SystemExit) as error:  # whatever it is, it belongs in the row of this measurement
+        pipe.send((False, told(error)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +20,10 @@ from ..api.errors import TrainingDiverged, TrmBenchError
 from ..api.puzzles import PuzzleSet
 from ..api.randomness import named_seed
 from ..api.reasoner import Reasoner
-from ..api.specs import AugmentationRequest, EvaluatorSpec
+from ..api.specs import AugmentationRequest
 from ..data.examples import ExampleStream, Exploration
 from ..host.host import Host
+from ..host.sources import UNKNOWN, fingerprint
 from ..inference.inference import (
     Depths,
     InferenceConfig,
@@ -30,12 +33,15 @@ from ..inference.inference import (
     milliseconds_per_puzzle,
     predict,
 )
-from ..inference.scoring import exact_share, first_predictions, score
+from ..inference.scoring import exact_share, features_of, score
 from ..planning.job import Job, StoredWeights
 from ..store import provenance
-from ..store.folders import PREDICTIONS, RunFolder
+from ..store.disk import disk_problem
+from ..store.folders import RunFolder
+from ..store.predictions import pack_predictions
 from ..store.records import Manifest, RunIdentity
-from ..training.checkpoint import Clock, read_checkpoint, stoppable, write_checkpoint
+from ..store.tensors import tensors_sha256
+from ..training.checkpoint import Clock, checkpoint_problem, read_checkpoint, stoppable, write_checkpoint
 from ..training.config import TrainingConfig
 from ..training.costs import count_flops, count_parameters
 from ..training.device import default_precision, peak_memory
@@ -62,9 +68,18 @@ class Trained:
 class Worker:
     """Carries one job out, step by step."""
 
-    def __init__(self, host: Host, job: Job, folder: RunFolder, on_metrics: Callable[[Metrics], None]):
+    def __init__(
+        self,
+        host: Host,
+        job: Job,
+        folder: RunFolder,
+        on_metrics: Callable[[Metrics], None],
+        tell: Callable[[str], None] = warnings.warn,
+    ):
         self.host, self.job, self.folder, self.on_metrics = host, job, folder, on_metrics
-        self.lines = 0
+        self.tell = tell
+        self.log: list[dict[str, float]] = []
+        self.refused: set[str] = set()
         identity = self.identity = job.run.identity
         self.device = torch.device(identity.device)
         _fix_randomness(identity)
@@ -92,8 +107,10 @@ class Worker:
     def load(self, stored: StoredWeights) -> Trained:
         """Load stored weights into the model."""
         blank = self.identity.puzzle_ids is PuzzleIds.BLANK
-        load_weights(self.model, self.spec, stored.file, blank)
-        fields = {"weights_sha256": stored.sha256, "weights_file": str(stored.file)}
+        found = load_weights(self.model, self.spec, stored.file, blank, stored.key)
+        if found != stored.tensors:
+            raise TrmBenchError(f"weights {stored.file}: changed since this run was planned; evaluate again")
+        fields = {"weights_sha256": stored.sha256, "tensors_sha256": found, "weights_file": str(stored.file)}
         if stored.origin is None:
             return Trained(Ledger(), {**fields, "weights": "external"})
         kept = {name: getattr(stored.origin, name) for name in ("weights", "validation")}
@@ -103,27 +120,29 @@ class Worker:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
             return Trained(Ledger(), {"weights": "none"})
-        curve: list[Metrics] = []
         trainer, clock = self.trainer(), Clock(self.job.execution)
-        past = self._resume(trainer, curve)
+        past = self._resume(trainer)
 
         def save(step: int) -> None:
-            kept = {"trainer": trainer.state(), "curve": [dict(line) for line in curve], "lines": self.lines}
-            write_checkpoint(self.folder.checkpoint, {**kept, **past})
+            with self._expendable():  # the next one may find room
+                write_checkpoint(
+                    self.folder.checkpoint, {"trainer": trainer.state(), "log": self.log, **past}
+                )
             clock.saved(step)
 
         with stoppable() as stop:
-            watcher = Watcher(self._log_to(curve), self._validator(), save, clock.due, stop)
+            watcher = Watcher(self._keep, self._validator(), save, clock.due, stop)
             spent = trainer.run(watcher)
         if clock.worth_it(trainer.seconds()):  # the evaluation may be interrupted too
             save(trainer.steps)
         trainer.settle()
         _require_finite(self.model, spent.steps)
-        ema = self.training.ema
+        ema, weights = self.training.ema, _weights(self.model)
         fields: dict[str, Any] = {
-            "weights_sha256": self.folder.write_weights(_weights(self.model)),
+            "weights_sha256": self.folder.write_weights(weights),
+            "tensors_sha256": tensors_sha256(weights),
             "weights": f"averaged (EMA {ema:g})" if ema else "those of the last step",
-            "validation": [dict(line) for line in curve],
+            "validation": [line for line in self.log if "validation_exact" in line],
             "resumed": past["resumed"],
         }
         if past["code"] != _made_by():
@@ -131,15 +150,25 @@ class Worker:
             fields["citable"] = False
         return Trained(self._training_ledger(spent), fields)
 
-    def _log_to(self, curve: list[Metrics]) -> Callable[[Metrics], None]:
-        def log(line: Metrics) -> None:
-            self.folder.log(line)
-            self.lines += 1
-            if "validation_exact" in line:
-                curve.append(line)
-            self.on_metrics(line)
+    @contextmanager
+    def _expendable(self) -> Iterator[None]:
+        """Continue without a file that the result does not need, if the disk refuses it; told once a file."""
+        try:
+            yield
+        except OSError as error:
+            if str(error.filename) not in self.refused:
+                self.refused.add(str(error.filename))
+                self.tell(f"{disk_problem(error) or error}; {self.job.run.name} continues without this file")
 
-        return log
+    def _keep(self, line: Metrics) -> None:
+        """Keep a line of metrics, on disk too."""
+        self.log.append(dict(line))
+        with self._expendable():
+            if self.refused:  # the last line on disk may be half a line
+                self.folder.write_log(self.log)
+            else:
+                self.folder.log(line)
+        self.on_metrics(line)
 
     def _validator(self) -> Callable[[Reasoner], Metrics]:
         validation = self._limited(self.job.prepared.read("validation"))
@@ -164,21 +193,25 @@ class Worker:
             execution=self.job.execution,
         )
 
-    def _resume(self, trainer: Trainer, curve: list[Metrics]) -> dict[str, Any]:
+    def _resume(self, trainer: Trainer) -> dict[str, Any]:
         """Restore the last checkpoint; gives what the next one has to remember."""
-        saved = read_checkpoint(self.folder.checkpoint)
+        path = self.folder.checkpoint
+        saved = read_checkpoint(path)
         if saved is None:
+            if path.exists():
+                problem = checkpoint_problem(path) or "cannot be read by this torch"
+                self.tell(f"{path}: {problem}; the run starts from scratch")
+                path.unlink()
             return {"resumed": [], "code": _made_by()}
         try:
             trainer.restore(saved["trainer"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             first = str(error).splitlines()[0]
             raise TrmBenchError(
-                f"{self.folder.checkpoint}: does not fit this model ({first}); --force starts from scratch"
+                f"{path}: does not fit this model ({first}); --force starts from scratch"
             ) from error
-        curve += saved["curve"]
-        self.lines = saved["lines"]
-        self.folder.cut_log(self.lines)
+        self.log = saved["log"]
+        self.folder.write_log(self.log)
         return {"resumed": [*saved["resumed"], trainer.steps], "code": saved["code"]}
 
     def _training_ledger(self, spent: Spent) -> Ledger:
@@ -241,10 +274,10 @@ class Worker:
     def _finish(
         self, folder: RunFolder, manifest: Manifest, trained: Trained, test: PuzzleSet, read: Read
     ) -> None:
-        records = score(self._evaluators(), self.info, test, read.predictions)
-        folder.write_extra(
-            PREDICTIONS, first_predictions(self.info, self.task.spec.symbols, test, read.predictions)
-        )
+        evaluators = [self.host.evaluators.get(part.full_name).spec for part in manifest.scored_by]
+        features = features_of(self.task.spec, self.info, test)
+        records = score(evaluators, self.info, test, read.predictions, features)
+        predictions = pack_predictions(read.predictions, self.info, self.task.spec.symbols, test)
         if self.task.spec.extra_files is not None:
             for name, content in self.task.spec.extra_files(self.info, test, read.predictions).items():
                 folder.write_extra(name, content)
@@ -253,7 +286,7 @@ class Worker:
             "ledger": self._ledger(trained.ledger, read, test),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        folder.finish(manifest.model_copy(update=update), records)
+        folder.finish(manifest.model_copy(update=update), records, predictions)
 
     def infer(self, test: PuzzleSet, depths: Depths) -> list[Read]:
         """Predict puzzles at several depths, by vote where the task has votes."""
@@ -278,10 +311,6 @@ class Worker:
 
     def _show_evaluation(self, share: float) -> None:
         self.on_metrics({EVALUATED: share})
-
-    def _evaluators(self) -> list[EvaluatorSpec]:
-        parts = [part for part in self.identity.parts if part.kind == "evaluator"]
-        return [self.host.evaluators.get(part.full_name).spec for part in parts]
 
     def _ledger(self, training: Ledger, read: Read, test: PuzzleSet) -> Ledger:
         core, io, puzzle_embedding = count_parameters(self.model)
@@ -317,14 +346,20 @@ def _made_by() -> str:
 
 
 def _refuse_edited(host: Host, job: Job) -> None:
-    """A plugin that is a file may have been edited while its runs waited."""
+    """A plugin may have been edited while its runs waited."""
     installed = {(plugin.distribution, plugin.version) for plugin in host.plugins.values()}
     files = job.run.description.plugin_files
-    for part in job.run.identity.parts:
+    for part in (*job.run.identity.parts, *job.run.scored_by):
         if part.full_name in files and (part.distribution, part.version) not in installed:
             raise TrmBenchError(
                 f"{files[part.full_name]} was edited after this run was planned; run it again"
             )
+        if part.code is not None and not part.code.startswith(UNKNOWN):
+            plugin = getattr(host, f"{part.kind}s").get(part.full_name).plugin
+            if fingerprint(plugin.module, plugin.distribution) != part.code:
+                raise TrmBenchError(
+                    f"the code of {part.full_name} was edited after this run was planned; run it again"
+                )
 
 
 def _fix_randomness(identity: RunIdentity) -> None:

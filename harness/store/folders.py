@@ -7,62 +7,69 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
-
 from pydantic import ValidationError
 
-from ..api.errors import TrmBenchError, UnavailableError, UsageError
-from .records import SCHEMA_VERSION, Manifest, Predicted, Record, Status
+from ..api.errors import UnavailableError, UsageError
+from ..api.predictions import Predictions
+from .checked import DamagedResult, read_file, read_json, read_stamped, stamped, without_stamp
+from .disk import at, os_error
+from .predictions import Shown, shown_of, unpack_predictions
+from .records import SCHEMA_VERSION, Manifest, Record, Status
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MANIFEST, SAMPLES, METRICS, WEIGHTS = (
+MANIFEST, SAMPLES, PREDICTIONS, METRICS, WEIGHTS = (
     "manifest.json",
     "samples.jsonl.gz",
+    "predictions.npz",
     "metrics.jsonl",
     "model.safetensors",
 )
-FILES = (MANIFEST, SAMPLES, METRICS, WEIGHTS)
+FILES = (MANIFEST, SAMPLES, PREDICTIONS, METRICS, WEIGHTS)
 """In the order in which they are taken away: without its manifest the rest counts as not done."""
-PREDICTIONS = "predictions.json"
 CHECKPOINT = "checkpoint.pt"
 """In a run's folder while it is trained; deleted when the run is done."""
+LARGEST_LINE = 1 << 16
+"""Bytes of a line of samples beyond which a file is not believed."""
+LARGEST_PREDICTIONS = 4 << 30
 GRID = "grid.json"
 """In an output folder: what all of its runs have in common."""
-LOCK = ".lock"
-"""In an output folder; held by the process that writes to it."""
-
-
-class DamagedResult(TrmBenchError):
-    """A file of a result folder cannot be read; the run counts as not done."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a scratch file; what is written to it takes the place of ``path``, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    scratch = Path(name)
+    """Give a scratch file; what is written to it takes the place of ``path``, whole or not at all.
+
+    Raises:
+        OSError: it could not be written; names ``path``.
+    """
+    scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
+        # Made by the kernel, so that the umask and the folder's own rules decide who may read it.
+        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = os.fstat(handle).st_mode & 0o777
         os.close(handle)
         yield scratch
         with scratch.open("rb") as stream:
             os.fsync(stream.fileno())
-        os.chmod(scratch, 0o644)
+        os.chmod(scratch, mode)  # safetensors puts a file of its own in the place
         os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        if (cause := os_error(error)) is not None:
+            raise at(path, cause, scratch) from error
         raise
 
 
@@ -87,6 +94,14 @@ def _move(source: Path, target: Path, names: Sequence[str]) -> None:
             os.replace(source / name, target / name)
 
 
+def _link(source: Path, target: Path) -> None:
+    """A second name of a file, where the file system has such; files are replaced, never changed."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 class RunFolder:
     """The folder of one run."""
 
@@ -97,18 +112,21 @@ class RunFolder:
     def start(self, manifest: Manifest, fresh: bool = True) -> None:
         """Make the folder from scratch; a finished result in it is set aside until the new one is there.
 
-        Unless ``fresh``, a checkpoint and the metrics until then are kept for the run to continue from.
+        Unless ``fresh``, a checkpoint is kept for the run to continue from.
         """
         self.restore()
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.is_done():
-            self._aside.mkdir()
-            _move(self.folder, self._aside, self._names(self.folder))
-        kept = () if fresh or not self.checkpoint.is_file() else (CHECKPOINT, METRICS)
-        for path in self.folder.iterdir():
-            if path.is_file() and path.name not in kept:
-                path.unlink()
+            self._moving.mkdir()
+            _move(self.folder, self._moving, self._names(self.folder))
+            self._moving.rename(self._aside)
+        self._clear(keep=() if fresh else (CHECKPOINT,))
         self.write_manifest(manifest)
+
+    def _clear(self, keep: Sequence[str] = ()) -> None:
+        for path in self.folder.iterdir():
+            if path.name not in keep and (path.is_file() or path.is_symlink()):
+                path.unlink()
 
     @staticmethod
     def _names(folder: Path) -> list[str]:
@@ -125,15 +143,31 @@ class RunFolder:
         """Checkpoint of a run in training."""
         return self.folder / CHECKPOINT
 
+    @property
+    def _moving(self) -> Path:
+        """A finished result on its way aside or back: what lies next to this folder belongs to it, too."""
+        return self.folder / ".moving"
+
+    def set_aside(self) -> RunFolder | None:
+        """A finished result that an attempt to repeat it, killed or still running, has set aside."""
+        places = [RunFolder(place) for place in (self._aside, self._moving)]
+        return next((place for place in places if place.is_done()), None)
+
     def restore(self) -> bool:
-        """Put a finished result back that was set aside for an attempt that came to nothing."""
-        if not self._aside.is_dir():
+        """Put a finished result back that was set aside for an attempt that came to nothing.
+
+        Nothing of the attempt stays. A death at any moment is made good by the next call.
+        """
+        if self._aside.is_dir():
+            if self.is_done():  # killed just before the new result could drop the old one
+                shutil.rmtree(self._aside)
+                return False
+            self._clear()
+            self._aside.rename(self._moving)
+        if not self._moving.is_dir():
             return False
-        if self.is_done():  # killed just before the new result could drop the old one
-            shutil.rmtree(self._aside)
-            return False
-        _move(self._aside, self.folder, self._names(self._aside)[::-1])
-        shutil.rmtree(self._aside)
+        _move(self._moving, self.folder, self._names(self._moving)[::-1])
+        shutil.rmtree(self._moving)
         return True
 
     def write_weights(self, weights: Mapping[str, Tensor]) -> str:
@@ -160,29 +194,49 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write or replace `manifest.json`."""
-        write_atomically(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+        write_atomically(self.folder / MANIFEST, stamped(manifest.model_dump(mode="json")))
 
-    def cut_log(self, lines: int) -> None:
-        """Drop what was logged after a checkpoint that the run goes back to."""
-        path = self.folder / METRICS
-        kept = path.read_bytes().splitlines(keepends=True)[:lines] if path.is_file() else []
-        write_atomically(path, b"".join(kept))
+    def write_log(self, lines: Iterable[Mapping[str, float]]) -> None:
+        """Replace `metrics.jsonl`: a run that goes back to a checkpoint goes back to its log."""
+        write_atomically(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
     def log(self, metrics: Mapping[str, float]) -> None:
-        """Append a line to `metrics.jsonl`."""
-        with (self.folder / METRICS).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(metrics) + "\n")
+        """Append a line to `metrics.jsonl`.
 
-    def finish(self, manifest: Manifest, records: Sequence[Record]) -> None:
-        """Write the samples, and last of all the manifest that says done."""
+        Raises:
+            OSError: it could not be written; names the file.
+        """
+        path = self.folder / METRICS
+        try:
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(metrics) + "\n")
+        except OSError as error:
+            raise at(path, error) from error
+
+    def replace_samples(self, manifest: Manifest, records: Sequence[Record]) -> None:
+        """Give a finished run other samples; after a death in between it has the old ones."""
+        copying = self.folder / ".copying"
+        shutil.rmtree(copying, ignore_errors=True)
+        copying.mkdir()
+        for name in self._names(self.folder):
+            if (self.folder / name).is_file():
+                _link(self.folder / name, copying / name)
+        copying.rename(self._aside)
+        self._write_samples(manifest, records)
+        shutil.rmtree(self._aside)
+
+    def _write_samples(self, manifest: Manifest, records: Sequence[Record], **more: Any) -> None:
         samples = pack_records(records)
         write_atomically(self.folder / SAMPLES, samples)
-        digest = hashlib.sha256(samples).hexdigest()
-        self.write_manifest(
-            manifest.model_copy(
-                update={"status": Status.DONE, "samples": len(records), "samples_sha256": digest}
-            )
-        )
+        sha256 = hashlib.sha256(samples).hexdigest()
+        update = {"samples": len(records), "samples_sha256": sha256, **more}
+        self.write_manifest(manifest.model_copy(update=update))
+
+    def finish(self, manifest: Manifest, records: Sequence[Record], predictions: bytes) -> None:
+        """Write predictions and samples, and last of all the manifest that says done."""
+        write_atomically(self.folder / PREDICTIONS, predictions)
+        sha256 = hashlib.sha256(predictions).hexdigest()
+        self._write_samples(manifest, records, status=Status.DONE, predictions_sha256=sha256)
         self.checkpoint.unlink(missing_ok=True)
         shutil.rmtree(self._aside, ignore_errors=True)
 
@@ -190,16 +244,16 @@ class RunFolder:
         """Read `manifest.json`.
 
         Raises:
-            DamagedResult: it is missing, cut short, or of another schema version.
+            DamagedResult: it is missing, cut short, changed since it was written, or of another schema version.
         """
         path = self.folder / MANIFEST
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DamagedResult(f"{path}: cannot be read ({error}); repeat the run") from error
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
-            raise DamagedResult(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
+            content = read_json(path)
+            if (version := content.get("schema_version")) != SCHEMA_VERSION:
+                raise DamagedResult(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
+            content = without_stamp(path, content)
+        except DamagedResult as error:
+            raise DamagedResult(f"{error}; repeat the run") from error
         try:
             return Manifest.model_validate(content)
         except ValidationError as error:
@@ -213,25 +267,46 @@ class RunFolder:
         Raises:
             DamagedResult: the file is missing, cut short, or not what the manifest was written for.
         """
-        return gzip.decompress(self._packed_samples())
-
-    def predictions(self) -> Predicted | None:
-        """The kept predictions; None where there are none that can be read."""
+        path, manifest = self.folder / SAMPLES, self.manifest()
+        most = LARGEST_LINE * max(1, manifest.samples)
+        packed = self._checked(SAMPLES, manifest.samples_sha256, most)
         try:
-            return Predicted.model_validate_json((self.folder / PREDICTIONS).read_bytes())
-        except (OSError, ValueError):
-            return None
+            with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+                lines = stream.read(most + 1)  # a small file may unpack to gigabytes
+        except (OSError, EOFError, zlib.error) as error:
+            raise DamagedResult(f"{path}: cannot be unpacked ({error}); repeat the run") from error
+        if len(lines) > most or lines.count(b"\n") != manifest.samples:
+            raise DamagedResult(f"{path}: does not hold the {manifest.samples:,} lines of its manifest")
+        return lines
 
-    def _packed_samples(self) -> bytes:
-        path = self.folder / SAMPLES
-        manifest = self.manifest()
+    def predictions(self) -> Predictions:
+        """What the run answered on the test set.
+
+        Raises:
+            DamagedResult: the file is missing, cut short, or not what the manifest was written for.
+        """
+        return unpack_predictions(self.folder / PREDICTIONS, self._packed_predictions())
+
+    def shown(self) -> Shown:
+        """The first few test items with their predictions.
+
+        Raises:
+            DamagedResult: see `predictions`.
+        """
+        return shown_of(self.folder / PREDICTIONS, self._packed_predictions())
+
+    def _packed_predictions(self) -> bytes:
+        return self._checked(PREDICTIONS, self.manifest().predictions_sha256, LARGEST_PREDICTIONS)
+
+    def _checked(self, name: str, sha256: str, largest: int) -> bytes:
+        path = self.folder / name
         try:
-            packed = path.read_bytes()
-        except OSError as error:
-            raise DamagedResult(f"{path}: cannot be read ({error}); repeat the run") from error
-        if hashlib.sha256(packed).hexdigest() != manifest.samples_sha256:
+            content = read_file(path, largest)
+        except DamagedResult as error:
+            raise DamagedResult(f"{error}; repeat the run") from error
+        if hashlib.sha256(content).hexdigest() != sha256:
             raise DamagedResult(f"{path}: truncated or changed since it was written; repeat the run")
-        return packed
+        return content
 
     def records(self) -> list[dict[str, Any]]:
         """`samples`, line by line; `report.read` makes columns of large runs much faster.
@@ -246,7 +321,7 @@ class RunFolder:
         try:
             if self.manifest().status is not Status.DONE:
                 return False
-            self._packed_samples()
+            self.samples()
         except DamagedResult:
             return False
         return True
@@ -269,19 +344,17 @@ class Output:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                write_atomically(path, json.dumps(common, indent=1).encode() + b"\n")
+                write_atomically(path, stamped(common))
                 return
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writable-"):
                 pass
-            present = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UnavailableError(f"{path}: cannot be read ({error}); choose another --output") from error
+            present = read_stamped(path)
+        except DamagedResult as error:
+            raise UnavailableError(f"{error}; choose another --output") from error
         except OSError as error:
             raise UnavailableError(
                 f"--output {self.folder}: not writable ({error.strerror}); choose another folder"
             ) from error
-        if not isinstance(present, dict):
-            raise UnavailableError(f"{path}: holds no grid; choose another --output")
         different = [
             f"{key} is {present.get(key)!r} there and {value!r} here"
             for key, value in common.items()
@@ -291,25 +364,6 @@ class Output:
             raise UsageError(
                 f"--output {self.folder} holds other runs: {'; '.join(different)}. Choose another folder."
             )
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out of the folder while this one writes to it.
-
-        Raises:
-            UsageError: another process is writing to it.
-        """
-        if fcntl is None:
-            yield
-            return
-        with (self.folder / LOCK).open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another process is writing to {self.folder}; wait, or choose another folder"
-                ) from None
-            yield
 
     def run(self, name: str) -> RunFolder:
         """The run of that name."""

@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,21 +21,6 @@ _LIBRARIES = ("torch", "numpy", "scipy", "pandas", "numba", "pydantic", "pluggy"
 def code_fingerprint() -> str:
     """SHA-256 over every source and recipe file of the package, in hexadecimal."""
     return _fingerprint(PACKAGE, [path for folder in _SOURCE_FOLDERS for path in _sources(PACKAGE / folder)])
-
-
-@cache
-def plugin_fingerprint(module: str) -> str | None:
-    """The same of the package that a loaded plugin's module belongs to; None where it has no files.
-
-    A plugin that is installed to be edited keeps its version while its code changes.
-    """
-    top = sys.modules.get(module.partition(".")[0])
-    file = getattr(top, "__file__", None)
-    if file is None:
-        return None
-    path = Path(file)
-    files = _sources(path.parent) if path.name == "__init__.py" else [path]
-    return _fingerprint(path.parent, files)
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Files of a run: its manifest, one record per test item, and a few predictions to look at."""
+"""Files of a run: its manifest, and one record per test item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..api.budget import Budget, Ledger
 from ..api.embedding_rows import PuzzleIds
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of `manifest.json` and `samples.jsonl.gz`; a file of another version is refused."""
 
 
@@ -54,7 +54,7 @@ class RunIdentity(_Frozen):
     architecture: dict[str, Any]
     training: dict[str, Any]
     budget: Budget | None = Field(description="None for external weights: it is unknown here")
-    weights: str | None = Field(None, description="SHA-256 of external weights; None for ours")
+    weights: str | None = Field(None, description="checksum of external weights' tensors; None for ours")
     votes: int | None = Field(None, description="most predictions for a test item; None for a single one")
     puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
     steps: int | None = Field(
@@ -65,16 +65,11 @@ class RunIdentity(_Frozen):
     device: str
     threads: int
     deterministic: bool
-    parts: list[PartIdentity]
+    parts: list[PartIdentity] = Field(description="the task and the model")
 
     def part(self, kind: str) -> PartIdentity:
         """The task or the model of the run."""
         return next(part for part in self.parts if part.kind == kind)
-
-    @property
-    def evaluators(self) -> list[str]:
-        """Names of the evaluators, in the order of the task."""
-        return [part.name for part in self.parts if part.kind == "evaluator"]
 
 
 class Description(_Frozen):
@@ -109,6 +104,9 @@ class Manifest(_Frozen):
     description: Description
     execution: dict[str, Any] = Field({}, description="how it was carried out, see `ExecutionConfig`")
     ledger: Ledger = Ledger()
+    scored_by: list[PartIdentity] = Field(
+        [], description="the evaluators; no part of the identity, since more can be added to a finished run"
+    )
     citable: bool
     not_citable_because: list[str] = []
     notes: list[str] = Field([], description="notes to print under the table")
@@ -120,14 +118,21 @@ class Manifest(_Frozen):
     resumed: list[int] = Field([], description="optimiser steps at which training was resumed")
     weights: str = Field("final", description="which weights were evaluated")
     weights_sha256: str = Field("", description="of the file of those weights")
+    tensors_sha256: str = Field("", description="of their tensors, whatever file holds them")
     weights_file: str = Field("", description="where stored weights were read from")
     validation: list[dict[str, float]] = Field(
         [], description="the validation curve; nothing was chosen by it"
     )
     samples: int = 0
     samples_sha256: str = ""
+    predictions_sha256: str = ""
     error: str | None = None
     trace: str | None = None
+
+    @property
+    def evaluators(self) -> list[str]:
+        """Names of the evaluators, in the order of their columns."""
+        return [part.name for part in self.scored_by]
 
     @property
     def evaluation(self) -> str:
@@ -135,32 +140,11 @@ class Manifest(_Frozen):
         return self.description.requested.partition(" @ ")[2]
 
 
-class Prediction(_Frozen):
-    """One test item and the prediction for it, token codes row by row, for figures."""
-
-    item: str
-    inputs: list[int]
-    target: list[int]
-    prediction: list[int]
-
-
-class Predicted(_Frozen):
-    """`predictions.json`: the first few test items of a run.
-
-    ``symbols`` are characters for the token codes; empty for the codes themselves.
-    """
-
-    height: int
-    width: int
-    symbols: list[str]
-    items: list[Prediction]
-
-
 class Record(_Frozen):
     """One line of `samples.jsonl.gz`: one test item, scored by every evaluator.
 
-    ``scores`` is by evaluator; ``extras`` by ``evaluator.key``, and ``steps`` and ``halt_step``
-    of the inference.
+    ``scores`` is by evaluator; ``extras`` by ``evaluator.key``, ``puzzle.feature``, and ``steps`` and
+    ``halt_step`` of the inference.
     """
 
     item: str

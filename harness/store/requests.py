@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from .folders import DamagedResult, write_atomically
+from .checked import DamagedResult, read_stamped, stamped
+from .folders import write_atomically
 
 RUNS = "runs.json"
 
@@ -47,16 +48,17 @@ def read_requested(folder: Path) -> list[RequestedRun]:
     if not path.exists():
         return []
     try:
-        return TypeAdapter(list[RequestedRun]).validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return TypeAdapter(list[RequestedRun]).validate_python(read_stamped(path).get("runs"))
+    except DamagedResult as error:
+        raise DamagedResult(f"{error}; delete it, finished runs are kept") from error
+    except ValidationError as error:
         first = str(error).splitlines()[0]
         raise DamagedResult(f"{path}: cannot be read ({first}); delete it, finished runs are kept") from error
 
 
 def write_requested(folder: Path, requested: Sequence[RequestedRun]) -> None:
     """Replace `runs.json`."""
-    content = TypeAdapter(list[RequestedRun]).dump_json(list(requested), indent=1)
-    write_atomically(folder / RUNS, content + b"\n")
+    write_atomically(folder / RUNS, stamped({"runs": [run.model_dump(mode="json") for run in requested]}))
 
 
 def add_requested(folder: Path, new: Sequence[RequestedRun]) -> None:

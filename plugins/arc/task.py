@@ -28,7 +28,7 @@ def build(name: str, request: BuildRequest) -> TaskData:
     shape = SHAPES[name][request.scale]
     transductive = _truth(request.options.get("transductive", "true"))
     chosen = _labelled(choose(name, request), transductive)
-    return _splits(name, request, _small_enough(chosen, shape, request.seed), shape, transductive)
+    return _splits(name, request, _small_enough(chosen, shape, request), shape, transductive)
 
 
 def _truth(text: str) -> bool:
@@ -43,7 +43,7 @@ def _labelled(chosen: Chosen, transductive: bool) -> Chosen:
     return replace(chosen, source=replace(chosen.source, summary=chosen.source.summary + label))
 
 
-def _small_enough(chosen: Chosen, shape: Shape, seed: int) -> Chosen:
+def _small_enough(chosen: Chosen, shape: Shape, request: BuildRequest) -> Chosen:
     """The tasks whose grids fit the canvas, and stand-ins for evaluation tasks where the scale has them."""
     if shape.side == MAX_SIDE:
         return chosen
@@ -53,7 +53,7 @@ def _small_enough(chosen: Chosen, shape: Shape, seed: int) -> Chosen:
     )
     summary = f"{chosen.source.summary}, grids up to {shape.side}x{shape.side}"
     if shape.stand_ins and chosen.known:  # of a set of one's own the tasks are taken as they are
-        order = _shuffled(training, "stand-ins", seed)
+        order = _shuffled(training, "stand-ins", request.seed)
         stand_ins, training = order[: shape.stand_ins], tuple(order[shape.stand_ins :])
         evaluation = (*evaluation, *stand_ins)
         again = {leak.training for leak in find_leaks((*training, *concepts), evaluation)}
@@ -62,7 +62,7 @@ def _small_enough(chosen: Chosen, shape: Shape, seed: int) -> Chosen:
         )
         summary += f", {len(stand_ins)} of {len(evaluation)} test tasks are training tasks"
     for role, tasks in (("training", training), ("evaluation", evaluation)):
-        if not tasks:
+        if not tasks and (role == "evaluation" or request.training):
             raise DataError(f"no {role} task has all its grids within {shape.side}x{shape.side}")
     source = replace(chosen.source, summary=summary)
     return replace(

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ...harness.api.puzzles import Source, TaskData, TaskInfo
-from ..tabular import Layout, Rows, Tables, fetch_tables, find_tables, read_rows, split_validation
+from ...harness.api.specs import BuildRequest
+from ..tabular import Layout, Rows, read_rows, split_validation
+from ..tabular_files import Tables, find_tables
+from ..tabular_hub import fetch_tables
 from .grid import shortest_moves_all, solve_all
 from .paths import answer_moves
 from .scales import CHARSET, GOAL, HARD, OPEN, PATH, START
-from .symmetry import canonical_walls
 
 REPOSITORY = "sapientinc/maze-30x30-hard-1k"
 _CODES = {letter: token for token, letter in enumerate(CHARSET, start=1)}
@@ -23,15 +25,14 @@ LAYOUT = Layout(
 )
 
 
-def from_folder(folder: Path, seed: int, info: TaskInfo) -> TaskData:
-    """The tables of a ``--data`` folder as the three splits.
+def from_files(request: BuildRequest, info: TaskInfo) -> TaskData:
+    """The tables of a ``--data`` folder, or those that are named, as the three splits.
 
     Raises:
         DataError: naming file and line, if a table is missing or a row is not what it should be.
     """
-    tables = find_tables(folder)
-    names = " + ".join(path.name for path in tables.all)
-    return _assemble(tables, seed, info, f"files {names}, seed {seed}", ())
+    tables = find_tables(request)
+    return _assemble(tables, request.seed, info, f"files {tables.names}, seed {request.seed}", ())
 
 
 def from_hub(revision: str | None, seed: int, info: TaskInfo) -> TaskData:
@@ -39,11 +40,10 @@ def from_hub(revision: str | None, seed: int, info: TaskInfo) -> TaskData:
 
     Raises:
         UnavailableError: if huggingface_hub is missing or the download fails.
-        DataError: as for `from_folder`.
+        DataError: as for `from_files`.
     """
-    fetched = fetch_tables(REPOSITORY, revision)
-    summary = f"official rows, {REPOSITORY} at {fetched.commit}"
-    return _assemble(fetched.tables, seed, info, summary, fetched.caveats)
+    tables, commit, caveats = fetch_tables(REPOSITORY, revision)
+    return _assemble(tables, seed, info, f"official rows, {REPOSITORY} at {commit}", caveats)
 
 
 def _assemble(tables: Tables, seed: int, info: TaskInfo, summary: str, caveats: tuple[str, ...]) -> TaskData:
@@ -53,8 +53,8 @@ def _assemble(tables: Tables, seed: int, info: TaskInfo, summary: str, caveats: 
         kind="official",
         summary=summary,
         files=(*train.files, *test.files),
-        notes=(split.note, *_tie_break_notes(train, test)),
-        caveats=(*caveats, *_overlap_caveats(train, test)),
+        notes=(split.note, *tables.notes, *_tie_break_notes(train, test)),
+        caveats=caveats,
     )
     return TaskData(
         info=info,
@@ -117,13 +117,3 @@ def _tie_break_notes(train: Rows, test: Rows) -> list[str]:
                 "that the Down-Left-Right-Up rule picks"
             )
     return notes
-
-
-def _overlap_caveats(train: Rows, test: Rows) -> list[str]:
-    known = set(canonical_walls(train.questions, HARD.side).tolist())
-    shared = sum(key in known for key in canonical_walls(test.questions, HARD.side).tolist())
-    if not shared:
-        return []
-    return [
-        f"{shared} of {len(test)} test mazes have the wall map of a train maze, as it is, turned or reflected"
-    ]

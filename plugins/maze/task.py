@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import BuildRequest, TaskSpec
 from ..published import published
-from ..tabular import find_tables, revision_of
+from ..tabular_files import find_tables
+from ..tabular_hub import revision_of
 from .augment import dihedral
-from .scales import CHARSET, SCALES, SHAPES, VERSION, VOCAB_SIZE, Shape
+from .scales import CHARSET, SCALES, SHAPES, VERSION, VOCAB_SIZE, WALL, Shape
+from .symmetry import canonical_walls
 from .typed import check_rules, parse
 
 NAME = "maze-hard"
+CHUNK = 8192
+"""Mazes whose eight images are held at once."""
 
 CITATION = """\
 @article{wang2025hierarchical,
@@ -50,14 +57,28 @@ def build(request: BuildRequest) -> TaskData:
 
     if request.source == "hub":
         return official.from_hub(revision, request.seed, info)
-    if request.folder is None:
+    if not request.reads_files:
         raise DataError(f"{NAME}: official rows are read from a folder; pass it with --data DIR")
-    return official.from_folder(request.folder, request.seed, info)
+    return official.from_files(request, info)
 
 
-def files(folder: Path) -> Sequence[Path]:
-    """The tables of a folder that `build` would read."""
-    return find_tables(folder).all
+def files(request: BuildRequest) -> Sequence[Path]:
+    """The tables that `build` would read."""
+    return find_tables(request).all
+
+
+def canonical(info: TaskInfo, inputs: Tokens, targets: Tokens) -> Sequence[bytes]:
+    """The wall map up to turns and reflections: mazes that differ in S and G alone count as the same."""
+    parts = (canonical_walls(inputs[at : at + CHUNK], info.width) for at in range(0, len(inputs), CHUNK))
+    return [bytes(key) for part in parts for key in part]
+
+
+def features(info: TaskInfo, puzzles: PuzzleSet) -> Mapping[str, NDArray[np.int64]]:
+    """Moves of a shortest path, and the number of walls."""
+    from .grid import shortest_moves_all  # compiles with numba
+
+    moves = shortest_moves_all(puzzles.inputs, info.height, info.width)
+    return {"moves": moves, "walls": (puzzles.inputs == WALL).sum(axis=1)}
 
 
 def _generated(request: BuildRequest, shape: Shape, info: TaskInfo) -> TaskData:
@@ -94,6 +115,8 @@ TASK = TaskSpec(
     primary="exact",
     sources=("generated", "official", "hub"),
     files=files,
+    canonical=canonical,
+    features=features,
     options=("revision",),
     citation=CITATION,
     licence=LICENCE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from ...harness.report.table import Report, Row, Table
 
@@ -20,11 +21,24 @@ COLUMNS = (
 def render(report: Report) -> str:
     """All tables under one header; the primary metric has its interval, the others their means."""
     lines = [line for table in report.tables for row in table.rows for line in _lines(table, row)]
+    lines = [
+        {name: _text(value) if isinstance(value, str) else value for name, value in line.items()}
+        for line in lines
+    ]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(lines)
     return buffer.getvalue().rstrip("\n")
+
+
+_FORMULA = re.compile(r"[\t\r]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?( [+-]?\d[\d.e+-]*)*", re.IGNORECASE)
+
+
+def _text(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula; a number, or several of them, stay as they are."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def _digits(value: float) -> str:

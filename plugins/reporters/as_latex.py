@@ -79,6 +79,8 @@ def render(report: Report) -> str:
         _table(table, label, report.family)
         for table, label in zip(report.tables, _labels(report.tables), strict=True)
     ]
+    parts += [f"% Not read: {' '.join(problem.split())}" for problem in report.problems]
+    parts += [f"% Left out or not requested: {' '.join(one.split())}" for one in report.remarks]
     parts += [f"% Reproduce with: {' '.join(command.split())}" for command in report.commands]
     return "\n\n".join(parts)
 
@@ -94,7 +96,7 @@ def _study(study: StudyAnswers) -> str:
 
 def _labels(tables: Sequence[Table]) -> list[str]:
     """``tab:TASK-SCALE``, numbered from the second table of a task and scale."""
-    names = [f"tab:{table.task}-{table.scale}" for table in tables]
+    names = [re.sub(r"[^\w.:-]", "-", f"tab:{table.task}-{table.scale}", flags=re.ASCII) for table in tables]
     earlier = [names[:place].count(name) for place, name in enumerate(names)]
     return [name + (f"-{count + 1}" if count else "") for name, count in zip(names, earlier, strict=True)]
 
@@ -217,7 +219,8 @@ def _tabular(grid: Grid, bold: int | None) -> str:
 
 
 def _row(cells: Sequence[str], bold: bool = False) -> str:
-    escaped = [escape(cell) for cell in cells]
+    # A bracket or a star right after the end of the row before would be taken for its option.
+    escaped = [("{}" if cell[:1] in ("[", "*") else "") + escape(cell) for cell in cells]
     if bold:
         escaped = [rf"\textbf{{{cell}}}" for cell in escaped]
     return " & ".join(escaped) + r" \\"

@@ -30,6 +30,10 @@ def render(report: Report, style: str) -> str:
         parts.append(report.family)
     if report.problems:
         parts.append("Not read:\n\n" + "\n".join(f"- {problem}" for problem in report.problems))
+    if report.remarks:
+        parts.append("Left out or not requested:\n\n" + "\n".join(f"- {one}" for one in report.remarks))
+    if style == "github":
+        parts = [re.sub(r"<(?=[A-Za-z!/?])", "&lt;", part) for part in parts]  # no tag comes from a name
     if report.commands:
         parts.append("Reproduce with:\n\n" + "\n".join(f"    {command}" for command in report.commands))
     return "\n\n".join(parts)
@@ -67,6 +71,8 @@ def as_text(grid: Grid, style: str, width: int = WIDTH) -> str:
     """One grid in one of `tabulate`'s formats; text in columns as wide as it takes to fit ``width``."""
     align = ["left"] + ["right"] * (len(grid.headers) - 1)
     headers, rows = list(grid.headers), [list(row) for row in grid.rows]
+    if style == "github":
+        headers, *rows = [[cell.replace("|", "\\|") for cell in row] for row in (headers, *rows)]
     if style == "simple":
         widths = _widths(grid, width)
         headers = [fill(text, width - PADDING) for text, width in zip(headers, widths, strict=True)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ...harness.api.augment import Augmentation
 from ...harness.api.hookspecs import hookimpl
-from ...harness.api.puzzles import TaskData, TaskInfo, Tokens
+from ...harness.api.puzzles import PuzzleSet, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import (
     AugmentationRequest,
     BuildRequest,
@@ -47,6 +50,8 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             primary="exact",
             sources=("generated", "official", "hub"),
             files=_files,
+            canonical=_canonical,
+            features=_features,
             options=("revision",),
             citation=CITATION,
             licence=LICENCE,
@@ -125,7 +130,19 @@ def _check_rules(info: TaskInfo, question: Puzzle, answer: Tokens) -> RuleCheck:
     return check_rules(info, question, answer)
 
 
-def _files(folder: Path) -> Sequence[Path]:
+def _files(request: BuildRequest) -> Sequence[Path]:
     from .official import files
 
-    return files(folder)
+    return files(request)
+
+
+def _canonical(info: TaskInfo, inputs: Tokens, targets: Tokens) -> Sequence[bytes]:
+    from .task import canonical
+
+    return canonical(info, inputs, targets)
+
+
+def _features(info: TaskInfo, puzzles: PuzzleSet) -> Mapping[str, NDArray[Any]]:
+    from .task import features
+
+    return features(info, puzzles)

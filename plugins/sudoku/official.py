@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import BuildRequest, Progress
-from ..tabular import Layout, Rows, Tables, fetch_tables, find_tables, read_rows, split_validation
+from ..tabular import Layout, Rows, read_rows, split_validation
+from ..tabular_files import Tables, find_tables
+from ..tabular_hub import fetch_tables
 from .board import BLANK, FIRST_DIGIT, Bools, Shape, full_and_valid, keeps_givens
 
 TASK = "sudoku-extreme"
@@ -26,15 +28,14 @@ _CHUNK = 20_000
 """Grids checked at once; a check needs about a kilobyte for each."""
 
 
-def from_folder(folder: Path, request: BuildRequest) -> TaskData:
-    """The tables of a ``--data`` folder.
+def from_files(request: BuildRequest) -> TaskData:
+    """The tables of a ``--data`` folder, or those that are named.
 
     Raises:
         DataError: naming file and line, if a table is missing or a row is not what it should be.
     """
-    tables = find_tables(folder)
-    names = " + ".join(path.name for path in tables.all)
-    return _assemble(tables, request, f"files {names}, seed {request.seed}", ())
+    tables = find_tables(request)
+    return _assemble(tables, request, f"files {tables.names}, seed {request.seed}", ())
 
 
 def from_hub(revision: str | None, request: BuildRequest) -> TaskData:
@@ -42,16 +43,15 @@ def from_hub(revision: str | None, request: BuildRequest) -> TaskData:
 
     Raises:
         UnavailableError: if huggingface_hub is missing or the download fails.
-        DataError: as for `from_folder`.
+        DataError: as for `from_files`.
     """
-    fetched = fetch_tables(REPOSITORY, revision)
-    summary = f"hub {REPOSITORY} at {fetched.commit}, seed {request.seed}"
-    return _assemble(fetched.tables, request, summary, fetched.caveats)
+    tables, commit, caveats = fetch_tables(REPOSITORY, revision)
+    return _assemble(tables, request, f"hub {REPOSITORY} at {commit}, seed {request.seed}", caveats)
 
 
-def files(folder: Path) -> Sequence[Path]:
-    """Every table that a build from ``folder`` reads."""
-    return find_tables(folder).all
+def files(request: BuildRequest) -> Sequence[Path]:
+    """Every table that a build reads."""
+    return find_tables(request).all
 
 
 def load_sudokus(paths: Sequence[Path]) -> Rows:
@@ -97,7 +97,7 @@ def _assemble(tables: Tables, request: BuildRequest, summary: str, caveats: tupl
     train = take(train_rows, split.train, request.progress)
     validation = take(train_rows, split.validation, request.progress)
     test = take(test_rows, np.arange(len(test_rows)), request.progress)
-    notes = [split.note]
+    notes = [split.note, *tables.notes]
     if len(test) != OFFICIAL_TEST_ROWS:
         notes.append(f"test: {len(test)} rows; the official test split has {OFFICIAL_TEST_ROWS}")
     source = Source(
@@ -105,23 +105,7 @@ def _assemble(tables: Tables, request: BuildRequest, summary: str, caveats: tupl
         summary=summary,
         files=(*train_rows.files, *test_rows.files),
         notes=(*notes, "rows are taken as the files have them; their origin is not checked"),
-        caveats=(*caveats, *_shared(train, validation, test)),
+        caveats=caveats,
     )
     info = TaskInfo(TASK, request.scale, SHAPE.side, SHAPE.side, SHAPE.vocab_size)
     return TaskData(info, train, validation, test, source)
-
-
-def _shared(train: PuzzleSet, validation: PuzzleSet, test: PuzzleSet) -> tuple[str, ...]:
-    """A caveat for each of train and validation that test meets up to symmetry."""
-    from .symmetry import invariants
-
-    tested = invariants(SHAPE, test.inputs)
-    meets = (
-        (name, int(np.isin(tested, invariants(SHAPE, split.inputs)).sum()))
-        for name, split in (("training", train), ("validation", validation))
-    )
-    return tuple(
-        f"{count} of {len(test)} test puzzles are symmetric to a {name} puzzle"
-        for name, count in meets
-        if count
-    )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ...harness.api.augment import Augmentation
 from ...harness.api.errors import DataError, UsageError, nearest
-from ...harness.api.puzzles import Source, TaskData, TaskInfo
+from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import AugmentationRequest, BuildRequest
-from ..tabular import revision_of
+from ..tabular_hub import revision_of
 from . import official
 from .augment import SudokuSymmetries
-from .board import Shape
+from .board import BLANK, Shape
+from .symmetry import invariants
 
 SOURCES = ("generated", "official", "hub")
 
@@ -31,14 +37,28 @@ def build(request: BuildRequest) -> TaskData:
         raise DataError("official Sudoku-Extreme puzzles are 9×9 only; use --scale lite or --scale paper")
     if request.source == "hub":
         return official.from_hub(revision, request)
-    if request.folder is None:
+    if not request.reads_files:
         raise DataError("the official source needs --data FOLDER with a train and a test CSV file")
-    return official.from_folder(request.folder, request)
+    return official.from_files(request)
 
 
 def augmentation(request: AugmentationRequest) -> Augmentation:
     """All symmetries of the board."""
     return SudokuSymmetries(Shape.of_side(request.info.height))
+
+
+def canonical(info: TaskInfo, inputs: Tokens, targets: Tokens) -> Sequence[bytes]:
+    """`symmetry.invariants` of the questions; the answer follows from the question."""
+    values = invariants(Shape.of_side(info.height), inputs)
+    return [value.tobytes() for value in values]
+
+
+def features(info: TaskInfo, puzzles: PuzzleSet) -> Mapping[str, NDArray[np.int64]]:
+    """Givens, and the guesses of our solver (see `solver`)."""
+    from .solver import solve  # compiles with numba
+
+    solved = solve(Shape.of_side(info.height), puzzles.inputs)
+    return {"givens": (puzzles.inputs != BLANK).sum(axis=1), "guesses": solved.guesses}
 
 
 def _generated(request: BuildRequest) -> TaskData:

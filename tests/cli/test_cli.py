@@ -82,7 +82,7 @@ def test_a_folder_holds_everything_that_the_number_of_a_run_rests_on(finished: t
         "manifest.json",
         "metrics.jsonl",
         "model.safetensors",
-        "predictions.json",
+        "predictions.npz",
         "samples.jsonl.gz",
     ]
     content = manifest(run)
@@ -397,12 +397,6 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, run_cli: RunC
     ended = run_cli(*TINY, "--output", tmp_path / "file" / "out")
     assert ended.code == 4
     assert "not writable" in ended.err
-
-
-def test_an_empty_folder_has_nothing_to_report(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli("report", tmp_path)
-    assert ended.code == 3
-    assert "no run was found" in ended.err
 
 
 def test_a_config_with_an_unknown_key_is_refused(tmp_path: Path, run_cli: RunCli) -> None:

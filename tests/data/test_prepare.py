@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from trm_bench.harness.api.augment import NoAugmentation
-from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
+from trm_bench.harness.api.errors import DataError, PluginError, UnavailableError, UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from trm_bench.harness.api.specs import BuildRequest, Scale, TaskSpec
 from trm_bench.harness.data.prepare import FORMAT, SPLITS, Prepared, Split, cache_root, prepare
@@ -44,9 +46,8 @@ SOURCE = Source(
 
 def build(request: BuildRequest) -> TaskData:
     info = TaskInfo("made", request.scale, height=2, width=2, vocab_size=9, identifiers=6)
-    return TaskData(
-        info, *(puzzles(split, 3 + n, request.seed) for n, split in enumerate(SPLITS)), source=SOURCE
-    )
+    splits = (puzzles(split, 3 + n, 10 * request.seed + n) for n, split in enumerate(SPLITS))
+    return TaskData(info, *splits, source=SOURCE)
 
 
 class Counting:
@@ -60,8 +61,9 @@ class Counting:
         return build(request)
 
 
-def tables(folder: Path) -> Sequence[Path]:
-    return sorted(folder.glob("*.csv"))
+def tables(request: BuildRequest) -> Sequence[Path]:
+    assert request.folder is not None
+    return sorted(request.folder.glob("*.csv"))
 
 
 def part(
@@ -173,6 +175,56 @@ def test_a_task_that_names_no_files_refuses_a_data_folder(tmp_path: Path) -> Non
         prepare(part(build, with_files=False), request)
 
 
+# --- what the task knows of each puzzle ---------------------------------------------------------
+
+
+def known(features: Any) -> Part[TaskSpec]:
+    return replace(part(), spec=replace(part().spec, features=features))
+
+
+def test_what_a_task_knows_of_its_test_puzzles_comes_back() -> None:
+    calls = []
+
+    def features(info: TaskInfo, puzzles: PuzzleSet) -> dict[str, Any]:
+        calls.append(len(puzzles))
+        return {"depth": puzzles.inputs[:, 0], "size": np.full(len(puzzles), 0.5)}
+
+    for _ in range(2):
+        prepared = prepare(known(features), REQUEST)
+        found = prepared.features()
+        assert found["depth"].tolist() == prepared.read("test").inputs[:, 0].tolist()
+        assert found["size"].tolist() == [0.5] * 5
+    assert calls == [5]
+    assert prepare(part(version=2), REQUEST).features() == {}
+
+
+@pytest.mark.parametrize("values", [[1.0], [np.nan] * 5, [np.inf] * 5, np.ones((5, 2))])
+def test_a_feature_that_is_no_number_for_each_puzzle_is_refused(values: Any) -> None:
+    with pytest.raises(DataError, match="feature 'depth' must be a finite number for each of 5 test puzzles"):
+        prepare(known(lambda info, puzzles: {"depth": values}), REQUEST)
+
+
+def test_features_that_were_changed_are_not_believed() -> None:
+    prepared = prepare(known(lambda info, puzzles: {"depth": np.arange(5)}), REQUEST)
+    np.savez_compressed(prepared.folder / "features.npz", depth=np.arange(5) + 1)
+    with pytest.raises(DataError, match=r"features\.npz: not what was written; delete .* and run again"):
+        prepared.features()
+    (prepared.folder / "features.npz").unlink()
+    with pytest.raises(DataError, match=r"features\.npz: cannot be read"):
+        prepared.features()
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o027, 0o750), (0o077, 0o700)])
+def test_the_cache_may_be_read_by_whom_the_umask_lets(mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        folder = prepare(part(), REQUEST).folder
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == mode
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o666 & ~mask}
+
+
 # --- requests that make no sense -----------------------------------------------------------------
 
 
@@ -203,7 +255,7 @@ def test_a_build_that_fails_leaves_nothing_behind(error: BaseException, empty_ca
     def broken(request: BuildRequest) -> TaskData:
         raise error
 
-    with pytest.raises(type(error)):
+    with pytest.raises((type(error), PluginError)):
         prepare(part(broken), REQUEST)
     assert [name for name in left_in(empty_cache) if name != "data"] == []
     assert prepare(part(), REQUEST).counts["train"] == 3
@@ -301,8 +353,28 @@ def test_a_damaged_description_is_named_with_what_to_do(
     path.write_text(damage(path.read_text()))
     with pytest.raises(DataError) as caught:
         prepare(part(), REQUEST)
-    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert str(caught.value).startswith(f"{path}: ")
     assert f"delete {prepared.folder} and run again" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"test": 5', '"test": 4'),
+        ('"kind": "official"', '"kind": "generated"'),
+        ('"height": 2', '"height": 1'),
+        ('"vocab_size": 9', '"vocab_size": 8'),
+        ('"not the real thing"', '"fine"'),
+    ],
+    ids=["count", "kind", "height", "vocabulary", "caveat"],
+)
+def test_a_description_that_was_changed_is_not_believed(before: str, after: str, prepared: Prepared) -> None:
+    path = prepared.folder / "data.json"
+    content = path.read_text()
+    assert before in content
+    path.write_text(content.replace(before, after))
+    with pytest.raises(DataError, match=r"data\.json: changed since it was written; delete .* and run again"):
+        prepare(part(), REQUEST)
 
 
 def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepared) -> None:

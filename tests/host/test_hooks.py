@@ -172,7 +172,7 @@ def test_the_example_evaluator_scores_each_item(documented: Callable[[str], Host
 def test_the_example_reporter_renders_a_report(documented: Callable[[str], Host]) -> None:
     spec = documented("trm_bench_register_reporters").reporters.get("titles").spec
     (table,) = sample_report().tables
-    report = Report((table, replace(table, task="other")), (), ())
+    report = Report((table, replace(table, task="other")), (), (), ())
     assert spec.render(report) == f"{table.title} | {report.tables[1].title}"
 
 
@@ -200,5 +200,5 @@ def test_the_example_notifications_arrive(
 ) -> None:
     host = documented(hook)
     host.notify(hook, **arguments)
-    assert capsys.readouterr().out == printed
+    assert capsys.readouterr() == ("", printed)  # stdout is for results
     assert host.problems() == []

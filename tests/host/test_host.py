@@ -232,7 +232,7 @@ def test_a_plugin_that_takes_the_name_of_an_evaluator_does_not_break_the_tasks_t
     install("lab", source)
     request = Request(models=("mirror",), task="tiny", scale="mini", seeds=(0,))
     (run,) = plan(everything(), request).runs
-    (exact,) = (part for part in run.identity.parts if part.name == "exact")
+    (exact,) = (part for part in run.scored_by if part.name == "exact")
     assert (run.description.primary, exact.distribution) == ("exact", "trm-bench")
 
 

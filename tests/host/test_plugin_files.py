@@ -288,7 +288,7 @@ def test_a_run_in_a_process_of_its_own_has_the_parts_of_the_file_and_names_it(fi
         (reason,) = (one for one in manifest.not_citable_because if f"mine.py:{name}" in one)
         assert "the file mine.py" in reason
     assert not any("exact" in reason for reason in manifest.not_citable_because)
-    found = {part.name: part for part in manifest.identity.parts}
+    found = {part.name: part for part in (*manifest.identity.parts, *manifest.scored_by)}
     assert set(found) == {*OWN_PARTS, "exact"}
     for name, kind in OWN_PARTS.items():
         assert found[name] == PartIdentity(
@@ -448,7 +448,8 @@ def test_two_files_of_one_name_are_both_named(file: Path, tmp_path: Path, run_cl
 
 KINDS = {
     "models": "ModelSpec('late', 'a model', config=Config, build=build, api_version={version!r})",
-    "tasks": "TaskSpec('late', 'a task', 1, {{}}, build, build, ('exact',), '', api_version={version!r})",
+    "tasks": "TaskSpec('late', 'a task', 1, {{'mini': Scale('mini', '', 1, 1, 1)}}, build, build, ('exact',), '', "
+    "api_version={version!r})",
     "evaluators": "EvaluatorSpec('late', 'a score', evaluate=build, api_version={version!r})",
     "reporters": "ReporterSpec('late', 'a report', render=build, api_version={version!r})",
     "studies": "StudySpec('late', 'late', Path('late.yaml'), api_version={version!r})",
@@ -523,8 +524,10 @@ def test_the_command_line_names_a_plugin_for_another_interface_and_goes_on(
 def test_a_run_is_named_after_its_identity_and_not_after_its_description(finished: Finished) -> None:
     (manifest,) = manifests(finished[1])
     identity, described = manifest.identity, manifest.description
-    assert planned_run(identity, described).name == manifest.run == runs(finished[1])[0].name
+    request = Request(models=("copy",), task="tiny", scale="mini", seeds=(0,))
+    context = plan(everything(), request).context
+    assert planned_run(context, identity, described).name == manifest.run == runs(finished[1])[0].name
     moved = {"api_versions": {"mine.py:own-model": "1.7"}, "plugin_files": {}, "source": "made up"}
-    assert planned_run(identity, described.model_copy(update=moved)).name == manifest.run
+    assert planned_run(context, identity, described.model_copy(update=moved)).name == manifest.run
     older = [part.model_copy(update={"version": "0.0"}) for part in identity.parts]
-    assert planned_run(identity.model_copy(update={"parts": older}), described).name != manifest.run
+    assert planned_run(context, identity.model_copy(update={"parts": older}), described).name != manifest.run

@@ -26,7 +26,9 @@ from trm_bench.harness.planning.study import (
     questions,
     read_definition,
     subject,
+    write_declared,
 )
+from trm_bench.harness.store.checked import DamagedResult
 
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 
@@ -162,7 +164,7 @@ def test_what_could_never_be_run_is_refused_when_the_file_is_read(
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    for name, why in (("missing.yaml", "No such file"), ("binary.yaml", "invalid start byte")):
+    for name, why in (("missing.yaml", "No such file"), ("binary.yaml", "truncated data")):
         with pytest.raises(UnavailableError, match=re.escape(str(tmp_path / name)) + f".*{why}"):
             read_definition(tmp_path / name)
 
@@ -177,10 +179,10 @@ def test_numbers_in_settings_are_read_as_set_would_have_them(tmp_path: Path) -> 
 def test_a_stored_definition_is_read_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert declared_in(tmp_path) is None
     declared = Declared(study=checked(SEVERAL, "here"), scale="mini", resolved={"main": {"mirror": "copy"}})
-    (tmp_path / FILE).write_text(declared.model_dump_json(indent=1))
+    write_declared(tmp_path, declared)
     assert declared_in(tmp_path) == declared
     (tmp_path / FILE).write_text('{"study"')
-    with pytest.raises(UsageError, match=rf"{re.escape(str(tmp_path))}/study\.json: cannot be read"):
+    with pytest.raises(DamagedResult, match=rf"{re.escape(str(tmp_path))}/study\.json: cannot be read"):
         declared_in(tmp_path)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.folders import (
+    HRM,
     PLAIN,
+    SCORED_BY,
     TRM,
     described,
     other,
@@ -104,10 +107,36 @@ def test_two_folders_are_compared_and_what_differs_is_named(tmp_path: Path, run_
 
 def test_folders_with_several_models_are_compared_model_by_model(tmp_path: Path) -> None:
     three_models(tmp_path / "one")
-    three_models(tmp_path / "two")
+    three_models(tmp_path / "two", change=other(training={"lr": 0.5}))
     found = compare_folders(tmp_path / "one", tmp_path / "two", [])
     assert len(found) == 3
     assert all(one.difference.delta == 0 for one in found)
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path, run_cli: RunCli) -> None:
+    three_models(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
+    assert ended.code == 2
+    assert "have runs in common, and nothing is compared with itself: " in ended.err
+
+
+def test_the_same_names_of_other_puzzles_are_refused(tmp_path: Path, run_cli: RunCli) -> None:
+    write_model(tmp_path / "one", "a", TRM)
+    changed = other(fingerprints={"train": "aa", "validation": "bb", "test": "dd"})
+    write_model(tmp_path / "two", "a", HRM, change=changed)
+    ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
+    assert ended.code == 1
+    assert "tested on different puzzles: test sets cc and dd; nothing is compared" in ended.err
+
+
+def test_scores_of_two_versions_of_an_evaluator_are_not_compared(tmp_path: Path, run_cli: RunCli) -> None:
+    write_model(tmp_path / "one", "a", TRM)
+    newer = [part.model_copy(update={"code": "f" * 64}) for part in SCORED_BY]
+    write_model(tmp_path / "two", "a", HRM, change=other(training={"lr": 0.5}), scored_by=newer)
+    ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
+    assert ended.code == 1
+    assert "scored by 2 versions of exact; nothing is compared" in ended.err
 
 
 def test_a_declared_margin_is_tested_and_an_undeclared_one_is_not(tmp_path: Path) -> None:
@@ -149,7 +178,8 @@ def test_what_is_not_there_is_named(
 
 def test_different_test_sets_are_refused_by_item(tmp_path: Path, run_cli: RunCli) -> None:
     write_model(tmp_path / "one", "a", solved(1, 0.5, 0.5, 0.5))
-    write_model(tmp_path / "two", "a", solved(1, 0.5, 0.5, 0.5, items=39))
+    fewer = other(training={"lr": 0.5})
+    write_model(tmp_path / "two", "a", solved(1, 0.5, 0.5, 0.5, items=39), change=fewer)
     ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
     assert ended.code == 1
     assert "1 missing from" in ended.err
@@ -166,7 +196,7 @@ def test_two_recipes_of_one_name_are_not_pooled(tmp_path: Path, run_cli: RunCli)
 
 def test_other_training_puzzles_are_named(tmp_path: Path) -> None:
     write_model(tmp_path / "one", "a", TRM)
-    changed = other(fingerprints={"train": "f" * 64, "validation": "b", "test": "c"})
+    changed = other(fingerprints={"train": "f" * 64, "validation": "bb", "test": "cc"})
     write_model(tmp_path / "two", "a", TRM, change=changed)
     (found,) = compare_folders(tmp_path / "one", tmp_path / "two", [])
     assert any(difference.startswith("training puzzles") for difference in found.differs)

@@ -520,7 +520,7 @@ def test_a_definition_that_is_damaged_is_named(tmp_path: Path, run_cli: RunCli) 
     folder = made(tmp_path, ask("trm-mlp", "hrm"))
     (folder / FILE).write_text("{")
     ended = run_cli("report", folder)
-    assert ended.code == 2
+    assert ended.code == 3
     assert f"{folder / FILE}: cannot be read" in ended.err
 
 

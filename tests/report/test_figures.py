@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,13 @@ from matplotlib.patches import Rectangle
 from support.folders import TRM, other, quick, report_of, solved, three_models, write_model, write_run
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.api.errors import UnavailableError
+from trm_bench.harness.api.predictions import Predictions
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.report.figures import KINDS, as_svg, figures
 from trm_bench.harness.report.table import Report
+from trm_bench.harness.store.folders import RunFolder
+from trm_bench.harness.store.predictions import pack_predictions
+from trm_bench.harness.store.records import Record
 from trm_bench.testing.pytest_plugin import RunCli
 
 __all__ = ["quick"]
@@ -41,14 +45,14 @@ def text_of(svg: str) -> str:
 
 
 def test_every_figure_that_has_something_to_show_is_drawn(report: Report) -> None:
-    assert set(drawn(report)) == set(KINDS) - {"votes", "predictions"}
+    assert set(drawn(report)) == set(KINDS) - {"votes", "difficulty"}
 
 
 def test_every_figure_says_task_scale_and_budget(report: Report) -> None:
-    for svg in drawn(report).values():
+    for name, svg in drawn(report).items():
         text = text_of(svg)
         assert "made · mini" in text
-        assert "augmentations per puzzle A = 1" in text
+        assert "augmentations per puzzle A = 1" in text or name == "predictions"
 
 
 def test_the_same_report_gives_the_same_svg(report: Report) -> None:
@@ -137,16 +141,15 @@ def test_without_matplotlib_the_extra_is_named(report: Report, monkeypatch: pyte
 
 # --- predictions ---------------------------------------------------------------------------------
 
-BOARD = {"height": 2, "width": 2, "symbols": ["", "a", "b"]}
 
-
-def keep_predictions(folder: Path, run: str, prediction: list[int]) -> None:
+def keep_predictions(run: RunFolder, prediction: list[int]) -> None:
     """Two test items: the second target has a cell that does not count."""
-    items = [
-        {"item": "p0", "inputs": [1, 1, 1, 1], "target": [1, 2, 1, 2], "prediction": prediction},
-        {"item": "p1", "inputs": [1, 1, 1, 1], "target": [2, 2, 2, 0], "prediction": prediction},
-    ]
-    (folder / run / "predictions.json").write_text(json.dumps({**BOARD, "items": items}))
+    inputs, targets = np.ones((2, 4), np.uint8), np.array([[1, 2, 1, 2], [2, 2, 2, 0]], np.uint8)
+    test = PuzzleSet.single_identity(inputs, targets, ["p0", "p1"])
+    tokens = np.array([prediction, prediction], np.uint8)
+    answers = Predictions(tokens, 6, np.ones(2, np.int64), np.full(2, np.nan))
+    content = pack_predictions(answers, TaskInfo("made", "mini", 2, 2, 3), ["", "a", "b"], test)
+    run.finish(run.manifest(), [Record.model_validate(one) for one in run.records()], content)
 
 
 def frames(axes: Axes) -> int:
@@ -156,7 +159,7 @@ def frames(axes: Axes) -> int:
 def test_wrong_cells_of_each_model_are_framed(tmp_path: Path) -> None:
     for model, prediction in (("a", [1, 2, 1, 2]), ("b", [1, 1, 1, 1])):
         for name in write_model(tmp_path, model, TRM):
-            keep_predictions(tmp_path, name, prediction)
+            keep_predictions(RunFolder(tmp_path / name), prediction)
     (figure,) = [one for name, one in figures(report_of(tmp_path)).items() if name.endswith("predictions")]
     titles = [axes.get_title() for axes in figure.axes[:4]]
     assert titles == ["puzzle", "solution", "a", "b"]
@@ -166,11 +169,13 @@ def test_wrong_cells_of_each_model_are_framed(tmp_path: Path) -> None:
 
 
 def test_a_run_without_kept_predictions_has_no_such_figure(tmp_path: Path) -> None:
-    names = write_model(tmp_path, "a", TRM)
-    (tmp_path / names[0] / "predictions.json").write_text("{broken")
+    (name,) = write_model(tmp_path, "a", TRM[:1])
+    (tmp_path / name / "predictions.npz").write_bytes(b"PK broken")
     report = report_of(tmp_path)
     assert report.tables[0].rows[0].predictions is None
     assert "predictions" not in drawn(report)
+    (problem,) = report.problems
+    assert f"{name}/predictions.npz: truncated or changed since it was written" in problem
 
 
 @pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1"])

@@ -17,6 +17,7 @@ from support.folders import (
     INCOMPLETE,
     ITEMS,
     PLAIN,
+    SCORED_BY,
     TRM,
     Change,
     Describe,
@@ -134,15 +135,28 @@ def test_models_stand_in_the_order_in_which_they_were_requested(tmp_path: Path) 
     assert [seed.seed for seed in table.rows[0].seeds] == [0, 1, 2]
 
 
-def test_runs_that_were_not_requested_are_stale_and_ignored(tmp_path: Path) -> None:
-    names = three_models(tmp_path)
+def test_runs_that_a_later_request_replaced_are_left_out_and_named(tmp_path: Path) -> None:
+    three_models(tmp_path)
     before = report_of(tmp_path)
-    write_model(tmp_path, "hrm", np.ones((3, ITEMS)), tag="01dc0de0")
-    write_run(tmp_path, "gone", 0, np.ones(ITEMS))
-    (tmp_path / "stale-s0-00000000").mkdir()
-    assert report_of(tmp_path) == before
-    request(tmp_path, [name for name in names if not name.startswith("plain")])
-    assert [row.model for row in only_table(report_of(tmp_path)).rows] == ["trm-mlp", "hrm"]
+    older = write_run(tmp_path, "hrm", 0, np.ones(ITEMS), change=other(procedure=0))
+    broken = write_run(tmp_path, "gone", 0, [], status=Status.FAILED)
+    (tmp_path / "my notes").mkdir()
+    after = report_of(tmp_path)
+    assert after.tables == before.tables
+    assert sorted(after.remarks) == [
+        f"{tmp_path / broken}: gone, seed 0, failed and in no request; left out",
+        f"{tmp_path / older}: hrm, seed 0, replaced by a later request; left out",
+    ]
+
+
+def test_finished_runs_that_no_request_names_are_shown_and_named(tmp_path: Path) -> None:
+    """Two machines' outputs copied into one folder: the requests of one of them are lost."""
+    three_models(tmp_path)
+    name = write_run(tmp_path, "trm-mlp", 7, TRM[0])
+    report = report_of(tmp_path)
+    assert [seed.seed for seed in row_of(report, "trm-mlp").seeds] == [0, 1, 2, 7]
+    assert report.remarks == (f"{tmp_path}: 1 finished run in no request of it, shown too: {name}",)
+    assert name in render(report)
 
 
 def test_without_a_list_of_requests_every_run_is_reported(tmp_path: Path) -> None:
@@ -169,7 +183,7 @@ slower = other(training={"lr": 0.0001})
 
 def test_two_recipes_of_one_model_are_two_numbered_rows_whose_difference_is_noted(tmp_path: Path) -> None:
     write_model(tmp_path, "hrm", HRM)
-    write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=slower)
+    write_model(tmp_path, "hrm", PLAIN, change=slower)
     table = only_table(report_of(tmp_path))
     assert [row.name for row in table.rows] == ["hrm #1", "hrm #2"]
     assert [row.summary for row in table.rows] == [score_interval(HRM), score_interval(PLAIN)]
@@ -179,7 +193,7 @@ def test_two_recipes_of_one_model_are_two_numbered_rows_whose_difference_is_note
 
 def test_two_models_of_one_name_from_two_distributions_are_not_pooled(tmp_path: Path) -> None:
     write_model(tmp_path, "hrm", HRM)
-    write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=with_part("model", distribution="lab"))
+    write_model(tmp_path, "hrm", PLAIN, change=with_part("model", distribution="lab"))
     rows = only_table(report_of(tmp_path)).rows
     assert [len(row.seeds) for row in rows] == [3, 3]
 
@@ -331,10 +345,6 @@ def test_an_incomplete_pair_of_one_seed_each_says_that_it_is_incomplete(tmp_path
     assert printed(report, "Power")["hrm − trm-mlp"]["note"] == INCOMPLETE
 
 
-def nothing(folder: Path) -> None:
-    folder.mkdir()
-
-
 def only_failures(folder: Path) -> None:
     write_run(folder, "hrm", 0, [], status=Status.FAILED, error="no memory")
 
@@ -343,7 +353,7 @@ def only_damage(folder: Path) -> None:
     cut("manifest.json")(folder, write_run(folder, "hrm", 0, HRM[0]))
 
 
-@pytest.mark.parametrize("make", [lambda folder: None, nothing, only_failures, only_damage])
+@pytest.mark.parametrize("make", [only_failures, only_damage])
 def test_where_nothing_is_finished_there_is_nothing_to_report(
     make: Callable[[Path], None], tmp_path: Path
 ) -> None:
@@ -386,12 +396,10 @@ INCOMPARABLE: dict[str, Change] = {
     "scale": other(scale="lite"),
     "task": on_task("maze-hard"),
     "version of the task": other(task_version=2),
-    "evaluators": other(parts=[part for part in IDENTITY.parts if part.name != "cells"]),
 }
 
 
 INCOMPARABLE_DESCRIPTIONS: dict[str, Describe] = {
-    "source": described(source_kind="official"),
     "primary metric": described(primary="cells"),
 }
 
@@ -401,10 +409,14 @@ INCOMPARABLE_DESCRIPTIONS: dict[str, Describe] = {
     [
         *(pytest.param({"change": change}, id=name) for name, change in INCOMPARABLE.items()),
         *(pytest.param({"describe": say}, id=name) for name, say in INCOMPARABLE_DESCRIPTIONS.items()),
+        pytest.param(
+            {"scored_by": [one.model_copy(update={"version": "2"}) for one in SCORED_BY]},
+            id="version of the evaluator",
+        ),
     ],
 )
 def test_runs_that_may_not_be_compared_stand_in_tables_of_their_own(
-    difference: dict[str, Change | Describe], tmp_path: Path
+    difference: dict[str, Any], tmp_path: Path
 ) -> None:
     write_model(tmp_path, "trm-mlp", TRM)
     write_model(tmp_path, "hrm", HRM, **difference)
@@ -413,12 +425,26 @@ def test_runs_that_may_not_be_compared_stand_in_tables_of_their_own(
     assert all(table.pairs == () for table in report.tables)
 
 
+def test_the_same_puzzles_from_another_source_share_a_table(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM)
+    write_model(tmp_path, "hrm", HRM, describe=described(source_kind="official"))
+    assert len(only_table(report_of(tmp_path)).pairs) == 1
+
+
+def test_a_row_that_an_evaluator_has_not_scored_has_no_number_there(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM)
+    write_model(tmp_path, "hrm", HRM, scored_by=SCORED_BY[:1])
+    cells = {name: row["cell acc. %"] for name, row in printed(report_of(tmp_path)).items()}
+    assert cells["hrm"] == "–"
+    assert cells["trm-mlp"] != "–"
+
+
 def test_the_same_model_under_two_budgets_is_two_rows_in_two_tables(tmp_path: Path) -> None:
     write_model(tmp_path, "trm-mlp", TRM)
-    write_model(tmp_path, "trm-mlp", HRM, tag="11111111", change=budget(augmentations=1000))
+    write_model(tmp_path, "trm-mlp", HRM, change=budget(augmentations=1000))
     report = report_of(tmp_path)
-    assert [table.budget.augmentations for table in report.tables] == [1, 1000]
-    assert [table.rows[0].summary for table in report.tables] == [score_interval(TRM), score_interval(HRM)]
+    found = {table.budget.augmentations: table.rows[0].summary for table in report.tables if table.budget}
+    assert found == {1: score_interval(TRM), 1000: score_interval(HRM)}
     text = render(report)
     assert "augmentations per puzzle A = 1\n" in text
     assert "augmentations per puzzle A = 1000\n" in text

@@ -85,7 +85,7 @@ def called(folder: Path) -> Report:
     write_model(folder, "trm-mlp", TRM, **trm)
     variant = {"requested": "trm[cycles=2]", "describe": described(display_name="TRM-MLP[cycles=2]")}
     write_model(folder, "trm-mlp[cycles=2]", PLAIN, change=other(architecture={"cycles": 2}), **variant)
-    deeper = {**trm, "requested": "trm @ steps=12", "change": other(steps=12), "tag": "deeper"}
+    deeper = {**trm, "requested": "trm @ steps=12", "change": other(steps=12)}
     write_model(folder, "trm-mlp", HRM, **deeper)
     write_model(folder, "hrm", HRM)
     return report_of(folder)
@@ -181,7 +181,7 @@ def test_two_rows_of_one_name_are_refused(report: Report) -> None:
 
 def test_numbered_rows_keep_their_numbers(tmp_path: Path) -> None:
     write_model(tmp_path, "hrm", HRM)
-    write_model(tmp_path, "hrm", PLAIN, tag="11111111", change=other(training={"lr": 0.0001}))
+    write_model(tmp_path, "hrm", PLAIN, change=other(training={"lr": 0.0001}))
     renamed = select_models(report_of(tmp_path), [], {"hrm": "Ours"})
     assert names(renamed) == ["Ours #1", "Ours #2"]
     assert {"Ours #1: lr=0.001", "Ours #2: lr=0.0001"} <= set(only_table(renamed).notes)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -17,8 +18,16 @@ from hypothesis import strategies as st
 from support.training import MODELS, quiet, steps, trainer
 from trm_bench.harness.api.budget import Match
 from trm_bench.harness.store.folders import CHECKPOINT, GRID, Output, RunFolder
+from trm_bench.harness.store.locks import locked
 from trm_bench.harness.training import checkpoint
-from trm_bench.harness.training.checkpoint import Clock, Stopped, read_checkpoint, write_checkpoint
+from trm_bench.harness.training.checkpoint import (
+    VERSION,
+    Clock,
+    Stopped,
+    checkpoint_problem,
+    read_checkpoint,
+    write_checkpoint,
+)
 from trm_bench.harness.training.config import ExecutionConfig
 from trm_bench.harness.training.trainer import Metrics, Watcher
 from trm_bench.testing.pytest_plugin import RunCli
@@ -100,8 +109,8 @@ def test_the_last_good_checkpoint_survives_a_death_while_the_next_is_written(
     path = tmp_path / CHECKPOINT
     write_checkpoint(path, {"step": 1})
 
-    def dies(content: object, scratch: Path) -> None:
-        scratch.write_bytes(b"half of a checkpoint")
+    def dies(content: object, scratch: BinaryIO) -> None:
+        scratch.write(b"half of a checkpoint")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", dies)
@@ -120,10 +129,36 @@ def test_a_checkpoint_that_cannot_be_read_is_none(tmp_path: Path, content: bytes
     assert read_checkpoint(tmp_path / "missing.pt") is None
 
 
-def test_a_checkpoint_of_another_version_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_checkpoint(tmp_path / CHECKPOINT, {})
-    monkeypatch.setattr(checkpoint, "VERSION", checkpoint.VERSION + 1)
-    assert read_checkpoint(tmp_path / CHECKPOINT) is None
+def test_a_checkpoint_of_another_version_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, {})
+    mark, other = (f"trm-bench checkpoint {version:4d} ".encode() for version in (VERSION, VERSION + 1))
+    path.write_bytes(path.read_bytes().replace(mark, other))
+    assert read_checkpoint(path) is None
+    assert "of another version" in str(checkpoint_problem(path))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_checkpoint_with_one_flipped_bit_is_damaged(tmp_path: Path, at: float, bit: int) -> None:
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, {"weights": torch.arange(50.0)})
+    assert checkpoint_problem(path) is None
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    assert str(checkpoint_problem(path)).startswith("damaged")
+    assert read_checkpoint(path) is None
+
+
+@pytest.mark.parametrize("keep", [0, 40, 0.5, -1])
+def test_a_checkpoint_that_was_cut_is_damaged(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, {"weights": torch.arange(50.0)})
+    content = path.read_bytes()
+    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
+    assert str(checkpoint_problem(path)).startswith("damaged")
+    assert read_checkpoint(path) is None
 
 
 def clock(**settings: object) -> Clock:
@@ -220,6 +255,38 @@ def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut short"])
+def test_a_damaged_checkpoint_is_named_and_the_run_starts_from_scratch(
+    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder, damage: str
+) -> None:
+    folder = tmp_path / "out"
+    killed_in_training(folder, signal.SIGKILL)
+    path = only_run(folder).checkpoint
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content if damage == "a flipped bit" else content[:-1])
+    again = run_cli("resume", folder)
+    assert again.code == 0, again.err
+    assert f"{path}: damaged" in again.err
+    assert "the run starts from scratch" in again.err
+    assert "from a checkpoint" not in again.err
+    check_same(only_run(folder), uninterrupted)
+    assert only_run(folder).manifest().resumed == []
+
+
+@pytest.mark.slow
+def test_a_log_that_was_damaged_is_that_of_the_checkpoint_again(
+    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder
+) -> None:
+    folder = tmp_path / "out"
+    killed_in_training(folder, signal.SIGKILL)
+    log = only_run(folder).folder / "metrics.jsonl"
+    log.write_bytes(log.read_bytes()[10:-10])
+    assert run_cli("resume", folder).code == 0
+    check_same(only_run(folder), uninterrupted)
+
+
+@pytest.mark.slow
 def test_force_starts_from_scratch_and_finished_runs_have_no_checkpoint(
     tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -289,7 +356,7 @@ def test_resume_of_a_finished_run_prints_its_table(tmp_path: Path, run_cli: RunC
 def test_two_runs_cannot_write_to_one_folder(tmp_path: Path, run_cli: RunCli) -> None:
     folder = tmp_path / "out"
     assert run_cli("run", *RUN, "--output", folder).code == 0
-    with Output(folder).locked():
+    with locked(folder, print):
         ended = run_cli("run", *RUN, "--output", folder)
     assert ended.code == 2
     assert "another process is writing to" in ended.err

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.folders import IDENTITY, manifest
+from support.folders import IDENTITY, manifest, predictions_of
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.api.errors import UnavailableError, UsageError
+from trm_bench.harness.store.checked import read_stamped, stamped
 from trm_bench.harness.store.folders import (
     GRID,
     DamagedResult,
@@ -35,6 +39,8 @@ RECORDS = [
     for n in range(8)
 ]
 
+PREDICTIONS = predictions_of(8)
+
 
 @pytest.fixture
 def done(tmp_path: Path) -> RunFolder:
@@ -42,7 +48,7 @@ def done(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path / "trm-mlp-s0-0123abcd")
     run.start(manifest())
     run.write_weights({"w": torch.ones(2)})
-    run.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS)
+    run.finish(manifest(ledger=Ledger(optimiser_steps=100)), RECORDS, PREDICTIONS)
     return run
 
 
@@ -120,9 +126,9 @@ def test_a_finished_run_is_read_back_as_it_was_written(done: RunFolder) -> None:
 def test_a_run_without_weights_has_no_weights_file(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "copy-s0-0123abcd")
     run.start(manifest())
-    run.finish(manifest(), RECORDS)
+    run.finish(manifest(), RECORDS, PREDICTIONS)
     assert run.is_done()
-    assert names(run.folder) == ["manifest.json", "samples.jsonl.gz"]
+    assert names(run.folder) == ["manifest.json", "predictions.npz", "samples.jsonl.gz"]
 
 
 def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(done: RunFolder) -> None:
@@ -131,8 +137,8 @@ def test_starting_again_sets_a_finished_result_aside_and_a_new_one_replaces_it(d
     assert names(done.folder) == [".previous", "manifest.json"]
     assert done.manifest().status is Status.RUNNING
     assert not done.is_done()
-    done.finish(manifest(started="again"), RECORDS)
-    assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
+    done.finish(manifest(started="again"), RECORDS, PREDICTIONS)
+    assert names(done.folder) == ["manifest.json", "predictions.npz", "samples.jsonl.gz"]
     assert done.manifest().started == "again"
 
 
@@ -187,11 +193,11 @@ def test_a_new_result_is_kept_if_the_program_dies_before_the_old_one_is_dropped(
     done.start(manifest(started="again"))
     with monkeypatch.context() as patched:
         patched.setattr("shutil.rmtree", lambda *path, **options: None)
-        done.finish(manifest(started="again"), RECORDS)
+        done.finish(manifest(started="again"), RECORDS, PREDICTIONS)
     assert names(done.folder)[0] == ".previous"
     assert not done.restore()
     assert done.manifest().started == "again"
-    assert names(done.folder) == ["manifest.json", "samples.jsonl.gz"]
+    assert names(done.folder) == ["manifest.json", "predictions.npz", "samples.jsonl.gz"]
 
 
 def test_starting_again_removes_what_an_unfinished_attempt_left(tmp_path: Path) -> None:
@@ -232,7 +238,7 @@ def test_a_run_whose_last_writes_fail_is_not_done(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space"):
-            run.finish(manifest(), RECORDS)
+            run.finish(manifest(), RECORDS, PREDICTIONS)
     assert run.manifest().status is Status.RUNNING
     assert not run.is_done()
 
@@ -264,8 +270,7 @@ def test_a_missing_file_is_named_and_the_run_is_not_done(name: str, done: RunFol
     (done.folder / name).unlink()
     with pytest.raises(DamagedResult) as caught:
         done.records()
-    assert str(caught.value).startswith(f"{done.folder / name}: cannot be read (")
-    assert "repeat the run" in str(caught.value)
+    assert str(caught.value) == f"{done.folder / name}: no such file; repeat the run"
     assert not done.is_done()
 
 
@@ -287,24 +292,25 @@ def rewrite(run: RunFolder, change: Callable[[dict[str, Any]], object]) -> None:
     path = run.folder / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_bytes(stamped(content))
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("version", [0, 1, 2, "3", None])
 def test_a_manifest_of_another_schema_version_is_refused_with_both_versions(
     version: object, done: RunFolder
 ) -> None:
     rewrite(done, lambda content: content.update(schema_version=version))
     with pytest.raises(DamagedResult) as caught:
         done.manifest()
-    assert str(caught.value) == f"{done.folder}/manifest.json: schema version {version}, this program reads 2"
+    where = f"{done.folder}/manifest.json"
+    assert str(caught.value) == f"{where}: schema version {version}, this program reads 3; repeat the run"
     assert not done.is_done()
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "null"])
 def test_a_manifest_that_is_no_mapping_is_refused(content: str, done: RunFolder) -> None:
     (done.folder / "manifest.json").write_text(content)
-    with pytest.raises(DamagedResult, match=r"manifest\.json: schema version None"):
+    with pytest.raises(DamagedResult, match=r"manifest\.json: cannot be read \(no JSON object\)"):
         done.manifest()
 
 
@@ -326,6 +332,68 @@ def test_a_manifest_with_a_wrong_entry_names_the_entry(
     assert not done.is_done()
 
 
+def test_a_manifest_that_was_edited_is_not_believed(done: RunFolder) -> None:
+    path = done.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["identity"]["seed"] += 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(DamagedResult, match=r"manifest\.json: changed since it was written"):
+        done.manifest()
+    assert not done.is_done()
+
+
+def test_every_damaged_byte_of_a_result_is_found(done: RunFolder) -> None:
+    """Whatever the byte: the numbers are the same, or the file is named."""
+    before = done.manifest(), done.records(), done.predictions().tokens.tolist()
+    draw = np.random.default_rng(0)
+    for name in ("manifest.json", "samples.jsonl.gz", "predictions.npz"):
+        path = done.folder / name
+        whole = path.read_bytes()
+        for place in draw.integers(0, len(whole), 40).tolist():
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+            with contextlib.suppress(DamagedResult):
+                assert (done.manifest(), done.records(), done.predictions().tokens.tolist()) == before
+        path.write_bytes(whole)
+
+
+def test_samples_that_unpack_to_too_much_are_not_read(done: RunFolder) -> None:
+    packed = gzip.compress(b" " * (1 << 24))
+    (done.folder / "samples.jsonl.gz").write_bytes(packed)
+    digest = hashlib.sha256(packed).hexdigest()
+    done.write_manifest(done.manifest().model_copy(update={"samples_sha256": digest}))
+    with pytest.raises(DamagedResult, match="does not hold the 8 lines of its manifest"):
+        done.samples()
+
+
+def test_other_samples_take_the_place_of_a_finished_runs(done: RunFolder) -> None:
+    kept = names(done.folder)
+    more = [record.model_copy(update={"scores": {**record.scores, "new": 0.5}}) for record in RECORDS]
+    done.replace_samples(done.manifest().model_copy(update={"notes": ["scored again"]}), more)
+    assert done.records()[0]["scores"]["new"] == 0.5
+    assert done.manifest().notes == ["scored again"]
+    assert names(done.folder) == kept
+
+
+@pytest.mark.parametrize("dies", ["samples.jsonl.gz", "manifest.json"])
+def test_a_death_while_samples_are_replaced_leaves_the_old_ones(
+    dies: str, done: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def fail(source: str, target: Path) -> None:
+        if target.name == dies:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(KeyboardInterrupt):
+            done.replace_samples(done.manifest(), RECORDS[::-1])
+    done.restore()
+    assert [Record.model_validate(record) for record in done.records()] == RECORDS
+    assert load_file(done.folder / "model.safetensors")["w"].tolist() == [1, 1]
+
+
 # --- the folder of a grid ------------------------------------------------------------------------
 
 COMMON = {"task": "made", "scale": "mini", "budget": {"match": "steps", "amount": 100.0}, "limit": None}
@@ -335,7 +403,7 @@ def test_a_folder_is_made_with_its_parents_and_can_be_claimed_again(tmp_path: Pa
     output = Output(tmp_path / "results" / "made-mini")
     output.claim(COMMON)
     output.claim(COMMON)
-    assert json.loads((output.folder / GRID).read_text()) == COMMON
+    assert read_stamped(output.folder / GRID) == COMMON
 
 
 @pytest.mark.parametrize(
@@ -381,10 +449,10 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_environment(below: str,
 def test_a_folder_that_may_not_be_written_to_is_an_error_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**arguments: object) -> None:
+    def refuse(*arguments: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(UnavailableError, match=r"not writable \(Permission denied\)"):
         Output(tmp_path / "results").claim(COMMON)
 

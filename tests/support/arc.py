@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from trm_bench.harness.api.puzzles import Identities
@@ -50,3 +52,23 @@ def symmetries(
     )
     info = TaskInfo("arc-agi-1", "mini", side, side, VOCAB_SIZE, identifiers=len(tasks))
     return ArcSymmetries(AugmentationRequest(info, puzzles, identities, training)), puzzles
+
+
+def made(name: str, seed: int, pairs: int = 3) -> ArcTask:
+    """A task of random 3×4 and 2×3 grids."""
+    random = np.random.default_rng(seed)
+    return task(
+        name, *(pair(random.integers(0, 6, (3, 4)), random.integers(0, 6, (2, 3))) for _ in range(pairs))
+    )
+
+
+def write(place: Path, *tasks: ArcTask) -> Path:
+    """A file for each task, as the repositories have them."""
+    place.mkdir(parents=True, exist_ok=True)
+    for one in tasks:
+        content = {
+            part: [{"input": p.input.tolist(), "output": p.output.tolist()} for p in pairs]
+            for part, pairs in (("train", one.train), ("test", one.test))
+        }
+        (place / f"{one.id}.json").write_text(json.dumps(content))
+    return place

@@ -23,7 +23,7 @@ BUILT_IN_EVALUATORS = {
 }
 BUILT_IN_REPORTERS = {"csv", "html", "json", "latex", "markdown", "text"}
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("trm_bench_"))
-EMPTY_REPORT = Report((), (), ())
+EMPTY_REPORT = Report((), (), (), ())
 
 Install = Callable[..., str]
 

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from trm_bench.harness.api.budget import Budget
+from trm_bench.harness.api.predictions import Predictions
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.host.host import OWN_DISTRIBUTION, Host, find_entry_points
+from trm_bench.harness.planning.identity import run_name
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.read import read_folders
 from trm_bench.harness.report.table import Pair, Report, Row, Table
 from trm_bench.harness.store.folders import RunFolder
+from trm_bench.harness.store.predictions import pack_predictions
 from trm_bench.harness.store.records import (
     Description,
     Manifest,
@@ -87,21 +91,22 @@ def write_run(
     describe: Describe = lambda description: description,
     requested: str = "",
     status: Status = Status.DONE,
-    tag: str = "00000000",
+    name: str = "",
     **more: Any,
 ) -> str:
-    """Write one run as a run would, and give the name of its folder."""
-    name = f"{model}-s{seed}-{tag}"
+    """Write one run as a run would, and give its name; ``name`` is another one for its folder."""
     of_model = with_part("model", name=model.partition("[")[0])
-    identity = change(of_model(IDENTITY).model_copy(update={"seed": seed}))
+    variant = {"hidden": 48, "options": model} if "[" in model else {"hidden": 48}
+    identity = change(of_model(IDENTITY).model_copy(update={"seed": seed, "architecture": variant}))
     named = {"model": model, "requested": requested or model, "display_name": model}
     description = describe(DESCRIPTION.model_copy(update=named))
-    what = manifest(run=name, identity=identity, description=description, **more)
-    run = RunFolder(folder / name)
+    called = run_name(model, identity)
+    what = manifest(run=called, identity=identity, description=description, **more)
+    run = RunFolder(folder / (name or called))
     run.folder.mkdir(parents=True, exist_ok=True)
     if status is not Status.DONE:
         run.write_manifest(what.model_copy(update={"status": status}))
-        return name
+        return called
     second = scores if cells is None else cells
     records = [
         Record(
@@ -112,8 +117,16 @@ def write_run(
         )
         for row in (range(len(scores)) if order is None else order)
     ]
-    run.finish(what, records)
-    return name
+    run.finish(what, records, predictions_of(len(records)))
+    return called
+
+
+def predictions_of(count: int, value: int = 1) -> bytes:
+    """The predictions of a run for boards of two by two cells, all of them ``value``; solutions are all 1."""
+    boards = np.ones((count, 4), np.uint8)
+    test = PuzzleSet.single_identity(boards, boards, [f"p{row}" for row in range(count)])
+    answers = Predictions(np.full_like(boards, value), 6, np.ones(count, np.int64), np.full(count, np.nan))
+    return pack_predictions(answers, TaskInfo("made", "mini", 2, 2, 3), ".ab", test)
 
 
 def write_model(folder: Path, model: str, scores: np.ndarray, **more: Any) -> list[str]:
@@ -202,11 +215,13 @@ IDENTITY = RunIdentity(
         for kind, name in (
             ("task", "made"),
             ("model", "trm-mlp"),
-            ("evaluator", "exact"),
-            ("evaluator", "cells"),
         )
     ],
 )
+SCORED_BY = [
+    PartIdentity(kind="evaluator", name=name, distribution="trm-bench", version="1.0")
+    for name in ("exact", "cells")
+]
 DESCRIPTION = Description(
     requested="trm",
     model="trm-mlp",
@@ -229,6 +244,7 @@ def manifest(**changes: Any) -> Manifest:
         "run": "trm-mlp-s0-0123abcd",
         "identity": IDENTITY,
         "description": DESCRIPTION,
+        "scored_by": SCORED_BY,
         "citable": True,
         "started": "2026-01-01T00:00:00+00:00",
     }

@@ -53,7 +53,7 @@ class Scripted(Reasoner):
 
 def opened(reasoner: Reasoner, info: TaskInfo, names: Sequence[str] = ()) -> OpenedWeights:
     """What `open_weights` gives; with ``names``, of which the last was not trained on."""
-    prepared = Prepared(Path(), info, Source("generated", "made up"), {}, {})
+    prepared = Prepared(Path(), info, Source("generated", "made up"), {}, {}, "")
     if names:
         identities = Identities(np.array(names), np.full(len(names), 8), np.array([""] * len(names)))
         rows = EmbeddingRows.lay_out(identities, np.arange(len(names) - 1), 4)

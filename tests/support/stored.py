@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,13 +108,15 @@ def made(name: str, task: TaskInfo = INFO, seed: int = 0, **options: Any) -> Rea
 def write(file: Path, name: str, model: Reasoner, side: bool = True, **options: Any) -> Path:
     """The weights of a model that `made` gave, as `trm-bench export` writes them."""
     weights = {key: value.clone() for key, value in model.state_dict().items()}  # hrm may have one net twice
-    beside = export_weights(weights, spec_of(name), config_of(name, **options), file)
+    beside = export_weights(weights, spec_of(name), config_of(name, **options), file, force=True)
     if not side:
         beside.unlink()
     return file
 
 
-def run_here(jobs: Sequence[Job], host: Host, watch: Watch, workers: int) -> dict[str, Status]:
+def run_here(
+    jobs: Sequence[Job], host: Host, watch: Watch, workers: int, lock: int | None = None
+) -> dict[str, Status]:
     """`run_jobs` without a process for each job: importing torch takes longer than these runs."""
     del watch, workers
     statuses = {}
@@ -165,8 +166,7 @@ def manifests(folder: Path) -> list[Manifest]:
 
 def predictions(run: RunFolder) -> list[list[int]]:
     """The predictions of a run for its first test items."""
-    content = json.loads((run.folder / "predictions.json").read_text())
-    return [item["prediction"] for item in content["items"]]
+    return run.predictions().tokens.tolist()  # type: ignore[no-any-return]
 
 
 def written(run: RunFolder) -> int:

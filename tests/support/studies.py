@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 from trm_bench.harness.api.budget import Ledger
-from trm_bench.harness.planning.study import FILE, Declared, checked
+from trm_bench.harness.planning.study import Declared, checked, write_declared
 from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.stats.tests import Difference, crossed_test, paired_test
 from trm_bench.harness.store.records import RunIdentity
@@ -86,7 +86,7 @@ def declare(folder: Path, content: Content, resolved: Mapping[str, str] | None =
     folder.mkdir(parents=True, exist_ok=True)
     everywhere = {grid: dict(resolved or {}) for grid in study.grids}
     declared = Declared(study=study, scale="mini", resolved=everywhere)
-    (folder / FILE).write_text(declared.model_dump_json())
+    write_declared(folder, declared)
     return folder
 
 
@@ -98,19 +98,22 @@ def write_evaluated(
     *,
     steps: int = 6,
     change: Change = same,
+    digests: Mapping[int, str] | None = None,
     **more: Any,
 ) -> list[str]:
     """Training runs of a model, seeds 0, 1, …, each with weights of its own, evaluated in one mode."""
+    kept = {seed: f"{model} {seed}" for seed in range(len(scores))} | dict(digests or {})
     halting = "halting=true" in evaluation
 
     def changed(identity: RunIdentity) -> RunIdentity:
         depth = {"steps": steps if evaluation else None, "halting": halting}
-        return change(identity.model_copy(update=depth))
+        options = {**identity.architecture, **({"evaluated": evaluation} if evaluation else {})}
+        return change(identity.model_copy(update={**depth, "architecture": options}))
 
     usual = {"requested": f"{model} @ {evaluation}" if evaluation else model, "change": changed}
-    usual |= {"ledger": Ledger(inference_steps=steps), "tag": evaluation.replace(",", "_") or "trained"}
+    usual |= {"ledger": Ledger(inference_steps=steps)}
     return [
-        write_run(folder, model, seed, row, **{"weights_sha256": f"{model} {seed}", **usual, **more})
+        write_run(folder, model, seed, row, **{"weights_sha256": kept[seed], **usual, **more})
         for seed, row in enumerate(scores)
     ]
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.leaks import BROKEN, LEAK
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import Tokens
 from trm_bench.harness.host.host import host
@@ -203,7 +204,7 @@ class Made:
 
 
 def augmented(transforms: Callable[[int, Any, Any], Any]) -> TaskSpec:
-    return replace(RULED, augmentation=lambda request: Made(transforms))
+    return replace(RULED, augmentation=lambda request: Made(transforms), canonical=None)
 
 
 @dataclass(frozen=True)
@@ -239,16 +240,6 @@ def anything(request: BuildRequest) -> TaskData:
     return tiny.build(replace(request, seed=int(np.random.default_rng().integers(1 << 30))))
 
 
-def leaking(data: TaskData) -> TaskData:
-    """The first test puzzles are training puzzles in other colours."""
-    names = np.array([0, 2, 3, 4, 1], np.uint8)
-    rows = slice(0, TESTED)
-    leaked = replace(
-        data.test, inputs=names[data.train.inputs[rows]], targets=names[data.train.targets[rows]]
-    )
-    return replace(data, test=leaked)
-
-
 def repeating(data: TaskData) -> TaskData:
     return replace(data, test=replace(data.test, ids=data.train.ids[:TESTED]))
 
@@ -263,13 +254,14 @@ def no_file(request: BuildRequest) -> TaskData:
 
 
 MADE, TOKENS, AGAIN, OTHER = "it builds", "tokens and shapes", "same request", "another seed gives other"
-IDS, LEAK, ITSELF = "ids are unique", "up to symmetry", "augmentation 0"
+IDS, ITSELF = "ids are unique", "augmentation 0"
 PURE = "function of (seed, puzzle, k)"
 UNDONE, KEEPS, OWN_TARGETS = "can be undone", "augmentation of a target", "every target is accepted"
 SPOILT, INPUT = "spoilt target is refused", "input is not the target"
 SCORED = replace(TINY_TASK, evaluators=("exact", "but-one"), primary="but-one")
 
 TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
+    **BROKEN,
     "no file": (replace(RULED, build=no_file), {MADE}, r"^grids\.csv:3: 15 cells, not 16$"),
     "crash": (replace(RULED, build=lambda request: 1 // 0), {MADE}, r"^ZeroDivisionError"),
     "unknown evaluator": (replace(RULED, evaluators=("exakt",)), {MADE}, r"exakt.*did you mean 'exact'"),
@@ -305,7 +297,6 @@ TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
         r"another seed gives the same puzzles",
     ),
     "repeated ids": (built(repeating), {IDS}, r"grid-0"),
-    "leak": (built(leaking), {LEAK}, r"test puzzle .*grid-80.* training puzzle .*grid-0"),
     "augmentation 0": (
         augmented(lambda seed, items, ks: recoloured(seed, items, ks + 1)),
         {ITSELF},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from support.stored import config_of, made, reference_of, spec_of, write
 from trm_bench.harness.api.errors import DataError
-from trm_bench.harness.weights.files import Sidecar, read_sidecar
+from trm_bench.harness.weights.sidecar import read_sidecar
 
 ARCH = {
     "name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
@@ -46,8 +47,16 @@ PUBLISHED = {
 }
 
 
-def read(folder: Path, weights: str = "trm.pt", model: str = "trm-att") -> Sidecar:
+Said = tuple[Path | None, dict[str, Any], list[str]]
+NOTHING: Said = (None, {}, [])
+
+
+def read(folder: Path, weights: str = "trm.pt", model: str = "trm-att") -> Said:
     return read_sidecar(folder / weights, spec_of(model))
+
+
+def options(folder: Path) -> dict[str, Any]:
+    return read(folder)[1]
 
 
 @pytest.mark.parametrize(
@@ -64,20 +73,37 @@ def test_options_are_read_from_the_configuration_next_to_the_weights(
 ) -> None:
     content = {"arch": ARCH, "lr": 1e-4, "data_paths": ["data/sudoku"], "ema": True}
     (tmp_path / side).write_text(yaml.safe_dump(content))
-    assert read(tmp_path, weights) == Sidecar(tmp_path / side, PUBLISHED)
+    assert read(tmp_path, weights) == (tmp_path / side, PUBLISHED, [])
 
 
-def test_the_configuration_of_the_weights_own_name_wins(tmp_path: Path) -> None:
-    (tmp_path / "all_config.yaml").write_text(yaml.safe_dump({"arch": ARCH}))
+@pytest.mark.parametrize(
+    "other", ["all_config.yaml", "config.json", "trm.json", "config.yml", "hparams.yaml"]
+)
+def test_of_two_configurations_that_differ_none_is_taken(tmp_path: Path, other: str) -> None:
+    (tmp_path / other).write_text(json.dumps({"arch": ARCH}))
     (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": {"H_cycles": 1}}))
-    assert read(tmp_path).options == {"cycles": 1}
+    with pytest.raises(DataError, match=f"trm.yaml and {other}, next to them, say different things"):
+        read(tmp_path)
+
+
+def test_two_configurations_that_agree_are_one(tmp_path: Path) -> None:
+    for name in ("config.json", "all_config.yaml"):
+        (tmp_path / name).write_text(json.dumps({"arch": ARCH, "name": name}))
+    assert read(tmp_path) == (tmp_path / "all_config.yaml", PUBLISHED, [])
+
+
+def test_a_configuration_that_says_nothing_of_the_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["TRM"]}')
+    assert read(tmp_path) == (None, {}, ["config.json"])
+    (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": ARCH}))
+    assert read(tmp_path) == (tmp_path / "trm.yaml", PUBLISHED, ["config.json"])
 
 
 def test_an_export_keeps_every_option_of_the_model_by_our_names(tmp_path: Path) -> None:
     """Also those that the reference has no word for."""
     options = {"latents": 3, "gradient": "one-step", "multiple": 24}
     write(tmp_path / "trm.pt", "trm-att", made("trm-att", **options), **options)
-    assert read(tmp_path).options == config_of("trm-att", **options).model_dump(mode="json")
+    assert read(tmp_path)[1] == config_of("trm-att", **options).model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -85,13 +111,13 @@ def test_an_export_keeps_every_option_of_the_model_by_our_names(tmp_path: Path) 
 )
 def test_a_section_of_ours_about_another_model_or_about_none_says_nothing(tmp_path: Path, ours: Any) -> None:
     (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": {"H_cycles": 3}, "trm_bench": ours}))
-    assert read(tmp_path).options == {"cycles": 3}
+    assert options(tmp_path) == {"cycles": 3}
 
 
 @pytest.mark.parametrize("content", ["", "- 1", "lr: 1", "arch: trm", "7"])
 def test_a_file_that_is_no_configuration_says_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "trm.yaml").write_text(content)
-    assert read(tmp_path) == Sidecar()
+    assert read(tmp_path) == (None, {}, ["trm.yaml"])
 
 
 @pytest.mark.parametrize(
@@ -123,9 +149,9 @@ def test_a_configuration_of_another_model_is_refused_with_both_names(tmp_path: P
 
 
 def test_without_a_reference_or_a_file_nothing_is_known(tmp_path: Path) -> None:
-    assert read(tmp_path) == Sidecar()
+    assert read(tmp_path) == NOTHING
     (tmp_path / "trm.yaml").write_text("arch: {H_cycles: 3}")
-    assert read(tmp_path, model="transformer") == Sidecar()
+    assert read(tmp_path, model="transformer") == (None, {}, ["trm.yaml"])
 
 
 def test_a_prefix_of_no_length_of_its_own_is_that_of_the_puzzle_embedding() -> None:

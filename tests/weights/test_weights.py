@@ -159,7 +159,7 @@ def refusal(file: Path) -> str:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "cannot be read (No such file or directory)" in refusal(tmp_path / "gone.pt")
-    assert "cannot be read (Is a directory)" in refusal(tmp_path)
+    assert "cannot be read (is a folder, not a file)" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"epoch,loss\n1,0.5\n", b"{'a': 1}", "é".encode() * 40])
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_weights_at_all_is_refused(tmp_path: Path, content: by
         (torch.ones(2), "holds a Tensor, not tensors by name"),
         (7, "holds a int, not tensors by name"),
         ({"a": torch.ones(2), "step": 7, "note": "x"}, "step, note is no tensor"),
-        ({f"n{i}": i for i in range(9)}, "n0, n1, n2, n3, n4, n5 is no tensor"),
+        ({f"n{i}": i for i in range(9)}, "n0, n1, n2, n3, n4, n5 and 3 more is no tensor"),
         ({"state_dict": {"a": [1.0]}}, "a is no tensor"),
         ({"state_dict": [torch.ones(2)]}, "state_dict is no tensor"),
         ({}, "no tensor in it"),

@@ -342,9 +342,9 @@ def test_a_task_id_that_two_training_sets_share_is_refused(tmp_path: Path) -> No
 
 def test_a_folder_without_tasks_says_what_it_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no ARC tasks; expected data/training/\*\.json"):
-        find_sets(tmp_path)
+        find_sets(BuildRequest("paper", 0, "official", tmp_path))
     with pytest.raises(DataError, match="no such folder"):
-        find_sets(tmp_path / "nowhere")
+        find_sets(BuildRequest("paper", 0, "official", tmp_path / "nowhere"))
 
 
 def test_challenges_without_solutions_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.api.specs import BuildRequest
+from trm_bench.harness.data.overlap import with_overlaps
 from trm_bench.plugins.maze import grid
 from trm_bench.plugins.maze.official import REPOSITORY, load_mazes
 from trm_bench.plugins.maze.symmetry import dihedral_cells
@@ -62,7 +63,7 @@ def test_a_folder_becomes_three_splits_with_named_files(folder):
     expected = [("train.csv", 20), ("my_test.csv.gz", 5)]
     assert [(file.name, file.rows) for file in data.source.files] == expected
     assert data.source.files[0].sha256 == hashlib.sha256((folder / "train.csv").read_bytes()).hexdigest()
-    assert [path.name for path in files(folder)] == ["train.csv", "my_test.csv.gz"]
+    assert [path.name for path in files(request(folder))] == ["train.csv", "my_test.csv.gz"]
 
 
 def test_the_seed_chooses_the_validation_rows_and_nothing_else(folder):
@@ -84,16 +85,17 @@ def test_a_label_that_is_another_shortest_path_is_kept_and_counted(folder):
     question = "S" + " " * 899
     question = question[:31] + "G" + question[32:]
     right, down = question[:1] + "o" + question[2:], question[:30] + "o" + question[31:]
-    table(folder / "a_test.csv", [(question, right)])
+    table(folder / "my_test-2.csv", [(question, right)])
     assert any("1 of 6 test labels" in note for note in build(request(folder)).source.notes)
-    table(folder / "a_test.csv", [(question, down)])
+    table(folder / "my_test-2.csv", [(question, down)])
     assert not any("labels" in note for note in build(request(folder)).source.notes)
 
 
 def test_a_turned_train_maze_in_test_is_a_caveat(folder):
     question, answer = (grid.to_tokens(text)[dihedral_cells(30)[5]] for text in maze(3))
-    table(folder / "turned_test.csv", [(grid.to_text(question), grid.to_text(answer))])
-    assert any(caveat.startswith("1 of 6 test mazes") for caveat in build(request(folder)).source.caveats)
+    table(folder / "my_test-2.csv", [(grid.to_text(question), grid.to_text(answer))])
+    data = with_overlaps(TASK, build(request(folder)))
+    assert data.source.caveats == ("1 of 6 test puzzles is trained on, up to the symmetries of maze-hard",)
 
 
 def replaced(text, cell, letter):
@@ -137,7 +139,7 @@ def unreachable():
     ],
 )
 def test_a_wrong_row_is_refused_with_file_and_line(folder, question, answer, message):
-    bad = table(folder / "bad_test.csv", [maze(900), (question, answer)])
+    bad = table(folder / "my_test-2.csv", [maze(900), (question, answer)])
     with pytest.raises(DataError) as caught:
         build(request(folder))
     assert str(caught.value).startswith(f"{bad}, line 3: {message}")
@@ -154,8 +156,8 @@ def test_what_is_missing_in_a_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         build(request(tmp_path / "nowhere"))
     table(tmp_path / "other.csv", [maze()])
-    with pytest.raises(DataError, match=r"no train table; .*'train'.*\.csv\.gz; tables there: other\.csv"):
-        files(tmp_path)
+    with pytest.raises(DataError, match=r"no train table; .*'train'.*\.csv\.gz.*; tables there: other\.csv"):
+        files(request(tmp_path))
     table(tmp_path / "train.csv", [maze()])
     with pytest.raises(DataError, match="no test table"):
         build(request(tmp_path))
@@ -167,15 +169,16 @@ def test_what_is_missing_in_a_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"source,question,rating\n", "line 1: the header lacks answer"),
+        (b"source,question,rating\n", "line 1: the header lacks answer: source, question, rating; wanted: "),
         (b"", "no rows"),
+        (b"\n\r\n", "no rows"),
         (b"source,question,answer,rating\n", "no rows"),
         (b"source,question,answer,rating\na,b\n", "line 2: 2 columns, not 4"),
         (b"\xff\xfe\x00", "cannot be read"),
     ],
 )
 def test_a_broken_table_is_refused(folder, content, message):
-    (folder / "x_test.csv").write_bytes(content)
+    (folder / "my_test-2.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
         build(request(folder))
 
@@ -263,7 +266,7 @@ def test_a_missing_package_and_a_failing_download_say_what_to_do(hub, monkeypatc
 
 
 def test_the_rule_reproduces_every_official_label(data_dir):
-    for path in files(data_dir / "maze"):
+    for path in files(request(data_dir / "maze")):
         mazes = load_mazes([path])
         assert len(mazes) >= 800
         assert np.array_equal(grid.solve_all(mazes.questions, 30, 30), mazes.answers)

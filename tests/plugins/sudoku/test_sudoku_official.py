@@ -7,6 +7,7 @@ import hashlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from support.sudoku import HEADER, NINE, good, lines, made, row, text, write
 from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.api.puzzles import TaskData
 from trm_bench.harness.api.specs import BuildRequest
+from trm_bench.harness.data.overlap import with_overlaps
+from trm_bench.harness.host.host import host
 from trm_bench.plugins import tabular
 from trm_bench.plugins.sudoku import official
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries
@@ -21,10 +24,15 @@ from trm_bench.plugins.sudoku.board import BLANK
 from trm_bench.plugins.sudoku.solver import solve
 from trm_bench.plugins.sudoku.symmetry import invariants
 from trm_bench.plugins.sudoku.task import build
+from trm_bench.plugins.tabular_files import find_tables
 
 
-def build_from(folder: Path | None, seed: int = 0) -> TaskData:
-    return build(BuildRequest("lite", seed=seed, source="official", folder=folder))
+def request_for(folder: Path | None, seed: int = 0, **more: Any) -> BuildRequest:
+    return BuildRequest("lite", seed=seed, source="official", folder=folder, **more)
+
+
+def build_from(folder: Path | None, seed: int = 0, **more: Any) -> TaskData:
+    return build(request_for(folder, seed, **more))
 
 
 def changed(string: str, at: int, character: str) -> str:
@@ -95,7 +103,7 @@ def test_a_table_without_ratings_and_with_empty_lines_is_read(tmp_path):
 
 
 def test_lines_and_names_do_not_depend_on_the_batches(tmp_path, monkeypatch):
-    tables = tabular.find_tables(good(tmp_path))
+    tables = find_tables(request_for(good(tmp_path)))
     whole = official.load_sudokus(tables.all)
     monkeypatch.setattr(tabular, "_BATCH", 7)
     monkeypatch.setattr(official, "_CHUNK", 7)
@@ -110,10 +118,10 @@ def test_lines_and_names_do_not_depend_on_the_batches(tmp_path, monkeypatch):
 def test_a_repeat_is_found_however_blanks_are_written_and_names_the_earlier_row(tmp_path):
     question, answer = row(2)
     again = (question.replace(".", "0"), answer)
-    (good(tmp_path) / "more_test.csv").write_text(lines(row(0), row(2), row(1), again, row(0)))
+    path = good(tmp_path) / "test-2.csv"
+    path.write_text(lines(row(0), row(2), row(1), again, row(0)))
     with pytest.raises(DataError) as caught:
         build_from(tmp_path)
-    path = tmp_path / "more_test.csv"
     assert str(caught.value) == f"{path}, line 4: repeats the question of {path}, line 2"
 
 
@@ -128,9 +136,10 @@ def test_questions_that_differ_in_one_cell_are_no_repeats(tmp_path):
 
 def test_several_files_of_a_split_are_read_in_the_order_of_their_names(tmp_path):
     folder = good(tmp_path)
-    (folder / "a_test.csv").write_text(lines(row(0)))
-    assert build_from(folder).test.ids.tolist()[:2] == ["a_test/0", "test/0"]
-    assert [path.name for path in official.files(folder)] == ["train.csv", "a_test.csv", "test.csv"]
+    (folder / "test-0.csv").write_text(lines(row(0)))
+    assert build_from(folder).test.ids.tolist()[:2] == ["test-0/0", "test/0"]
+    names = [path.name for path in official.files(request_for(folder))]
+    assert names == ["train.csv", "test-0.csv", "test.csv"]
 
 
 def test_a_test_puzzle_symmetric_to_a_training_puzzle_is_a_caveat(tmp_path):
@@ -138,10 +147,12 @@ def test_a_test_puzzle_symmetric_to_a_training_puzzle_is_a_caveat(tmp_path):
     questions, answers = moved.apply(made().inputs[:40]), moved.apply(made().targets[:40])
     turned = [(text(q), text(a)) for q, a in zip(questions, answers, strict=True)]
     write(tmp_path, lines(*map(row, range(40))), lines(*turned, row(50)))
-    assert build_from(tmp_path).source.caveats == (
-        "36 of 41 test puzzles are symmetric to a training puzzle",
-        "4 of 41 test puzzles are symmetric to a validation puzzle",
+    data = with_overlaps(host().tasks.get(official.TASK).spec, build_from(tmp_path))
+    assert data.source.caveats == (
+        "36 of 41 test puzzles are trained on, up to the symmetries of sudoku-extreme",
+        "4 of 41 test puzzles are in the validation split, up to the symmetries of sudoku-extreme",
     )
+    assert len(set(data.test.clusters.tolist())) == 41
 
 
 BAD_ROWS = {
@@ -177,7 +188,7 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path, split, message):
         (HEADER.encode() + b"one,two\n", "train.csv, line 2: 2 columns, not 4"),
         (HEADER.encode(), "train.csv: no rows"),
         (b"\xff\xfe\x00", "train.csv: cannot be read"),
-        (b"one,two\n", "train.csv, line 1: 2 columns, not 3"),
+        (b"one,two\n", "train.csv, line 1: no header and no row: one, two; wanted: question"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, content, message):
@@ -187,8 +198,8 @@ def test_a_bad_file_is_named(tmp_path, content, message):
 
 
 def test_a_file_that_is_not_gzip_is_named(tmp_path):
-    (good(tmp_path) / "more_train.csv.gz").write_bytes(b"plain")
-    with pytest.raises(DataError, match=r"more_train\.csv\.gz: cannot be read"):
+    (good(tmp_path) / "train-2.csv.gz").write_bytes(b"plain")
+    with pytest.raises(DataError, match=r"train-2\.csv\.gz: cannot be read"):
         build_from(tmp_path)
 
 
@@ -196,22 +207,22 @@ def test_what_is_missing_in_the_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="needs --data FOLDER"):
         build_from(None)
     with pytest.raises(DataError, match="nowhere: no such folder"):
-        official.files(tmp_path / "nowhere")
+        official.files(request_for(tmp_path / "nowhere"))
     with pytest.raises(
-        DataError, match=r"no train table; .* contains 'train' and ends in \.csv or \.csv\.gz"
+        DataError, match=r"no train table; .* contains 'train' as a word and ends in \.csv or \.csv\.gz"
     ):
-        official.files(write(tmp_path / "a", test=lines(row(0))))
+        official.files(request_for(write(tmp_path / "a", test=lines(row(0)))))
     with pytest.raises(DataError, match="no test table"):
-        official.files(write(tmp_path / "b", train=lines(row(0))))
+        official.files(request_for(write(tmp_path / "b", train=lines(row(0)))))
     (tmp_path / "b" / "train_test.csv").write_text("")
     with pytest.raises(DataError, match="both 'train' and 'test'"):
-        official.files(tmp_path / "b")
+        official.files(request_for(tmp_path / "b"))
 
 
 def test_a_table_that_is_there_packed_and_unpacked_is_refused(tmp_path):
     (good(tmp_path) / "test.csv.gz").write_bytes(gzip.compress(lines(row(0)).encode()))
     with pytest.raises(DataError, match=r"test\.csv\.gz: test\.csv is there as well; keep one"):
-        official.files(tmp_path)
+        official.files(request_for(tmp_path))
 
 
 def test_a_revision_is_refused_where_nothing_is_fetched(tmp_path):

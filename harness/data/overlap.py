@@ -1,0 +1,139 @@
+"""Test puzzles that are trained on, and test puzzles that are copies of one another, up to symmetry.
+
+Owns what counts as the same puzzle, and what is said about it. What a symmetry is, the task says with
+`TaskSpec.canonical`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api.errors import DataError
+from ..api.puzzles import PuzzleSet, TaskData, TaskInfo
+from ..api.specs import TaskSpec
+
+UNKNOWN = "no training puzzles were given, so whether a test puzzle was trained on is not known"
+"""The caveat on an evaluation with a test table alone."""
+
+
+def canonical_keys(spec: TaskSpec, info: TaskInfo, puzzles: PuzzleSet) -> list[bytes]:
+    """(N,) keys, equal for puzzles that are the same up to the task's symmetries.
+
+    Raises:
+        DataError: the task does not give one for each puzzle.
+    """
+    if spec.canonical is None:
+        return _exact(puzzles)
+    keys = list(spec.canonical(info, puzzles.inputs, puzzles.targets)) if len(puzzles) else []
+    if len(keys) != len(puzzles) or not all(isinstance(key, bytes) for key in keys):
+        raise DataError(f"task {spec.name!r}: `canonical` must give bytes for each of {len(puzzles)} puzzles")
+    return keys
+
+
+def with_overlaps(spec: TaskSpec, data: TaskData) -> TaskData:
+    """The same data, with what test shares with the other splits and with itself in the source's caveats.
+
+    Copies of one test puzzle become one cluster, so that statistics count it once.
+    """
+    labels = Labels(spec, data)
+    found = [
+        "" if len(data.train) else UNKNOWN,
+        _shared(labels.also_in(data.train), len(data.test), "trained on", spec),
+        _shared(labels.also_in(data.validation), len(data.test), "in the validation split", spec),
+    ]
+    groups = labels.groups()
+    if repeated := len(data.test) - len(set(groups)):
+        found.append(
+            f"{repeated} of {len(data.test)} test puzzles {_are(repeated)} "
+            f"{'equal' if spec.canonical is None else 'symmetric'} to another test puzzle: "
+            f"{len(set(groups))} independent ones"
+        )
+        clusters = merged(data.test.clusters, groups)
+        data = replace(data, test=replace(data.test, clusters=clusters))
+    said = tuple(filter(None, found))
+    source = data.source
+    if source.as_published:
+        source = replace(source, notes=(*source.notes, *(f"{one} (as published)" for one in said)))
+    else:
+        source = replace(source, caveats=(*source.caveats, *said))
+    return replace(data, source=source)
+
+
+class Labels:
+    """The test puzzles of a task by what they are.
+
+    Puzzles of one identity are told apart as they are, those of different identities up to symmetry: the
+    pairs of an ARC task may well be images of one another, and an augmentation changes all of them at once.
+    """
+
+    def __init__(self, spec: TaskSpec, data: TaskData):
+        self.spec, self.data = spec, data
+        self.test = _labels(spec, data, data.test)
+
+    def also_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
+        """(N,) whether each test puzzle is in another split."""
+        owners: dict[bytes, set[int]] = {}
+        exact: set[Hashable] = set()
+        for key, own, identity in _labels(self.spec, self.data, split):
+            owners.setdefault(key, set()).add(identity)
+            exact.add((own, identity))
+        alone = self.data.identities is None
+        return np.array(
+            [
+                key in owners and (alone or bool(owners[key] - {identity}) or (own, identity) in exact)
+                for key, own, identity in self.test
+            ],
+            np.bool_,
+        )
+
+    def groups(self) -> list[Hashable]:
+        """(N,) equal for test puzzles that are the same."""
+        owners: dict[bytes, set[int]] = {}
+        for key, _, identity in self.test:
+            owners.setdefault(key, set()).add(identity)
+        alone = self.data.identities is None
+        return [key if alone or len(owners[key]) > 1 else (own, identity) for key, own, identity in self.test]
+
+
+def merged(clusters: NDArray[np.str_], groups: Sequence[Hashable]) -> NDArray[np.str_]:
+    """(N,) clusters, of which those that share a group have become one, named after the first of them."""
+    names = clusters.tolist()
+    parent = {name: name for name in names}
+    place = {name: at for at, name in reversed(list(enumerate(names)))}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    first: dict[Hashable, str] = {}
+    for name, group in zip(names, groups, strict=True):
+        earlier, later = sorted((root(first.setdefault(group, name)), root(name)), key=place.__getitem__)
+        parent[later] = earlier
+    return np.array([root(name) for name in names], np.str_)
+
+
+def _labels(spec: TaskSpec, data: TaskData, puzzles: PuzzleSet) -> list[tuple[bytes, bytes, int]]:
+    """The canonical key, the exact key and the identity of each puzzle."""
+    keys, exact = canonical_keys(spec, data.info, puzzles), _exact(puzzles)
+    return list(zip(keys, exact, puzzles.identifiers.tolist(), strict=True))
+
+
+def _exact(puzzles: PuzzleSet) -> list[bytes]:
+    both = np.concatenate([puzzles.inputs, puzzles.targets], axis=1)
+    return [row.tobytes() for row in both]
+
+
+def _shared(found: NDArray[np.bool_], total: int, how: str, spec: TaskSpec) -> str:
+    if not (count := int(found.sum())):
+        return ""
+    extent = "as they are" if spec.canonical is None else f"up to the symmetries of {spec.name}"
+    return f"{count} of {total} test puzzles {_are(count)} {how}, {extent}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

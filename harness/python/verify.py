@@ -1,0 +1,284 @@
+"""Check results that somebody else made: files, names, scores, puzzles, and on request the training."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from ..api.errors import NothingToReport, TrmBenchError
+from ..api.text import plural
+from ..data.prepare import file_sha256
+from ..host.host import Host, host, plugins_aside
+from ..inference.scoring import features_of, score
+from ..planning.grid import Context, context_of
+from ..planning.identity import part_identity
+from ..planning.job import Job, PlannedRun
+from ..planning.request import Request
+from ..report.read import Run, read_folders
+from ..running.processes import run_jobs
+from ..running.progress import GridProgress, Work
+from ..store.checked import DamagedResult
+from ..store.folders import WEIGHTS, RunFolder
+from ..store.records import Manifest, Status
+from ..training.config import ExecutionConfig
+from .grids import console_of
+
+OUTCOMES = {
+    "bit": "retrained to the bit",
+    "rounding": "retrained within rounding",
+    "different": "retrained with a difference",
+    "failed": "not retrained",
+}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was checked of some folders.
+
+    Attributes:
+        problems: what is wrong, each with the file or run.
+        unchecked: what could not be checked, and why.
+        runs, consistent: finished runs, and those among them without a problem.
+        retrained: by run, how it came out when it was trained again, see `OUTCOMES`.
+        details: by run that was trained again, the largest differences in words.
+        remarks: see `Results.remarks`.
+    """
+
+    problems: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    runs: int
+    consistent: int
+    retrained: Mapping[str, str]
+    details: Mapping[str, str]
+    remarks: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong and nothing came out different."""
+        again = {"bit", "rounding"}.issuperset(self.retrained.values())
+        return self.runs == self.consistent and again and not self.problems
+
+    def __str__(self) -> str:
+        """A sentence that may be quoted."""
+        kinds = list(self.retrained.values())
+        again = [
+            f"{kinds.count(kind)} of {len(kinds)} {text}" for kind, text in OUTCOMES.items() if kind in kinds
+        ]
+        verdict = "verified" if self.ok else "NOT verified"
+        return "; ".join([f"{verdict}: {self.consistent} of {plural(self.runs, 'run')} consistent", *again])
+
+
+def verify(
+    *folders: str | Path,
+    data: str | Path | None = None,
+    retrain: int = 0,
+    seed: int = 0,
+    progress: bool = False,
+) -> Verification:
+    """Check everything that a reader of somebody else's folders can check.
+
+    Checksums of every file; names against identities; numbers of lines; scores recomputed from the stored
+    predictions; fingerprints of the puzzles, rebuilt where their source allows it.
+
+    Args:
+        folders: output folders, or folders of studies.
+        data: folder of the official files, for runs on them.
+        retrain: train so many finished runs again, drawn at random, from their manifests alone.
+        seed: of the draw.
+        progress: print what is done and an estimate, to stderr.
+
+    Raises:
+        UnavailableError: a folder does not exist, or holds no runs.
+        NothingToReport: no run is finished.
+    """
+    reading = read_folders([Path(folder) for folder in folders])
+    done = [run for run in reading.runs if run.samples is not None]
+    if not done:
+        raise NothingToReport(f"nothing to verify: {'; '.join(reading.problems) or 'no finished run'}")
+    checks = _Checks(host(), None if data is None else Path(data))
+    wrong = {run.path: checks.problems_of(run) for run in done}
+    problems = [*reading.problems, *(f"{path}: {one}" for path, mine in wrong.items() for one in mine)]
+    again = _train_again(checks, done, retrain, seed, console_of({"progress": progress})) if retrain else {}
+    return Verification(
+        problems=tuple(problems),
+        unchecked=tuple(dict.fromkeys(checks.unchecked)),
+        runs=len(done) + sum(run.status == "damaged" for run in reading.runs),
+        consistent=sum(not mine for mine in wrong.values()),
+        retrained={name: outcome for name, (outcome, _) in again.items()},
+        details={name: detail for name, (_, detail) in again.items()},
+        remarks=reading.remarks,
+    )
+
+
+class _Checks:
+    """The checks of single runs; puzzles are rebuilt once for all runs that share them."""
+
+    def __init__(self, plugins: Host, data: Path | None):
+        self.host, self.data = plugins, data
+        self.unchecked: list[str] = []
+        self._context = cache(self._build)
+
+    def problems_of(self, run: Run) -> list[str]:
+        """What is wrong with a finished run, beyond what reading it has found."""
+        folder, manifest = RunFolder(run.where), run.manifest
+        problems = [*_weights(folder, manifest), *_citable(manifest)]
+        context = self.context(manifest)
+        if context is None:
+            return problems
+        if context.prepared.fingerprints != manifest.identity.fingerprints:
+            return [*problems, "the puzzles that its source gives are not those it was run on"]
+        with plugins_aside():
+            return [*problems, *self._rescored(context, folder, manifest)]
+
+    def context(self, manifest: Manifest) -> Context | None:
+        """Task, scale and puzzles of a run; None, and a line in `unchecked`, where they cannot be rebuilt."""
+        identity, described = manifest.identity, manifest.description
+        options = {**described.task_options, "task_seed": identity.task_seed}
+        task = identity.part("task").full_name
+        found = self._context(task, identity.scale, described.source_kind, tuple(sorted(options.items())))
+        return found if isinstance(found, Context) else None
+
+    def _build(
+        self, task: str, scale: str, source: str, options: tuple[tuple[str, Any], ...]
+    ) -> Context | None:
+        files = source == "official"
+        request = Request(source=source, data=self.data if files else None, settings=dict(options))
+        try:
+            return context_of(self.host, request, task, scale)
+        except TrmBenchError as error:
+            self.unchecked.append(
+                f"puzzles of {task} at {scale}: not rebuilt ({error}); scores not recomputed"
+            )
+            return None
+
+    def _rescored(self, context: Context, folder: RunFolder, manifest: Manifest) -> list[str]:
+        """Differences between the stored scores and those of the stored predictions."""
+        try:
+            predictions = folder.predictions()
+        except DamagedResult:
+            return []  # named by the reading
+        info = context.prepared.info
+        test = context.prepared.read("test").take(slice(0, manifest.identity.limit))
+        stored, problems = folder.records(), []
+        if [record["item"] for record in stored] != test.ids.tolist():
+            return ["its test items are not those of its puzzles"]
+        features = features_of(context.task.spec, info, test)
+        for scorer in manifest.scored_by:
+            try:
+                part = self.host.evaluators.get(scorer.full_name)
+                if part_identity("evaluator", part) != scorer:
+                    self.unchecked.append(f"{scorer.full_name}: another version is installed; not recomputed")
+                    continue
+                again = score([part.spec], info, test, predictions, features)
+            except Exception as error:  # plugins' code, or more votes than a run keeps
+                self.unchecked.append(f"{scorer.name}: not recomputed ({error})")
+                continue
+            pairs = zip(stored, again, strict=True)
+            wrong = [
+                old["item"] for old, new in pairs if old["scores"][scorer.name] != new.scores[scorer.name]
+            ]
+            if wrong:
+                problems.append(
+                    f"{scorer.name} of {plural(len(wrong), 'item')} is not that of its prediction: {wrong[0]}"
+                )
+        return problems
+
+
+def _weights(folder: RunFolder, manifest: Manifest) -> list[str]:
+    path = folder.folder / WEIGHTS
+    if manifest.weights_file or not path.is_file() or file_sha256(path) == manifest.weights_sha256:
+        return []
+    return [f"{WEIGHTS} is not the file that was evaluated"]
+
+
+def _citable(manifest: Manifest) -> list[str]:
+    if manifest.citable == (not manifest.not_citable_because):
+        return []
+    return ["called citable, and not, by one manifest"]
+
+
+def _train_again(
+    checks: _Checks, runs: Sequence[Run], count: int, seed: int, out: Console
+) -> dict[str, tuple[str, str]]:
+    """Train runs drawn at random again, and compare: how each came out, and in words."""
+    trained = [run for run in runs if not run.manifest.weights_file and run.manifest.ledger.optimiser_steps]
+    drawn = random.Random(seed).sample(trained, min(count, len(trained)))
+    outcomes = {}
+    for run in drawn:
+        context = checks.context(run.manifest)
+        if context is None:
+            outcomes[run.name] = "failed", "its puzzles cannot be rebuilt, so it cannot be trained again"
+            continue
+        ledger = run.manifest.ledger
+        work = Work(ledger.training_flops, ledger.inference_flops_per_puzzle * run.manifest.samples)
+        with tempfile.TemporaryDirectory() as scratch:
+            job = _job(checks.host, context, run, Path(scratch))
+            with plugins_aside(), GridProgress(out, {run.name: work}, 1) as watch:
+                ended = run_jobs([job], checks.host, watch, 1)
+            again = RunFolder(job.folder / run.name)
+            if ended[run.name] is not Status.DONE:
+                outcomes[run.name] = "failed", f"it failed: {again.manifest().error}"
+            else:
+                outcomes[run.name] = _compared(RunFolder(run.where), again)
+    return outcomes
+
+
+def _job(plugins: Host, context: Context, run: Run, folder: Path) -> Job:
+    """The job that a manifest describes, scored by those of its evaluators that are installed."""
+    manifest, identity = run.manifest, run.manifest.identity
+    installed = {part.full_name for part in plugins.evaluators.parts}
+    scored_by = tuple(part for part in manifest.scored_by if part.full_name in installed)
+    planned = PlannedRun(run.name, identity, manifest.description, scored_by)
+    count = 1 if identity.budget is None else identity.budget.augmentations
+    execution = ExecutionConfig(**manifest.execution)
+    return Job((planned,), context.prepared.for_budget(count), execution, folder=folder, fresh=True)
+
+
+def _compared(old: RunFolder, new: RunFolder) -> tuple[str, str]:
+    """Whether two trainings of one run came out the same, and by how much they differ."""
+    before, after = old.manifest(), new.manifest()
+    names = [name for name in before.evaluators if name in after.evaluators]
+    scores = [
+        np.array([[record["scores"][name] for name in names] for record in folder.records()])
+        for folder in (old, new)
+    ]
+    first, second = (folder.predictions() for folder in (old, new))
+    same = np.array_equal(first.tokens, second.tokens) and np.array_equal(scores[0], scores[1])
+    if same and before.tensors_sha256 == after.tensors_sha256:
+        return "bit", "predictions, scores and weights are the same to the bit"
+    changed = int((scores[0] != scores[1]).any(axis=1).sum())
+    means = 100 * float(np.abs(scores[0].mean(axis=0) - scores[1].mean(axis=0)).max(initial=0))
+    weights = _weight_difference(old, new)
+    text = f"{plural(changed, 'test item')} scored otherwise, mean scores differ by up to {means:.2f} points"
+    if weights is None:
+        return "different" if changed else "rounding", f"{text}; the weights are not there to be compared"
+    text += f"; weights differ by up to {weights:.1e} of the largest"
+    return ("rounding" if not changed and weights <= ROUNDING else "different"), text
+
+
+ROUNDING = 1e-3
+"""Largest difference of two weights, by the largest of their tensor, that rounding explains."""
+
+
+def _weight_difference(old: RunFolder, new: RunFolder) -> float | None:
+    from safetensors.numpy import load_file
+
+    paths = [folder.folder / WEIGHTS for folder in (old, new)]
+    if not all(path.is_file() for path in paths):
+        return None
+    first, second = (load_file(path) for path in paths)
+    if first.keys() != second.keys():
+        return float("inf")
+    return max(
+        float(np.abs(first[name].astype(float) - second[name].astype(float)).max(initial=0))
+        / (float(np.abs(first[name]).max(initial=0)) or 1.0)
+        for name in first
+    )

@@ -1,0 +1,77 @@
+"""The commands that make what a report shows, no more and no less."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..api.budget import Match
+from ..api.errors import TrmBenchError
+from ..planning.models import parse_variant
+from ..planning.request import Request, read_requests
+from .read import Reading, Run
+
+
+def commands_of(reading: Reading) -> list[str]:
+    """What to type for the runs that are shown, those included that did not finish."""
+    folders: dict[Path, list[Run]] = {}
+    for run in reading.plain:
+        folders.setdefault(run.folder, []).append(run)
+    of_studies = [run for _, runs in reading.studies.values() for run in runs]
+    made = [command for folder, runs in folders.items() for command in _of_folder(folder, runs)]
+    return list(dict.fromkeys([*made, *_typed(of_studies)]))
+
+
+def _typed(runs: Sequence[Run]) -> Iterator[str]:
+    for run in runs:
+        if run.manifest.command:
+            yield " ".join(run.manifest.command)
+
+
+def _of_folder(folder: Path, runs: Sequence[Run]) -> list[str]:
+    """From the requests made of a folder, the latest first; where it has none, what was typed."""
+    try:
+        requests = read_requests(folder)
+    except TrmBenchError:  # only the command would come from it
+        requests = []
+    wanted = {(run.manifest.description.requested, run.manifest.identity.seed): run for run in runs}
+    commands: list[str] = []
+    for request in reversed(requests):
+        seeds: dict[tuple[int, ...], list[str]] = {}
+        for text in request.models:
+            model = str(parse_variant(text))
+            mine = tuple(seed for seed in request.seeds if wanted.pop((model, seed), None) is not None)
+            if mine:
+                seeds.setdefault(mine, []).append(text)
+        commands = [run_command(request, models, mine) for mine, models in seeds.items()] + commands
+    return [*commands, *dict.fromkeys(_typed(list(wanted.values())))]
+
+
+def run_command(request: Request, models: Sequence[str], seeds: Sequence[int]) -> str:
+    """The command line of a request for training, with some of its models and seeds."""
+    options = {
+        "models": ",".join(models),
+        "task": request.task,
+        "scale": request.scale,
+        "seeds": _ranges(seeds),
+        "source": request.source,
+        "data": request.data,
+        "augmentations": request.augmentations,
+        "match": None if request.match is Match.STEPS else request.match.value,
+        "limit": request.limit,
+        "evaluators": ",".join(request.evaluators) or None,
+        "device": None if request.device == "cpu" else request.device,
+    }
+    words = ["trm-bench", "run"]
+    for name, value in options.items():
+        words += [] if value is None else [f"--{name}", str(value)]
+    words += [word for key, value in request.settings.items() for word in ("--set", f"{key}={value}")]
+    return shlex.join(words)
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """``0-4``, or ``0,2,7`` where they do not follow one another."""
+    first, last = seeds[0], seeds[-1]
+    whole = len(seeds) > 1 and list(seeds) == list(range(first, last + 1))
+    return f"{first}-{last}" if whole else ",".join(map(str, seeds))

@@ -1,0 +1,84 @@
+"""Evaluators that are asked for after a run: computed from its stored predictions, without its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..api.errors import TrmBenchError
+from ..host.calls import plugins_aside
+from ..host.host import Host
+from ..inference.scoring import score
+from ..planning.job import Job, PlannedRun
+from ..store.folders import Output, RunFolder
+from ..store.records import Description, Manifest, PartIdentity, Record
+
+
+def rescore(host: Host, output: Output, jobs: Sequence[Job]) -> int:
+    """Score the finished runs of some jobs by evaluators that they were not scored by; gives their number.
+
+    Raises:
+        TrmBenchError: an evaluator needs more than a run keeps, or the predictions are damaged; names both.
+    """
+    scored = 0
+    for job in jobs:
+        for run in job.runs:
+            folder = output.run(run.name)
+            if folder.is_done() and (new := missing_scores(folder.manifest(), run)):
+                with plugins_aside():
+                    _add(host, job, run, folder, new)
+                scored += 1
+    return scored
+
+
+def missing_scores(manifest: Manifest, run: PlannedRun) -> list[PartIdentity]:
+    """The planned evaluators that have not scored a finished run, or did so by other code."""
+    return [part for part in run.scored_by if part not in manifest.scored_by]
+
+
+def _add(host: Host, job: Job, run: PlannedRun, folder: RunFolder, new: Sequence[PartIdentity]) -> None:
+    manifest, names = folder.manifest(), {part.name for part in new}
+    test = job.prepared.read("test").take(slice(0, run.identity.limit))
+    predictions, specs = folder.predictions(), [host.evaluators.get(part.full_name).spec for part in new]
+    if len(predictions.tokens) != len(test):
+        raise TrmBenchError(
+            f"{folder.folder}: holds predictions for {len(predictions.tokens)} puzzles, not for {len(test)}"
+        )
+    try:
+        added = score(specs, job.prepared.info, test, predictions, {})
+    except Exception as error:  # plugins' code
+        raise TrmBenchError(
+            f"{folder.folder}: cannot be scored by {', '.join(sorted(names))} from its stored predictions "
+            f"({error}); --force repeats the run"
+        ) from error
+    records = [
+        _merged(Record.model_validate(old), more, names)
+        for old, more in zip(folder.records(), added, strict=True)
+    ]
+    kept = [part for part in manifest.scored_by if part.name not in names]
+    update = {
+        "scored_by": [*kept, *new],
+        "description": _described(manifest.description, run.description),
+        "not_citable_because": list(dict.fromkeys([*manifest.not_citable_because, *_reasons(run, new)])),
+    }
+    update["citable"] = not update["not_citable_because"]
+    folder.replace_samples(manifest.model_copy(update=update), records)
+
+
+def _described(old: Description, new: Description) -> Description:
+    """The description of a run, with what is said of its further evaluators."""
+    both = {
+        name: {**getattr(old, name), **getattr(new, name)}
+        for name in ("headings", "api_versions", "plugin_files")
+    }
+    return old.model_copy(update=both)
+
+
+def _reasons(run: PlannedRun, new: Sequence[PartIdentity]) -> list[str]:
+    """Why the run may not be cited with these evaluators, see `identity.planned_run`."""
+    return [reason for reason in run.reasons if reason.startswith(tuple(part.full_name for part in new))]
+
+
+def _merged(old: Record, new: Record, names: set[str]) -> Record:
+    """The scores of both; what an evaluator of ``names`` had given before goes."""
+    extras = {key: value for key, value in old.extras.items() if key.partition(".")[0] not in names}
+    return old.model_copy(update={"scores": {**old.scores, **new.scores}, "extras": {**extras, **new.extras}})
