@@ -14,6 +14,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
@@ -177,14 +178,18 @@ def _batches(path: Path, layout: Layout) -> Iterator[tuple[Tokens, Tokens, Ints]
             records = _records(path, _Lines(path, file, raw), layout.cells)
             while batch := list(islice(records, _BATCH)):
                 numbers, questions, answers = zip(*batch, strict=True)
-                lines = np.array(numbers, np.int64)
+                where = partial(_where, path, numbers)
                 yield (
-                    _Column(path, lines, "question", questions).tokens(layout.cells, layout.question),
-                    _Column(path, lines, "answer", answers).tokens(layout.cells, layout.answer),
-                    lines,
+                    _tokens(questions, layout.cells, layout.question, partial(where, "question")),
+                    _tokens(answers, layout.cells, layout.answer, partial(where, "answer")),
+                    np.array(numbers, np.int64),
                 )
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def _where(path: Path, lines: Sequence[int], what: str, row: int) -> str:
+    return f"{path}, line {lines[row]}: the {what}"
 
 
 def _opened(path: Path, raw: BufferedReader) -> TextIOWrapper:
@@ -295,35 +300,28 @@ def _columns(path: Path, first: Sequence[str], cells: int) -> tuple[int, int, bo
     return COLUMNS.index("question"), COLUMNS.index("answer"), False
 
 
-@dataclass(frozen=True)
-class _Column:
-    """The questions or the answers of a batch, and where they are."""
+def _tokens(
+    texts: Sequence[str], cells: int, codes: Mapping[str, int], where: Callable[[int], str]
+) -> Tokens:
+    """The (N, L) token codes of N texts; ``where`` begins a message about one of them.
 
-    path: Path
-    lines: Ints
-    what: str
-    texts: Sequence[str]
-
-    def tokens(self, cells: int, codes: Mapping[str, int]) -> Tokens:
-        """The (N, L) token codes of the N texts."""
-        for row, text in enumerate(self.texts):
-            if len(text) != cells:
-                raise self._error(row, f"has {len(text)} characters, not {cells}")
-        table = np.full(256, _REFUSED, np.uint8)
-        table[[ord(letter) for letter in codes]] = list(codes.values())
-        # A character outside Latin-1 becomes '?', which is refused like any other without a code.
-        letters = np.frombuffer("".join(self.texts).encode("latin-1", "replace"), np.uint8)
-        tokens: Tokens = table[letters].reshape(-1, cells)
-        wrong = tokens == _REFUSED
-        if wrong.any():
-            row, cell = (int(at[0]) for at in np.nonzero(wrong))
-            raise self._error(
-                row, f"has {self.texts[row][cell]!r} at cell {cell}; it may hold {''.join(codes)!r}"
-            )
-        return tokens
-
-    def _error(self, row: int, problem: str) -> DataError:
-        return DataError(f"{self.path}, line {self.lines[row]}: the {self.what} {problem}")
+    Raises:
+        DataError: one has another length or other characters.
+    """
+    for row, text in enumerate(texts):
+        if len(text) != cells:
+            raise DataError(f"{where(row)} has {len(text)} characters, not {cells}")
+    table = np.full(256, _REFUSED, np.uint8)
+    table[[ord(letter) for letter in codes]] = list(codes.values())
+    # A character outside Latin-1 becomes '?', which is refused like any other without a code.
+    letters = np.frombuffer("".join(texts).encode("latin-1", "replace"), np.uint8)
+    tokens: Tokens = table[letters].reshape(-1, cells)
+    wrong = tokens == _REFUSED
+    if wrong.any():
+        row, cell = (int(at[0]) for at in np.nonzero(wrong))
+        allowed = "".join(codes)
+        raise DataError(f"{where(row)} has {texts[row][cell]!r} at cell {cell}; it may hold {allowed!r}")
+    return tokens
 
 
 def _refuse_repeats(rows: Rows) -> None:

@@ -16,7 +16,7 @@ from ..harness.api.reading import printable, require_file
 from ..harness.api.specs import BuildRequest
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 SPLITS = ("train", "test")
 
 
@@ -75,11 +75,12 @@ def find_tables(request: BuildRequest) -> Tables:
 def _in_folder(folder: Path, splits: Sequence[str]) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:
     """The tables of a folder for some splits, and those that are of none."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; --data takes the folder with the train and test tables")
+        problem = "is no folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {problem}; --data takes the folder with the train and test tables")
     found: dict[str, list[Path]] = {split: [] for split in splits}
     left_out = []
     for path in _tables(folder):
-        own = sorted({WORDS[word] for word in words(stem(path)) if word in WORDS}, reverse=True)
+        own = sorted({NAMES[word] for word in words(stem(path)) if word in NAMES}, reverse=True)
         if len(own) > 1:
             raise DataError(
                 f"{path}: the name contains both 'train' and 'test'; rename it after one of them, or name "

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from ..api.errors import TrmBenchError, UnavailableError, told
+from ..api.errors import PluginError, TrmBenchError, UnavailableError, told
 from ..host.host import DISABLE_VARIABLE, host
 from ..host.interruption import interruptible, undisturbed
 from ..host.plugin_files import announce_plugin_files, take_plugin_options
@@ -47,7 +47,7 @@ VERBS = {
 }
 INTERRUPTED = 130
 TRACE_VARIABLE = "TRM_BENCH_TRACE"
-"""Set in the environment to see where an error came from that nobody foresaw."""
+"""Set in the environment to see the traceback of an unexpected error."""
 
 
 class Verbs(click.Group):
@@ -92,7 +92,10 @@ def _only_results(verb: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(verb)
     def called(*arguments: Any, **options: Any) -> Any:
         with terminal.only_results():
-            return verb(*arguments, **options)
+            try:
+                return verb(*arguments, **options)
+            except SystemExit as error:  # no verb of ours ends the program, so nothing was done
+                raise PluginError(f"the code of a plugin ended the program ({told(error)})") from error
 
     return called
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -26,6 +25,6 @@ def command(folders: tuple[Path, ...], as_json: bool) -> None:
     for problem in citations.missing:
         echo(problem, err=True)
     if as_json:
-        echo_json([asdict(entry) for entry in citations.entries])
+        echo_json([{"of": of, "bibtex": text} for text, of in citations.entries.items()])
     else:
         echo(str(citations))

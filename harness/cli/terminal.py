@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -52,7 +52,7 @@ def prepare() -> None:
 
 
 STDOUT, STDERR = 1, 2
-_stdout: list[IO[str]] = []
+_stdout: list[TextIO] = []
 """The stream of results, while `only_results` keeps it for them."""
 
 
@@ -68,7 +68,7 @@ def only_results() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(stream: IO[str]) -> Iterator[IO[str]]:
+def _alone(stream: TextIO) -> Iterator[TextIO]:
     """The real stdout on another descriptor: what C code and programs write to its own goes to stderr."""
     try:
         real = stream.fileno() == STDOUT
@@ -91,7 +91,7 @@ def _alone(stream: IO[str]) -> Iterator[IO[str]]:
         os.close(kept)
 
 
-def results() -> IO[str]:
+def results() -> TextIO:
     """Where results are printed."""
     return _stdout[-1] if _stdout else sys.stdout
 

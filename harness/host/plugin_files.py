@@ -27,7 +27,7 @@ class PluginFile:
     Attributes:
         path: absolute.
         name: of the module, as an entry point would call it.
-        version: the first digits of the SHA-256 of its content, and of what it needs beside it.
+        version: the first digits of the SHA-256 of its content, and of what it needs from its folder.
     """
 
     path: Path

@@ -50,7 +50,7 @@ def fingerprint(module: str, owner: str) -> str:
 
 
 def file_fingerprint(path: Path) -> str:
-    """The same of a plugin that is one Python file: with what it imports from its folder, and data it names.
+    """The same of a plugin that is one Python file, with the modules and data in its folder that it names.
 
     Raises:
         OSError: one of the files cannot be read.
@@ -79,7 +79,7 @@ def _digest(roots: Iterable[Path], search: tuple[str, ...], owner: str) -> str:
             if path.suffix == ".py":
                 imported, named = _leads(known, content)
                 todo += [target for name in imported if (target := _local(name, search, owner))]
-                if root.is_file():  # the data of a package lie in it; those of one module beside it
+                if root.is_file():  # the data of a package lie in it; those of one module next to it
                     todo += _beside(path.parent, named)
     if len(found) == 1:
         return next(content for _, content in found.values())

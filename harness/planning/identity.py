@@ -11,7 +11,6 @@ from typing import Any
 from ..api.text import file_name
 from ..host.host import OWN_DISTRIBUTION, Part
 from ..host.sources import UNKNOWN, fingerprint
-from ..store import provenance
 from ..store.records import Description, PartIdentity, RunIdentity
 from .grid import Context
 from .job import PlannedRun

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ..api.budget import Match
 from ..api.errors import UnavailableError, UsageError, nearest
 from ..api.reading import load_yaml
 from ..store.checked import DamagedResult, read_stamped, stamped
 from ..store.folders import write_atomically
+from ..store.records import Frozen
 from .evaluation_mode import EvaluationMode
 from .models import parse_variant
 from .settings import parse_seeds, plain_words
@@ -26,17 +27,13 @@ TRAINED = ""
 """The evaluation after training, which every model has."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 EVALUATED = "-evaluated"
 """Suffix of a grid's name, for the folder of its further evaluations."""
 GridName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """The name of a folder."""
 
 
-class GridDefinition(_Frozen):
+class GridDefinition(Frozen):
     """All models and seeds of a study under one budget."""
 
     match: Match = Match.STEPS
@@ -47,7 +44,7 @@ class GridDefinition(_Frozen):
     settings: dict[str, str] = Field({}, description="pairs of --set, for every model")
 
 
-class Contrast(_Frozen):
+class Contrast(Frozen):
     """A question of yes or no: is A better than B?
 
     ``a`` and ``b`` are models of the study, ``MODEL`` or ``MODEL @ EVALUATION``.
@@ -59,7 +56,7 @@ class Contrast(_Frozen):
     grid: str | None = Field(None, description="None asks it in every grid")
 
 
-class StudyDefinition(_Frozen):
+class StudyDefinition(Frozen):
     """A YAML file of a study.
 
     Attributes:
@@ -77,10 +74,10 @@ class StudyDefinition(_Frozen):
     source: str = ""
     task: str
     models: list[str] = Field(min_length=1)
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field({})
     seeds: str = "0-4"
     grids: dict[GridName, GridDefinition] = Field({"main": GridDefinition()}, min_length=1)
-    evaluations: list[str] = []
+    evaluations: list[str] = Field([])
     contrasts: list[Contrast] = Field(min_length=1)
 
 
@@ -207,7 +204,7 @@ def questions(study: StudyDefinition) -> StudyDefinition:
     return study.model_copy(update={"asks": "", "source": "", "labels": {}, "contrasts": bare})
 
 
-class Declared(_Frozen):
+class Declared(Frozen):
     """`study.json`: what was declared, and the rows that the models of its contrasts resolve to.
 
     Attributes:

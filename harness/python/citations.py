@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,18 @@ from ..store.records import PartIdentity
 
 
 @dataclass(frozen=True)
-class Citation:
-    """A BibTeX entry, and what it is for, e.g. ``task trm-bench:maze-hard``."""
-
-    of: tuple[str, ...]
-    bibtex: str
-
-
-@dataclass(frozen=True)
 class Citations:
-    """Entries, the harness first, and what has none, with the reason."""
+    """BibTeX entries, the harness first, and what each is for; and what has none, with the reason.
 
-    entries: tuple[Citation, ...]
+    Attributes:
+        entries: by the entry's text, e.g. ``task trm-bench:maze-hard``.
+    """
+
+    entries: Mapping[str, tuple[str, ...]]
     missing: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n\n".join(entry.bibtex for entry in self.entries)
+        return "\n\n".join(self.entries)
 
 
 def cite(*folders: str | Path) -> Citations:
@@ -38,7 +34,7 @@ def cite(*folders: str | Path) -> Citations:
     entries: dict[str, list[str]] = {harness_entry(): ["trm-bench"]}
     missing: list[str] = []
     _add(host(), [Path(folder) for folder in folders], entries, missing)
-    return Citations(tuple(Citation(tuple(of), text) for text, of in entries.items()), tuple(missing))
+    return Citations({text: tuple(of) for text, of in entries.items()}, tuple(missing))
 
 
 def harness_entry() -> str:

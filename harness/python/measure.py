@@ -14,7 +14,6 @@ from ..training.device import resolve_device
 from .grids import console_of
 from .options import CommonOptions, Names, names_of, path_of, paths_of, settings_of
 
-
 MOST_MINUTES = 10_000
 
 

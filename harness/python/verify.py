@@ -16,7 +16,8 @@ from rich.console import Console
 from ..api.errors import NothingToReport, TrmBenchError
 from ..api.text import plural
 from ..data.prepare import file_sha256
-from ..host.host import Host, host, plugins_aside
+from ..host.calls import plugins_aside
+from ..host.host import Host, host
 from ..inference.scoring import features_of, score
 from ..planning.grid import Context, context_of
 from ..planning.identity import part_identity
@@ -161,6 +162,9 @@ class _Checks:
 
     def _rescored(self, context: Context, folder: RunFolder, manifest: Manifest) -> list[str]:
         """Differences between the stored scores and those of the stored predictions."""
+        if not manifest.predictions_sha256:
+            self.unchecked.append(f"{folder.folder}: keeps no predictions; scores not recomputed")
+            return []
         try:
             predictions = folder.predictions()
         except DamagedResult:

@@ -45,7 +45,7 @@ def _add(host: Host, job: Job, run: PlannedRun, folder: RunFolder, new: Sequence
         )
     try:
         added = score(specs, job.prepared.info, test, predictions, {})
-    except Exception as error:  # plugins' code
+    except (Exception, SystemExit) as error:  # plugins' code
         raise TrmBenchError(
             f"{folder.folder}: cannot be scored by {', '.join(sorted(names))} from its stored predictions "
             f"({error}); --force repeats the run"

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,17 +52,8 @@ from .worker_keys import EVALUATED
 RESUMED_BY_ANOTHER = "training was resumed by another state of the code or another torch"
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Ledger and manifest entries of the weights in the model.
-
-    Attributes:
-        ledger: its training part.
-        manifest: fields of the manifest about it.
-    """
-
-    ledger: Ledger
-    manifest: Mapping[str, object]
+Trained = Mapping[str, Any]
+"""Fields of the manifest about the weights in the model, the training part of the ledger among them."""
 
 
 class Worker:
@@ -112,14 +103,14 @@ class Worker:
             raise TrmBenchError(f"weights {stored.file}: changed since this run was planned; evaluate again")
         fields = {"weights_sha256": stored.sha256, "tensors_sha256": found, "weights_file": str(stored.file)}
         if stored.origin is None:
-            return Trained(Ledger(), {**fields, "weights": "external"})
-        kept = {name: getattr(stored.origin, name) for name in ("weights", "validation")}
-        return Trained(stored.origin.ledger, {**fields, **kept})
+            return {**fields, "ledger": Ledger(), "weights": "external"}
+        kept = {name: getattr(stored.origin, name) for name in ("ledger", "weights", "validation")}
+        return {**fields, **kept}
 
     def train(self) -> Trained:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
-            return Trained(Ledger(), {"weights": "none"})
+            return {"ledger": Ledger(), "weights": "none"}
         trainer, clock = self.trainer(), Clock(self.job.execution)
         past = self._resume(trainer)
 
@@ -148,7 +139,7 @@ class Worker:
         if past["code"] != _made_by():
             fields["not_citable_because"] = [*self.job.run.reasons, RESUMED_BY_ANOTHER]
             fields["citable"] = False
-        return Trained(self._training_ledger(spent), fields)
+        return {**fields, "ledger": self._training_ledger(spent)}
 
     @contextmanager
     def _expendable(self) -> Iterator[None]:
@@ -282,8 +273,8 @@ class Worker:
             for name, content in self.task.spec.extra_files(self.info, test, read.predictions).items():
                 folder.write_extra(name, content)
         update = {
-            **trained.manifest,
-            "ledger": self._ledger(trained.ledger, read, test),
+            **trained,
+            "ledger": self._ledger(trained["ledger"], read, test),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         folder.finish(manifest.model_copy(update=update), records, predictions)

@@ -287,16 +287,21 @@ class RunFolder:
         """
         return unpack_predictions(self.folder / PREDICTIONS, self._packed_predictions())
 
-    def shown(self) -> Shown:
-        """The first few test items with their predictions.
+    def shown(self) -> Shown | None:
+        """The first few test items with their predictions; None for a run that keeps none.
 
         Raises:
             DamagedResult: see `predictions`.
         """
+        if not self.manifest().predictions_sha256:
+            return None
         return shown_of(self.folder / PREDICTIONS, self._packed_predictions())
 
     def _packed_predictions(self) -> bytes:
-        return self._checked(PREDICTIONS, self.manifest().predictions_sha256, LARGEST_PREDICTIONS)
+        digest = self.manifest().predictions_sha256
+        if not digest:
+            raise DamagedResult(f"{self.folder}: keeps no predictions")
+        return self._checked(PREDICTIONS, digest, LARGEST_PREDICTIONS)
 
     def _checked(self, name: str, sha256: str, largest: int) -> bytes:
         path = self.folder / name

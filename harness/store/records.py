@@ -23,11 +23,13 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A record that is never changed, and whose every key is known."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PartIdentity(_Frozen):
+class PartIdentity(Frozen):
     """A plugin's part: which code a run depends on."""
 
     kind: str
@@ -42,7 +44,7 @@ class PartIdentity(_Frozen):
         return f"{self.distribution}:{self.name}"
 
 
-class RunIdentity(_Frozen):
+class RunIdentity(Frozen):
     """Everything that the numbers of a run depend on; its hash names the run's folder."""
 
     procedure: int = Field(description="version of the training procedure")
@@ -72,7 +74,7 @@ class RunIdentity(_Frozen):
         return next(part for part in self.parts if part.kind == kind)
 
 
-class Description(_Frozen):
+class Description(Frozen):
     """Facts about a run that change none of its numbers."""
 
     requested: str = Field(description="the model as the user wrote it, and after @ how it was evaluated")
@@ -94,7 +96,7 @@ class Description(_Frozen):
     plugin_files: dict[str, str] = Field({}, description="file of each part that no distribution installed")
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """`manifest.json`: what was run, with what, how it went, and whether it may be cited."""
 
     schema_version: int = SCHEMA_VERSION
@@ -140,7 +142,7 @@ class Manifest(_Frozen):
         return self.description.requested.partition(" @ ")[2]
 
 
-class Record(_Frozen):
+class Record(Frozen):
     """One line of `samples.jsonl.gz`: one test item, scored by every evaluator.
 
     ``scores`` is by evaluator; ``extras`` by ``evaluator.key``, ``puzzle.feature``, and ``steps`` and

@@ -104,8 +104,33 @@ def _assemble(tables: Tables, request: BuildRequest, summary: str, caveats: tupl
         kind="official",
         summary=summary,
         files=(*train_rows.files, *test_rows.files),
-        notes=(*notes, "rows are taken as the files have them; their origin is not checked"),
+        notes=(
+            *notes,
+            *_same_solutions(train, validation, test),
+            "rows are taken as the files have them; their origin is not checked",
+        ),
         caveats=caveats,
     )
     info = TaskInfo(TASK, request.scale, SHAPE.side, SHAPE.side, SHAPE.vocab_size)
     return TaskData(info, train, validation, test, source)
+
+
+def _same_solutions(train: PuzzleSet, validation: PuzzleSet, test: PuzzleSet) -> tuple[str, ...]:
+    """A note for each split that holds the solution of a test puzzle, up to symmetry, with other givens.
+
+    That is no caveat: the official rows have such puzzles. Those that are symmetric as a whole are counted
+    elsewhere, as of every task.
+    """
+    from .symmetry import invariants, solution_invariants
+
+    asked, solved = invariants(SHAPE, test.inputs), solution_invariants(SHAPE, test.targets)
+    found = []
+    for name, split in (("training", train), ("validation", validation)):
+        same = np.isin(solved, solution_invariants(SHAPE, split.targets))
+        count = int((same & ~np.isin(asked, invariants(SHAPE, split.inputs))).sum())
+        if count:
+            found.append(
+                f"{count} of {len(test)} test puzzles have the solution of a {name} puzzle, up to symmetry, "
+                "with other givens"
+            )
+    return tuple(found)

@@ -28,12 +28,51 @@ def invariants(shape: Shape, questions: Tokens) -> UInt64:
     return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
-def _refine(shape: Shape, questions: Tokens) -> UInt64:
+def solution_invariants(shape: Shape, answers: Tokens) -> UInt64:
+    """(N,) as `invariants`, of full grids, in which every cell has the same neighbours as every other.
+
+    Colours begin with cycles: two rows (or columns) are a permutation of the digits, and a cell's digit lies
+    in a cycle of it.
+    """
+    parts = []
+    with np.errstate(over="ignore"):
+        for at in range(0, len(answers), CHUNK):
+            grids = answers[at : at + CHUNK].reshape(-1, shape.side, shape.side).astype(np.intp) - FIRST_DIGIT
+            salt = np.uint64(0) if shape.square else _COLUMN
+            rows = _cycles(grids, shape.box_height, np.uint64(0))
+            columns = _cycles(grids.transpose(0, 2, 1), shape.box_width, salt).transpose(0, 2, 1)
+            parts.append(_refine(shape, answers[at : at + CHUNK], mix(rows + columns)))
+    return np.concatenate([np.empty(0, np.uint64), *parts])
+
+
+def _cycles(grids: NDArray[np.intp], together: int, salt: np.uint64) -> UInt64:
+    """(N, n, n): of each cell the lengths of its digit's cycles from its row to every other, as a hash.
+
+    Rows in groups of ``together`` are in one band, which a symmetry keeps.
+    """
+    n = grids.shape[1]
+    where = np.argsort(grids, axis=2)  # of each row, the column of each digit
+    hashes = np.zeros(grids.shape, np.uint64)
+    for row in range(n):
+        for other in range(n):
+            if other == row:
+                continue
+            step = np.take_along_axis(grids[:, other], where[:, row], axis=1)
+            lengths, at = np.zeros(step.shape, np.uint64), step
+            for length in range(1, n + 1):
+                lengths[(lengths == 0) & (at == np.arange(n))] = length
+                at = np.take_along_axis(step, at, axis=1)
+            near = np.uint64(n + 1) * np.uint64(row // together == other // together)
+            hashes[:, row] += mix(np.take_along_axis(lengths, grids[:, row], axis=1) + near + salt)
+    return hashes
+
+
+def _refine(shape: Shape, questions: Tokens, colours: UInt64 | None = None) -> UInt64:
     count, n, h, w = len(questions), shape.side, shape.box_height, shape.box_width
     names = np.arange(FIRST_DIGIT, shape.vocab_size)
     holds = (questions.reshape(count, n, n, 1) == names).astype(np.uint64)
     given = holds.any(axis=-1)
-    cells = np.where(given, _CELL, _BLANK)
+    cells = np.where(given, _CELL, _BLANK) if colours is None else colours
     # A transpose swaps rows with columns, so where it is a symmetry both must be mixed alike.
     salt_column, salt_stack = (_ROW, _BAND) if shape.square else (_COLUMN, _STACK)
     for _ in range(ROUNDS):

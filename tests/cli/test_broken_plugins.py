@@ -199,6 +199,14 @@ def test_a_task_that_raises_is_one_line_and_no_success(
     assert ended.out == ""
 
 
+def test_a_plugin_that_ends_the_program_elsewhere_is_no_success(run_cli: RunCli, tmp_path: Path) -> None:
+    file = tmp_path / "bad_task.py"
+    file.write_text(TASK.format(body="sys.exit(0)", field="score_submission"))
+    ended = run_cli("--plugin", file, "score", file, "--task", "bad-task")
+    assert ended.code == 1
+    assert ended.err == "error: the code of a plugin ended the program (SystemExit: 0)\n"
+
+
 # --- what a plugin prints --------------------------------------------------------------------------
 
 NOISY = (

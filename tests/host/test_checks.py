@@ -35,7 +35,7 @@ def test_every_spec_of_ours_passes(kind: str) -> None:
 
 @pytest.mark.parametrize("spec", GOOD)
 @pytest.mark.parametrize(
-    "name", [None, 3, "", "a b", "a[b]", "a,b", "a=b", "a:b", "../a", "-a", "a\x1b[31m", "a\u202eb", "a" * 101]
+    "name", [None, 3, "", "a b", "a[b]", "a,b", "a=b", "a:b", "../a", "-a", "a\x1b[m", "a\u202eb", "a" * 101]
 )  # fmt: skip
 def test_a_name_that_could_not_be_typed_or_printed_is_refused(spec: Any, name: Any) -> None:
     check_spec(spec)

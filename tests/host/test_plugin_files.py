@@ -448,8 +448,8 @@ def test_two_files_of_one_name_are_both_named(file: Path, tmp_path: Path, run_cl
 
 KINDS = {
     "models": "ModelSpec('late', 'a model', config=Config, build=build, api_version={version!r})",
-    "tasks": "TaskSpec('late', 'a task', 1, {{'mini': Scale('mini', '', 1, 1, 1)}}, build, build, ('exact',), '', "
-    "api_version={version!r})",
+    "tasks": "TaskSpec('late', 'task', 1, {{'mini': Scale('mini', '', 1, 1, 1)}}, build, build, ('exact',), "
+    "'', api_version={version!r})",
     "evaluators": "EvaluatorSpec('late', 'a score', evaluate=build, api_version={version!r})",
     "reporters": "ReporterSpec('late', 'a report', render=build, api_version={version!r})",
     "studies": "StudySpec('late', 'late', Path('late.yaml'), api_version={version!r})",

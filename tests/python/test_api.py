@@ -354,11 +354,11 @@ def test_compare_names_what_is_wrong_and_what_cannot_be_read(finished: Results, 
 
 def test_cite_has_an_entry_for_the_harness_and_for_the_models(finished: Results) -> None:
     citations = trm_bench.cite(*finished.folders)
-    assert [entry.of[0] for entry in citations.entries] == ["trm-bench", "model trm-bench:trm-mlp"]
+    assert [of[0] for of in citations.entries.values()] == ["trm-bench", "model trm-bench:trm-mlp"]
     assert str(citations).startswith("@software{trm_bench,")
     assert "jolicoeur2025less" in str(citations)
     assert any("tiny" in missing for missing in citations.missing)
-    assert [entry.of for entry in trm_bench.cite().entries] == [("trm-bench",)]
+    assert list(trm_bench.cite().entries.values()) == [("trm-bench",)]
 
 
 # --- DataFrames ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import copy
 import gzip
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_the_single_view_is_cropped_and_not_voted_on() -> None:
 
 def test_without_ballots_there_is_nothing_to_score() -> None:
     plain = Predictions(tokens(A)[None], 1, np.ones(1, np.int64), np.ones(1))
-    with pytest.raises(DataError, match="no ballots"):
+    with pytest.raises(DataError, match="needs every vote"):
         scores("pass@2", puzzles(("t", A)), plain)
 
 
@@ -283,6 +284,20 @@ def test_a_file_that_is_no_submission_is_refused(raw: bytes, tmp_path: Path) -> 
     path.write_bytes(raw)
     with pytest.raises(DataError, match="submission"):
         score_submission("arc-agi-1", path, {})
+
+
+def test_a_packed_submission_that_is_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "submission.json.gz"
+    path.write_bytes(gzip.compress(b" " * 10_000_000) * 400)
+    with pytest.raises(DataError, match=r"cannot be read as JSON \(unpacks to more than 33,554,432 bytes\)"):
+        score_submission("arc-agi-2", path, {})
+
+
+def test_a_submission_names_its_tasks_where_they_share_a_cluster() -> None:
+    of = puzzles(("s", A), ("t", B))
+    predictions = voted([(A, 1.0)], [(B, 1.0)])
+    merged = replace(of, clusters=np.array(["s", "s"]))
+    assert export(INFO, merged, predictions) == export(INFO, of, predictions)
 
 
 def test_a_truncated_gzip_file_gets_no_score(tmp_path: Path, truth: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from trm_bench.harness.data.prepare import Prepared, prepare
 from trm_bench.harness.host.host import host
 from trm_bench.plugins.sudoku.augment import SudokuSymmetries
 from trm_bench.plugins.sudoku.solver import solve
+from trm_bench.plugins.sudoku.symmetry import invariants, solution_invariants
 from trm_bench.plugins.sudoku.task import canonical, features
 
 from trm_bench import BuildRequest, TaskInfo
@@ -64,3 +65,26 @@ def test_givens_and_guesses_are_known_of_each_puzzle() -> None:
     known = features(INFO, puzzles)
     assert known["givens"].tolist() == [40] * 8
     assert known["guesses"].tolist() == solve(NINE, puzzles.inputs).guesses.tolist()
+
+
+def test_solutions_are_known_again_under_every_symmetry_and_told_apart() -> None:
+    answers = made().targets
+    keys = solution_invariants(NINE, answers)
+    assert len(np.unique(keys)) == len(answers)
+    places, ks = np.repeat(np.arange(20), 10), np.tile(np.arange(10), 20)
+    copies = SudokuSymmetries(NINE).transforms(1, places, ks).apply(answers[places])
+    assert np.array_equal(solution_invariants(NINE, copies), keys[places])
+    assert len(np.unique(invariants(NINE, answers))) == 1  # which see no difference between full grids
+
+
+def test_a_test_puzzle_with_the_solution_of_a_training_puzzle_is_in_a_note(tmp_path: Path) -> None:
+    rows = [row(number) for number in range(40)]
+    fewer = [(question.replace(question.strip(".")[0], ".", 1), answer) for question, answer in rows]
+    tests = [fewer[0], fewer[1], row(50)]
+    found = prepared(write(tmp_path / "data", HEADER + lines(*rows), HEADER + lines(*tests)))
+    notes = [note for note in found.source.notes if "have the solution of a" in note]
+    assert sum(int(note.split()[0]) for note in notes) == 2
+    assert all(note.endswith("puzzle, up to symmetry, with other givens") for note in notes)
+    assert found.source.caveats == ()
+    exact = prepared(write(tmp_path / "other", HEADER + lines(*rows), HEADER + lines(row(0), row(50))))
+    assert not any("have the solution of a" in note for note in exact.source.notes)
