@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..api.errors import TrmBenchError
 from ..api.predictions import Predictions
 from ..api.puzzles import PAD, PuzzleSet, TaskInfo
-from ..api.specs import EvaluatorSpec, TaskSpec
+from ..api.specs import EvaluatorSpec
 from ..store.records import Record
 
 
@@ -18,11 +18,6 @@ def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
     """The share of puzzles with every labelled cell correct, for validation curves."""
     correct = (predictions.tokens == puzzles.targets) | (puzzles.targets == PAD)
     return float(np.mean(correct.all(axis=1))) if len(puzzles) else float("nan")
-
-
-def features_of(task: TaskSpec, info: TaskInfo, test: PuzzleSet) -> Mapping[str, NDArray[np.generic]]:
-    """What a task knows of each test puzzle, (N,) by name."""
-    return {} if task.features is None else task.features(info, test)
 
 
 def score(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -165,7 +164,7 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
 
 def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
     rows, broken = grid_costs(grid, folder)
-    total = sum(row.training_flops * row.to_run for row in rows)
+    total = sum(row["training_flops"] * row["to_run"] for row in rows)
     identity = grid.runs[0].identity
     torch.set_num_threads(identity.threads)
     speed = measure_machine(torch.device(identity.device), "float32").flops * workers
@@ -178,7 +177,7 @@ def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
         "seeds": list(grid.context.request.seeds),
         "budget": grid.budget.model_dump(mode="json"),
         "not_citable_because": grid.all_reasons(),
-        "models": [asdict(row) for row in rows],
+        "models": rows,
         "failed": {name: str(error) for name, error in broken.items()},
         "flops_to_do": total,
         "workers": workers,

@@ -18,14 +18,14 @@ from ..api.text import plural
 from ..data.prepare import file_sha256
 from ..host.calls import plugins_aside
 from ..host.host import Host, host
-from ..inference.scoring import features_of, score
+from ..inference.scoring import score
 from ..planning.grid import Context, context_of
 from ..planning.identity import part_identity
 from ..planning.job import Job, PlannedRun
 from ..planning.request import Request
 from ..report.read import Run, read_folders
 from ..running.processes import run_jobs
-from ..running.progress import GridProgress, Work
+from ..running.progress import GridProgress
 from ..store.checked import DamagedResult
 from ..store.folders import WEIGHTS, RunFolder
 from ..store.records import Manifest, Status
@@ -49,7 +49,7 @@ class Verification:
         unchecked: what could not be checked, and why.
         runs, consistent: finished runs, and those among them without a problem.
         retrained: by run, how it came out when it was trained again, see `OUTCOMES`.
-        details: by run that was trained again, the largest differences in words.
+        details: by run that was trained again, the largest differences.
         remarks: see `Results.remarks`.
     """
 
@@ -92,7 +92,7 @@ def verify(
     Args:
         folders: output folders, or folders of studies.
         data: folder of the official files, for runs on them.
-        retrain: train so many finished runs again, drawn at random, from their manifests alone.
+        retrain: train N finished runs again, drawn at random, from their manifests alone.
         seed: of the draw.
         progress: print what is done and an estimate, to stderr.
 
@@ -174,14 +174,13 @@ class _Checks:
         stored, problems = folder.records(), []
         if [record["item"] for record in stored] != test.ids.tolist():
             return ["its test items are not those of its puzzles"]
-        features = features_of(context.task.spec, info, test)
         for scorer in manifest.scored_by:
             try:
                 part = self.host.evaluators.get(scorer.full_name)
                 if part_identity("evaluator", part) != scorer:
                     self.unchecked.append(f"{scorer.full_name}: another version is installed; not recomputed")
                     continue
-                again = score([part.spec], info, test, predictions, features)
+                again = score([part.spec], info, test, predictions, {})
             except Exception as error:  # plugins' code, or more votes than a run keeps
                 self.unchecked.append(f"{scorer.name}: not recomputed ({error})")
                 continue
@@ -212,7 +211,7 @@ def _citable(manifest: Manifest) -> list[str]:
 def _train_again(
     checks: _Checks, runs: Sequence[Run], count: int, seed: int, out: Console
 ) -> dict[str, tuple[str, str]]:
-    """Train runs drawn at random again, and compare: how each came out, and in words."""
+    """Train runs drawn at random again, and compare: how each came out, and a sentence."""
     trained = [run for run in runs if not run.manifest.weights_file and run.manifest.ledger.optimiser_steps]
     drawn = random.Random(seed).sample(trained, min(count, len(trained)))
     outcomes = {}
@@ -222,7 +221,7 @@ def _train_again(
             outcomes[run.name] = "failed", "its puzzles cannot be rebuilt, so it cannot be trained again"
             continue
         ledger = run.manifest.ledger
-        work = Work(ledger.training_flops, ledger.inference_flops_per_puzzle * run.manifest.samples)
+        work = (ledger.training_flops, ledger.inference_flops_per_puzzle * run.manifest.samples)
         with tempfile.TemporaryDirectory() as scratch:
             job = _job(checks.host, context, run, Path(scratch))
             with plugins_aside(), GridProgress(out, {run.name: work}, 1) as watch:

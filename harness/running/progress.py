@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import IO, Any
 
 from rich.console import Console
@@ -89,17 +88,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
-@dataclass(frozen=True)
-class Work:
-    """FLOPs of a job, or anything proportional to its time."""
+Work = tuple[float, float]
+"""FLOPs of a job in training and in evaluation, or anything proportional to its time."""
 
-    training: float
-    evaluation: float
 
-    @property
-    def total(self) -> float:
-        """Of the whole job; never 0."""
-        return max(self.training + self.evaluation, 1.0)
+def _total(work: Work) -> float:
+    """Of the whole job; never 0."""
+    return max(sum(work), 1.0)
 
 
 class GridProgress:
@@ -117,7 +112,7 @@ class GridProgress:
 
     def __enter__(self) -> GridProgress:
         self.bars.start()
-        self.total = self.bars.add_task("all runs", total=sum(one.total for one in self.work.values()))
+        self.total = self.bars.add_task("all runs", total=sum(map(_total, self.work.values())))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -127,15 +122,15 @@ class GridProgress:
     def started(self, run: str) -> None:
         """See `processes.Watch.started`."""
         self.started_at[run] = time.monotonic()
-        self.rows[run] = self.bars.add_task(run, total=self.work[run].total)
+        self.rows[run] = self.bars.add_task(run, total=_total(self.work[run]))
 
     def metrics(self, run: str, line: Mapping[str, float]) -> None:
         """See `processes.Watch.metrics`."""
-        work = self.work[run]
+        training, evaluation = self.work[run]
         if EVALUATED in line:
-            self._move(run, work.training + line[EVALUATED] * work.evaluation)
+            self._move(run, training + line[EVALUATED] * evaluation)
         elif "spent" in line:
-            self._move(run, min(1.0, line["spent"]) * work.training)
+            self._move(run, min(1.0, line["spent"]) * training)
 
     def _move(self, run: str, done: float) -> None:
         self.done[run] = done
@@ -144,19 +139,19 @@ class GridProgress:
 
     def _move_total(self) -> None:
         if self.total is not None:
-            whole = sum(one.total for one in self.work.values())
+            whole = sum(map(_total, self.work.values()))
             self.bars.update(self.total, completed=whole - sum(self._left_to_do()))
 
     def _left_to_do(self) -> list[float]:
         """The work left in each run that has not ended."""
-        return [self.work[run].total - self.done[run] for run in self.left]
+        return [_total(self.work[run]) - self.done[run] for run in self.left]
 
     def finished(self, run: str, status: Status, error: str | None) -> None:
         """See `processes.Watch.finished`."""
         self.left.discard(run)
         took = time.monotonic() - self.started_at.get(run, time.monotonic())
         if status is Status.DONE:  # a failed run is not taken for a fast one
-            self.done[run] = self.work[run].total
+            self.done[run] = _total(self.work[run])
         if run in self.rows:
             self.bars.remove_task(self.rows.pop(run))
         self._move_total()

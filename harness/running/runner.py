@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -226,13 +227,13 @@ def job_work(grid: Grid, job: Job) -> Work:
     tests = job.prepared.counts["test"]
     puzzles = min(job.run.identity.limit or tests, tests) * (job.run.identity.votes or 1)
     if model is None:
-        return Work(0.0, float(puzzles))
+        return (0.0, float(puzzles))
     try:
         with calling(f"model {model.requested}"):
             flops = count_flops(build_shapes(model.build, job.prepared.info), job.prepared.info.cells)
-            return Work(training_flops(grid, model, job.prepared), puzzles * flops.inference)
+            return (training_flops(grid, model, job.prepared), puzzles * flops.inference)
     except PluginError:  # its own process fails with it too, and keeps the trace
-        return Work(0.0, 0.0)
+        return (0.0, 0.0)
 
 
 def training_flops(grid: Grid, model: ResolvedModel, prepared: Prepared) -> float:
@@ -249,28 +250,15 @@ def training_flops(grid: Grid, model: ResolvedModel, prepared: Prepared) -> floa
     return budget.amount * budget.batch_size * per_step
 
 
-@dataclass(frozen=True)
-class ModelCost:
-    """A row of ``--dry-run``.
+PARAMETERS = ("core_parameters", "io_parameters", "puzzle_embedding_parameters")
 
-    Attributes:
-        model: with its options.
-        core_parameters, io_parameters, puzzle_embedding_parameters: as in a ledger.
-        training_flops: of one run.
-        finished, to_run: runs.
+
+def grid_costs(grid: Grid, folder: Path) -> tuple[list[dict[str, Any]], dict[str, PluginError]]:
+    """The expected costs of a grid, model by model, and what the models that would fail raised.
+
+    A row has ``model`` (with its options), the ledger's counts of parameters, ``training_flops`` of one run,
+    and the number of runs that are ``finished`` and ``to_run``.
     """
-
-    model: str
-    core_parameters: int
-    io_parameters: int
-    puzzle_embedding_parameters: int
-    training_flops: float
-    finished: int
-    to_run: int
-
-
-def grid_costs(grid: Grid, folder: Path) -> tuple[list[ModelCost], dict[str, PluginError]]:
-    """The expected costs of a grid, model by model, and what the models that would fail raised."""
     results, rows, broken = Output(folder), [], dict(grid.broken)
     todo = {run.name for job in grid.missing(results) for run in job.runs}
     for model in grid.models:
@@ -287,5 +275,7 @@ def grid_costs(grid: Grid, folder: Path) -> tuple[list[ModelCost], dict[str, Plu
         except PluginError as error:
             broken[model.name] = error
             continue
-        rows.append(ModelCost(model.name, *parameters, flops, len(jobs) - left, left))
+        counts = dict(zip(PARAMETERS, parameters, strict=True))
+        runs = {"finished": len(jobs) - left, "to_run": left}
+        rows.append({"model": model.name, **counts, "training_flops": flops, **runs})
     return rows, broken

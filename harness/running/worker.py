@@ -33,7 +33,7 @@ from ..inference.inference import (
     milliseconds_per_puzzle,
     predict,
 )
-from ..inference.scoring import exact_share, features_of, score
+from ..inference.scoring import exact_share, score
 from ..planning.job import Job, StoredWeights
 from ..store import provenance
 from ..store.disk import disk_problem
@@ -266,7 +266,7 @@ class Worker:
         self, folder: RunFolder, manifest: Manifest, trained: Trained, test: PuzzleSet, read: Read
     ) -> None:
         evaluators = [self.host.evaluators.get(part.full_name).spec for part in manifest.scored_by]
-        features = features_of(self.task.spec, self.info, test)
+        features = {name: column[: len(test)] for name, column in self.job.prepared.features().items()}
         records = score(evaluators, self.info, test, read.predictions, features)
         predictions = pack_predictions(read.predictions, self.info, self.task.spec.symbols, test)
         if self.task.spec.extra_files is not None:

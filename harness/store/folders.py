@@ -244,7 +244,7 @@ class RunFolder:
         """Read `manifest.json`.
 
         Raises:
-            DamagedResult: it is missing, cut short, changed since it was written, or of another schema version.
+            DamagedResult: it is missing, cut short, edited, or of another schema version.
         """
         path = self.folder / MANIFEST
         try:

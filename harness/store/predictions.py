@@ -1,4 +1,4 @@
-"""`predictions.npz`: what a run answered on the test set, compactly, so that any evaluator can be added later."""
+"""`predictions.npz`: what a run answered on the test set, compactly, for evaluators that are added later."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .checked import DamagedResult
 from ..api.predictions import KEPT_ANSWERS, Predictions
 from ..api.puzzles import PuzzleSet, TaskInfo, Tokens
+from .checked import DamagedResult
 
 SHOWN = 4
 """Test items whose puzzle and solution are kept too, for figures."""

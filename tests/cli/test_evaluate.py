@@ -22,7 +22,6 @@ from support.stored import (
     export,
     foreign,
     made,
-    manifests,
     predictions,
     run,
     runs,
@@ -70,7 +69,14 @@ def test_runs_of_a_folder_give_the_very_samples_of_their_training(trained: Path,
         before, after = one.manifest(), other.manifest()
         assert after.identity == before.identity
         assert after.weights_file == str(one.folder / WEIGHTS)
-        kept = ("description", "weights", "weights_sha256", "tensors_sha256", "not_citable_because", "validation")
+        kept = (
+            "description",
+            "weights",
+            "weights_sha256",
+            "tensors_sha256",
+            "not_citable_because",
+            "validation",
+        )
         assert all(getattr(after, key) == getattr(before, key) for key in kept)
         training = (
             "optimiser_steps",

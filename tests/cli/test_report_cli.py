@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.folders import TRM, three_models, with_part, write_model
+from trm_bench.harness.store.checked import read_stamped
 from trm_bench.testing.pytest_plugin import RunCli
 
 COSTS = ("Parameters", "Cost per training run", "Cost of evaluation")
@@ -91,8 +92,8 @@ def test_a_wrong_option_is_named(folder: Path, run_cli: RunCli, words: tuple[str
 
 
 def test_show_prints_the_manifest_of_a_run(folder: Path, run_cli: RunCli) -> None:
-    run = folder / "hrm-s0-00000000"
-    manifest = json.loads((run / "manifest.json").read_text())
+    run = next(folder.glob("hrm-s0-*"))
+    manifest = read_stamped(run / "manifest.json")
     shown = run_cli("show", run)
     assert shown.code == 0
     assert "status: done" in shown.out.splitlines()
@@ -108,7 +109,7 @@ def test_show_of_something_else_says_what_to_name(folder: Path, run_cli: RunCli)
 
 
 def test_show_names_a_damaged_manifest(folder: Path, run_cli: RunCli) -> None:
-    file = folder / "hrm-s0-00000000" / "manifest.json"
+    file = next(folder.glob("hrm-s0-*")) / "manifest.json"
     file.write_text(file.read_text()[:100])
     ended = run_cli("show", file.parent)
     assert (ended.code, ended.out) == (1, "")

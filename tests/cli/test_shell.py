@@ -265,10 +265,10 @@ def in_a_terminal(line: list[str], columns: int = 120, **more: str) -> tuple[int
 PROGRESS = dedent(
     """
     from trm_bench.harness.cli.terminal import prepare
-    from trm_bench.harness.running.progress import GridProgress, Work, console
+    from trm_bench.harness.running.progress import GridProgress, console
     from trm_bench.harness.store.records import Status
     prepare()
-    with GridProgress(console(), {"mirror-s0-91496a56": Work(1.0, 0.0)}, 1) as grid:
+    with GridProgress(console(), {"mirror-s0-91496a56": (1.0, 0.0)}, 1) as grid:
         grid.started("mirror-s0-91496a56")
         grid.metrics("mirror-s0-91496a56", {"spent": 0.5, "loss": 0.25})
         grid.bars.refresh()

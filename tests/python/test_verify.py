@@ -87,7 +87,9 @@ def test_weights_that_differ_by_rounding_are_told_from_others(folder: Path) -> N
     found = trm_bench.verify(folder, retrain=1)
     assert found.ok
     assert str(found).endswith("1 of 1 retrained within rounding")
-    assert re.search(r"weights differ by up to (9\.|1\.0)\S* of the largest", next(iter(found.details.values())))
+    assert re.search(
+        r"weights differ by up to (9\.|1\.0)\S* of the largest", next(iter(found.details.values()))
+    )
 
 
 def test_a_training_that_comes_out_different_is_not_verified(folder: Path, run_cli: RunCli) -> None:

@@ -425,7 +425,9 @@ def as_shown(reporter: str, text: str) -> str:
     """Text as it must stand in a reporter's output."""
     if reporter == "html":
         return html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
-    return {"latex": escape(text), "json": json.dumps(text, ensure_ascii=False)}.get(reporter, text)
+    markdown = text.replace("<", "&lt;")
+    shown = {"latex": escape(text), "json": json.dumps(text, ensure_ascii=False), "markdown": markdown}
+    return shown.get(reporter, text)
 
 
 @pytest.mark.parametrize("reporter", REPORTERS)

@@ -7,11 +7,11 @@ import io
 import pytest
 from rich.console import Console
 from trm_bench.harness.running import progress
-from trm_bench.harness.running.progress import GridProgress, Work, console, counted, duration
+from trm_bench.harness.running.progress import GridProgress, console, counted, duration
 from trm_bench.harness.running.worker_keys import EVALUATED
 from trm_bench.harness.store.records import Status
 
-WORK = {"a-s0": Work(8, 2), "a-s1": Work(8, 2), "b-s0": Work(30, 0)}
+WORK = {"a-s0": (8, 2), "a-s1": (8, 2), "b-s0": (30, 0)}
 
 
 @pytest.fixture

@@ -404,7 +404,10 @@ def test_two_models_are_never_paired(tmp_path: Path) -> None:
 
 def test_a_seed_that_is_not_done_leaves_the_pair_untested(tmp_path: Path) -> None:
     two_ways(tmp_path)
-    more = {"requested": f"trm-mlp @ {SHALLOW}", "change": other(steps=1, architecture={"hidden": 48, "evaluated": SHALLOW})}
+    more = {
+        "requested": f"trm-mlp @ {SHALLOW}",
+        "change": other(steps=1, architecture={"hidden": 48, "evaluated": SHALLOW}),
+    }
     write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, **more)
     (pair,) = only_table(report_of(tmp_path)).pairs
     assert (pair.note, pair.verdict, pair.holm_p, pair.detectable) == (
