@@ -247,7 +247,7 @@ def test_a_run_on_the_tiny_task(run_cli, tiny_task, tmp_path):
     assert "tiny-grid" in ended.out
     assert [path.name.startswith("copy-s0-") for path in folder.iterdir() if path.is_dir()] == [True]
     assert run_cli("show", next(path for path in folder.iterdir() if path.is_dir())).code == 0
-    assert run_cli("report", tmp_path / "nothing").code == 3
+    assert run_cli("report", tmp_path / "nothing").code == 4
 
 
 def test_the_task_is_gone_again_and_the_environment_is_as_before(run_cli):

@@ -60,7 +60,9 @@ def test_all_of_them_are_seen_in_a_run(fresh: Python) -> None:
     for kind, pattern in SEEN.items():
         assert re.search(pattern, ended.stdout, flags=re.MULTILINE), (kind, ended.stdout)
     manifests = [json.loads(path.read_text()) for path in (folder_of(fresh) / "out").glob("*/manifest.json")]
-    parts = [part for manifest in manifests for part in manifest["identity"]["parts"]]
+    parts = [
+        part for manifest in manifests for part in (*manifest["identity"]["parts"], *manifest["scored_by"])
+    ]
     for kind in SEEN:
         (own,) = {tuple(sorted(part.items())) for part in parts if part["name"] == f"my-{kind}"}
         identity = dict(own)

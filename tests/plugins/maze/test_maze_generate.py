@@ -197,5 +197,6 @@ def test_hard_mazes_are_what_they_should_be(thousand):
 @pytest.mark.slow
 @pytest.mark.parametrize("fact", ["walls", "moves", "manhattan"])
 def test_hard_mazes_are_distributed_as_the_official_ones(data_dir, thousand, fact):
-    official = np.concatenate([load_mazes([path]).questions for path in files(data_dir / "maze")])
+    request = BuildRequest("paper", 0, "official", data_dir / "maze")
+    official = np.concatenate([load_mazes([path]).questions for path in files(request)])
     assert ks_2samp(facts(thousand)[fact], facts(official)[fact]).statistic <= 0.05
