@@ -139,6 +139,15 @@ def parse_variant(text: str) -> Variant:
     return Variant(match["name"], options)
 
 
+def in_order(text: str) -> str:
+    """A name, perhaps with options and after @ a mode, with its options in their usual order."""
+    model, at, mode = text.partition(" @ ")
+    try:
+        return str(parse_variant(model)) + at + mode
+    except UsageError:  # a display name may be anything
+        return text
+
+
 COMMON_OPTIONS = ("augment", "match", "recipe")
 """Options of every model: A, the model to be as large as, the model whose training settings to use."""
 

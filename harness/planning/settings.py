@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -58,6 +59,9 @@ OWN_KEYS = tuple(key for key in Settings.model_fields if key not in (*GROUPS, "t
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
 
 
+_GROUPED = re.compile(r"[+-]?\d[\d_]*_[\d_.e+-]*")
+
+
 def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ()) -> Settings:
     """Type and check settings.
 
@@ -71,6 +75,8 @@ def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ())
     own: dict[str, object] = {}
     groups: dict[str, dict[str, object]] = {**{name: {} for name in GROUPS}, "task": {}}
     for key, value in pairs.items():
+        if isinstance(value, str) and _GROUPED.fullmatch(value):  # which Python would read as a number
+            raise UsageError(f"setting {key}={value}: write numbers without underscores")
         owner = next((name for name, model in GROUPS.items() if key in model.model_fields), None)
         if key in OWN_KEYS:
             own[key] = value

@@ -12,7 +12,7 @@ from ..running.progress import counted
 from ..running.speed import AT_MOST, Speed, measure_grid, parse_ways
 from ..training.device import resolve_device
 from .grids import console_of
-from .options import CommonOptions, Names, names_of, path_of, paths_of, settings_of
+from .options import CommonOptions, Names, names_of, path_of, paths_of, refuse_options, settings_of
 
 MOST_MINUTES = 10_000
 
@@ -37,6 +37,7 @@ def measure_speed(
     Raises:
         UsageError: a name, value or way is wrong.
     """
+    refuse_options("measure_speed", options, "limit", "evaluators", "jobs", "output")
     device = resolve_device(options.get("device") or "auto").type
     chosen = parse_ways(ways, device)
     names = names_of(models)

@@ -97,6 +97,17 @@ def settings_of(options: Mapping[str, Any], kind: Any) -> dict[str, Value]:
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
 
 
+def refuse_options(call: str, options: Mapping[str, Any], *names: str) -> None:
+    """Options that mean nothing in a call.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name in names:
+        if options.get(name) not in (None, (), ""):
+            raise UsageError(f"{call}: {name}={options[name]} means nothing here; leave it out")
+
+
 def count_of(options: Mapping[str, Any], option: str) -> int | None:
     """An option that is a number of things.
 

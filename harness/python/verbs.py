@@ -24,7 +24,7 @@ from ..training.device import resolve_device
 from ..weights.files import export_weights, read_weights
 from .api import Call
 from .grids import announce, console_of
-from .options import CommonOptions, PathLike, path_of, paths_of, settings_of
+from .options import CommonOptions, PathLike, path_of, paths_of, refuse_options, settings_of
 
 
 def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
@@ -34,6 +34,7 @@ def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
         UsageError: an unknown name or setting; the nearest is suggested.
         DataError: a data file is missing or wrong; names it.
     """
+    refuse_options("prepare", options, "limit", "evaluators", "jobs", "output")
     request = _data_request(options, task)
     with counted(console_of(options)) as progress:
         return context_of(host(), request, task, options.get("scale"), progress).prepared

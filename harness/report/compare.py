@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..api.errors import NothingToReport, UsageError, nearest
+from ..planning.models import in_order
 from ..planning.study import leaves
 from ..store.records import Manifest
 from .pairs import compare, judged, model_key, table_key
@@ -72,7 +73,7 @@ def _names(manifest: Manifest) -> tuple[str, str, str]:
 
 
 def _of_model(runs: Sequence[Run], name: str) -> list[Run]:
-    mine = [run for run in runs if name in _names(run.manifest)]
+    mine = [run for run in runs if in_order(name) in map(in_order, _names(run.manifest))]
     if not mine:
         known = {known for run in runs for known in _names(run.manifest)}
         raise UsageError(f"no run of model {name!r}; {nearest(name, known)}")

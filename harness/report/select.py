@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..api.errors import UsageError, nearest
 from ..host.host import Host
+from ..planning.models import in_order
 from .table import Report, Row, Table
 
 
@@ -36,7 +37,7 @@ def select_models(report: Report, only: Sequence[str], names: Mapping[str, str])
     """
     known = {name for table in report.tables for row in table.rows for name in names_of(row)}
     for name in (*only, *names):
-        if name not in known:
+        if in_order(name) not in map(in_order, known):
             raise UsageError(f"no row of model {name!r}; {nearest(name, known)}")
     tables: list[Table] = []
     overall: dict[str, str] = {}
@@ -64,7 +65,8 @@ def _typed(row: Row) -> str:
 
 def _called(name: str, rows: Sequence[Row]) -> list[Row]:
     """The rows of a name: those that have exactly this one, or else every variant of a model."""
-    return [row for row in rows if name in _whole_names(row)] or [
+    name = in_order(name)
+    return [row for row in rows if name in map(in_order, _whole_names(row))] or [
         row for row in rows if name in names_of(row)
     ]
 

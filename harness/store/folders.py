@@ -188,7 +188,7 @@ class RunFolder:
         Raises:
             ValueError: the name is that of a file of ours, or no plain file name.
         """
-        if not name or name in FILES or Path(name).name != name or name.startswith("."):
+        if not name or name in (*FILES, CHECKPOINT) or Path(name).name != name or name.startswith("."):
             raise ValueError(f"a run cannot have an extra file called {name!r}")
         write_atomically(self.folder / name, content)
 

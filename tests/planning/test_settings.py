@@ -97,6 +97,11 @@ def test_no_setting_is_left_out_here() -> None:
     assert {text.partition("=")[0] for text in BAD} == ALL_KEYS
 
 
+@pytest.mark.parametrize("text", ["steps=1_0", "lr=1_0.5", "task_seed=1_000"])
+def test_a_number_has_no_underscores(text: str) -> None:
+    assert refusal(pair(text)) == f"setting {text}: write numbers without underscores"
+
+
 @pytest.mark.parametrize(("text", "why"), BAD.items())
 def test_a_value_that_a_setting_cannot_have_is_refused_with_its_key(text: str, why: str) -> None:
     assert refusal(pair(text)) == f"setting {text}: {why}"

@@ -352,6 +352,17 @@ def test_compare_names_what_is_wrong_and_what_cannot_be_read(finished: Results, 
     assert [str(samples) in problem for problem in problems] == [True]
 
 
+@pytest.mark.parametrize("options", [{"limit": 3}, {"evaluators": "exact"}, {"output": "out"}])
+def test_an_option_that_means_nothing_in_a_call_is_refused(options: dict[str, Any]) -> None:
+    ((name, value),) = options.items()
+    for call in (
+        lambda: trm_bench.prepare("tiny", **options),
+        lambda: trm_bench.measure_speed("copy", "tiny", **options),
+    ):
+        with pytest.raises(UsageError, match=f"{name}={value} means nothing here"):
+            call()
+
+
 def test_cite_has_an_entry_for_the_harness_and_for_the_models(finished: Results) -> None:
     citations = trm_bench.cite(*finished.folders)
     assert [of[0] for of in citations.entries.values()] == ["trm-bench", "model trm-bench:trm-mlp"]

@@ -16,6 +16,7 @@ from support.folders import (
     described,
     other,
     quick,
+    report_of,
     request,
     solved,
     three_models,
@@ -24,6 +25,7 @@ from support.folders import (
 )
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.report.compare import compare_folders, compare_models
+from trm_bench.harness.report.select import select_models
 from trm_bench.harness.report.words import p_words, sentences
 from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.stats.tests import crossed_test
@@ -111,6 +113,16 @@ def test_folders_with_several_models_are_compared_model_by_model(tmp_path: Path)
     found = compare_folders(tmp_path / "one", tmp_path / "two", [])
     assert len(found) == 3
     assert all(one.difference.delta == 0 for one in found)
+
+
+def test_a_model_is_found_whatever_the_order_of_its_options(tmp_path: Path) -> None:
+    named = "trm[cycles=2,updates=3]"
+    for model, scores in ((named, TRM), ("hrm", HRM)):
+        write_model(tmp_path, model, scores)
+    (found,) = compare_models("trm[updates=3,cycles=2]", "hrm", [tmp_path], [])
+    assert found.difference.delta > 0
+    shown = select_models(report_of(tmp_path), ["trm[updates=3,cycles=2]"], {})
+    assert [row.model for row in shown.tables[0].rows] == [named]
 
 
 def test_a_run_is_not_compared_with_itself(tmp_path: Path, run_cli: RunCli) -> None:

@@ -151,7 +151,9 @@ def test_extra_files_of_a_task_are_part_of_the_result(done: RunFolder) -> None:
     assert done.is_done()
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "../escape.json", ".hidden", "a/b.json", ""])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "checkpoint.pt", "../escape.json", ".hidden", "a/b.json", ""]
+)
 def test_an_extra_file_cannot_take_another_place(name: str, done: RunFolder) -> None:
     with pytest.raises(ValueError, match="cannot have an extra file"):
         done.write_extra(name, b"{}")
