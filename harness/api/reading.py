@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,26 @@ def read_text(path: Path, most: int = TEXT_BYTES) -> str:
     return decoded(read_bytes(path, most))
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For ``json.loads(text, object_pairs_hook=unique)``: an object, none of whose keys is there twice.
+
+    Raises:
+        ValueError: one is.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} is there twice")
+    return found
+
+
 def load_yaml(path: Path) -> Any:
     """The content of a YAML file within bounds: aliases can make a small file fill the memory.
 
     Raises:
         OSError, UnicodeDecodeError: the file cannot be read.
-        yaml.YAMLError: it is not YAML, is nested too deeply, or its aliases expand to too much.
+        yaml.YAMLError: it is not YAML, is nested too deeply, has a key twice, or its aliases expand to too
+            much.
     """
     return parse_yaml(read_text(path, YAML_BYTES))
 
@@ -91,11 +106,40 @@ def parse_yaml(text: str) -> Any:
         node = loader.get_single_node()
         if _expanded(node, {}) > YAML_VALUES:
             raise yaml.YAMLError(f"its aliases expand to more than {YAML_VALUES:,} values")
+        _read_plainly(node, set())
         return None if node is None else loader.construct_document(node)
     except RecursionError as error:
         raise yaml.YAMLError("nested too deeply, or an alias that holds itself") from error
     except (ValueError, yaml.YAMLError) as error:  # also a number or a date that there is not
         raise yaml.YAMLError(" ".join(str(error).split())) from error
+
+
+def _read_plainly(node: Any, seen: set[int]) -> None:
+    """Leave nothing that PyYAML would read in silence otherwise than it is meant.
+
+    Numbers that YAML 1.1 takes for another base (``010`` is 8, ``1:30`` is 90) become text.
+
+    Raises:
+        yaml.YAMLError: a key is there twice.
+    """
+    import yaml
+
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node.value, str):
+        number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        if number and re.match(r"[-+]?(0[0-7_]+$|\d[\d_]*:)", node.value):
+            node.tag = "tag:yaml.org,2002:str"
+        return
+    keys: set[str] = set()
+    for part in node.value:
+        for one in part if isinstance(part, tuple) else (part,):
+            _read_plainly(one, seen)
+        name = part[0].value if isinstance(part, tuple) else None
+        if isinstance(name, str) and name in keys and name != "<<":
+            raise yaml.YAMLError(f"{name!r} is there twice, again in line {part[0].start_mark.line + 1}")
+        keys |= {name} if isinstance(name, str) else set()
 
 
 def _expanded(node: Any, known: dict[int, int]) -> int:

@@ -14,11 +14,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..api.errors import PluginError, TrmBenchError, UnavailableError, told
+from ..api.errors import PluginError, TrmBenchError, UnavailableError, UsageError, told
 from ..host.host import DISABLE_VARIABLE, host
 from ..host.interruption import interruptible, undisturbed
 from ..host.plugin_files import announce_plugin_files, take_plugin_options
@@ -76,6 +77,20 @@ class Verbs(click.Group):
             return command
         self._load_plugin_commands()
         return self.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; an option of ours that is given twice is refused, where click takes the last."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in VERBS and command is not None:
+            words = rest[: rest.index("--")] if "--" in rest else rest
+            for option in command.params:
+                if isinstance(option, click.Option) and not (option.multiple or option.is_flag):
+                    long = option.opts[-1]
+                    if sum(word == long or word.startswith(f"{long}=") for word in words) > 1:
+                        raise UsageError(f"{long}: given twice")
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing their modules."""
@@ -140,6 +155,16 @@ def _take_global_options(arguments: list[str]) -> list[str]:
     return arguments
 
 
+def _require_folder() -> None:
+    """Raise an `UnavailableError` where the working folder was deleted: libraries end the program there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UnavailableError(
+            f"the working folder is not there any more ({error.strerror}); cd to another one"
+        ) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; ends the process with the exit codes of `docs/cli.md`."""
     terminal.prepare()
@@ -149,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: Sequence[str] | None) -> None:
     try:
+        _require_folder()
         words = _take_global_options(list(sys.argv[1:] if arguments is None else arguments))
         code = cli.main(args=words, prog_name="trm-bench", standalone_mode=False)
     except click.ClickException as error:

@@ -15,6 +15,9 @@ from ..host.scaffold import KINDS, Project, write_project
 from .options import json_option
 from .terminal import echo, echo_json
 
+_USED = {"tests", "conftest", "setup"}
+"""Names that pytest and pip give a meaning of their own in a project's folder."""
+
 
 @click.command("new-plugin")
 @click.argument("name")
@@ -53,7 +56,12 @@ def _refuse_shadows(name: str) -> None:
         found = importlib.util.find_spec(module) if module.isidentifier() else None
     except (ImportError, ValueError):
         found = None
-    taken = module in sys.stdlib_module_names or keyword.iskeyword(module) or (found and found.origin)
+    taken = (
+        module in _USED
+        or module in sys.stdlib_module_names
+        or keyword.iskeyword(module)
+        or (found and found.origin)
+    )
     if taken or (name and version_of(name) is not None):
         raise UsageError(f"new-plugin {name}: {module!r} is the name of another module; choose another name")
 

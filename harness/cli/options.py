@@ -68,6 +68,13 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
         name = str(key).replace("_", "-")
         if name not in known:
             raise UsageError(f"--config {path}: unknown key {key!r}; {nearest(name, known)}")
+        if value is None:  # the same as without the line
+            continue
+        if known[name] in defaults:
+            raise UsageError(f"--config {path}: {name} is given twice")
+        if (name == "set") != isinstance(value, dict):
+            kind = "a mapping" if name == "set" else "a value or a list"
+            raise UsageError(f"--config {path}: {key} must be {kind}")
         defaults[known[name]] = _as_paths(value) if name in ("train", "test") else _as_option(value)
     context.meta[CONFIG_SETTINGS] = defaults.pop("settings", [])
     context.default_map = {**defaults, **(context.default_map or {})}
@@ -83,7 +90,7 @@ def _as_option(value: Any) -> Any:
         return [f"{key}={inner}" for key, inner in value.items()]
     if isinstance(value, list):
         return ",".join(str(inner) for inner in value)
-    return value
+    return str(value)  # as if it were typed: 2.7 is no whole number
 
 
 def several(*options: Callable[[F], F]) -> Callable[[F], F]:

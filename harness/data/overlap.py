@@ -54,6 +54,10 @@ def with_overlaps(spec: TaskSpec, data: TaskData) -> TaskData:
         )
         clusters = merged(data.test.clusters, groups)
         data = replace(data, test=replace(data.test, clusters=clusters))
+    if images := int(labels.images_in(data.train).sum()):
+        note = f"{images} of {len(data.test)} test puzzles {_are(images)} symmetric to a training puzzle of "
+        note += "the same identity, whose augmentations change both alike"
+        data = replace(data, source=replace(data.source, notes=(*data.source.notes, note)))
     said = tuple(filter(None, found))
     source = data.source
     if source.as_published:
@@ -89,6 +93,12 @@ class Labels:
             ],
             np.bool_,
         )
+
+    def images_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
+        """(N,) whether each test puzzle is an image of one in another split, of its own identity alone."""
+        known = {(key, identity) for key, _, identity in _labels(self.spec, self.data, split)}
+        mine = np.array([(key, identity) in known for key, _, identity in self.test], np.bool_)
+        return mine & ~self.also_in(split)
 
     def groups(self) -> list[Hashable]:
         """(N,) equal for test puzzles that are the same."""

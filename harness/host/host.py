@@ -212,7 +212,9 @@ class Host:
             plugin.hooks = tuple(sorted(call.name for call in self.manager.get_hookcallers(module) or ()))
             if not plugin.hooks:
                 raise TrmBenchError("implements no trm_bench_ hook; is @hookimpl missing?")
-        except (Exception, SystemExit) as error:  # a plugin may fail in any way while it is imported
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may fail in any way while it is imported: `pytest.skip`
             if self.manager.has_plugin(found.label):
                 self.manager.unregister(name=found.label)
             self._record(plugin, error)

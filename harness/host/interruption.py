@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPS = tuple(
-    signal.Signals[name] for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if name in signal.Signals.__members__
+    signal.Signals[name]
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if name in signal.Signals.__members__
 )
-"""From a batch system, a terminal that is closed, and Slurm's ``--signal=USR1@60`` before the time is up."""
+"""From a batch system, a terminal that is closed, and warnings before the time is up: Slurm's
+``--signal=USR1@60``, Grid Engine's ``-notify`` (SIGUSR2), a limit on CPU time (SIGXCPU)."""
 REPEATS = 1.0
 """Seconds in which further ones mean nothing new."""
-_SHARED = [signal.SIGINT, *(number for number in STOPS if number is not signal.SIGTERM)]
+_SHARED = [signal.SIGINT, *(number for number in STOPS if number.name not in ("SIGTERM", "SIGXCPU"))]
 """Those that a terminal or a batch system also sends to the processes of runs."""
 
 

@@ -17,9 +17,11 @@ import sys
 import sysconfig
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import islice
 from pathlib import Path
 
 SKIPPED = {
@@ -30,6 +32,12 @@ SKIPPED = {
 _INSTALLED = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")}
 _SITES = {"site-packages", "dist-packages"}
 LARGE = 1 << 20
+MOST_FOLDERS, MOST_FILES = 100, 10_000
+"""That are looked into, and taken by a pattern, for one source."""
+_LISTING = {"iterdir", "listdir", "scandir", "walk", "rglob"}
+_IMPORTING = {"import_module", "__import__", "files", "get_data", "find_spec", "run_module"}
+"""Functions that take the name of a module."""
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 UNKNOWN = "unknown-"
 """The fingerprint of code without files begins with this; it is another one in every process."""
 _UNKNOWN = UNKNOWN + uuid.uuid4().hex
@@ -77,10 +85,10 @@ def _digest(roots: Iterable[Path], search: tuple[str, ...], owner: str) -> str:
             content = _content(known)
             found[str(known)] = (_relative(path, root), content)
             if path.suffix == ".py":
-                imported, named = _leads(known, content)
+                imported, named, lists = _leads(known, content)
                 todo += [target for name in imported if (target := _local(name, search, owner))]
                 if root.is_file():  # the data of a package lie in it; those of one module next to it
-                    todo += _beside(path.parent, named)
+                    todo += _beside(path, named, lists)
     if len(found) == 1:
         return next(content for _, content in found.values())
     whole = hashlib.sha256()
@@ -210,14 +218,15 @@ def _listed(name: str) -> list[Path]:
 
 
 @lru_cache(maxsize=16_384)
-def _leads(path: Path, _content: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The modules that a source imports, and its texts that could be names of files."""
+def _leads(path: Path, _content: str) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """What a source imports, its texts that could be names of files, and whether it lists folders."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return (), ()
+        return (), (), False
     imported: set[str] = set()
     named: set[str] = set()
+    lists = False
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {name.name for name in node.names}
@@ -225,16 +234,38 @@ def _leads(path: Path, _content: str) -> tuple[tuple[str, ...], tuple[str, ...]]
             imported |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 200:
             named.add(node.value)
-    return tuple(sorted(imported)), tuple(sorted(named))
+        lists |= getattr(node, "attr", getattr(node, "id", "")) in _LISTING
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", getattr(node.func, "id", "")) in _IMPORTING
+        ):
+            texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            imported |= {text for text in texts if isinstance(text, str) and _MODULE.fullmatch(text)}
+    return tuple(sorted(imported)), tuple(sorted(named)), lists
 
 
-def _beside(folder: Path, named: Iterable[str]) -> list[Path]:
-    """The files that are named in a source and lie in its folder, or in a folder there that is named too."""
+def _beside(source: Path, named: Iterable[str], lists: bool) -> list[Path]:
+    """The files that are named in a source and lie in its folder, or in folders there that are named too.
+
+    Also by a pattern (``*.json``), by the source's own name with another ending, and all files of a named
+    folder where the source lists folders.
+    """
     names = [name for name in named if not name.startswith(("/", "~")) and "\0" not in name]
     plain = [name for name in names if ".." not in Path(name).parts and Path(name).parts]
-    # These two take what is no possible name for "no".
-    folders = [folder, *(folder / name for name in plain if os.path.isdir(folder / name))]
-    return [place / name for place in folders for name in plain if os.path.isfile(place / name)]
+    folders = [source.parent]
+    for folder in folders:  # it grows
+        if len(folders) < MOST_FOLDERS:  # what is no possible name is no folder
+            folders += [folder / name for name in plain if os.path.isdir(folder / name)]
+    found = [place / name for place in folders for name in plain if os.path.isfile(place / name)]
+    found += [up for name in names if ".." in name and os.path.isfile(up := source.parent / name)]
+    endings = [name for name in plain if re.fullmatch(r"\.\w+", name)]
+    found += [own for name in endings if os.path.isfile(own := source.with_suffix(name))]
+    patterns = [name for name in plain if re.search(r"\w", name) and "*" in name and "**" not in name]
+    for place in folders:
+        for pattern in patterns:
+            with suppress(OSError, ValueError, NotImplementedError):
+                found += islice((one for one in sorted(place.glob(pattern)) if one.is_file()), MOST_FILES)
+    return [*found, *(folders[1:] if lists else [])]
 
 
 def _local(name: str, search: tuple[str, ...], owner: str) -> Path | None:

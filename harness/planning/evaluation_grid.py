@@ -23,7 +23,7 @@ from ..training.config import TrainingConfig
 from ..training.costs import count_flops
 from ..weights.files import check_weights
 from .evaluation_mode import EvaluationMode
-from .find_weights import config_of, external_model, find_weights, model_part, require_model
+from .find_weights import config_of, external_model, find_weights, model_part, picked_seeds, require_model
 from .grid import Context, Grid, context_of, votes_of
 from .identity import describe, identity_of, planned_run
 from .job import Job, PlannedRun, StoredWeights
@@ -58,10 +58,12 @@ def plan_evaluation(host: Host, request: Request, progress: Progress = no_progre
     bases = _distinct([_base(host, context, stored) for stored in weights], left_out)
     left_out[:0] = unfinished
     jobs: list[Job] = []
+    picked = {} if request.study else picked_seeds(weights)
     for job, halts in _labelled(context, bases):
-        if unfinished and _stored(job).origin is not None:
-            survivors = "weights of runs that are not finished were left out"
-            job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, survivors)),))
+        why = [picked[place]] if (place := _stored(job).file.absolute().parents[1]) in picked else []
+        why += ["weights of runs that are not finished were left out"] if unfinished else []
+        if why and _stored(job).origin is not None:
+            job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, *why)),))
         jobs += _jobs(context, job, halts, left_out)
     if not jobs:
         raise NothingToReport(f"nothing to evaluate: {'; '.join(left_out)}")
@@ -79,6 +81,8 @@ def _refuse_idle(request: Request, weights: Sequence[StoredWeights]) -> None:
     for option in (name for name, is_given in given.items() if is_given):
         if all(stored.origin is not None for stored in weights):
             raise UsageError(f"{option} is for files of external weights, and these are runs; leave it out")
+    if request.as_seeds and sum(stored.origin is None for stored in weights) < 2:
+        raise UsageError("--as-seeds is for several files of external weights, and this is one; leave it out")
 
 
 def _stored(job: Job) -> StoredWeights:

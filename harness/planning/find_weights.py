@@ -15,6 +15,7 @@ from ..host.host import Host, Part
 from ..store.checked import DamagedResult
 from ..store.folders import MANIFEST, WEIGHTS, Output, RunFolder
 from ..store.records import Manifest, RunIdentity, Status
+from ..store.requests import RUNS, read_requested
 from ..store.tensors import tensors_sha256
 from ..training.config import TrainingConfig
 from ..weights.files import is_weights, read_weights
@@ -28,6 +29,10 @@ from .study import leaves
 
 SUFFIXES = ("", ".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Of files that are looked at in a folder without results."""
+
+
+PICKED = "requested and not evaluated: "
+"""How the reason begins; it holds until the others are evaluated too."""
 
 
 def find_weights(
@@ -60,6 +65,27 @@ def find_weights(
         weights += ours
     others[:] = dict.fromkeys(others)
     return weights
+
+
+def picked_seeds(weights: Sequence[StoredWeights]) -> dict[Path, str]:
+    """By output folder, why evaluations of runs that were picked from it may not be cited."""
+    reasons: dict[Path, str] = {}
+    named = [stored for stored in weights if stored.origin is not None]
+    for folder in {stored.file.absolute().parents[1] for stored in named}:
+        mine = [stored.origin for stored in named if stored.file.absolute().parents[1] == folder]
+        runs, models = {one.run for one in mine if one}, {one.description.model for one in mine if one}
+        try:
+            requested = read_requested(folder)
+        except DamagedResult:
+            requested = []
+        missing = [
+            f"{one.model} seed {one.seed}" for one in requested if one.model in models and one.run not in runs
+        ]
+        if not requested:
+            reasons[folder] = f"{PICKED}unknown, as {RUNS} is not there or damaged"
+        elif missing:
+            reasons[folder] = PICKED + some(missing)
+    return reasons
 
 
 def _runs(path: Path) -> list[Path]:

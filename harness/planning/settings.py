@@ -75,6 +75,8 @@ def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ())
     own: dict[str, object] = {}
     groups: dict[str, dict[str, object]] = {**{name: {} for name in GROUPS}, "task": {}}
     for key, value in pairs.items():
+        if isinstance(value, bool):  # which is a number for Python: steps=True would be one step
+            value = str(value)
         if isinstance(value, str) and _GROUPED.fullmatch(value):  # which Python would read as a number
             raise UsageError(f"setting {key}={value}: write numbers without underscores")
         owner = next((name for name, model in GROUPS.items() if key in model.model_fields), None)

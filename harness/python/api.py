@@ -5,6 +5,7 @@ None of them ends the process. They print only with ``progress=True``, to stderr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -285,16 +286,25 @@ def compare(a: PathLike, b: PathLike, *folders: PathLike, problems: list[str] | 
     """Compare two models of some output folders, or (without folders) two output folders.
 
     Return a pair for each task and scale; `trm_bench.sentences` makes sentences of it. Files that cannot be
-    read are added to ``problems``.
+    read, runs that are left out, and why a comparison may not be cited are added to ``problems``; without it
+    they are warnings.
 
     Raises:
         UsageError: a model is in none of the folders (the nearest is suggested), or a folder is missing.
         NothingToReport: there is no finished run.
         TrmBenchError: the two were tested on different items; names them.
     """
-    unread: list[str] = [] if problems is None else problems
+    told: list[str] = [] if problems is None else problems
+    try:
+        return _compare(a, b, folders, told)
+    finally:
+        for problem in told if problems is None else ():
+            warnings.warn(problem, stacklevel=2)
+
+
+def _compare(a: PathLike, b: PathLike, folders: Sequence[PathLike], told: list[str]) -> list[Pair]:
     if folders:
-        return compare_models(str(a), str(b), [Path(folder) for folder in folders], unread)
+        return compare_models(str(a), str(b), [Path(folder) for folder in folders], told)
     if not (Path(a).is_dir() and Path(b).is_dir()):
         raise UsageError(f"compare {a} {b}: name the output folders to look in, or two folders to compare")
-    return compare_folders(Path(a), Path(b), unread)
+    return compare_folders(Path(a), Path(b), told)

@@ -215,8 +215,8 @@ def run_row(run: Run) -> dict[str, Any]:
         "inference_steps": manifest.ledger.inference_steps,
         "training_seconds": manifest.ledger.training_seconds,
         "device": identity.device,
-        "citable": manifest.citable and run.status == "done",
-        "reason": "; ".join([*filter(None, [run.reason]), *manifest.not_citable_because]),
+        "citable": manifest.citable and run.status == "done" and not run.reasons,
+        "reason": "; ".join([*filter(None, [run.reason]), *manifest.not_citable_because, *run.reasons]),
         "run": run.name,
         "folder": str(run.folder),
     }

@@ -227,7 +227,10 @@ def resumable(folder: Path, requests: Sequence[tuple[Path, Request]]) -> Sequenc
     Raises:
         UsageError: it is a study's.
         NothingToReport: it knows none.
+        UnavailableError: there is no such folder.
     """
+    if not folder.is_dir():
+        raise UnavailableError(f"{folder}: no such folder")
     declared = declared_in(folder)
     if declared is not None:
         raise UsageError(

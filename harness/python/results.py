@@ -34,8 +34,7 @@ class Results:
 
     def __init__(self, reading: Reading, failed: Mapping[str, str] | None = None):
         self._reading = reading
-        groups = [reading.plain, *(runs for _, runs in reading.studies.values())]
-        self._runs = [run for group in groups for run in sorted(group, key=lambda run: run.order)]
+        self._runs = list(reading.runs)
         self.folders: tuple[Path, ...] = reading.folders
         self.failed: dict[str, str] = dict(failed or {})
 

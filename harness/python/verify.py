@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ..api.errors import NothingToReport, TrmBenchError
+from ..api.errors import NothingToReport, TrmBenchError, UsageError
 from ..api.text import plural
 from ..data.prepare import file_sha256
 from ..host.calls import plugins_aside
@@ -22,12 +22,12 @@ from ..inference.scoring import score
 from ..planning.grid import Context, context_of
 from ..planning.identity import part_identity
 from ..planning.job import Job, PlannedRun
-from ..planning.request import Request
+from ..planning.request import REQUESTS, Request
 from ..report.read import Run, read_folders
 from ..running.processes import run_jobs
 from ..running.progress import GridProgress
-from ..store.checked import DamagedResult
-from ..store.folders import WEIGHTS, RunFolder
+from ..store.checked import DamagedResult, read_stamped
+from ..store.folders import GRID, WEIGHTS, RunFolder
 from ..store.records import Manifest, Status
 from ..training.config import ExecutionConfig
 from .grids import console_of
@@ -74,7 +74,9 @@ class Verification:
             f"{kinds.count(kind)} of {len(kinds)} {text}" for kind, text in OUTCOMES.items() if kind in kinds
         ]
         verdict = "verified" if self.ok else "NOT verified"
-        return "; ".join([f"{verdict}: {self.consistent} of {plural(self.runs, 'run')} consistent", *again])
+        left = [f"{plural(len(self.unchecked), 'point')} not checked"] if self.unchecked else []
+        whole = f"{verdict}: {self.consistent} of {plural(self.runs, 'run')} consistent"
+        return "; ".join([whole, *again, *left])
 
 
 def verify(
@@ -99,14 +101,21 @@ def verify(
     Raises:
         UnavailableError: a folder does not exist, or holds no runs.
         NothingToReport: no run is finished.
+        UsageError: ``data`` is given, and no run reads files.
     """
+    if not (isinstance(retrain, int) and 0 <= retrain <= 1000):
+        raise UsageError(f"--retrain {retrain}: not a whole number from 0 to 1,000")
     reading = read_folders([Path(folder) for folder in folders])
     done = [run for run in reading.runs if run.samples is not None]
     if not done:
         raise NothingToReport(f"nothing to verify: {'; '.join(reading.problems) or 'no finished run'}")
+    if data is not None and all(run.manifest.description.source_kind != "official" for run in done):
+        raise UsageError(f"--data {data}: these runs read no files; leave it out")
     checks = _Checks(host(), None if data is None else Path(data))
     wrong = {run.path: checks.problems_of(run) for run in done}
-    problems = [*reading.problems, *(f"{path}: {one}" for path, mine in wrong.items() for one in mine)]
+    places = dict.fromkeys(run.where.parent for run in reading.runs if run.where != Path())
+    problems = [*reading.problems, *(one for place in places for one in _stamps(place))]
+    problems += [f"{path}: {one}" for path, mine in wrong.items() for one in mine]
     again = _train_again(checks, done, retrain, seed, console_of({"progress": progress})) if retrain else {}
     return Verification(
         problems=tuple(problems),
@@ -130,7 +139,7 @@ class _Checks:
     def problems_of(self, run: Run) -> list[str]:
         """What is wrong with a finished run, beyond what reading it has found."""
         folder, manifest = RunFolder(run.where), run.manifest
-        problems = [*_weights(folder, manifest), *_citable(manifest)]
+        problems = [*self._weights(folder, manifest), *_citable(manifest)]
         context = self.context(manifest)
         if context is None:
             return problems
@@ -138,6 +147,16 @@ class _Checks:
             return [*problems, "the puzzles that its source gives are not those it was run on"]
         with plugins_aside():
             return [*problems, *self._rescored(context, folder, manifest)]
+
+    def _weights(self, folder: RunFolder, manifest: Manifest) -> list[str]:
+        path = Path(manifest.weights_file) if manifest.weights_file else folder.folder / WEIGHTS
+        if not manifest.weights_sha256 or (path.is_file() and file_sha256(path) == manifest.weights_sha256):
+            return []
+        if path.is_file() and not manifest.weights_file:
+            return [f"{WEIGHTS} is not the file that was evaluated"]
+        if manifest.weights_file:  # it lies elsewhere, and may have been replaced since
+            self.unchecked.append(f"weights {path}: the file that was evaluated is not there any more")
+        return []
 
     def context(self, manifest: Manifest) -> Context | None:
         """Task, scale and puzzles of a run; None, and a line in `unchecked`, where they cannot be rebuilt."""
@@ -195,11 +214,16 @@ class _Checks:
         return problems
 
 
-def _weights(folder: RunFolder, manifest: Manifest) -> list[str]:
-    path = folder.folder / WEIGHTS
-    if manifest.weights_file or not path.is_file() or file_sha256(path) == manifest.weights_sha256:
-        return []
-    return [f"{WEIGHTS} is not the file that was evaluated"]
+def _stamps(folder: Path) -> list[str]:
+    """What is wrong with an output folder's own files that no table reads."""
+    problems = []
+    for path in (folder / GRID, folder / REQUESTS):
+        if path.exists():
+            try:
+                read_stamped(path)
+            except DamagedResult as error:
+                problems.append(str(error))
+    return problems
 
 
 def _citable(manifest: Manifest) -> list[str]:
@@ -214,6 +238,10 @@ def _train_again(
     """Train runs drawn at random again, and compare: how each came out, and a sentence."""
     trained = [run for run in runs if not run.manifest.weights_file and run.manifest.ledger.optimiser_steps]
     drawn = random.Random(seed).sample(trained, min(count, len(trained)))
+    if len(drawn) < count:
+        checks.unchecked.append(
+            f"--retrain {count}: only {plural(len(drawn), 'finished run')} can be trained"
+        )
     outcomes = {}
     for run in drawn:
         context = checks.context(run.manifest)

@@ -61,9 +61,10 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
             {
                 row.name_over_tasks: [seed.score for seed in row.seeds if seed.score is not None]
                 for row in table.rows
-                if row.complete
+                if row.complete and names.count(row.name_over_tasks) == 1  # files of one model are no seeds
             }
             for table in tables
+            for names in [[row.name_over_tasks for row in table.rows]]
             if tasks.count(table.task) == 1
         ]
     )

@@ -35,8 +35,10 @@ def _of_folder(folder: Path, runs: Sequence[Run]) -> list[str]:
         requests = read_requests(folder)
     except TrmBenchError:  # only the command would come from it
         requests = []
-    wanted = {(run.manifest.description.requested, run.manifest.identity.seed): run for run in runs}
-    commands: list[str] = []
+    wanted: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:  # several files of external weights are one model and seed
+        wanted.setdefault((run.manifest.description.requested, run.manifest.identity.seed), []).append(run)
+    start, commands = _start(runs), list[str]()
     for request in reversed(requests):
         seeds: dict[tuple[int, ...], list[str]] = {}
         for text in request.models:
@@ -44,12 +46,23 @@ def _of_folder(folder: Path, runs: Sequence[Run]) -> list[str]:
             mine = tuple(seed for seed in request.seeds if wanted.pop((model, seed), None) is not None)
             if mine:
                 seeds.setdefault(mine, []).append(text)
-        commands = [run_command(request, models, mine) for mine, models in seeds.items()] + commands
-    return [*commands, *dict.fromkeys(_typed(list(wanted.values())))]
+        commands = [run_command(request, models, mine, start) for mine, models in seeds.items()] + commands
+    return [*commands, *dict.fromkeys(_typed([run for left in wanted.values() for run in left]))]
 
 
-def run_command(request: Request, models: Sequence[str], seeds: Sequence[int]) -> str:
-    """The command line of a request for training, with some of its models and seeds."""
+def _start(runs: Sequence[Run]) -> list[str]:
+    """What was typed before the verb, such as ``--plugin FILE``."""
+    typed = [run.manifest.command for run in runs if "run" in run.manifest.command]
+    return shlex.split(" ".join(typed[0][1 : typed[0].index("run")])) if typed else []
+
+
+def run_command(
+    request: Request, models: Sequence[str], seeds: Sequence[int], start: Sequence[str] = ()
+) -> str:
+    """The command line of a request for training, with some of its models and seeds.
+
+    ``start`` is what comes before the verb.
+    """
     options = {
         "models": ",".join(models),
         "task": request.task,
@@ -63,9 +76,11 @@ def run_command(request: Request, models: Sequence[str], seeds: Sequence[int]) -
         "evaluators": ",".join(request.evaluators) or None,
         "device": None if request.device == "cpu" else request.device,
     }
-    words = ["trm-bench", "run"]
+    words = ["trm-bench", *start, "run"]
     for name, value in options.items():
         words += [] if value is None else [f"--{name}", str(value)]
+    for name, files in (("train", request.train), ("test", request.test)):
+        words += [word for file in files for word in (f"--{name}", str(file))]
     words += [word for key, value in request.settings.items() for word in ("--set", f"{key}={value}")]
     return shlex.join(words)
 

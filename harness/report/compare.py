@@ -32,6 +32,9 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         for task in tasks
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
+    ours, theirs = ({_task(run.manifest) for run in runs} for runs in (first, second))
+    for name, alone in ((a, ours - theirs), (b, theirs - ours)):
+        problems += [f"{name} alone was run on {task} at {scale}; left out" for task, scale in sorted(alone)]
     if not pairs:
         raise UsageError(f"{a} and {b} were not run on a common task and scale")
     return pairs
@@ -53,6 +56,9 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         names = [(name, name) for name in left if name in right]
     if not names:
         raise UsageError(f"{a} has {', '.join(left)}, {b} has {', '.join(right)}: no model in common")
+    if names[0][0] == names[0][1]:
+        problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
+        problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
     return [
         _alone(f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
         for one, other in names
@@ -64,6 +70,9 @@ def _read(folders: Sequence[Path], problems: list[str]) -> Sequence[Run]:
     runs = read_runs(leaves(distinct_folders(folders, problems)), problems, problems)
     if not any(run.samples is not None for run in runs):
         raise NothingToReport(f"no finished run in {', '.join(map(str, folders))}")
+    problems += [
+        f"NOT CITABLE: {reason}" for reason in dict.fromkeys(one for run in runs for one in run.reasons)
+    ]
     return runs
 
 

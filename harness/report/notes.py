@@ -9,6 +9,7 @@ from ..stats.tests import Verdict
 from ..store.records import Manifest
 from .pairs import mixed_code
 from .read import Run
+from .rows import versions_of
 from .table import Row, Table
 
 
@@ -26,6 +27,7 @@ def notes_of(runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequ
                 because = f": {seed.reason}" if seed.reason else ""
                 notes.append(f"incomplete: {row.name}, seed {seed.seed}, {seed.status}{because}")
     notes += [f"{row.name}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
+    notes += _versions(runs)
     notes += _made_with(runs)
     return notes + _not_citable(runs, rows)
 
@@ -73,6 +75,17 @@ def _settings(manifest: Manifest) -> dict[str, str]:
     where = {name: getattr(identity, name) for name in fields}
     every = {**identity.architecture, **identity.training, **where}
     return {key: str(value) for key, value in every.items()}
+
+
+def _versions(runs: Sequence[Run]) -> list[str]:
+    """Evaluators of which several versions have scored the runs of a table."""
+    done = [run.manifest for run in runs if run.samples is not None]
+    counts = {name: versions_of(name, done) for manifest in done for name in manifest.evaluators}
+    return [
+        f"{name}: scored by {count} versions of it, which must not be compared; score all runs by one"
+        for name, count in counts.items()
+        if count > 1
+    ]
 
 
 def _made_with(runs: Sequence[Run]) -> list[str]:

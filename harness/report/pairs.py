@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..api.budget import described
 from ..api.errors import TrmBenchError
+from ..api.text import plural
 from ..stats.interval import score_interval
 from ..stats.power import equivalence, minimum_detectable, seeds_to_see, variance_shares
 from ..stats.rules import Kind
@@ -57,6 +58,9 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
     note = "; ".join(filter(None, (difference.note, PAIRED if paired and len(a_SC) > 1 else "")))
     if any(run.samples is None for run in (*left, *right)):
         note, difference = INCOMPLETE, _untested(difference, INCOMPLETE)
+    elif not paired and (shared := len(_weights(left) & _weights(right))):
+        note = f"{plural(shared, 'seed')} of both are the same weights, and the others are not"
+        difference = _untested(difference, note)
     crossed = difference.kind is Kind.CROSSED
     margin = described_as.margin
     return Pair(
@@ -105,6 +109,11 @@ def _detectable(difference: Difference) -> float | None:
     if difference.kind is not Kind.CROSSED or difference.se is None or difference.df is None:
         return None
     return minimum_detectable(difference.se, difference.df)
+
+
+def _weights(runs: Sequence[Run]) -> set[str]:
+    trained = (run.manifest.tensors_sha256 or run.manifest.weights_sha256 for run in runs)
+    return set(filter(None, trained))
 
 
 def same_weights(left: Sequence[Run], right: Sequence[Run]) -> bool:

@@ -18,6 +18,7 @@ from ..store.records import Manifest, Status
 from ..store.requests import RUNS, RequestedRun, read_requested
 from .samples import Samples, largest_difference, read_samples
 
+UNKNOWN = "shown without the folder that says which seeds were requested"
 FOLDER = 1_000_000
 """More runs than a folder has: those of the folder that is named first come first."""
 
@@ -74,8 +75,13 @@ class Reading:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Every run."""
-        return (*self.plain, *(run for _, runs in self.studies.values() for run in runs))
+        """Every run once, though a study and a folder of it, or two studies, may both have it."""
+        every = (*self.plain, *(run for _, runs in self.studies.values() for run in runs))
+        distinct: dict[tuple[str, str], Run] = {}
+        for run in every:
+            if distinct.setdefault(run.key, run).samples is None and run.samples is not None:
+                distinct[run.key] = run
+        return tuple(distinct.values())
 
 
 def read_folders(folders: Sequence[Path]) -> Reading:
@@ -97,9 +103,22 @@ def read_folders(folders: Sequence[Path]) -> Reading:
         if declared is None:
             plain.append(folder)
         else:
-            studies[folder] = declared, tuple(read_runs(leaves([folder]), problems, remarks))
+            runs = tuple(read_runs(leaves([folder]), problems, remarks))
+            this = declared, _keys(runs)
+            same = [one for one, (other, found) in studies.items() if (other, _keys(found)) == this]
+            if same:
+                remarks.append(f"{folder}: the same study as {same[0]}, with the same runs; left out")
+            else:
+                studies[folder] = declared, runs
     runs = tuple(read_runs(plain, problems, remarks))
+    of_studies = {run.key for _, found in studies.values() for run in found}
+    if both := [run for run in runs if run.key in of_studies]:
+        remarks.append(f"{both[0].folder}: {plural(len(both), 'run')} of a study that is reported too")
     return Reading(tuple(folders), runs, studies, tuple(problems), tuple(remarks))
+
+
+def _keys(runs: Sequence[Run]) -> set[tuple[tuple[str, str], bool]]:
+    return {(run.key, run.samples is None) for run in runs}
 
 
 def distinct_folders(folders: Sequence[Path], remarks: list[str]) -> list[Path]:
@@ -173,12 +192,17 @@ def _outputs(folders: Sequence[Path]) -> list[tuple[Path, list[Path] | None]]:
     for folder in folders:
         if (folder / MANIFEST).exists():
             above = folder.resolve().parent
-            chosen = outputs.setdefault(next((one for one in outputs if one.resolve() == above), above), [])
+            chosen = outputs.setdefault(_among(outputs, above), [])
             if chosen is not None:
                 chosen.append(folder)
         else:
-            outputs[folder] = None
+            outputs[_among(outputs, folder)] = None
     return list(outputs.items())
+
+
+def _among(outputs: Mapping[Path, object], folder: Path) -> Path:
+    """The same folder by the name that it was found under first."""
+    return next((one for one in outputs if one.resolve() == folder.resolve()), folder)
 
 
 def read_manifests(folders: Sequence[Path], problems: list[str]) -> list[Manifest]:
@@ -216,6 +240,8 @@ def _read_folder(
     if chosen is not None:
         reasons = _not_shown(requested, {run.name for run in runs})
         return [replace(run, reasons=reasons) for run in runs]
+    if not requested:
+        runs = [replace(run, reasons=(UNKNOWN,)) for run in runs]
     readable = {run.where for run in runs}
     runs = _requested_or_new(runs, requested, folder, remarks)
     found = {run.name for run in runs}
@@ -247,7 +273,7 @@ def _requested_or_problem(folder: Path, problems: list[str]) -> list[RequestedRu
 def _not_shown(requested: Sequence[RequestedRun], shown: set[str]) -> tuple[str, ...]:
     """Why runs that were picked from their output folder may not be cited."""
     if not requested:
-        return ("shown without the folder that says which seeds were requested",)
+        return (UNKNOWN,)
     missing: dict[str, list[int]] = {}
     for run in requested:
         if run.run not in shown:
@@ -280,7 +306,7 @@ def _requested_or_new(
         elif slot in slots:
             remarks.append(f"{folder / run.name}: {what}, replaced by a later request; left out")
         else:
-            new.append(run)
+            new.append(replace(run, reasons=(UNKNOWN,)))
     if new:
         listed = ", ".join(run.name for run in new)
         remarks.append(

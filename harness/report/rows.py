@@ -11,6 +11,7 @@ import numpy as np
 from ..api.budget import Ledger
 from ..stats.interval import score_interval
 from ..stats.scores import Floats, ItemScores, cluster_means
+from ..store.records import Manifest
 from .read import Run
 from .samples import Samples
 from .table import CurvePoint, Row, SeedResult
@@ -87,11 +88,20 @@ def _means(runs: Sequence[Run], evaluators: Sequence[str]) -> dict[str, float]:
     def column(name: str) -> Callable[[Samples], Floats]:
         return lambda samples: samples.scores[name]
 
-    # A seed that an evaluator has not scored leaves no mean: it would be one over fewer seeds.
+    # A seed that an evaluator has not scored, or another version of it, leaves no mean.
     everywhere = [
-        name for name in evaluators if all(name in run.samples.scores for run in runs if run.samples)
+        name
+        for name in evaluators
+        if all(name in run.samples.scores for run in runs if run.samples)
+        and versions_of(name, [run.manifest for run in runs]) == 1
     ]
     return {name: _mean_over_clusters(runs, column(name)) for name in everywhere}
+
+
+def versions_of(evaluator: str, manifests: Sequence[Manifest]) -> int:
+    """How many versions of an evaluator have scored some runs."""
+    parts = [part for one in manifests for part in one.scored_by if part.name == evaluator]
+    return len({part.model_dump_json() for part in parts})
 
 
 def _other_means(scores: ItemScores | None) -> dict[str, float]:

@@ -10,7 +10,8 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from ..store.checked import DamagedResult
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
 from .child import live
-from .run import Outcome, ended, fail, first_manifest, mark
+from .run import Outcome, ended, fail, first_manifest, mark, now
 from .worker_keys import EVALUATED
 
 GRACE_SECONDS = 15.0
@@ -52,6 +53,7 @@ class _Running:
     process: BaseProcess
     pipe: Connection
     outcome: Outcome | None = None
+    started: str = field(default_factory=now)
 
 
 def run_jobs(
@@ -143,17 +145,17 @@ def _finish(dead: _Running, watch: Watch) -> Outcome:
     elif outcome is None or (outcome.status is Status.FAILED and outcome.error is None):
         code = dead.process.exitcode
         error = TrmBenchError(f"the run's process ended with exit code {code}{_meaning(code)}")
-        outcome = fail(dead.job, [_manifest(dead.job, run) for run in dead.job.runs], error)
+        outcome = fail(dead.job, [_manifest(dead.job, run, dead.started) for run in dead.job.runs], error)
     watch.finished(dead.job.run.name, outcome.status, outcome.error)
     return outcome
 
 
-def _manifest(job: Job, run: PlannedRun) -> Manifest:
-    """The manifest that the run's process wrote, or would have written first."""
-    try:
-        return RunFolder(job.folder / run.name).manifest()
-    except DamagedResult:
-        return first_manifest(job, run)
+def _manifest(job: Job, run: PlannedRun, since: str = "") -> Manifest:
+    """The manifest that the run's process wrote, since a time, or would have written first."""
+    with suppress(DamagedResult):
+        if (written := RunFolder(job.folder / run.name).manifest()).started >= since:
+            return written
+    return first_manifest(job, run)
 
 
 def _meaning(code: int | None) -> str:

@@ -8,6 +8,7 @@ from ..api.errors import TrmBenchError
 from ..host.calls import plugins_aside
 from ..host.host import Host
 from ..inference.scoring import score
+from ..planning.find_weights import PICKED
 from ..planning.job import Job, PlannedRun
 from ..store.folders import Output, RunFolder
 from ..store.records import Description, Manifest, PartIdentity, Record
@@ -23,11 +24,22 @@ def rescore(host: Host, output: Output, jobs: Sequence[Job]) -> int:
     for job in jobs:
         for run in job.runs:
             folder = output.run(run.name)
+            if folder.is_done():
+                _forget(run, folder)
             if folder.is_done() and (new := missing_scores(folder.manifest(), run)):
                 with plugins_aside():
                     _add(host, job, run, folder, new)
                 scored += 1
     return scored
+
+
+def _forget(run: PlannedRun, folder: RunFolder) -> None:
+    """The other seeds that were requested are evaluated now, too: what was said of them holds no longer."""
+    manifest = folder.manifest()
+    kept = [one for one in manifest.not_citable_because if not one.startswith(PICKED) or one in run.reasons]
+    if kept != manifest.not_citable_because:
+        update = {"not_citable_because": kept, "citable": not kept}
+        folder.write_manifest(manifest.model_copy(update=update))
 
 
 def missing_scores(manifest: Manifest, run: PlannedRun) -> list[PartIdentity]:

@@ -59,12 +59,16 @@ def run_job(host: Host, job: Job, on_metrics: OnMetrics, tell: Tell = warnings.w
 
 
 def fail(job: Job, manifests: Sequence[Manifest], error: BaseException) -> Outcome:
-    """Mark the runs of a job failed that are not finished: the shallower ones of its pass may be."""
+    """Mark the runs of a job failed that are not finished: the shallower ones of its pass may be.
+
+    An earlier result that ``--force`` was to replace stays as it is; the run has failed all the same.
+    """
     finished = []
     for run, manifest in zip(job.runs, manifests, strict=True):
         folder = RunFolder(job.folder / run.name)
         if folder.is_done():
-            finished.append(run.name)
+            if folder.manifest().started >= manifest.started:
+                finished.append(run.name)
         else:
             mark(folder, failed(manifest, error))
     return Outcome(Status.FAILED, failed(manifests[0], error).error, tuple(finished))

@@ -117,6 +117,7 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
     results = Output(folder)
     results.claim(grid.common())
     with locked(folder, execution.tell) as lock:
+        results.claim(grid.common())  # another process may have claimed it at the same moment
         for run in grid.runs:
             results.run(run.name).restore()  # what a killed --force had set aside
         add_requested(folder, [_requested(run) for run in grid.runs])

@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -21,6 +23,16 @@ def os_error(error: BaseException) -> OSError | None:
         return error.__context__
     number = re.search(r"\(os error (\d+)\)", str(error))  # safetensors
     return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
+
+
+@contextmanager
+def suppressed(*numbers: int) -> Iterator[None]:
+    """Ignore an `OSError` of one of these numbers."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in numbers:
+            raise
 
 
 def at(path: Path, error: OSError, scratch: Path | None = None) -> OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -22,7 +23,7 @@ from pydantic import ValidationError
 from ..api.errors import UnavailableError, UsageError
 from ..api.predictions import Predictions
 from .checked import DamagedResult, read_file, read_json, read_stamped, stamped, without_stamp
-from .disk import at, os_error
+from .disk import at, os_error, suppressed
 from .predictions import Shown, shown_of, unpack_predictions
 from .records import SCHEMA_VERSION, Manifest, Record, Status
 
@@ -47,6 +48,10 @@ GRID = "grid.json"
 """In an output folder: what all of its runs have in common."""
 
 
+_MISSING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+"""What a file system says to a call that it lacks: some in user space have no fsync or chmod."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a scratch file; what is written to it takes the place of ``path``, whole or not at all.
@@ -61,9 +66,10 @@ def replacing(path: Path) -> Iterator[Path]:
         mode = os.fstat(handle).st_mode & 0o777
         os.close(handle)
         yield scratch
-        with scratch.open("rb") as stream:
+        with scratch.open("rb") as stream, suppressed(*_MISSING):
             os.fsync(stream.fileno())
-        os.chmod(scratch, mode)  # safetensors puts a file of its own in the place
+        with suppressed(*_MISSING, errno.EPERM):
+            os.chmod(scratch, mode)  # safetensors puts a file of its own in the place
         os.replace(scratch, path)
     except BaseException as error:
         with suppress(OSError):

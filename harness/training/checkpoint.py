@@ -22,11 +22,12 @@ import torch
 from ..store.folders import replacing
 from .config import ExecutionConfig
 
-VERSION = 3
+VERSION = 4
 """Of the file's content; a file of another version is not read, and the run starts from scratch."""
 _MARK = f"trm-bench checkpoint {VERSION:4d} ".encode()
 _TAIL = len(_MARK) + hashlib.sha256().digest_size
-"""Bytes at the end of the file: the mark, and the SHA-256 of all before it. torch itself checks nothing."""
+"""Bytes at the end of the file: the mark, and the SHA-256 of the run's name and all before it. torch checks
+nothing itself."""
 
 
 @dataclass
@@ -66,10 +67,19 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     with replacing(path) as scratch:
         with scratch.open("wb") as stream:  # torch hides why a write to a path fails
             torch.save(dict(content), stream)
-        with scratch.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").digest()
+        digest = _digest(scratch, scratch.stat().st_size)
         with scratch.open("ab") as stream:
             stream.write(_MARK + digest)
+
+
+def _digest(path: Path, size: int) -> bytes:
+    """Of the first bytes of a file and the name of its folder: no other run may continue from it."""
+    digest, left = hashlib.sha256(os.fsencode(path.absolute().parent.name)), size
+    with path.open("rb") as stream:
+        while left > 0 and (block := stream.read(min(left, 1 << 22))):
+            digest.update(block)
+            left -= len(block)
+    return digest.digest()
 
 
 def checkpoint_problem(path: Path) -> str | None:
@@ -83,14 +93,10 @@ def checkpoint_problem(path: Path) -> str | None:
                 return "damaged, or not a checkpoint of this program"
             if not tail.startswith(_MARK):
                 return f"damaged, or of another version (this program reads version {VERSION})"
-            stream.seek(0)
-            digest, left = hashlib.sha256(), size
-            while left and (block := stream.read(min(left, 1 << 22))):
-                digest.update(block)
-                left -= len(block)
+        digest = _digest(path, size)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return None if _MARK + digest.digest() == tail else "damaged (its checksum is that of other content)"
+    return None if _MARK + digest == tail else "damaged, or of another run (its checksum is of other content)"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -123,7 +129,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM into a flag that the training loop checks between two steps.
+    """Turn SIGTERM, and a limit on CPU time, into a flag that the training loop checks between two steps.
 
     Outside the main thread, where signals cannot be caught, the flag is never set.
     """
@@ -135,8 +141,10 @@ def stoppable() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set
         return
-    before = signal.signal(signal.SIGTERM, request)
+    numbers = [signal.SIGTERM, *([signal.SIGXCPU] if hasattr(signal, "SIGXCPU") else [])]
+    before = {number: signal.signal(number, request) for number in numbers}
     try:
         yield requested.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -23,8 +23,10 @@ DEEPEST = 6
 """Levels of a checkpoint that are looked into."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _AVERAGED = {"ema", "avg", "averaged", "average", "swa", "shadow", "polyak"}
+_KEPT_AVERAGES = {"ema", "swa", "shadow", "polyak"}
+"""Those of them that are no moments of an optimiser."""
 _RAW = {"online", "raw", "collected", "backup"}
-_STATE = re.compile(r"optim|sched|scaler|exp_avg|momentum|grad|rng", re.IGNORECASE)
+_STATE = re.compile(r"optim(?!al)|sched|scaler|exp_avg|momentum|grad|rng", re.IGNORECASE)
 """Keys of what is no weights, though it has their names and shapes."""
 
 
@@ -48,6 +50,11 @@ def is_averaged(key: str) -> bool:
     return False
 
 
+def _in_state(key: str) -> bool:
+    """Whether a set is kept by an optimiser: an average of the weights, or of their gradients."""
+    return any(_STATE.search(part) for part in key.split("."))
+
+
 def _walk(content: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """Every mapping and list in a checkpoint, but those of an optimiser; what is there twice comes once."""
     if depth > DEEPEST or id(content) in seen:
@@ -55,11 +62,29 @@ def _walk(content: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[
     seen.add(id(content))
     if isinstance(content, list | tuple):
         yield key, content
+        for place, value in enumerate(content):
+            if isinstance(value, Mapping):
+                yield from _walk(value, f"{key}.{place}" if key else str(place), depth + 1, seen)
     elif isinstance(content, Mapping):
         yield key, content
         for name, value in content.items():
-            if not _STATE.search(str(name)):
-                yield from _walk(value, f"{key}.{name}" if key else str(name), depth + 1, seen)
+            below = f"{key}.{name}" if key else str(name)
+            walk = _averages_in if _STATE.search(str(name)) else _walk
+            yield from walk(value, below, depth + 1, seen)
+
+
+def _averages_in(state: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Averages that an optimiser keeps, of weights or of gradients: named, and never meant by default."""
+    if depth > DEEPEST or id(state) in seen or not isinstance(state, Mapping | list | tuple):
+        return
+    words = {word.lower() for word in _WORDS.findall(key.rpartition(".")[2])}
+    if words & _KEPT_AVERAGES:
+        yield from _walk(state, key, depth, seen)
+        return
+    seen.add(id(state))
+    for name, value in state.items() if isinstance(state, Mapping) else enumerate(state):
+        if not _STATE.search(str(name)):
+            yield from _averages_in(value, f"{key}.{name}", depth + 1, seen)
 
 
 def find_sets(content: Any, path: Path) -> tuple[dict[str, Tensors], dict[str, list[Tensor]]]:
@@ -126,10 +151,12 @@ def choose(
     """
     named, lists = find_sets(content, path)
     sets = _divided(named, place)
-    raw = {name: one for name, one in sets.items() if _fits(one) and not is_averaged(name)}
+    outside = {name: one for name, one in sets.items() if not _in_state(name)} or sets
+    raw = {name: one for name, one in outside.items() if _fits(one) and not is_averaged(name)}
     for name, tensors in lists.items():
         sets[name] = _listed(tensors, raw, trained)
-    name = _by_default(sets, raw, path) if key is None else _by_key(sets, key, path)
+        outside |= {} if _in_state(name) else {name: sets[name]}
+    name = _by_default(outside, raw, path) if key is None else _by_key(sets, key, path)
     weights, missing, problems = sets[name]
     averages = is_averaged(name) and bool(raw)
     if problems or (missing and not averages):

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ..api.errors import DataError
-from ..api.reading import load_yaml, read_text
+from ..api.reading import load_yaml, read_text, unique
 from ..api.specs import ModelSpec, ReferenceNames
 
 SIDE_FILES = (
@@ -62,7 +62,11 @@ def _options(file: Path, weights: Path, spec: ModelSpec) -> dict[str, Any] | Non
     """The model's options in a configuration file; None where it says nothing of them."""
     where = f"{file}, next to the weights"
     try:
-        content = json.loads(read_text(file)) if file.suffix == ".json" else load_yaml(file)
+        content = (
+            json.loads(read_text(file), object_pairs_hook=unique)
+            if file.suffix == ".json"
+            else load_yaml(file)
+        )
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{where}: cannot be read ({error})") from error
     content = content if isinstance(content, Mapping) else {}

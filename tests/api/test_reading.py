@@ -72,6 +72,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: " + "1" * 6000, "limit"),
         ("a: \x00", "not allowed"),
         ("a: [1", "expected"),
+        ("a: 1\nb: 2\na: 1", "'a' is there twice, again in line 3"),
+        ("a: {b: 1, c: 2, b: 3}", "'b' is there twice"),
     ],
 )
 def test_yaml_that_cannot_be_read_is_refused_in_one_line(text: str, message: str) -> None:
@@ -92,3 +94,14 @@ def test_a_few_aliases_are_read(tmp_path: Path) -> None:
 def test_a_name_of_any_bytes_can_be_printed() -> None:
     assert printable(Path(os.fsdecode(b"folder/tr\xe9 train.csv"))) == "tr\\xe9 train.csv"
     assert printable(Path("täglich.csv")) == "täglich.csv"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("010", "010"), ("1:30", "1:30"), ("10", 10), ("1e-3", "1e-3")]
+)
+def test_no_number_is_read_in_another_base(written: str, read: object) -> None:
+    assert parse_yaml(f"a: {written}") == {"a": read}
+
+
+def test_what_is_merged_may_be_overridden() -> None:
+    assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}")["b"] == {"x": 3, "y": 2}

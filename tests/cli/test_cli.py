@@ -407,6 +407,45 @@ def test_a_config_with_an_unknown_key_is_refused(tmp_path: Path, run_cli: RunCli
     assert "unknown key 'tasks'; did you mean 'task'?" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: 0\nseeds: 1\n", "'seeds' is there twice"),
+        ("set: {steps: 1, steps: 2}\n", "'steps' is there twice"),
+        ("dry_run: true\ndry-run: false\n", "dry-run is given twice"),
+        ("seeds: 1:30\n", "cannot read '1:30'"),
+        ("limit: 2.7\n", "'2.7' is not a valid integer"),
+        ("limit: true\n", "'True' is not a valid integer"),
+        ("set: [steps=1]\n", "set must be a mapping"),
+        ("models: {copy: 1}\n", "models must be a value or a list"),
+    ],
+)
+def test_a_config_is_never_read_in_another_sense(
+    text: str, message: str, tmp_path: Path, run_cli: RunCli
+) -> None:
+    config = tmp_path / "grid.yaml"
+    config.write_text(text)
+    more = [] if text.startswith("models") else ["--models", "copy"]
+    ended = run_cli("run", *more, "--task", "tiny", "--dry-run", "--config", config)
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_an_empty_value_of_a_config_is_as_if_it_were_not_there(tmp_path: Path, run_cli: RunCli) -> None:
+    config = tmp_path / "grid.yaml"
+    config.write_text("models: copy\ntask: tiny\nevaluators:\nseeds: 010\ndry_run: true\njobs: 1\n")
+    ended = run_cli("run", "--config", config, "--output", tmp_path / "out")
+    assert ended.code == 0
+    assert "1 model × 1 seed = 1 run" in ended.err
+
+
+@pytest.mark.parametrize("words", [("--models", "copy"), ("--seeds=1",), ("--config", "gone.yaml")])
+def test_an_option_that_is_given_twice_is_refused(words: tuple[str, ...], run_cli: RunCli) -> None:
+    ended = run_cli("run", "--task", "tiny", "--models", "mirror", "--seeds", "0", *words, *words)
+    assert ended.code == 2
+    assert f"{words[0].partition('=')[0]}: given twice" in ended.err
+
+
 @pytest.mark.parametrize("verb", [("--help",), ("list",), ("plugins",), ("run", "--help"), ("--version",)])
 def test_quick_verbs_import_nothing_heavy(verb: tuple[str, ...]) -> None:
     program = (

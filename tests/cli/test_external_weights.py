@@ -15,6 +15,7 @@ from support.stored import (
     asked,
     command,
     evaluate,
+    evaluated,
     export,
     foreign,
     made,
@@ -313,3 +314,37 @@ def test_an_unknown_evaluator_is_refused_for_our_runs_too(ours: RunFolder, tmp_p
     ended = evaluate(tmp_path / "out", ours.folder, more=("--evaluators", "exat"))
     assert ended.code == 2
     assert "unknown evaluator 'exat'; did you mean 'exact'?" in ended.err
+
+
+def test_seeds_that_are_picked_for_an_evaluation_are_not_citable(trained: Path, tmp_path: Path) -> None:
+    """Of five seeds the best three, evaluated at another depth, would be a table like any other."""
+    first, second = (one for one in runs(trained) if one.name.startswith("trm"))
+    (alone,) = evaluated(tmp_path / "out", first.folder)
+    picked = f"requested and not evaluated: {first.manifest().description.model} seed 1"
+    assert picked in alone.manifest().not_citable_because
+    assert picked in command("report", tmp_path / "out").out
+    both = evaluated(tmp_path / "out", first.folder, second.folder)
+    assert [one.name for one in both] == [first.name, second.name]
+    assert not any("not evaluated" in reason for one in both for reason in one.manifest().not_citable_because)
+    lone = tmp_path / "copied" / first.name
+    shutil.copytree(first.folder, lone)
+    (alone,) = evaluated(tmp_path / "other", lone)
+    reasons = " ".join(alone.manifest().not_citable_because)
+    assert "requested and not evaluated: unknown, as runs.json is not there or damaged" in reasons
+
+
+def test_rows_that_share_weights_are_not_tested(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Their seeds are neither the same nor independent."""
+    third = write(tmp_path / "third.pt", "trm-mlp", made("trm-mlp", TINY))
+    evaluate(tmp_path / "out", *pair, more=foreign("trm", "--as-seeds"))
+    ended = evaluate(tmp_path / "out", pair[0], third, more=foreign("trm", "--as-seeds", "--json"))
+    (found,) = [one for table in json.loads(ended.out)["tables"] for one in table["pairs"]]
+    assert found["verdict"] == "untested"
+    assert found["difference"]["p"] is None
+    assert found["note"] == "1 seed of both are the same weights, and the others are not"
+
+
+def test_one_file_is_no_seeds(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    ended = evaluate(tmp_path / "out", pair[0], more=foreign("trm", "--as-seeds"))
+    assert ended.code == 2
+    assert "--as-seeds is for several files of external weights, and this is one" in ended.err

@@ -125,6 +125,14 @@ def test_a_name_that_is_taken_is_refused(run_cli: RunCli, tmp_path: Path, kind: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["torch", "json", "class", "tests", "conftest"])
+def test_a_name_of_another_module_is_refused(run_cli: RunCli, tmp_path: Path, name: str) -> None:
+    ended = run_cli("new-plugin", name, "--output", tmp_path / "made")
+    assert ended.code == 2
+    assert f"'{name}' is the name of another module" in ended.err
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.slow
 def test_an_edited_package_is_run_again(fresh: Python) -> None:
     """Its version stays the same, as of one that is installed to be edited."""

@@ -392,3 +392,14 @@ def test_env_says_what_is_wrong_with_torch_instead_of_failing(tmp_path: Path) ->
     ended = shell("env", PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
     assert ended.returncode == 0, ended.stderr
     assert b"torch cannot be used: OSError: libcudart.so" in ended.stdout
+
+
+def test_a_working_folder_that_was_deleted_is_named(
+    tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    ended = run_cli("list")
+    assert ended.code == 4
+    assert "the working folder is not there any more" in ended.err

@@ -116,6 +116,13 @@ def test_images_within_one_identity_are_no_leak_but_the_same_pair_is() -> None:
     assert caveat.startswith("1 of 2 test puzzles is trained on")
 
 
+def test_images_within_one_identity_are_named_all_the_same() -> None:
+    train = puzzles("train", [1, 2, 3], [4, 5, 6], identifiers=[0, 1])
+    test = puzzles("test", [3, 2, 1], [4, 5, 6], identifiers=[0, 1])
+    (note,) = with_overlaps(spec(), of_rules(test, train)).source.notes
+    assert note.startswith("1 of 2 test puzzles is symmetric to a training puzzle of the same identity")
+
+
 def test_images_in_another_identity_are_a_leak_and_one_cluster() -> None:
     train = puzzles("train", [1, 2, 3], identifiers=[0])
     test = puzzles("test", [3, 2, 1], [20, 21, 22], [22, 21, 20], identifiers=[1, 1, 2])

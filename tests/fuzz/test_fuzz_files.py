@@ -90,6 +90,8 @@ def tried(folder: Path, file: Path, content: bytes, call: Watched) -> str:
     report = call("report", place, "--json")
     call("cite", place)
     call("compare", "copy", "mirror", place)
+    verified = call("verify", place)
+    assert verified.code or not report.code, file
     if len(file.parts) > 1:
         call("show", (place / file).parent)
     if report.code:

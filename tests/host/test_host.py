@@ -68,6 +68,10 @@ def test_a_spec_leads_back_to_the_distribution_that_registered_it(install: Insta
 BROKEN = {
     "raises at import": ("raise RuntimeError('libfoo is missing')", r"RuntimeError: libfoo is missing"),
     "exits at import": ("import sys; sys.exit(3)", r"SystemExit: 3"),
+    "skips at import": (
+        "import pytest; pytest.importorskip('libfoo')",
+        r"Skipped: .*'libfoo'",
+    ),
     "is not Python": ("def (:", r"SyntaxError"),
     "has a wrong hook argument": (
         model_plugin("half") + "@hookimpl\ndef trm_bench_report_ready(raport): pass",

@@ -23,7 +23,7 @@ def as_started() -> Iterator[None]:
 
 
 def test_the_signals_of_batch_systems_and_terminals_are_among_them() -> None:
-    assert {number.name for number in STOPS} == {"SIGTERM", "SIGHUP", "SIGUSR1"}
+    assert {number.name for number in STOPS} == {"SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"}
 
 
 @pytest.mark.parametrize("number", ALL, ids=lambda number: number.name)

@@ -183,3 +183,30 @@ def test_a_plugin_file_goes_by_its_helpers_and_data_too(tmp_path: Path) -> None:
     first = file_fingerprint(plugin)
     put(tmp_path, "unrelated.py", "1")
     assert file_fingerprint(plugin) == first
+
+
+@pytest.mark.parametrize(
+    ("source", "edited"),
+    [
+        ("import importlib\nX = importlib.import_module('helping')", "helping.py"),
+        ("from importlib import import_module\nX = import_module('parts.x')", "parts/x.py"),
+        ("X = __import__('helping')", "helping.py"),
+        ("import runpy\nX = runpy.run_path('lib/one.py')", "lib/one.py"),
+        ("HERE = __file__\nX = 'lib', 'deep', 'one.txt'", "lib/deep/one.txt"),
+        ("from importlib.resources import files\nX = files('tables')", "tables/__init__.py"),
+        ("from pathlib import Path\nX = Path(__file__).with_suffix('.json')", "plug.json"),
+        ("from pathlib import Path\nX = Path(__file__).parent.glob('words-*.txt')", "words-1.txt"),
+        ("from pathlib import Path\nX = (Path(__file__).parent / 'words').glob('*.txt')", "words/a.txt"),
+        ("from pathlib import Path\nX = (Path(__file__).parent / 'words').iterdir()", "words/a.txt"),
+        ("X = '../beside.txt'", "../beside.txt"),
+    ],
+)  # fmt: skip
+def test_what_a_plugin_file_reads_by_other_ways_counts_too(source: str, edited: str, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    put(folder, edited, "1")
+    plugin = put(folder, "plug.py", source)
+    first = version_of(plugin)
+    put(folder, "unrelated.md", "1")
+    assert version_of(plugin) == first
+    put(folder, edited, "2")
+    assert version_of(plugin) != first

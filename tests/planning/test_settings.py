@@ -115,6 +115,8 @@ def test_a_value_that_a_setting_cannot_have_is_refused_with_its_key(text: str, w
         ("lr", [1], "not a number"),
         ("deterministic", 3, "write true or false"),
         ("lr", float("nan"), "must be a finite number"),
+        ("steps", True, "not a whole number"),
+        ("lr", True, "not a number"),
     ],
 )
 def test_a_python_value_of_another_kind_is_refused_too(key: str, value: Any, why: str) -> None:

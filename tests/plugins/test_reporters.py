@@ -30,6 +30,7 @@ from support.folders import (
     printed,
     render,
     report_of,
+    request,
     row_of,
     three_models,
     write_model,
@@ -48,6 +49,7 @@ def test_the_reasons_against_citing_are_printed_once_each(tmp_path: Path) -> Non
     write_model(
         tmp_path, "hrm", HRM, not_citable_because=["--limit 8: only the first 8 test items", "dirty tree"]
     )
+    request(tmp_path, [path.name for path in tmp_path.iterdir()])
     report = report_of(tmp_path)
     assert row_of(report, "hrm").not_citable_because == (
         "--limit 8: only the first 8 test items",

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.stored import SHORT, in_this_process, run_here
+from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.host.host import host
 from trm_bench.harness.store.checked import stamped
 from trm_bench.harness.store.folders import Output, RunFolder
@@ -161,6 +162,64 @@ def test_what_cannot_be_checked_is_named(folder: Path) -> None:
     found = trm_bench.verify(folder)
     assert found.ok
     assert any("another version is installed; not recomputed" in what for what in found.unchecked)
+    assert re.search(r"consistent; \d+ points? not checked$", str(found))
+
+
+def test_what_cannot_be_trained_again_is_said(folder: Path) -> None:
+    for run in Output(folder).runs():
+        if run.name.startswith("trm"):
+            shutil.rmtree(run.folder)
+    (folder / "runs.json").unlink()
+    found = trm_bench.verify(folder, retrain=2)
+    assert str(found) == "verified: 2 of 2 runs consistent; 1 point not checked"
+    assert found.unchecked == ("--retrain 2: only 0 finished runs can be trained",)
+
+
+@pytest.mark.parametrize("name", ["grid.json", "requests.json", "runs.json"])
+def test_an_edited_file_of_the_folder_is_named(name: str, folder: Path, run_cli: RunCli) -> None:
+    path = folder / name
+    path.write_text(path.read_text().replace("tiny", "other").replace("copy", "trm"))
+    ended = run_cli("verify", folder)
+    assert ended.code == 1
+    assert f"wrong: {path}: changed since it was written" in ended.out
+
+
+def test_data_that_no_run_reads_are_refused(folder: Path, run_cli: RunCli) -> None:
+    ended = run_cli("verify", folder, "--data", folder)
+    assert ended.code == 2
+    assert "these runs read no files; leave it out" in ended.err
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, 1001])
+def test_a_wrong_number_of_runs_to_train_is_refused(folder: Path, count: int) -> None:
+    with pytest.raises(UsageError, match="not a whole number from 0 to 1,000"):
+        trm_bench.verify(folder, retrain=count)
+
+
+def test_weights_of_others_are_checked_where_they_lay(folder: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    weights = shutil.copy(first(folder).folder / "model.safetensors", tmp_path / "theirs.safetensors")
+    out = tmp_path / "evaluated"
+    ended = run_cli(
+        "evaluate",
+        "--weights",
+        weights,
+        "--model",
+        MODEL,
+        "--task",
+        "tiny",
+        "--scale",
+        "mini",
+        "--output",
+        out,
+    )
+    assert ended.code == 0, ended.err
+    assert str(trm_bench.verify(out)) == "verified: 1 of 1 run consistent"
+    (tmp_path / "theirs.safetensors").write_bytes(b"others")
+    found = trm_bench.verify(out)
+    assert found.ok
+    assert any(
+        "theirs.safetensors: the file that was evaluated is not there" in one for one in found.unchecked
+    )
 
 
 def test_nothing_finished_is_nothing_to_verify(folder: Path, run_cli: RunCli) -> None:

@@ -14,6 +14,7 @@ from support.folders import (
     SCORED_BY,
     TRM,
     described,
+    on_task,
     other,
     quick,
     report_of,
@@ -31,6 +32,8 @@ from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.stats.tests import crossed_test
 from trm_bench.harness.store.records import PartIdentity, Status
 from trm_bench.testing.pytest_plugin import RunCli
+
+import trm_bench
 
 __all__ = ["quick"]
 
@@ -257,3 +260,28 @@ def test_what_cannot_be_cited_is_named(tmp_path: Path, run_cli: RunCli) -> None:
     assert ended.code == 0
     assert "task trm-bench:chess: its plugin is not installed" in ended.err
     assert "model trm-bench:copy: names no citation" in ended.err
+
+
+def test_what_only_one_side_has_is_named(tmp_path: Path) -> None:
+    write_model(tmp_path / "one", "hrm", HRM)
+    write_model(tmp_path / "one", "trm-mlp", TRM)
+    write_model(tmp_path / "one", "trm-mlp", TRM, change=on_task("another"))
+    write_model(tmp_path / "two", "hrm", HRM, change=other(procedure=0))
+    write_model(tmp_path / "two", "plain", TRM)
+    told: list[str] = []
+    compare_models("trm-mlp", "hrm", [tmp_path / "one"], told)
+    assert "trm-mlp alone was run on trm-bench:another at mini; left out" in told
+    told.clear()
+    compare_folders(tmp_path / "one", tmp_path / "two", told)
+    assert [line for line in told if "only in" in line] == [
+        f"trm-mlp: only in {tmp_path / 'one'}; left out",
+        f"plain: only in {tmp_path / 'two'}; left out",
+    ]
+
+
+def test_what_is_left_out_is_a_warning_in_python(tmp_path: Path) -> None:
+    """A notebook has no stderr that somebody reads."""
+    for folder in ("one", "two"):
+        three_models(tmp_path / folder)
+    with pytest.warns(UserWarning, match="the same run as .*; left out"):
+        trm_bench.compare("trm-mlp", "hrm", tmp_path / "one", tmp_path / "two")

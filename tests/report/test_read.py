@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -30,8 +31,11 @@ from support.folders import (
     write_model,
     write_run,
 )
-from trm_bench.harness.api.errors import NothingToReport, UnavailableError
+from support.studies import ask, write_study
+from trm_bench.harness.api.errors import NothingToReport, UnavailableError, UsageError
 from trm_bench.harness.planning.request import Request, add_request
+from trm_bench.harness.python.api import compare, load_results
+from trm_bench.harness.report.read import UNKNOWN
 from trm_bench.harness.store.checked import stamped
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
@@ -164,6 +168,58 @@ def test_a_run_without_its_output_folder_is_not_citable(tmp_path: Path) -> None:
     (name,) = write_model(tmp_path, "hrm", HRM[:1])
     (reason,) = row_of(report_of(tmp_path / name), "hrm").not_citable_because
     assert reason == "shown without the folder that says which seeds were requested"
+
+
+def test_runs_that_were_copied_out_of_their_folder_are_not_citable(tmp_path: Path) -> None:
+    """The seeds that were requested are not known where `runs.json` is not there, or names other runs."""
+    names = three_models(tmp_path / "all")
+    picked = tmp_path / "picked"
+    for name in names[:2]:
+        shutil.copytree(tmp_path / "all" / name, picked / name)
+    assert row_of(report_of(picked), "trm-mlp").not_citable_because == (UNKNOWN,)
+    frame = load_results(picked).runs
+    assert not frame["citable"].any()
+    assert set(frame["reason"]) == {UNKNOWN}
+    request(picked, names[:1])
+    assert row_of(report_of(picked), "trm-mlp").not_citable_because == (UNKNOWN,)
+    told: list[str] = []
+    with contextlib.suppress(UsageError):
+        compare("trm-mlp", "hrm", *(tmp_path / "all" / name for name in names[2:5]), problems=told)
+    assert any(line.startswith("NOT CITABLE: requested and not shown: trm-mlp seeds 0, 1") for line in told)
+
+
+def test_a_run_that_is_named_next_to_its_folder_is_no_pick(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    for folders in ((tmp_path, tmp_path / names[0]), (tmp_path / names[0], tmp_path)):
+        assert report_of(*folders).tables == report_of(tmp_path).tables
+
+
+def test_reproduce_with_names_every_way_the_runs_were_made(tmp_path: Path) -> None:
+    """Files that were named, plugins before the verb, and every file of external weights."""
+    two = [
+        write_run(
+            tmp_path,
+            "trm-mlp",
+            0,
+            row,
+            command=["trm-bench", "evaluate", "--weights", f"{number}.pt"],
+            describe=described(model=f"trm ({number})", requested="trm"),
+            change=other(weights=str(number)),
+        )
+        for number, row in enumerate(TRM[:2])
+    ]
+    typed = ["trm-bench", "--plugin", "'my plugin.py'", "run", "--models", "hrm"]
+    made = write_run(tmp_path, "hrm", 0, HRM[0], command=typed)
+    files = {"train": (Path("/a.csv"),), "test": (Path("/b.csv"),)}
+    add_request(tmp_path, Request(("hrm",), "made", "mini", (0,), **files))
+    request(tmp_path, [made])
+    assert len(two) == 2
+    assert report_of(tmp_path).commands == (
+        "trm-bench --plugin 'my plugin.py' run --models hrm --task made --scale mini --seeds 0 "
+        "--train /a.csv --test /b.csv",
+        "trm-bench evaluate --weights 0.pt",
+        "trm-bench evaluate --weights 1.pt",
+    )
 
 
 def test_reproduce_with_makes_what_is_shown(tmp_path: Path) -> None:
@@ -318,3 +374,24 @@ def test_the_evaluators_of_a_run_are_no_part_of_what_it_is(tmp_path: Path) -> No
     write_model(tmp_path / "two", "hrm", HRM, scored_by=SCORED_BY[:1])
     report = report_of(tmp_path / "one", tmp_path / "two")
     assert len(row_of(report, "hrm").seeds) == 3
+
+
+def test_an_evaluator_that_was_edited_between_two_seeds_has_no_mean(tmp_path: Path) -> None:
+    old, new = SCORED_BY[1], SCORED_BY[1].model_copy(update={"code": "edited"})
+    for seed, part in enumerate((old, old, new)):
+        write_run(tmp_path, "hrm", seed, HRM[seed], scored_by=[SCORED_BY[0], part])
+    report = report_of(tmp_path)
+    assert row_of(report, "hrm").means.keys() == {"exact"}
+    assert "cells: scored by 2 versions of it" in " ".join(only_table(report).notes)
+
+
+def test_a_study_that_is_there_twice_is_reported_once(tmp_path: Path) -> None:
+    question = ask("trm-mlp", "hrm")
+    write_study(tmp_path / "one", question, scores={"trm-mlp": TRM, "hrm": HRM})
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    report = report_of(tmp_path / "one", tmp_path / "two")
+    assert report.tables == report_of(tmp_path / "one").tables
+    assert any("two: the same study as" in remark for remark in report.remarks)
+    both = load_results(tmp_path / "one", tmp_path / "one" / "main")
+    assert len(both.runs) == 6
+    assert any("6 runs of a study that is reported too" in remark for remark in both.remarks)

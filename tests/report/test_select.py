@@ -20,6 +20,7 @@ from support.folders import (
     quick,
     render,
     report_of,
+    request,
     row_of,
     three_models,
     write_model,
@@ -70,6 +71,7 @@ def test_hidden_rows_are_named_in_json(report: Report) -> None:
 def test_notes_on_hidden_rows_are_kept(tmp_path: Path) -> None:
     write_model(tmp_path, "trm-mlp", TRM)
     write_model(tmp_path, "hrm", HRM, not_citable_because=["uncommitted changes"])
+    request(tmp_path, [path.name for path in tmp_path.iterdir()])
     shown = select_models(report_of(tmp_path), ["trm-mlp"], {})
     assert "NOT CITABLE: hrm: uncommitted changes" in only_table(shown).notes
 

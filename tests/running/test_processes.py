@@ -62,7 +62,7 @@ def test_a_run_whose_parent_is_killed_ends_and_writes_nothing_more(
         assert read_checkpoint(only_run(folder).checkpoint) is not None
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_saves_a_checkpoint_and_ends_with_130(name: str, tmp_path: Path, mark: str) -> None:
     process = started("run", "--models", SMALL, *HOUR, "--output", tmp_path / "out")
     wait_for(lambda: list(tmp_path.glob(f"out/*/{METRICS}")))
@@ -120,7 +120,7 @@ def trm_bench_register_tasks():
 """
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_while_puzzles_are_made_ends_with_one_line(name: str, tmp_path: Path, mark: str) -> None:
     (tmp_path / "slow.py").write_text(SLOW_TASK)
     process = started(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,16 @@ def test_a_checkpoint_with_one_flipped_bit_is_damaged(tmp_path: Path, at: float,
     path.write_bytes(content)
     assert str(checkpoint_problem(path)).startswith("damaged")
     assert read_checkpoint(path) is None
+
+
+def test_the_checkpoint_of_another_run_is_not_believed(tmp_path: Path) -> None:
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+    write_checkpoint(tmp_path / "mine" / CHECKPOINT, {"steps": 3})
+    shutil.copy(tmp_path / "mine" / CHECKPOINT, tmp_path / "other")
+    assert "of another run" in str(checkpoint_problem(tmp_path / "other" / CHECKPOINT))
+    assert read_checkpoint(tmp_path / "other" / CHECKPOINT) is None
+    assert read_checkpoint(tmp_path / "mine" / CHECKPOINT) == {"steps": 3}
 
 
 @pytest.mark.parametrize("keep", [0, 40, 0.5, -1])
@@ -343,6 +354,9 @@ def test_resume_of_a_folder_without_a_run_says_so(tmp_path: Path, run_cli: RunCl
     ended = run_cli("resume", tmp_path)
     assert ended.code == 3
     assert "no run into it is known" in ended.err
+    ended = run_cli("resume", tmp_path / "gone")
+    assert ended.code == 4
+    assert f"{tmp_path / 'gone'}: no such folder" in ended.err
 
 
 @pytest.mark.slow
@@ -361,6 +375,15 @@ def test_two_runs_cannot_write_to_one_folder(tmp_path: Path, run_cli: RunCli) ->
     assert ended.code == 2
     assert "another process is writing to" in ended.err
     assert run_cli("run", *RUN, "--output", folder).code == 0
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGXCPU"])
+def test_a_signal_to_the_runs_own_process_stops_it_between_two_steps(name: str) -> None:
+    with checkpoint.stoppable() as stop:
+        assert not stop()
+        signal.raise_signal(signal.Signals[name])
+        assert stop()
+    assert signal.getsignal(signal.Signals[name]) is signal.SIG_DFL
 
 
 def test_a_quiet_watcher_saves_nothing_and_never_stops() -> None:

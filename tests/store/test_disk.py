@@ -74,3 +74,16 @@ def test_what_libraries_say_of_a_file_that_cannot_be_written_becomes_an_os_error
     names = [tmp_path / WEIGHTS, tmp_path / "c.pt"]
     assert done.stdout.splitlines() == [f"{name} File too large" for name in names]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "chmod"])
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOSYS, errno.EINVAL])
+def test_a_file_system_that_lacks_a_call_is_written_to_all_the_same(
+    call: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, lacking)
+    write_atomically(tmp_path / "file", b"content")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"content"]

@@ -24,7 +24,7 @@ def started(*arguments: object, ignoring: signal.Signals | None = None) -> subpr
     """A command that hears signals, even where the tests run in the background of a shell."""
 
     def dispositions() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN if number is ignoring else signal.SIG_DFL)
 
     return subprocess.Popen(

@@ -77,6 +77,7 @@ BOTH: dict[str, tuple[Any, str, str]] = {
         "model.ema",
         "model",
     ),
+    "in a list": ({"model": RAW, "ema_models": [{"net": AVERAGED}]}, "ema_models.0.net", "model"),
     "beside numbers": ({**RAW, "step": 3, "ema": AVERAGED}, "ema", "."),
     "wrapped otherwise": (
         {"module": under("module.", RAW), "ema": under("_orig_mod.model.inner.", AVERAGED)},
@@ -112,6 +113,17 @@ def test_a_key_may_be_the_beginning_of_one(tmp_path: Path) -> None:
 def test_an_unknown_key_names_those_that_are_there(tmp_path: Path, key: str) -> None:
     with pytest.raises(UsageError, match=r"there are: model_state_dict, ema_state_dict$"):
         taken(tmp_path, BOTH["two dicts"][0], key)
+
+
+@pytest.mark.parametrize("kept", [AVERAGED, tuple(AVERAGED[name] for name in RAW if name in TRAINED)])
+def test_an_average_that_an_optimiser_keeps_is_named_and_can_be_chosen(tmp_path: Path, kept: Any) -> None:
+    """It may be one of gradients."""
+    content = {"state_dict": RAW, "optimizer_states": [{**STATE, "ema": kept}]}
+    found, note = taken(tmp_path, content)
+    assert same(found, RAW)
+    assert note == "the weights (state_dict); not those of optimizer_states.0.ema"
+    found, _ = taken(tmp_path, content, "optimizer_states.0.ema")
+    assert all(torch.equal(found[name], AVERAGED[name]) for name in TRAINED)
 
 
 @pytest.mark.parametrize("place", ["shadow", "ema"])

@@ -158,3 +158,10 @@ def test_a_prefix_of_no_length_of_its_own_is_that_of_the_puzzle_embedding() -> N
     """The reference reads puzzle_emb_len: 0 as "as many positions as the puzzle embedding needs"."""
     arch = {**ARCH, "puzzle_emb_len": 0, "puzzle_emb_ndim": 1024}
     assert reference_of("trm-att").options(arch).get("puzzle_emb_len") == 2
+
+
+@pytest.mark.parametrize("name", ["config.json", "config.yaml"])
+def test_a_configuration_with_a_key_twice_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('{"arch": {"hidden_size": 512, "hidden_size": 256}}')
+    with pytest.raises(DataError, match="'hidden_size' is there twice"):
+        read(tmp_path)
