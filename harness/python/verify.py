@@ -48,6 +48,7 @@ class Verification:
         problems: what is wrong, each with the file or run.
         unchecked: what could not be checked, and why.
         runs, consistent: finished runs, and those among them without a problem.
+        recomputed: runs of which a score was computed again from the stored predictions.
         retrained: by run, how it came out when it was trained again, see `OUTCOMES`.
         details: by run that was trained again, the largest differences.
         remarks: see `Results.remarks`.
@@ -57,6 +58,7 @@ class Verification:
     unchecked: tuple[str, ...]
     runs: int
     consistent: int
+    recomputed: int
     retrained: Mapping[str, str]
     details: Mapping[str, str]
     remarks: tuple[str, ...]
@@ -74,8 +76,10 @@ class Verification:
             f"{kinds.count(kind)} of {len(kinds)} {text}" for kind, text in OUTCOMES.items() if kind in kinds
         ]
         verdict = "verified" if self.ok else "NOT verified"
-        left = [f"{plural(len(self.unchecked), 'point')} not checked"] if self.unchecked else []
         whole = f"{verdict}: {self.consistent} of {plural(self.runs, 'run')} consistent"
+        if self.recomputed < self.runs:
+            whole += f", scores of {self.recomputed} recomputed"
+        left = [f"{plural(len(self.unchecked), 'point')} not checked"] if self.unchecked else []
         return "; ".join([whole, *again, *left])
 
 
@@ -119,9 +123,10 @@ def verify(
     again = _train_again(checks, done, retrain, seed, console_of({"progress": progress})) if retrain else {}
     return Verification(
         problems=tuple(problems),
-        unchecked=tuple(dict.fromkeys(checks.unchecked)),
+        unchecked=tuple(checks.not_checked()),
         runs=len(done) + sum(run.status == "damaged" for run in reading.runs),
         consistent=sum(not mine for mine in wrong.values()),
+        recomputed=checks.recomputed,
         retrained={name: outcome for name, (outcome, _) in again.items()},
         details={name: detail for name, (_, detail) in again.items()},
         remarks=reading.remarks,
@@ -134,7 +139,20 @@ class _Checks:
     def __init__(self, plugins: Host, data: Path | None):
         self.host, self.data = plugins, data
         self.unchecked: list[str] = []
+        self.bare: list[str] = []
+        self.recomputed = 0
         self._context = cache(self._build)
+
+    def not_checked(self) -> list[str]:
+        """A line for each thing that could not be checked."""
+        lines = list(dict.fromkeys(self.unchecked))
+        if self.bare:
+            keeps = "run keeps" if len(self.bare) == 1 else "runs keep"
+            lines.append(
+                f"{len(self.bare)} {keeps} no predictions; scores not recomputed: {self.bare[0]}"
+                + (", …" if len(self.bare) > 1 else "")
+            )
+        return lines
 
     def problems_of(self, run: Run) -> list[str]:
         """What is wrong with a finished run, beyond what reading it has found."""
@@ -182,7 +200,7 @@ class _Checks:
     def _rescored(self, context: Context, folder: RunFolder, manifest: Manifest) -> list[str]:
         """Differences between the stored scores and those of the stored predictions."""
         if not manifest.predictions_sha256:
-            self.unchecked.append(f"{folder.folder}: keeps no predictions; scores not recomputed")
+            self.bare.append(str(folder.folder))
             return []
         try:
             predictions = folder.predictions()
@@ -193,6 +211,7 @@ class _Checks:
         stored, problems = folder.records(), []
         if [record["item"] for record in stored] != test.ids.tolist():
             return ["its test items are not those of its puzzles"]
+        counted = False
         for scorer in manifest.scored_by:
             try:
                 part = self.host.evaluators.get(scorer.full_name)
@@ -203,6 +222,7 @@ class _Checks:
             except Exception as error:  # plugins' code, or more votes than a run keeps
                 self.unchecked.append(f"{scorer.name}: not recomputed ({error})")
                 continue
+            counted = True
             pairs = zip(stored, again, strict=True)
             wrong = [
                 old["item"] for old, new in pairs if old["scores"][scorer.name] != new.scores[scorer.name]
@@ -211,6 +231,7 @@ class _Checks:
                 problems.append(
                     f"{scorer.name} of {plural(len(wrong), 'item')} is not that of its prediction: {wrong[0]}"
                 )
+        self.recomputed += counted
         return problems
 
 

@@ -43,9 +43,11 @@ def pass_at_2(info: TaskInfo, puzzles: PuzzleSet, predictions: Predictions) -> S
     """`pass_at` 2, with the number of votes, of valid ones, the rank of the true grid and the vote curve.
 
     The curve's ``at_n`` is pass@2 by the first n votes, the view without a change first; an item that
-    has fewer votes keeps what it has.
+    has fewer votes keeps what it has. Of predictions that were read from a run's folder, only the score.
     """
-    ballots = predictions.every_vote()
+    if predictions.ballots is None:
+        return pass_at(2, puzzles, predictions)
+    ballots = predictions.ballots
     found = ranks(ballots, puzzles.targets)
     grids = (ballots.candidates != PAD).any(axis=1)
     valid = np.bincount(ballots.item[grids[ballots.candidate]], minlength=len(puzzles))

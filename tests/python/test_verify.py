@@ -162,7 +162,15 @@ def test_what_cannot_be_checked_is_named(folder: Path) -> None:
     found = trm_bench.verify(folder)
     assert found.ok
     assert any("another version is installed; not recomputed" in what for what in found.unchecked)
-    assert re.search(r"consistent; \d+ points? not checked$", str(found))
+    assert re.search(r"consistent, scores of 0 recomputed; \d+ points? not checked$", str(found))
+
+
+def test_runs_that_keep_no_predictions_are_counted(folder: Path) -> None:
+    run = first(folder)
+    run.write_manifest(run.manifest().model_copy(update={"predictions_sha256": ""}))
+    found = trm_bench.verify(folder)
+    assert str(found) == "verified: 4 of 4 runs consistent, scores of 3 recomputed; 1 point not checked"
+    assert found.unchecked == (f"1 run keeps no predictions; scores not recomputed: {run.folder}",)
 
 
 def test_what_cannot_be_trained_again_is_said(folder: Path) -> None:
