@@ -104,6 +104,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", BROKEN)
 def test_a_model_that_raises_while_it_is_planned_fails_and_the_others_run(
     model: str, plugin: Path, run_cli: RunCli, tmp_path: Path
@@ -127,6 +128,7 @@ def test_a_model_that_raises_while_it_is_planned_fails_and_the_others_run(
         assert model in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["build-raise", "build-exit", "forward-exit", "forward-deep", "config-raise"]
 )

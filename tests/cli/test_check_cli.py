@@ -186,6 +186,7 @@ def test_a_wrong_name_ends_with_2_and_says_why(words: list[str], message: str, r
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_an_evaluator_is_tried_on_the_task_that_is_named(run_cli: RunCli, tiny_task: str) -> None:
     named, usual = run_cli("check", "exact", "--task", "arc-agi-1"), run_cli("check", "exact")
     assert (named.code, usual.code) == (0, 0)

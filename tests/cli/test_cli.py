@@ -238,6 +238,7 @@ def test_ctrl_c_leaves_finished_runs_and_ends_with_130(tmp_path: Path) -> None:
     assert statuses(tmp_path) == {"copy-s0": "done", "mirror-s0": "interrupted"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_grid_and_runs_nothing(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli(*TINY, "--seeds", "0-1", "--output", tmp_path / "out", "--dry-run")
     assert ended.code == 0

@@ -91,6 +91,7 @@ def test_the_shell_gets_names_and_nothing_heavy_is_imported() -> None:
     assert typed("run", "--models", "mir") == (0, "plain,mirror\nHEAVY []\n")
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_gives_fewer_names_and_no_error(tmp_path: Path) -> None:
     write_distribution(tmp_path, "broken-plugin", "bad = broken_plugin")
     (tmp_path / "broken_plugin.py").write_text("print('noise')\nraise SystemExit('no such luck')\n")

@@ -95,12 +95,14 @@ def test_files_are_seeds_where_that_is_said(pair: tuple[Path, Path], tmp_path: P
         assert f"seed {one.identity.seed} is {file} (weights {one.tensors_sha256[:12]}" in table
 
 
+@pytest.mark.slow
 def test_seeds_in_another_order_are_the_same_seeds(pair: tuple[Path, Path], tmp_path: Path) -> None:
     evaluate(tmp_path / "out", *pair, more=foreign("trm", "--as-seeds"))
     (row,) = rows(evaluate(tmp_path / "out", *pair[::-1], more=foreign("trm", "--as-seeds", "--json")))
     assert len(row["seeds"]) == 2
 
 
+@pytest.mark.slow
 def test_other_files_do_not_join_the_seeds_of_a_row(pair: tuple[Path, Path], tmp_path: Path) -> None:
     third = write(tmp_path / "third.pt", "trm-mlp", made("trm-mlp", TINY))
     evaluate(tmp_path / "out", *pair, more=foreign("trm", "--as-seeds"))
@@ -109,6 +111,7 @@ def test_other_files_do_not_join_the_seeds_of_a_row(pair: tuple[Path, Path], tmp
     assert [len(row["seeds"]) for row in found] == [2, 2]
 
 
+@pytest.mark.slow
 def test_files_of_different_models_are_no_seeds(tmp_path: Path) -> None:
     files = [
         write(tmp_path / f"{hidden}.pt", "trm-mlp", made("trm-mlp", TINY, hidden=hidden), hidden=hidden)
@@ -139,6 +142,7 @@ def twins(file: Path) -> list[Path]:
     return made
 
 
+@pytest.mark.slow
 def test_the_same_weights_count_once_and_the_others_are_named(
     ours: RunFolder, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -162,6 +166,7 @@ def test_a_run_and_its_export_are_the_same_weights(ours: RunFolder, tmp_path: Pa
     assert f"left out: {file}: the same weights as {ours.folder / WEIGHTS}" in ended.err
 
 
+@pytest.mark.slow
 def test_a_later_call_with_the_same_weights_adds_no_row(pair: tuple[Path, Path], tmp_path: Path) -> None:
     evaluate(tmp_path / "out", pair[0], more=foreign("trm"))
     for file in twins(pair[0]):
@@ -333,6 +338,7 @@ def test_seeds_that_are_picked_for_an_evaluation_are_not_citable(trained: Path, 
     assert "requested and not evaluated: unknown, as runs.json is not there or damaged" in reasons
 
 
+@pytest.mark.slow
 def test_rows_that_share_weights_are_not_tested(pair: tuple[Path, Path], tmp_path: Path) -> None:
     """Their seeds are neither the same nor independent."""
     third = write(tmp_path / "third.pt", "trm-mlp", made("trm-mlp", TINY))

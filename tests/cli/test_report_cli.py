@@ -33,6 +33,7 @@ def test_costs_are_printed_on_request(folder: Path, run_cli: RunCli, reporter: s
     assert [heading for heading in COSTS if heading in costs] == list(COSTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reporter", ["html", "latex", "json"])
 def test_formats_of_files_have_costs_always(folder: Path, run_cli: RunCli, reporter: str) -> None:
     usual = run_cli("report", folder, "--format", reporter).out

@@ -176,6 +176,7 @@ def test_numbers_that_json_cannot_write_are_null(capsys: pytest.CaptureFixture[s
     assert strictly(capsys.readouterr().out) == {"a": None, "b": "NaN"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_the_same_in_json(tmp_path: Path, run_cli: RunCli) -> None:
     line = ("run", "--task", "tiny", "--models", "mirror,copy", "--seeds", "0-1", "--dry-run")
     content = strictly(run_cli(*line, "--output", tmp_path / "out", "--json").out)
@@ -214,6 +215,7 @@ def test_export_says_in_json_what_it_wrote(tmp_path: Path) -> None:
     assert Path(content["configuration"]).is_file()
 
 
+@pytest.mark.slow
 def test_cite_says_in_json_what_each_entry_is_of(tmp_path: Path) -> None:
     output = run(tmp_path / "run", asked("trm-att"), asked("trm-mlp"))
     content = strictly(command("cite", output, "--json").out)

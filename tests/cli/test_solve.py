@@ -195,6 +195,7 @@ def test_without_a_solution_nothing_is_called_wrong() -> None:
     assert legend(solved(SCRIPT[:1], one.puzzle)) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["20", "79", "200"])
 def test_a_board_is_printed_whole_however_narrow_the_terminal(
     columns: str, monkeypatch: pytest.MonkeyPatch
@@ -458,6 +459,7 @@ def test_an_animation_shows_each_step_once_and_the_last_one_longer(
     assert [path.name for path in tmp_path.iterdir()] == ["steps.gif"]
 
 
+@pytest.mark.slow
 def test_an_animation_frames_wrong_cells_red_and_changed_ones_blue(tmp_path: Path) -> None:
     animation.animate(tmp_path / "a.gif", solved(), SUDOKU, SYMBOLS, "title")
     frames = frames_of(tmp_path / "a.gif")

@@ -64,6 +64,7 @@ def test_csv_holds_no_formula_and_numbers_as_they_are(folder: Path, run_cli: Run
     assert all(float(row["mean"]) >= 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_html_and_markdown_hold_no_tag_of_a_name(folder: Path, run_cli: RunCli) -> None:
     page = run_cli("report", folder, "--format", "html").out
     assert page.count("<script") == 1  # that of the page, which sorts its tables

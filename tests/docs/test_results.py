@@ -16,6 +16,7 @@ RESULTS = ROOT / "results"
 RUNS = sorted(path.parent for kept in ("mini", "studies") for path in (RESULTS / kept).rglob("manifest.json"))
 
 
+@pytest.mark.slow
 def test_the_pages_are_generated_from_the_records() -> None:
     sys.path.insert(0, str(RESULTS))
     try:

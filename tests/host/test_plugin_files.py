@@ -431,6 +431,7 @@ def test_a_file_that_is_edited_while_its_runs_wait_does_not_run_under_its_old_ve
         assert "mine.py" in (manifest.error or "")
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_that_its_runs_could_not_be_cited(file: Path, run_cli: RunCli, tmp_path: Path) -> None:
     ended = run_cli(*RUN, "--plugin", file, "--output", tmp_path / "out", "--dry-run", "--json")
     (grid,) = json.loads(ended.out)["grids"]

@@ -272,6 +272,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return runs(run(tmp_path_factory.mktemp("own") / "out", asked("trm-mlp")))[0]
 
 
+@pytest.mark.slow
 def test_every_depth_is_a_run_and_what_a_model_of_that_depth_predicts(halting: Path, tmp_path: Path) -> None:
     deep = evaluated(tmp_path / "out", halting, more=foreign("trm", "--steps", "8,1,2,3"))
     assert [one.manifest().ledger.inference_steps for one in deep] == [1, 2, 3, 8]
@@ -294,6 +295,7 @@ def test_the_cost_grows_with_the_depth(halting: Path, tmp_path: Path) -> None:
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_a_puzzle_that_halts_scores_as_at_the_depth_where_it_did(halting: Path, tmp_path: Path) -> None:
     depths = tuple(range(1, 7))
     words = ("--steps", ",".join(map(str, depths)), "--halt", "threshold", "--set", "evaluation_batch=5")
@@ -337,6 +339,7 @@ def test_a_model_without_a_halt_logit_cannot_halt_but_is_scored_in_full(tmp_path
     assert states == {False: Status.DONE}
 
 
+@pytest.mark.slow
 def test_a_mode_that_one_model_cannot_have_is_no_reason_against_the_others(tmp_path: Path) -> None:
     first = run(tmp_path / "first", asked("transformer"))
     second = run(tmp_path / "second", asked("trm-mlp"))

@@ -200,6 +200,7 @@ def test_a_maze_is_the_same_in_every_notation(text: str) -> None:
     assert to_text(puzzle.targets[0]) == "S #  o #  o #  o    ooooG"
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 1), st.integers(1, 4))
 def test_empty_lines_within_a_maze_are_rows_of_open_cells(shift: int, breaks: int) -> None:

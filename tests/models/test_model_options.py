@@ -330,6 +330,7 @@ def test_one_network_of_hrm_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(losses[-5:]) < sum(losses[:5])
 
 
+@pytest.mark.slow
 def test_weights_of_the_one_network_of_hrm_are_saved_and_read_back(tmp_path: Path) -> None:
     own = run(tmp_path / "own", asked("hrm", networks=1, low_blocks=1))
     (again,) = evaluated(tmp_path / "out", own)

@@ -36,6 +36,7 @@ def test_numbers_that_no_model_has_are_refused(tmp_path: Path, model: str) -> No
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_repetitions_that_multiply_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     model = resolve("trm-mlp[cycles=20,updates=20,hidden=16,heads=2]", INFO)
     assert count_flops(model.build(INFO), INFO.cells).training_step > 0
@@ -44,6 +45,7 @@ def test_repetitions_that_multiply_are_given_up(monkeypatch: pytest.MonkeyPatch)
         count_flops(model.build(INFO), INFO.cells)
 
 
+@pytest.mark.slow
 def test_the_published_models_are_far_from_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trm_bench.harness.training.costs.OPERATIONS", OPERATIONS // 10)
     for name in ("trm-att", "trm-mlp", "hrm", "transformer"):

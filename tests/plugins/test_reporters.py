@@ -138,6 +138,7 @@ def test_where_puzzles_halt_the_steps_are_their_mean_and_the_most(tmp_path: Path
     assert "supervision steps at test: trm-mlp 2.1 of up to 16" in render(report)
 
 
+@pytest.mark.slow
 def test_costs_are_printed_only_on_request_and_always_in_html_latex_and_json(golden_report: Report) -> None:
     heading = "Cost per training run"
     for reporter in ("text", "markdown"):
@@ -293,6 +294,7 @@ def test_csv_holds_every_mean_and_every_seed_in_full(golden_report: Report) -> N
 RULE = re.compile(r"^-+(?:  -+)*$", re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["golden_report", "wide_report", "study_report"])
 def test_tables_have_eight_columns_and_lines_of_text_a_hundred_characters(
     name: str, request: pytest.FixtureRequest
@@ -416,6 +418,7 @@ class Page(HTMLParser):
         self.words += data
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_fetches_nothing(golden_report: Report) -> None:
     text = render(golden_report, "html")
     page = Page(text)

@@ -106,6 +106,7 @@ def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         read(tmp_path, "1" * 51)
 
 
+@pytest.mark.slow
 def test_a_packed_table_that_is_a_bomb_is_refused_early_and_a_usual_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

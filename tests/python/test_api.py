@@ -259,6 +259,7 @@ def test_a_folder_has_to_be_named() -> None:
         trm_bench.load_results()
 
 
+@pytest.mark.slow
 def test_weights_are_evaluated_as_the_command_line_does(
     finished: Results, tmp_path: Path, run_cli: RunCli, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -435,6 +436,7 @@ def test_frames_without_any_finished_run_show_what_failed(tmp_path: Path) -> Non
 # --- reports and figures -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["text", "markdown", "html", "latex", "csv", "json"])
 def test_a_report_is_that_of_the_command_line(finished: Results, run_cli: RunCli, name: str) -> None:
     ended = run_cli("report", *finished.folders, "--format", name)

@@ -111,6 +111,7 @@ def test_a_study_leaves_a_folder_for_each_grid_and_for_its_evaluations(finished:
     assert {(content["status"], content["samples"]) for content in found} == {("done", 8)}
 
 
+@pytest.mark.slow
 def test_a_study_announces_each_grid_with_its_budget(finished: Finished) -> None:
     err = finished.ended.err
     assert "study small, grid main" in err
@@ -120,6 +121,7 @@ def test_a_study_announces_each_grid_with_its_budget(finished: Finished) -> None
     assert "8 evaluations in 8 passes over the test set" in err
 
 
+@pytest.mark.slow
 def test_the_definition_is_kept_as_it_was_declared(finished: Finished) -> None:
     study = read_definition(finished.file)
     resolved = {grid: {model: model for model in declared_names(finished.folder)} for grid in study.grids}
@@ -136,6 +138,7 @@ def mode_of(manifest: dict[str, Any]) -> str:
     return str(manifest["description"]["requested"]).partition(" @ ")[2]
 
 
+@pytest.mark.slow
 def test_the_evaluations_are_of_the_weights_that_were_trained(finished: Finished) -> None:
     for grid in ("main", "short"):
         trained = manifests(finished.folder / grid).values()
@@ -147,6 +150,7 @@ def test_the_evaluations_are_of_the_weights_that_were_trained(finished: Finished
         assert sorted(modes) == [("halting=true", True)] * 4 + [("steps=1", False)] * 4
 
 
+@pytest.mark.slow
 def test_each_question_has_an_answer_in_each_grid_that_asks_it(finished: Finished) -> None:
     answers = sentences(finished.ended.out)
     asked = [(answer.split("] ")[0][1:], answer.split("] ")[1].split("? ")[0] + "?") for answer in answers]
@@ -160,12 +164,14 @@ def test_each_question_has_an_answer_in_each_grid_that_asks_it(finished: Finishe
     assert "Source of the question: made up for a test" in finished.ended.out
 
 
+@pytest.mark.slow
 def test_report_needs_only_the_folder_of_the_study(finished: Finished, run_cli: RunCli) -> None:
     again = run_cli("report", finished.folder)
     assert (again.code, again.err) == (0, "")
     assert again.out.splitlines() == finished.ended.out.splitlines()
 
 
+@pytest.mark.slow
 def test_run_and_report_print_the_same_json(copied: Finished, run_cli: RunCli) -> None:
     printed = run_cli("run", "--study", copied.file, *LIMIT, "--output", copied.folder, "--json").out
     assert printed == run_cli("report", copied.folder, "--json").out
@@ -174,6 +180,7 @@ def test_run_and_report_print_the_same_json(copied: Finished, run_cli: RunCli) -
     assert [one["asks"] in one["sentence"] for one in study["answers"]] == [True] * 5
 
 
+@pytest.mark.slow
 def test_the_tables_have_every_row_and_no_pairs(finished: Finished) -> None:
     report = reported(finished.folder)
     modes = ["", " @ halting=true", " @ steps=1"]
@@ -185,12 +192,14 @@ def test_the_tables_have_every_row_and_no_pairs(finished: Finished) -> None:
     assert [table.budget and table.budget.match.value for table in report.tables] == ["steps", "examples"]
 
 
+@pytest.mark.slow
 def test_the_row_of_a_trained_model_comes_before_its_further_evaluations(finished: Finished) -> None:
     for table in reported(finished.folder).tables:
         rows = [row.requested for row in table.rows]
         assert all(rows.index(name.partition(" @ ")[0]) <= rows.index(name) for name in rows)
 
 
+@pytest.mark.slow
 def test_a_second_run_reuses_everything(copied: Finished, run_cli: RunCli) -> None:
     before = stamps(copied.folder)
     again = run_cli("run", "--study", copied.file, *LIMIT, "--output", copied.folder)
@@ -201,6 +210,7 @@ def test_a_second_run_reuses_everything(copied: Finished, run_cli: RunCli) -> No
     assert sentences(again.out) == sentences(copied.ended.out)
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_run_again(copied: Finished, run_cli: RunCli) -> None:
     before = stamps(copied.folder)
     gone = [next((copied.folder / name).glob("trm-mlp*-s1-*")) for name in ("short", "main-evaluated")]
@@ -215,6 +225,7 @@ def test_only_what_is_missing_is_run_again(copied: Finished, run_cli: RunCli) ->
     assert set(after) == set(before)
 
 
+@pytest.mark.slow
 def test_without_the_runs_of_a_model_its_questions_have_no_answer(copied: Finished, run_cli: RunCli) -> None:
     for run in (copied.folder / "short").glob("transformer-looped*"):
         shutil.rmtree(run)
@@ -268,6 +279,7 @@ def test_weights_of_an_older_recipe_are_not_evaluated_as_further_seeds(
     assert seeds == {"mirror": [0], "copy": [0], "mirror @ steps=1": [0]}
 
 
+@pytest.mark.slow
 def test_cite_has_the_models_of_a_study(finished: Finished, run_cli: RunCli) -> None:
     cited = run_cli("cite", finished.folder)
     assert cited.code == 0
@@ -298,6 +310,7 @@ OTHER_STUDIES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", OTHER_STUDIES.values(), ids=OTHER_STUDIES)
 def test_another_study_in_the_same_folder_is_refused(
     change: dict[str, Any], finished: Finished, tmp_path: Path, run_cli: RunCli
@@ -312,6 +325,7 @@ def test_another_study_in_the_same_folder_is_refused(
     assert declared_in(finished.folder) == declared
 
 
+@pytest.mark.slow
 def test_the_wording_of_a_study_may_be_changed_later(copied: Finished, run_cli: RunCli) -> None:
     before = stamps(copied.folder)
     questions = [{**question, "asks": f"Now, {question['asks']}"} for question in QUESTIONS]
@@ -325,6 +339,7 @@ def test_the_wording_of_a_study_may_be_changed_later(copied: Finished, run_cli: 
     assert "TRM minus transformer-looped" in ended.out
 
 
+@pytest.mark.slow
 def test_a_study_goes_to_results_by_its_name_and_scale(
     tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +513,7 @@ def recipe(reasons: str) -> list[str]:
     return sorted(set(re.findall(r"(?:shortened|changed) \w+: [^;\n]*", reasons)))
 
 
+@pytest.mark.slow
 def test_what_a_grid_declares_is_no_reason_against_citing(finished: Finished) -> None:
     for content in manifests(finished.folder).values():
         assert recipe("; ".join(content["not_citable_because"])) == []

@@ -48,6 +48,7 @@ def broken(install: Install, tmp_path: Path) -> Iterator[Path]:
     host.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("broken")
 def test_a_study_of_a_plugin_is_run_by_its_name(tmp_path: Path, run_cli: RunCli) -> None:
     ended = run_cli("run", "--study", "quick", "--limit", "8", "--output", tmp_path / "out")

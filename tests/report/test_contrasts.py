@@ -430,6 +430,7 @@ def as_shown(reporter: str, text: str) -> str:
     return shown.get(reporter, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reporter", REPORTERS)
 def test_every_sentence_is_shown_and_escaped(reporter: str, shown: Report) -> None:
     text = render(shown, reporter)
@@ -457,6 +458,7 @@ def test_the_family_of_a_study_is_stated_beside_its_answers(reporter: str, shown
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reporter", ["text", "markdown", "html"])
 def test_several_grids_are_told_apart_by_name(reporter: str, shown: Report, tmp_path: Path) -> None:
     text = render(shown, reporter)

@@ -55,6 +55,7 @@ def test_every_figure_says_task_scale_and_budget(report: Report) -> None:
         assert "augmentations per puzzle A = 1" in text or name == "predictions"
 
 
+@pytest.mark.slow
 def test_the_same_report_gives_the_same_svg(report: Report) -> None:
     assert drawn(report) == drawn(report)
 
@@ -113,6 +114,7 @@ def test_single_runs_have_no_forest_plot(tmp_path: Path) -> None:
     assert "differences" not in drawn(report_of(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_verb_writes_svg_and_png(tmp_path: Path, run_cli: RunCli) -> None:
     three_models(tmp_path / "results", ledger=COSTS)
     ended = run_cli("report", tmp_path / "results", "--figures", tmp_path / "figures")

@@ -55,6 +55,7 @@ def test_tests_stay_those_of_all_models(report: Report) -> None:
     assert "all 3 tests" in shown.family
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reporter", ["text", "markdown", "html", "latex"])
 def test_hidden_rows_are_named(reporter: str, report: Report) -> None:
     text = render(select_models(report, ["trm-mlp"], {}), reporter)

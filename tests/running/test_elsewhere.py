@@ -59,6 +59,7 @@ def test_moved_tables_are_found_by_their_names(tmp_path: Path) -> None:
         moved(tmp_path, request, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_moved_files_are_asked_for_and_found_in_their_new_place(
     tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_speed_names_the_conditions_it_was_measured_under(printed: dict) -> No
     assert printed["machine"]["threads"] == 1
 
 
+@pytest.mark.slow
 def test_flops_are_those_of_the_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = planned()
     monkeypatch.chdir(tmp_path)

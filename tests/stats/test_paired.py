@@ -346,6 +346,7 @@ def test_weights_are_the_same_where_every_seed_has_the_same_digest(tmp_path: Pat
     assert same(two_ways(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "digest"), [(1, "another file"), (1, "trm-mlp 0"), (2, ""), (0, "")], ids=str
 )

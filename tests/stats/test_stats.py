@@ -566,6 +566,7 @@ def test_equal_methods_are_called_different_in_at_most_six_of_a_hundred(design: 
     assert 0.005 < crossed_rate(design) <= 0.06
 
 
+@pytest.mark.slow
 def test_the_simulation_has_the_seed_noise_that_misleads_mcnemar() -> None:
     assert mcnemar_rate(QUIET) > 0.10
     assert mcnemar_rate(NOISY) > 0.35

@@ -324,6 +324,7 @@ TASKS: dict[str, tuple[TaskSpec, set[str], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spec", "checks", "words"), TASKS.values(), ids=TASKS.keys())
 def test_a_broken_task_is_caught_by_the_check_that_is_meant_for_it(
     spec: TaskSpec, checks: set[str], words: str
@@ -466,6 +467,7 @@ def test_correct_evaluators_pass() -> None:
         assert len(check_evaluator(spec)) == len(evaluators.CHECKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["exact", "cells", "sudoku-valid", "maze-valid", "maze-shortest", "pass@2", "single"]
 )
@@ -546,6 +548,7 @@ def test_the_built_in_reporters_pass(name: str) -> None:
 # --- what must be caught too -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_item_is_named_as_its_task_names_it() -> None:
     """Not as numpy shows it."""
     found = [find_in_task(TASKS[name][0], evaluators=OWN) for name in TASKS]

@@ -146,6 +146,7 @@ def test_under_bf16_everything_between_the_products_is_bf16(name: str) -> None:
     assert seen == {torch.bfloat16}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_bf16_losses_are_close_to_those_of_float32(name: str) -> None:
     wide, narrow = (trainer(name, steps(20), precision=word) for word in ("float32", "bf16"))

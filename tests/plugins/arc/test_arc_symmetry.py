@@ -79,6 +79,7 @@ def test_the_augmentations_are_counted_and_all_different(one: ArcTask, count: in
     assert len(all_augmentations(one, found)) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", MADE, ids=lambda one: one.id)
 def test_no_other_turn_or_colours_give_a_further_augmentation(one: ArcTask) -> None:
     """Every element of the whole group, by brute force over the colours that are used."""
@@ -119,6 +120,7 @@ def test_a_task_that_repeats_a_pair_is_no_riddle() -> None:
     assert orbit_of(task("again", *[one] * 12)).count == orbit_of(task("once", one, one)).count
 
 
+@pytest.mark.slow
 def test_the_fewest_augmentations_of_a_real_task(real_tasks: list[ArcTask]) -> None:
     counts = {one.id: orbit_of(one).count for one in real_tasks}
     assert (min(counts, key=lambda name: counts[name]), min(counts.values())) == ("332efdb3", 9)

@@ -75,6 +75,7 @@ def test_mini_has_the_promised_splits(mini):
     assert [done for done, _, _ in calls] == sorted(done for done, _, _ in calls)
 
 
+@pytest.mark.slow
 def test_mini_mazes_are_far_and_have_one_shortest_path_which_is_the_label(mini):
     for puzzles in (mini[0].train, mini[0].validation, mini[0].test):
         assert np.array_equal(grid.solve_all(puzzles.inputs, 5, 5), puzzles.targets)
@@ -140,6 +141,7 @@ def test_every_far_pair_is_counted_once_and_no_such_maze_is_passed_over(side, sh
         assert not is_shallow(board, side, min_moves)
 
 
+@pytest.mark.slow
 def test_the_pair_is_drawn_uniformly():
     board = random_board(7, 0.3, 3)
     pairs = sorted(far_pairs(board, 7, 10), key=sorted)
@@ -169,6 +171,7 @@ def test_wall_maps_are_kept_in_proportion_to_their_far_pairs():
     assert len(kept) == pytest.approx(400_000 * share.mean(), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_cap_keeps_rich_wall_maps_alike():
     # 4x4 without a wall: with a tiny cap every draw is kept.
     assert len(hard.draw_hard(new_dice(2), 50, 4, 6, 0, 0, 1e-6)) == 50

@@ -109,6 +109,7 @@ def test_mini_has_its_sizes_and_18_blanks():
     assert all(((part.inputs == BLANK).sum(axis=1) == 18).all() for part in parts(mini()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [mini, small])
 def test_no_two_generated_puzzles_are_symmetric(make):
     splits = make()
@@ -134,6 +135,7 @@ def grid_classes(shape: Shape, grids: np.ndarray) -> set[tuple[int, ...]]:
     return {tuple(row) for row in values.tolist()}
 
 
+@pytest.mark.slow
 def test_grids_come_from_many_symmetry_classes():
     assert len(grid_classes(Shape(2, 3), mini().train.targets)) > 30
     assert len(grid_classes(NINE, small().train.targets)) == len(small().train)
