@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -91,9 +92,19 @@ class EvaluateOptions(CommonOptions, total=False):
 
 
 def settings_of(options: Mapping[str, Any], kind: Any) -> dict[str, Value]:
-    """The settings of a call: its ``settings``, and every keyword that is no option of its kind."""
+    """The settings of a call: its ``settings``, and every keyword that is no option of its kind.
+
+    Raises:
+        UsageError: ``settings`` is no mapping, or a setting is None.
+    """
     keywords = {key: value for key, value in options.items() if key not in all_options(kind)}
-    given = {**(options.get("settings") or {}), **keywords}
+    settings = options.get("settings") or {}
+    if not isinstance(settings, Mapping):
+        raise UsageError(f"settings={settings!r}: write a mapping, such as {{'steps': 200}}")
+    given = {**settings, **keywords}
+    for key, value in given.items():
+        if value is None:
+            raise UsageError(f"setting {key}=None: leave it out for the default")
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
 
 
@@ -128,18 +139,36 @@ def all_options(kind: Any) -> set[str]:
 
 
 def names_of(value: Names) -> tuple[str, ...]:
-    """Names by comma, or one by one; commas in brackets belong to a model's options."""
-    texts = [value] if isinstance(value, str) else list(value)
+    """Names by comma, or one by one; commas in brackets belong to a model's options.
+
+    Raises:
+        UsageError: one is no text.
+    """
+    texts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    for text in texts:
+        if not isinstance(text, str):
+            raise UsageError(f"{text!r} is no name")
     return tuple(name for text in texts for name in split_models(text))
 
 
 def paths_of(value: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
-    """One or several paths, where they are given."""
+    """One or several paths, where they are given.
+
+    Raises:
+        UsageError: one is no path.
+    """
     if value is None:
         return ()
-    return tuple(map(Path, [value] if isinstance(value, str | Path) else value))
+    several = [value] if isinstance(value, str | Path) or not isinstance(value, Sequence) else value
+    return tuple(_path(one) for one in several)
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
+        raise UsageError(f"{value!r} is no path")
+    return Path(value)
 
 
 def path_of(value: PathLike | None) -> Path | None:
     """A path, where one is given."""
-    return None if value is None else Path(value)
+    return None if value is None else _path(value)

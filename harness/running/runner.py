@@ -120,15 +120,16 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
         results.claim(grid.common())  # another process may have claimed it at the same moment
         for run in grid.runs:
             results.run(run.name).restore()  # what a killed --force had set aside
+        scored = 0 if execution.force else rescore(execution.host, results, grid.jobs)
         add_requested(folder, [_requested(run) for run in grid.runs])
-        if not grid.context.request.weights:
+        if not grid.context.request.weights:  # one whose evaluators cannot score is not kept
             add_request(folder, grid.context.request)
         jobs = [
             replace(job, folder=folder, command=execution.command, fresh=execution.force)
             for job in grid.missing(results, execution.force)
         ]
         _tell_what_is_there(execution, results, grid, jobs)
-        if not execution.force and (scored := rescore(execution.host, results, grid.jobs)):
+        if scored:
             names = ", ".join(part.name for part in grid.runs[0].scored_by)
             execution.tell(f"{plural(scored, 'finished run')} scored from stored predictions: {names}")
         return _run(execution, grid, results, jobs, lock)

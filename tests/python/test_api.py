@@ -353,6 +353,24 @@ def test_compare_names_what_is_wrong_and_what_cannot_be_read(finished: Results, 
     assert [str(samples) in problem for problem in problems] == [True]
 
 
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "no name": ({"models": ("copy", None)}, "None is no name"),
+    "no list of names": ({"models": 3}, "3 is no name"),
+    "no path": ({"models": "copy", "output": b"out"}, "b'out' is no path"),
+    "a number as a path": ({"models": "copy", "output": 3}, "3 is no path"),
+    "no mapping": ({"models": "copy", "settings": ["steps=3"]}, "write a mapping, such as"),
+    "no value": ({"models": "copy", "steps": None}, "setting steps=None: leave it out for the default"),
+}
+
+
+@pytest.mark.parametrize(("options", "why"), ODD.values(), ids=ODD)
+def test_a_value_of_another_type_is_named(options: dict[str, Any], why: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        trm_bench.run(task="tiny", **{"output": tmp_path / "out", **options})
+    assert why in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("options", [{"limit": 3}, {"evaluators": "exact"}, {"output": "out"}])
 def test_an_option_that_means_nothing_in_a_call_is_refused(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()

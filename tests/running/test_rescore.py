@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.stored import in_this_process
 from trm_bench.harness.host.host import host
+from trm_bench.harness.planning.request import read_requests
 from trm_bench.harness.store.folders import Output, RunFolder
 from trm_bench.testing.pytest_plugin import Ended, RunCli
 
@@ -102,6 +103,7 @@ def test_what_stored_predictions_do_not_allow_is_refused_by_name(
     assert "cannot be scored by share-right from its stored predictions" in ended.err
     assert why in ended.err
     assert only_run(output).manifest() == kept
+    assert [request.evaluators for request in read_requests(output)] == [()]
 
 
 def test_damaged_predictions_are_named(tmp_path: Path, run_cli: RunCli) -> None:
