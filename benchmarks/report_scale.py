@@ -21,16 +21,23 @@ from pathlib import Path
 
 import numpy as np
 from trm_bench.harness.api.budget import Budget, Ledger
+from trm_bench.harness.planning.identity import run_name
+from trm_bench.harness.store.folders import SAMPLES, RunFolder
 from trm_bench.harness.store.records import Description, Manifest, PartIdentity, RunIdentity, Status
 
 OFFICIAL_ITEMS, SEEDS = 422_786, 5
-EVALUATORS = [("evaluator", name) for name in ("exact", "sudoku-valid", "cells")]
+EVALUATORS = ("exact", "sudoku-valid", "cells")
 MODELS = {"trm-mlp": 0.87, "trm-att": 0.75, "hrm": 0.55, "transformer": 0.01}
 
 
-def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
-    """One finished run, its samples at the fastest compression."""
-    identity = RunIdentity(
+def part(kind: str, name: str) -> PartIdentity:
+    """A part of trm-bench."""
+    return PartIdentity(kind=kind, name=name, distribution="trm-bench", version="1.0")
+
+
+def identity_of(model: str, seed: int) -> RunIdentity:
+    """The identity of a made-up run."""
+    return RunIdentity(
         procedure=1,
         task_version=1,
         scale="paper",
@@ -43,11 +50,13 @@ def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
         device="cpu",
         threads=1,
         deterministic=True,
-        parts=[
-            PartIdentity(kind=kind, name=name, distribution="trm-bench", version="1.0")
-            for kind, name in (("task", "sudoku-extreme"), ("model", model), *EVALUATORS)
-        ],
+        parts=[part("task", "sudoku-extreme"), part("model", model)],
     )
+
+
+def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
+    """One finished run without predictions, its samples at the fastest compression."""
+    identity = identity_of(model, seed)
     lines = (
         f'{{"item":"test/sudoku-extreme_test.csv/{row}","cluster":"test/sudoku-extreme_test.csv/{row}",'
         f'"scores":{{"exact":{score},"sudoku-valid":{score},"cells":{0.9 + score / 10}}},'
@@ -55,9 +64,9 @@ def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
         for row, score in enumerate(right.tolist())
     )
     packed = gzip.compress("".join(lines).encode(), compresslevel=1, mtime=0)
-    run = folder / f"{model}-s{seed}-00000000"
-    run.mkdir(parents=True)
-    (run / "samples.jsonl.gz").write_bytes(packed)
+    run = RunFolder(folder / run_name(model, identity))
+    run.folder.mkdir(parents=True)
+    (run.folder / SAMPLES).write_bytes(packed)
     manifest = Manifest(
         status=Status.DONE,
         run=run.name,
@@ -75,12 +84,13 @@ def write_run(folder: Path, model: str, seed: int, right: np.ndarray) -> None:
             counts={"train": 1000, "validation": 64, "test": len(right)},
         ),
         ledger=Ledger(inference_steps=16),
+        scored_by=[part("evaluator", name) for name in EVALUATORS],
         citable=False,
         started="2026-01-01T00:00:00+00:00",
         samples=len(right),
         samples_sha256=hashlib.sha256(packed).hexdigest(),
     )
-    (run / "manifest.json").write_text(manifest.model_dump_json())
+    run.write_manifest(manifest)
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from ..store.records import Manifest, Status
 from ..training.config import ExecutionConfig
 from .grids import console_of
 
+NO_PREDICTIONS = "no predictions kept; scores not recomputed"
 OUTCOMES = {
     "bit": "retrained to the bit",
     "rounding": "retrained within rounding",
@@ -139,19 +140,16 @@ class _Checks:
     def __init__(self, plugins: Host, data: Path | None):
         self.host, self.data = plugins, data
         self.unchecked: list[str] = []
-        self.bare: list[str] = []
+        self.missing: dict[str, list[Path]] = {}
         self.recomputed = 0
         self._context = cache(self._build)
 
     def not_checked(self) -> list[str]:
         """A line for each thing that could not be checked."""
         lines = list(dict.fromkeys(self.unchecked))
-        if self.bare:
-            keeps = "run keeps" if len(self.bare) == 1 else "runs keep"
-            lines.append(
-                f"{len(self.bare)} {keeps} no predictions; scores not recomputed: {self.bare[0]}"
-                + (", …" if len(self.bare) > 1 else "")
-            )
+        for what, runs in self.missing.items():
+            more = ", …" if len(runs) > 1 else ""
+            lines.append(f"{what} ({plural(len(runs), 'run')}: {runs[0]}{more})")
         return lines
 
     def problems_of(self, run: Run) -> list[str]:
@@ -172,8 +170,9 @@ class _Checks:
             return []
         if path.is_file() and not manifest.weights_file:
             return [f"{WEIGHTS} is not the file that was evaluated"]
-        if manifest.weights_file:  # it lies elsewhere, and may have been replaced since
-            self.unchecked.append(f"weights {path}: the file that was evaluated is not there any more")
+        # Weights that lie elsewhere may have been replaced since.
+        what = "weights that were evaluated are gone" if manifest.weights_file else "no weights kept"
+        self.missing.setdefault(what, []).append(path if manifest.weights_file else folder.folder)
         return []
 
     def context(self, manifest: Manifest) -> Context | None:
@@ -200,7 +199,7 @@ class _Checks:
     def _rescored(self, context: Context, folder: RunFolder, manifest: Manifest) -> list[str]:
         """Differences between the stored scores and those of the stored predictions."""
         if not manifest.predictions_sha256:
-            self.bare.append(str(folder.folder))
+            self.missing.setdefault(NO_PREDICTIONS, []).append(folder.folder)
             return []
         try:
             predictions = folder.predictions()

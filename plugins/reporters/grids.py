@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ...harness.report.table import Pair, Report, Row, StudyAnswers, Table
+from ...harness.report.table import Pair, Row, StudyAnswers, Table
 from ...harness.stats.across_tasks import Overall
 from ...harness.stats.rules import Kind
 
@@ -404,8 +404,3 @@ def hidden_note(table: Table) -> list[str]:
     if not table.hidden:
         return []
     return [f"not shown, but part of the family of tests: {', '.join(table.hidden)}"]
-
-
-def reproduce(report: Report) -> list[str]:
-    """The commands that made the runs."""
-    return list(report.commands)

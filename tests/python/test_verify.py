@@ -170,7 +170,13 @@ def test_runs_that_keep_no_predictions_are_counted(folder: Path) -> None:
     run.write_manifest(run.manifest().model_copy(update={"predictions_sha256": ""}))
     found = trm_bench.verify(folder)
     assert str(found) == "verified: 4 of 4 runs consistent, scores of 3 recomputed; 1 point not checked"
-    assert found.unchecked == (f"1 run keeps no predictions; scores not recomputed: {run.folder}",)
+    assert found.unchecked == (f"no predictions kept; scores not recomputed (1 run: {run.folder})",)
+
+
+def test_runs_that_keep_no_weights_are_counted(folder: Path) -> None:
+    run = first(folder)
+    (run.folder / "model.safetensors").unlink()
+    assert trm_bench.verify(folder).unchecked == (f"no weights kept (1 run: {run.folder})",)
 
 
 def test_what_cannot_be_trained_again_is_said(folder: Path) -> None:
@@ -225,9 +231,8 @@ def test_weights_of_others_are_checked_where_they_lay(folder: Path, tmp_path: Pa
     (tmp_path / "theirs.safetensors").write_bytes(b"others")
     found = trm_bench.verify(out)
     assert found.ok
-    assert any(
-        "theirs.safetensors: the file that was evaluated is not there" in one for one in found.unchecked
-    )
+    (line,) = found.unchecked
+    assert re.fullmatch(r"weights that were evaluated are gone \(1 run: .*theirs\.safetensors\)", line)
 
 
 def test_nothing_finished_is_nothing_to_verify(folder: Path, run_cli: RunCli) -> None:
