@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
-from ..harness.nn.blocks import Stack, working
+from ..harness.nn.blocks import Stack
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from .config import HRMConfig
@@ -58,11 +58,13 @@ class HRM(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """N · T timesteps, of which the last has a gradient; see `Reasoner.forward`."""
-        x, (z_H, z_L) = self.embed(inputs, puzzle_ids), (working(latent) for latent in state)
+        x = self.embed(inputs, puzzle_ids)
+        x, z_H, z_L = (self.f_L.enter(part.to(x.dtype)) for part in (x, *state))
         untracked = self.N * self.T - self.tracked
         with torch.no_grad():
             for i in range(untracked):
                 z_H, z_L = self.timestep(i, x, z_H, z_L)
         for i in range(untracked, self.N * self.T):
             z_H, z_L = self.timestep(i, x, z_H, z_L)
+        z_H, z_L = self.f_H.leave(z_H), self.f_L.leave(z_L)
         return (z_H.detach(), z_L.detach()), self.heads(z_H)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.reasoner import Output, State
-from ..harness.nn.blocks import Stack, working
+from ..harness.nn.blocks import Stack
 from .config import TRMConfig
 from .model import TRM
 
@@ -69,7 +69,9 @@ class AblatedTRM(TRM):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """One supervision step; see `Reasoner.forward`."""
-        x, state = self.embed(inputs, puzzle_ids), tuple(working(latent) for latent in state)
+        x = self.embed(inputs, puzzle_ids)
+        x, *latents = (self.net.enter(part.to(x.dtype)) for part in (x, *state))
+        state = tuple(latents)
         updates = self.T * (self.n + 1)
         tracked = min(2, len(state)) if self.one_step else self.n + 1
         with torch.no_grad():
@@ -77,6 +79,7 @@ class AblatedTRM(TRM):
                 state = self.update(i, x, state)
         for i in range(updates - tracked, updates):
             state = self.update(i, x, state)
+        state = tuple(self.net.leave(latent) for latent in state)
         return tuple(latent.detach() for latent in state), self.heads(state[0])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, State
-from ..harness.nn.blocks import Stack, working
+from ..harness.nn.blocks import Stack
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
 from .config import TRMConfig
@@ -70,6 +70,7 @@ class TRM(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """One supervision step; see `Reasoner.forward`."""
-        x, (y, z) = self.embed(inputs, puzzle_ids), state
-        y, z = self.deep_recursion(x, working(y), working(z))
+        x = self.embed(inputs, puzzle_ids)
+        x, y, z = (self.net.enter(part.to(x.dtype)) for part in (x, *state))
+        y, z = (self.net.leave(part) for part in self.deep_recursion(x, y, z))
         return (y.detach(), z.detach()), self.heads(y)

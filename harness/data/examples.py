@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..api.augment import Augmentation, Ints
@@ -18,34 +19,43 @@ from .draws import DrawStream
 
 @dataclass(frozen=True)
 class Batch:
-    """n examples: inputs and targets (n, L) int64, puzzle_ids (n,), least (n,) steps to be taken."""
+    """n examples.
+
+    Attributes:
+        inputs, targets: (n, L) int64.
+        puzzle_ids: (n,) int64, rows of the puzzle embedding.
+        may_halt: (n, N_sup) bool, whether the example may halt after supervision step 1, 2, …
+    """
 
     inputs: Tensor
     targets: Tensor
     puzzle_ids: Tensor
-    least: Tensor
+    may_halt: Tensor
 
     def parts(self) -> tuple[Tensor, ...]:
         """The four tensors."""
-        return self.inputs, self.targets, self.puzzle_ids, self.least
+        return self.inputs, self.targets, self.puzzle_ids, self.may_halt
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """With ``probability``, an example must take at least U{2..``most``} steps (HRM, section 2)."""
+    """At each step, with ``probability``, an example may halt only if step U{2..``most``} is reached.
+
+    Source: HRM, section 2; tossed at every step as in both reference repositories.
+    """
 
     probability: float
     most: int
 
-    def least_steps(self, seed: int, start: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """(count,) for draws start .. start + count − 1; belongs to the draw, not to the slot."""
-        least = np.ones(count, dtype=np.int64)
+    def may_halt(self, seed: int, start: int, count: int) -> NDArray[np.bool_]:
+        """(count, most) for draws start .. start + count − 1; belongs to the draw, not to the slot."""
+        steps = np.arange(1, self.most + 1)
         if self.most < 2 or self.probability == 0:
-            return least
-        t = np.arange(start, start + count)
-        chance = hashed(named_seed("explore", seed), t) / 2.0**64
-        steps = 2 + (hashed(named_seed("explore steps", seed), t) % np.uint64(self.most - 1)).astype(np.int64)
-        return np.where(chance < self.probability, steps, least)
+            return np.ones((count, self.most), bool)
+        t = np.arange(start, start + count)[:, None]
+        chance = hashed(named_seed("explore", seed), t, steps) / 2.0**64
+        least = 2 + hashed(named_seed("explore steps", seed), t, steps) % np.uint64(self.most - 1)
+        return (chance >= self.probability) | (steps >= least)
 
 
 class ExampleStream:
@@ -72,7 +82,7 @@ class ExampleStream:
         if identities is not None:
             known = (puzzles.identifiers.astype(np.int64), identities.augmentations)
         self.stream = DrawStream(seed, len(puzzles), augmentations, known)
-        self.cells = puzzles.inputs.shape[1]
+        self.cells, self.steps = puzzles.inputs.shape[1], exploration.most
         self._rows = rows
         self._puzzles, self._augmentation, self._exploration = puzzles, augmentation, exploration
         self._task_seed, self._seed = task_seed, seed
@@ -81,12 +91,12 @@ class ExampleStream:
         """Draws start .. start + count − 1 on the host; the tokens are still uint8."""
         items, ks = self.stream.at(start, count)
         transforms = self._augmentation.transforms(self._task_seed, items, ks)
-        least = self._exploration.least_steps(self._seed, start, count)
+        may_halt = self._exploration.may_halt(self._seed, start, count)
         return Batch(
             torch.from_numpy(transforms.apply(self._puzzles.inputs[items]).astype(np.uint8)),
             torch.from_numpy(transforms.apply(self._puzzles.targets[items]).astype(np.uint8)),
             torch.from_numpy(self._puzzle_ids(items, ks)),
-            torch.from_numpy(least),
+            torch.from_numpy(may_halt),
         )
 
     def _puzzle_ids(self, items: Ints, ks: Ints) -> Ints:
@@ -124,7 +134,8 @@ class Feed:
         self._size = self._behind * slots + block
         tokens = torch.zeros(self._size, stream.cells, dtype=torch.uint8, device=device)
         numbers = torch.zeros(self._size, dtype=torch.int64, device=device)
-        self._ring = Batch(tokens, tokens.clone(), numbers, numbers.clone())
+        may_halt = torch.zeros(self._size, stream.steps, dtype=torch.bool, device=device)
+        self._ring = Batch(tokens, tokens.clone(), numbers, may_halt)
         self._counts: deque[_Count] = deque()
         self._taken = self._end = 0
 
@@ -158,7 +169,7 @@ class Feed:
         rows = draws % self._size
         ring = self._ring
         return Batch(
-            ring.inputs[rows].long(), ring.targets[rows].long(), ring.puzzle_ids[rows], ring.least[rows]
+            ring.inputs[rows].long(), ring.targets[rows].long(), ring.puzzle_ids[rows], ring.may_halt[rows]
         )
 
 

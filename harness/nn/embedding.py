@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from ..api.puzzles import TaskInfo
 from ..api.reasoner import Output
-from .blocks import working
 from .config import BlockConfig
 from .init import linear, truncated_normal_
 
@@ -49,7 +48,7 @@ class InputEmbedding(nn.Module):
 
     def __init__(self, config: BlockConfig, task: TaskInfo):
         super().__init__()
-        self.prefix, self.hidden = config.prefix, config.hidden
+        self.prefix, self.hidden, self.dtype = config.prefix, config.hidden, torch.float32
         self.tokens = nn.Embedding(task.vocab_size, config.hidden)
         truncated_normal_(self.tokens.weight, config.hidden**-0.5)
         self.puzzle = PuzzleEmbedding(task.identifiers, config.puzzle_size)
@@ -59,7 +58,7 @@ class InputEmbedding(nn.Module):
         tokens_BLD, rows_BE = self.tokens(inputs), self.puzzle(puzzle_ids)
         padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
         x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), tokens_BLD), dim=1)
-        return working(math.sqrt(self.hidden) * x_BSD)
+        return (math.sqrt(self.hidden) * x_BSD).to(self.dtype)
 
 
 class OutputHeads(nn.Module):
@@ -80,5 +79,5 @@ class OutputHeads(nn.Module):
         logits_BLV = self.answer(y_BSD[:, self.prefix :])
         if self.q is None:
             return Output(logits_BLV)
-        q_B2 = self.q(y_BSD[:, 0]).float()
+        q_B2 = self.q(y_BSD[:, 0].float())
         return Output(logits_BLV, q_B2[:, 0], q_B2[:, 1])

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .precision import Linear
+
 _CUT = 2.0
 # Standard deviation of a standard normal that is cut off at ±2.
 _CUT_STD = math.sqrt(
@@ -24,8 +26,8 @@ def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
     return nn.init.trunc_normal_(tensor, std=sigma, a=-_CUT * sigma, b=_CUT * sigma)
 
 
-def linear(inputs: int, outputs: int) -> nn.Linear:
+def linear(inputs: int, outputs: int) -> Linear:
     """A linear layer without bias, truncated normal with standard deviation 1/√inputs."""
-    layer = nn.Linear(inputs, outputs, bias=False)
+    layer = Linear(inputs, outputs)
     truncated_normal_(layer.weight, inputs**-0.5)
     return layer

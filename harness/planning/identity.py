@@ -15,7 +15,7 @@ from ..store.records import Description, PartIdentity, RunIdentity
 from .grid import Context
 from .job import PlannedRun
 
-PROCEDURE = 1
+PROCEDURE = 2
 """Version of the training procedure; goes up when the same request would train otherwise."""
 
 

@@ -23,7 +23,7 @@ class Examples(Protocol):
         ...
 
 
-_KEPT = ("inputs", "targets", "puzzle_ids", "least", "steps", "halted", "drawn")
+_KEPT = ("inputs", "targets", "puzzle_ids", "may_halt", "steps", "halted", "drawn")
 
 
 class Slots:
@@ -36,7 +36,7 @@ class Slots:
         inputs, targets: (B, L); puzzle_ids: (B,).
         state: what the model carries, already detached.
         steps: (B,) supervision steps that the present puzzle has had.
-        least: (B,) steps that it must have.
+        may_halt: (B, N_sup) bool, whether it may halt after each step.
         halted: (B,) bool, slots that take a new puzzle at the next `refill`.
         drawn: () draws taken until now.
     """
@@ -46,7 +46,8 @@ class Slots:
         self.inputs = torch.zeros(batch_size, cells, dtype=torch.int64, device=device)
         self.targets = torch.zeros_like(self.inputs)
         self.puzzle_ids = torch.zeros(batch_size, dtype=torch.int64, device=device)
-        self.least = torch.ones_like(self.puzzle_ids)
+        shape = (batch_size, model.supervision_steps)
+        self.may_halt = torch.ones(shape, dtype=torch.bool, device=device)
         self.steps = torch.zeros_like(self.puzzle_ids)
         self.halted = torch.ones(batch_size, dtype=torch.bool, device=device)
         self.drawn = torch.zeros((), dtype=torch.int64, device=device)
@@ -62,7 +63,7 @@ class Slots:
         _take(self.inputs, free, fresh.inputs)
         _take(self.targets, free, fresh.targets)
         _take(self.puzzle_ids, free, fresh.puzzle_ids)
-        _take(self.least, free, fresh.least)
+        _take(self.may_halt, free, fresh.may_halt)
         self.steps *= ~free
         for own, new in zip(self.state, self.model.initial_state(len(free)), strict=True):
             _take(own, free, new)
@@ -84,7 +85,8 @@ class Slots:
         for own, new in zip(self.state, state, strict=True):
             own.copy_(new)
         self.steps += 1
-        wants = halt_decision(self.model.halting, output) & (self.steps >= self.least)
+        may = self.may_halt.gather(1, self.steps[:, None] - 1).squeeze(1)
+        wants = halt_decision(self.model.halting, output) & may
         self.halted.copy_(wants | (self.steps >= self.model.supervision_steps))
 
 

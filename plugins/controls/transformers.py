@@ -36,11 +36,11 @@ class Transformer(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
-        x = self.embed(inputs, puzzle_ids)
+        x = self.net.enter(self.embed(inputs, puzzle_ids))
         y = torch.zeros_like(x)
         for _ in range(self.repeats):
             y = self.net(y, x)
-        return state, self.heads(y)
+        return state, self.heads(self.net.leave(y))
 
 
 class LoopedTransformer(Reasoner):
@@ -69,7 +69,9 @@ class LoopedTransformer(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
-        x, (y,) = self.embed(inputs, puzzle_ids), state
+        x = self.embed(inputs, puzzle_ids)
+        x, y = (self.net.enter(part.to(x.dtype)) for part in (x, *state))
         for _ in range(self.repeats):
             y = self.net(y, x)
+        y = self.net.leave(y)
         return (y.detach(),), self.heads(y)

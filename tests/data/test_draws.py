@@ -85,7 +85,7 @@ def test_a_stream_needs_puzzles_and_augmentations() -> None:
 def test_examples_are_the_same_in_any_portions() -> None:
     whole = stream().draws(0, 30)
     parts = [stream().draws(*portion) for portion in ((0, 1), (1, 7), (8, 12), (20, 10))]
-    for name in ("inputs", "targets", "puzzle_ids", "least"):
+    for name in ("inputs", "targets", "puzzle_ids", "may_halt"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
 
 
@@ -110,23 +110,36 @@ def test_the_feed_always_has_the_draws_that_a_step_may_take(
         expected = source.draws(drawn, slots)
         got = feed.at(torch.arange(drawn, drawn + slots))
         assert torch.equal(got.inputs, expected.inputs.long())
-        assert torch.equal(got.least, expected.least)
+        assert torch.equal(got.may_halt, expected.may_halt)
         drawn += min(count, slots)
         feed.note(torch.tensor(drawn))
 
 
-def test_exploration_belongs_to_the_draw_and_has_the_stated_chance() -> None:
-    least = Exploration(0.1, 16).least_steps(seed=4, start=0, count=50_000)
-    explored = least[least > 1]
-    assert abs(len(explored) / 50_000 - 0.1) < 0.01
-    assert explored.min() == 2
-    assert explored.max() == 16
-    again = Exploration(0.1, 16).least_steps(seed=4, start=1000, count=10)
-    assert np.array_equal(again, least[1000:1010])
+def test_exploration_is_tossed_at_every_step_and_belongs_to_the_draw() -> None:
+    """Step s is forbidden with the stated chance, if the least number of steps, U{2..16}, is above s."""
+    may_halt = Exploration(0.1, 16).may_halt(seed=4, start=0, count=100_000)
+    assert may_halt.shape == (100_000, 16)
+    expected = 0.1 * (16 - np.maximum(np.arange(1, 17), 1)) / 15
+    assert np.abs((~may_halt).mean(0) - expected).max() < 0.004
+    assert may_halt[:, 15].all()
+    again = Exploration(0.1, 16).may_halt(seed=4, start=1000, count=10)
+    assert np.array_equal(again, may_halt[1000:1010])
+
+
+def test_the_tosses_of_two_steps_are_independent() -> None:
+    forbidden = ~Exploration(0.5, 16).may_halt(seed=1, start=0, count=100_000)
+    both = (forbidden[:, 0] & forbidden[:, 1]).mean()
+    assert both == pytest.approx(forbidden[:, 0].mean() * forbidden[:, 1].mean(), abs=0.006)
+
+
+def test_a_puzzle_that_wants_to_halt_at_once_takes_few_steps_more() -> None:
+    """1.11 steps at the papers' settings; one toss for all steps would make it 1.8."""
+    may_halt = Exploration(0.1, 16).may_halt(seed=0, start=0, count=100_000)
+    assert (may_halt.argmax(1) + 1).mean() == pytest.approx(1.11, abs=0.01)
 
 
 def test_a_one_step_model_explores_nothing() -> None:
-    assert set(Exploration(1.0, 1).least_steps(0, 0, 100).tolist()) == {1}
+    assert Exploration(1.0, 1).may_halt(0, 0, 100).tolist() == [[True]] * 100
 
 
 def test_hashing_broadcasts_and_depends_on_every_axis() -> None:

@@ -96,7 +96,8 @@ class Case:
         labels = draw.randint(1, vocabulary, (size, cells))
         targets = torch.from_numpy(np.where(draw.rand(size, cells) < 0.2, PAD, labels))
         ids = torch.from_numpy(draw.randint(0, self.config["num_puzzle_identifiers"], (size,)))
-        return Batch(inputs.long(), targets.long(), ids.long(), torch.ones_like(ids.long()))
+        may_halt = torch.ones(size, self.model.supervision_steps, dtype=torch.bool)
+        return Batch(inputs.long(), targets.long(), ids.long(), may_halt)
 
     def probed(self, name: str, value: Tensor) -> float:
         """The sum of a tensor weighted by its seeded probe."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,15 +81,15 @@ def quiet() -> Watcher:
 
 
 class Counted:
-    """Puzzles 1, 2, 3 …, as they are taken."""
+    """Puzzles 1, 2, 3 …, as they are taken; ``may_halt`` is after each step, or the same after all."""
 
-    def __init__(self, least: int = 1):
-        self.least = least
+    def __init__(self, may_halt: Sequence[bool] = (True,)):
+        self.may_halt = torch.tensor(may_halt)
 
     def at(self, draws: Tensor) -> Batch:
         numbers = draws + 1
         column = numbers.unsqueeze(1)
-        return Batch(column, column, torch.zeros_like(numbers), torch.full_like(numbers, self.least))
+        return Batch(column, column, torch.zeros_like(numbers), self.may_halt.expand(len(draws), -1))
 
 
 def step(slots: Slots, examples: Counted) -> None:

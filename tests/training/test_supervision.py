@@ -65,13 +65,14 @@ def test_without_halting_a_one_step_model_takes_fresh_puzzles_at_every_step() ->
     assert slots.inputs.squeeze(1).tolist() == [3, 4]
 
 
-def test_an_exploring_puzzle_stays_for_its_least_steps() -> None:
-    slots, examples = scripted(Halting.HALT_LOGIT, [5.0], [0.0]), Counted(least=3)
+def test_a_puzzle_stays_at_the_steps_at_which_it_may_not_halt() -> None:
+    slots = scripted(Halting.HALT_LOGIT, [5.0], [0.0])
+    examples = Counted(may_halt=(False, False, True, True))
     halted = []
-    for _ in range(3):
+    for _ in range(4):
         step(slots, examples)
         halted.append(bool(slots.halted))
-    assert halted == [False, False, True]
+    assert halted == [False, False, True, False]
 
 
 def test_the_continue_target_is_the_better_logit_of_the_next_step() -> None:

@@ -1,0 +1,219 @@
+"""A training step of ours and of the reference implementation, in turn, in one process on a CPU.
+
+    python benchmarks/against_reference.py CHECKOUT --models trm-mlp,trm-att,hrm --scale paper --batch 8 --precision bf16
+
+CHECKOUT is a clone of SamsungSAILMontreal/TinyRecursiveModels (tried: e7b6871). Same shape, same threads, same precision;
+the reference is compiled as a whole, which is its default (``--eager`` for neither compiled). It is given torch's foreach
+AdamW, because its own optimiser needs CUDA, and its own sparse-embedding optimiser and average. A ratio above 1 means
+that ours is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from trm_bench.harness.host.host import host
+from trm_bench.harness.inference.inference import Depths, infer
+from trm_bench.harness.planning.models import split_models
+from trm_bench.harness.planning.request import Request
+from trm_bench.harness.planning.training_grid import plan_training
+from trm_bench.harness.running.worker import Worker
+from trm_bench.harness.store.folders import RunFolder
+
+FEWEST = 3
+"""Pairs of steps that are timed at least."""
+
+
+def ours(model: str, options: argparse.Namespace) -> Worker:
+    """Our model as a run would have it."""
+    settings: dict[str, Any] = {
+        "batch_size": options.batch,
+        "precision": options.precision,
+        "threads": options.threads,
+        "compile": not options.eager,
+    }
+    brackets = "," if model.endswith("]") else "["
+    same = f"{model.removesuffix(']')}{brackets}multiple=256]"  # the reference's own, whatever the recipe
+    request = Request((same,), options.task, options.scale, (0,), settings=settings)
+    grid = plan_training(host(), request, at_most=256)
+    return Worker(host(), grid.jobs[0], RunFolder(Path("unused")), lambda line: None)
+
+
+def reference(worker: Worker, options: argparse.Namespace) -> tuple[Callable[[], None], Any]:
+    """A training step of the reference's model of the same shape, and its evaluation of a batch."""
+    from models.ema import EMAHelper
+    from models.losses import ACTLossHead
+    from models.sparse_embedding import CastedSparseEmbeddingSignSGD_Distributed
+
+    module = theirs(worker, options)
+    head = ACTLossHead(module, "stablemax_cross_entropy")
+    head.train()
+    optimisers = [
+        CastedSparseEmbeddingSignSGD_Distributed(
+            module.puzzle_emb.buffers(), lr=1e-3, weight_decay=0.1, world_size=1
+        ),
+        torch.optim.AdamW(head.parameters(), lr=1e-4, weight_decay=0.1, betas=(0.9, 0.95), foreach=True),
+    ]
+    plain = head
+    counts = [sum(p.numel() for p in model.parameters()) for model in (worker.model, module)]
+    if counts[0] != counts[1]:
+        print(f"parameters differ: ours {counts[0]:,}, reference {counts[1]:,}", file=sys.stderr)
+    if not options.eager:
+        head = torch.compile(head)
+    average = EMAHelper(mu=0.999) if worker.training.ema else None
+    if average:
+        average.register(plain)
+    trainer = worker.trainer()
+    trainer.feed.refresh()
+    fresh = trainer.feed.at(torch.arange(options.batch))
+    batch = {
+        "inputs": fresh.inputs.to(torch.int32),
+        "labels": fresh.targets.long(),
+        "puzzle_identifiers": fresh.puzzle_ids.to(torch.int32),
+    }
+    state = {"carry": plain.initial_carry(batch)}
+
+    def step() -> None:
+        state["carry"], loss, *_ = head(carry=state["carry"], batch=batch, return_keys=[])
+        (loss / options.batch).backward()
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        if average:
+            average.update(plain)
+
+    def evaluate(inputs: np.ndarray, targets: np.ndarray) -> None:
+        plain.eval()
+        rows = {
+            "inputs": torch.as_tensor(inputs).to(torch.int32),
+            "labels": torch.as_tensor(targets).long(),
+            "puzzle_identifiers": torch.zeros(len(inputs), dtype=torch.int32),
+        }
+        with torch.inference_mode():
+            carry, done = plain.initial_carry(rows), False
+            while not done:
+                carry, *_, done = head(carry=carry, batch=rows, return_keys=[])
+
+    return step, evaluate
+
+
+def theirs(worker: Worker, options: argparse.Namespace) -> Any:
+    """The reference's model with our model's sizes."""
+    from models.recursive_reasoning.hrm import HierarchicalReasoningModel_ACTV1
+    from models.recursive_reasoning.trm import TinyRecursiveReasoningModel_ACTV1
+
+    info, sizes = worker.info, worker.identity.architecture
+    common = {
+        "batch_size": options.batch,
+        "seq_len": info.cells,
+        "puzzle_emb_ndim": sizes["hidden"],
+        "num_puzzle_identifiers": max(info.identifiers, 1),
+        "vocab_size": info.vocab_size,
+        "hidden_size": sizes["hidden"],
+        "expansion": 4.0,
+        "num_heads": sizes["heads"],
+        "pos_encodings": "rope",
+        "halt_max_steps": worker.model.supervision_steps,
+        "halt_exploration_prob": 0.1,
+        "forward_dtype": {"float32": "float32", "bf16": "bfloat16"}[options.precision],
+    }
+    if "updates" in sizes:
+        mixer = sizes["mixer"] == "mlp"
+        own = {
+            "H_cycles": sizes["cycles"],
+            "L_cycles": sizes["updates"],
+            "H_layers": 0,
+            "L_layers": sizes["blocks"],
+            "mlp_t": mixer,
+            "puzzle_emb_len": sizes["puzzle_emb_len"],
+            "pos_encodings": "none" if mixer else "rope",
+        }
+        return TinyRecursiveReasoningModel_ACTV1({**common, **own})
+    own = {
+        "H_cycles": sizes["cycles"],
+        "L_cycles": sizes["timesteps"],
+        "H_layers": sizes["high_blocks"],
+        "L_layers": sizes["low_blocks"],
+    }
+    return HierarchicalReasoningModel_ACTV1({**common, **own})
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def in_turn(a: Callable[[], object], b: Callable[[], object], seconds: float) -> dict[str, float]:
+    """Medians of both, and the median of the ratios b / a of neighbours."""
+    pairs: list[tuple[float, float]] = []
+    began = time.perf_counter()
+    while len(pairs) < FEWEST or time.perf_counter() - began < seconds:
+        pairs.append((timed(a), timed(b)))
+    first, second = zip(*pairs, strict=True)
+    ratios = sorted(b / a for a, b in pairs)
+    return {
+        "ours_ms": 1000 * statistics.median(first),
+        "reference_ms": 1000 * statistics.median(second),
+        "ratio": statistics.median(ratios),
+        "least": ratios[0],
+        "most": ratios[-1],
+        "pairs": len(pairs),
+    }
+
+
+def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
+    """Everything about one model."""
+    worker = ours(model, options)
+    trainer = worker.trainer()
+    step, evaluate = reference(worker, options)
+    first = {"ours_first_s": timed(trainer.step), "reference_first_s": timed(step)}
+    timed(trainer.step), timed(step)
+    result: dict[str, object] = {"model": model, **first, **in_turn(trainer.step, step, options.seconds)}
+    if options.evaluate:
+        test = worker.with_rows(worker.job.prepared.read("test")).take(slice(0, options.batch))
+        depths = Depths((worker.model.supervision_steps,))
+
+        def ours_once() -> None:
+            infer(worker.model, test, worker.inference, depths)
+
+        def theirs_once() -> None:
+            evaluate(test.inputs, test.targets)
+
+        ours_once(), theirs_once()
+        result["evaluation"] = in_turn(ours_once, theirs_once, options.seconds / 2)
+    return result
+
+
+def main() -> None:
+    """Print a line of JSON for each model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("checkout")
+    parser.add_argument("--models", default="trm-mlp,trm-att,hrm")
+    parser.add_argument("--task", default="sudoku-extreme")
+    parser.add_argument("--scale", default="mini")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--precision", default="float32", choices=["float32", "bf16"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--eager", action="store_true", help="compile neither")
+    parser.add_argument("--evaluate", action="store_true", help="evaluate a batch at full depth, too")
+    options = parser.parse_args()
+    sys.path.insert(0, options.checkout)
+    torch.set_num_threads(options.threads)
+    for model in split_models(options.models):
+        print(json.dumps({**measure(model, options), **vars(options)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

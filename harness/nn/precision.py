@@ -1,0 +1,84 @@
+"""Matrix products in bf16 with one copy of the weights per step, and gradients that add up in float32.
+
+`torch.autocast` casts a weight at each of its uses, of which a recursive model has dozens in a step. Here every layer
+has a copy of its weight in bf16, written anew before a step. Each use adds its gradient to the float32 weight, as
+autocast without a cache does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Linear(nn.Linear):
+    """A linear layer without bias; multiplies in the precision of its copy where it has one."""
+
+    low: Tensor | None
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, bias=False)
+        self.register_buffer("low", None, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x Wᵀ``: (..., inputs) to (..., outputs)."""
+        if self.low is None:
+            return functional.linear(x, self.weight)
+        return _Right.apply(x, self.weight, self.low)  # type: ignore[no-any-return,no-untyped-call]
+
+    def left(self, x: Tensor) -> Tensor:
+        """``W x``: (inputs, N) to (outputs, N)."""
+        if self.low is None:
+            return self.weight @ x
+        return _Left.apply(x, self.weight, self.low)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Right(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, low: Tensor) -> Tensor:
+        ctx.save_for_backward(x, low)
+        return functional.linear(x, low)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (x, low) = gradients, ctx.saved_tensors
+        of_x = gradient @ low if ctx.needs_input_grad[0] else None
+        of_weight = gradient.flatten(0, -2).t() @ x.flatten(0, -2) if ctx.needs_input_grad[1] else None
+        return of_x, None if of_weight is None else of_weight.float(), None
+
+
+class _Left(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, low: Tensor) -> Tensor:
+        ctx.save_for_backward(x, low)
+        return low @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (x, low) = gradients, ctx.saved_tensors
+        of_x = low.t() @ gradient if ctx.needs_input_grad[0] else None
+        of_weight = gradient @ x.t() if ctx.needs_input_grad[1] else None
+        return of_x, None if of_weight is None else of_weight.float(), None
+
+
+def set_precision(model: nn.Module, dtype: torch.dtype) -> None:
+    """Give every `Linear` of a model a copy of its weight in ``dtype``, or take it away for float32."""
+    low = dtype is not torch.float32
+    for layer in _layers(model):
+        if (layer.low is not None) != low:
+            layer.low = torch.empty_like(layer.weight, dtype=dtype, requires_grad=False) if low else None
+
+
+@torch.no_grad()
+def refresh(model: nn.Module) -> None:
+    """Write the present weights into their copies."""
+    layers = [layer for layer in _layers(model) if layer.low is not None]
+    if layers:
+        torch._foreach_copy_([layer.low for layer in layers], [layer.weight for layer in layers])
+
+
+def _layers(model: nn.Module) -> list[Linear]:
+    return [module for module in model.modules() if isinstance(module, Linear)]
