@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, jobs_option, json_option
+from .options import PATH, gpus_option, jobs_option, json_option
 
 
 @click.command("resume")
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option("--data", type=PATH, help="Folder that the official files have been moved to.")
+@gpus_option
 @jobs_option
 @json_option("the report")
-def command(folder: Path, data: Path | None, jobs: int | None, as_json: bool) -> int:
+def command(folder: Path, data: Path | None, gpus: str | None, jobs: int | None, as_json: bool) -> int:
     """Continue the runs into the output folder DIR, each from its last checkpoint.
 
     The same as the commands that started them. Example:
@@ -26,5 +27,5 @@ def command(folder: Path, data: Path | None, jobs: int | None, as_json: bool) ->
     from ..running.runner import command_line
     from .printing import print_results
 
-    results = resume(folder, data=data, jobs=jobs, progress=True, command=command_line())
+    results = resume(folder, data=data, jobs=jobs, gpus=gpus, progress=True, command=command_line())
     return print_results(results, as_json)

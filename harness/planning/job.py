@@ -8,6 +8,7 @@ from pathlib import Path
 from ..data.prepare import Prepared
 from ..store.records import Description, Manifest, PartIdentity, RunIdentity
 from ..training.config import ExecutionConfig
+from ..training.gpus import Gpu
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Job:
         folder: output folder of the runs.
         command: what the user typed, for the manifest.
         fresh: whether to start from scratch where there is a checkpoint.
+        gpu: the one that its process sees; None where it sees what its parent sees.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -70,6 +72,7 @@ class Job:
     folder: Path = Path()
     command: tuple[str, ...] = ()
     fresh: bool = False
+    gpu: Gpu | None = None
 
     @property
     def run(self) -> PlannedRun:

@@ -1,4 +1,4 @@
-"""Where runs are carried out: each job in a process of its own, several side by side on a CPU.
+"""Where runs are carried out: each job in a process of its own, several side by side, one on each GPU.
 
 Owns processes, their deaths and interruption. What is shown of their progress belongs to `Watch`.
 """
@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from ..planning.job import Job, PlannedRun
 from ..store.checked import DamagedResult
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
+from ..training.gpus import Gpu, seeing
 from .child import live
 from .run import Outcome, ended, fail, first_manifest, mark, now
 from .worker_keys import EVALUATED
@@ -57,27 +58,29 @@ class _Running:
 
 
 def run_jobs(
-    jobs: Sequence[Job], host: Host, watch: Watch, workers: int, lock: int | None = None
+    jobs: Sequence[Job], host: Host, watch: Watch, places: Sequence[Gpu | None], lock: int | None = None
 ) -> dict[str, Status]:
     """Carry jobs out side by side; returns the status of every run by name.
 
+    Each of ``places`` has one job at a time: a GPU, which is all that the job's process sees, or None.
     A run that fails, or whose process dies, leaves the others running. After an interruption
     the runs that were active are marked so and `KeyboardInterrupt` is raised. Every process inherits
     ``lock``, the descriptor that holds the folder's lock.
     """
-    waiting = list(jobs)
+    waiting, free = list(jobs), list(places)
     running: dict[int, _Running] = {}
     statuses: dict[str, Status] = {}
     try:
         with interruptible():
             while waiting or running:
-                while waiting and len(running) < workers:
-                    job = waiting.pop(0)
+                while waiting and free:
+                    job = replace(waiting.pop(0), gpu=free.pop(0))
                     _start(job, running, lock)
                     watch.started(job.run.name)
                 _listen(running, host, watch)
                 for sentinel in [key for key, one in running.items() if not one.process.is_alive()]:
                     stopped = running.pop(sentinel)
+                    free.append(stopped.job.gpu)
                     _drain(stopped, host, watch)
                     outcome = _finish(stopped, watch)
                     statuses |= {run.name: outcome.status_of(run.name) for run in stopped.job.runs}
@@ -97,7 +100,7 @@ def _start(job: Job, running: dict[int, _Running], lock: int | None) -> None:
     # A connection is how a descriptor reaches a process that is spawned.
     held = None if lock is None else Connection(os.dup(lock))
     process = context.Process(target=live, args=(job, sender, held), daemon=True, name=job.run.name)
-    with held_back():
+    with held_back(), seeing(job.gpu):
         process.start()
         running[process.sentinel] = _Running(job, process, receiver)
     sender.close()

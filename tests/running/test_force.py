@@ -61,7 +61,7 @@ def test_one_whose_process_dies_before_it_has_begun_has_failed(began: bool, fini
         scored_by=manifest.scored_by, reasons=(), notes=(),
     )  # fmt: skip
     job: Any = SimpleNamespace(
-        run=planned, runs=[planned], folder=finished.folder.parent, command=(), fresh=True,
+        run=planned, runs=[planned], folder=finished.folder.parent, command=(), fresh=True, gpu=None,
         execution=SimpleNamespace(model_dump=lambda mode: {}),
     )  # fmt: skip
     process: Any = SimpleNamespace(join=lambda: None, exitcode=-9)
