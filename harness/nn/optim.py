@@ -6,7 +6,7 @@ No package computes AdamATan2 with decoupled weight decay on a CPU, so it is wri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -75,6 +75,76 @@ class AdamATan2(torch.optim.Optimizer):
         torch._foreach_sub_(params, update)
 
 
+class Optimiser:
+    """Updates every parameter of a model: all by AdamATan2, or matrices by Muon and the rest by AdamATan2.
+
+    Muon is `torch.optim.Muon` for every 2-D parameter, token embedding and heads included: momentum 0.95
+    with Nesterov, 5 Newton–Schulz iterations, steps of ``lr · 0.2 · sqrt(max(rows, columns))``. So both use
+    the same learning rate and decoupled weight decay. Source: URM (arXiv 2512.14693), its code at 41de2c3
+    (`pretrain.py`, `models/muon.py`); the scale is that of arXiv 2502.16982. That code trains the rest with
+    AdamW, and iterates in float32 with other coefficients than torch, which has those of Muon's author in
+    bf16.
+
+    ``clip`` bounds the norm of the gradient over all parameters (`torch.nn.utils.clip_grad_norm_`); 0 is
+    off. Rows of a puzzle embedding do not count: `SignSGD` trains them, which ignores the gradient's scale.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        weight_decay: float,
+        betas: tuple[float, float],
+        *,
+        muon: bool = False,
+        clip: float = 0.0,
+    ):
+        self.params, self.clip = list(params), clip
+        matrices = [p for p in self.params if muon and p.ndim == 2]
+        others = [p for p in self.params if not (muon and p.ndim == 2)]
+        self.adam: AdamATan2 | None = None
+        self.muon: torch.optim.Muon | None = None
+        if matrices:
+            self.muon = torch.optim.Muon(matrices, lr, weight_decay, adjust_lr_fn="match_rms_adamw")
+        if others or not matrices:
+            self.adam = AdamATan2(others, lr, weight_decay, betas)
+
+    def prepare(self, lr: float) -> None:
+        """Set the learning rate of the next `update`."""
+        for part in self._parts().values():
+            for group in part.param_groups:
+                group["lr"] = lr
+        if self.adam:
+            self.adam.prepare()
+
+    def update(self) -> None:
+        """Clip the gradients and move every parameter that has one; never waits for the device."""
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.params, self.clip)
+        if self.adam:
+            self.adam.update()
+        if self.muon:
+            self.muon.step()  # type: ignore[no-untyped-call]
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments, momentum and counts, for a checkpoint."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of the same parameters."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, torch.optim.Optimizer]:
+        parts = {"adam-atan2": self.adam, "muon": self.muon}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
 class SignSGD:
     """Sign descent with decoupled decay on the rows of a puzzle embedding that a batch looked up.
 
@@ -86,11 +156,13 @@ class SignSGD:
         self.embeddings = list(embeddings)
         self.weight_decay = weight_decay
         self.rates = [_numbers(2, one.table) for one in self.embeddings]
+        self._lookups: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.embeddings]
         self.prepare(lr)
 
     def step(self, lr: float) -> None:
         """Update the rows of the last lookup at learning rate ``lr``."""
         self.prepare(lr)
+        self.collect()
         self.update()
 
     def prepare(self, lr: float) -> None:
@@ -98,19 +170,27 @@ class SignSGD:
         for rates in self.rates:
             _put(rates, (lr, 1 - lr * self.weight_decay))
 
+    def collect(self) -> None:
+        """After a backward pass: keep which rows it looked up, and their gradients, for the next update."""
+        for embedding, lookups in zip(self.embeddings, self._lookups, strict=True):
+            if embedding.looked_up is not None and embedding.looked_up[1].grad is not None:
+                ids, rows = embedding.looked_up
+                lookups.append((ids, rows.grad))  # type: ignore[arg-type]
+                embedding.looked_up = None
+
     @torch.no_grad()
     def update(self) -> None:
         """The update itself, on the device alone: the host never needs to know which rows are equal."""
-        for embedding, rates in zip(self.embeddings, self.rates, strict=True):
-            if embedding.looked_up is None or embedding.looked_up[1].grad is None:
+        for embedding, rates, lookups in zip(self.embeddings, self.rates, self._lookups, strict=True):
+            if not lookups:
                 continue
-            ids, rows = embedding.looked_up
+            ids, grads = (torch.cat(part) for part in zip(*lookups, strict=True))
             lr, shrink = rates.unbind()
             same = (ids.unsqueeze(1) == ids).to(embedding.table.dtype)
-            grads = same @ rows.grad.to(same.dtype)  # type: ignore[union-attr]
+            sums = same @ grads.to(same.dtype)
             # Equal rows are written several times, each time with the same numbers.
-            embedding.table[ids] = embedding.table[ids] * shrink - lr * grads.sign()
-            embedding.looked_up = None
+            embedding.table[ids] = embedding.table[ids] * shrink - lr * sums.sign()
+            lookups.clear()
 
 
 def _numbers(count: int, like: Tensor) -> Tensor:

@@ -18,6 +18,19 @@ PLAIN_CALLS = 3
 """Before capture: what is made at the first call (moments, workspaces, compiled code) must be there."""
 
 
+def check_optimizer(optimizer: str) -> None:
+    """Refuse the optimisers whose step cannot be captured.
+
+    Raises:
+        UsageError: `torch.optim.Muon` reads its learning rate on the host; a graph would keep the first one.
+    """
+    if optimizer == "muon":
+        raise UsageError(
+            "setting graph=true goes with optimizer=adam-atan2, not with optimizer=muon: a CUDA graph would "
+            "repeat its first learning rate; leave graph out"
+        )
+
+
 def repeated(work: Callable[[], Result], device: torch.device) -> Callable[[], Result]:
     """``work``, captured after a few plain calls; it must read and write the same memory at every call.
 

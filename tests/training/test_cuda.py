@@ -64,7 +64,9 @@ def no_questions() -> Iterator[None]:
 
 
 @names
-@pytest.mark.parametrize("more", [{}, {"graph": True}, {"compile": True}])
+@pytest.mark.parametrize(
+    "more", [{}, {"graph": True, "clip": 0.5}, {"compile": True}, {"optimizer": "muon", "clip": 0.5}]
+)
 def test_no_step_waits_for_the_device(
     name: str, more: dict[str, object], request: pytest.FixtureRequest
 ) -> None:
