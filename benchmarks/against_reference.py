@@ -43,9 +43,16 @@ def ours(model: str, options: argparse.Namespace) -> Worker:
     }
     brackets = "," if model.endswith("]") else "["
     same = f"{model.removesuffix(']')}{brackets}multiple=256]"  # the reference's own, whatever the recipe
-    request = Request((same,), options.task, options.scale, (0,), settings=settings)
+    request = Request((same,), options.task, options.scale, (0,), source="generated", settings=settings)
     grid = plan_training(host(), request, at_most=256)
-    return Worker(host(), grid.jobs[0], RunFolder(Path("unused")), lambda line: None)
+    worker = Worker(host(), grid.jobs[0], RunFolder(Path("unused")), lambda line: None, print_aside)
+    worker.choose()
+    return worker
+
+
+def print_aside(line: str) -> None:
+    """On standard error: standard output is for the results."""
+    print(line, file=sys.stderr)
 
 
 def reference(worker: Worker, options: argparse.Namespace) -> tuple[Callable[[], None], Any]:

@@ -53,7 +53,7 @@ def step(one: Trainer, parts: Parts) -> None:
     slots = one.slots
     with parts.part("draws (host)"):
         one.feed.refresh()
-    one.optimiser.prepare()
+    one.optimiser.prepare(one.config.lr)
     one.embedding_optimiser.prepare(one.config.embedding_lr)
     with parts.part("refill"):
         slots.refill(one.feed)

@@ -43,7 +43,7 @@ class HRM(Reasoner):
     def initial_state(self, batch: int) -> State:
         """(z_H, z_L): two fixed random vectors, the same at every position."""
         shape = (batch, self.positions, len(self.z_H_init))
-        return self.z_H_init.expand(shape), self.z_L_init.expand(shape)
+        return tuple(start.to(self.embed.dtype).expand(shape) for start in (self.z_H_init, self.z_L_init))
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
@@ -59,12 +59,11 @@ class HRM(Reasoner):
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """N · T timesteps, of which the last has a gradient; see `Reasoner.forward`."""
         x = self.embed(inputs, puzzle_ids)
-        x, z_H, z_L = (self.f_L.enter(part.to(x.dtype)) for part in (x, *state))
+        x, z_H, z_L = (self.f_L.arranged(part.to(x.dtype)) for part in (x, *state))
         untracked = self.N * self.T - self.tracked
         with torch.no_grad():
             for i in range(untracked):
                 z_H, z_L = self.timestep(i, x, z_H, z_L)
         for i in range(untracked, self.N * self.T):
             z_H, z_L = self.timestep(i, x, z_H, z_L)
-        z_H, z_L = self.f_H.leave(z_H), self.f_L.leave(z_L)
         return (z_H.detach(), z_L.detach()), self.heads(z_H)

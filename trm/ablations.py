@@ -49,7 +49,7 @@ class AblatedTRM(TRM):
         """(y, z_1, …): fixed random vectors, the same at every position."""
         shape = (batch, self.positions, len(self.y_init))
         starts = (self.y_init, *self.z_init.view(-1, len(self.y_init)))
-        return tuple(start.expand(shape) for start in starts)
+        return tuple(start.to(self.embed.dtype).expand(shape) for start in starts)
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
@@ -69,8 +69,7 @@ class AblatedTRM(TRM):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """One supervision step; see `Reasoner.forward`."""
-        x = self.embed(inputs, puzzle_ids)
-        x, *latents = (self.net.enter(part.to(x.dtype)) for part in (x, *state))
+        x, *latents = self.arranged(self.embed(inputs, puzzle_ids), *state)
         state = tuple(latents)
         updates = self.T * (self.n + 1)
         tracked = min(2, len(state)) if self.one_step else self.n + 1
@@ -79,7 +78,6 @@ class AblatedTRM(TRM):
                 state = self.update(i, x, state)
         for i in range(updates - tracked, updates):
             state = self.update(i, x, state)
-        state = tuple(self.net.leave(latent) for latent in state)
         return tuple(latent.detach() for latent in state), self.heads(state[0])
 
 

@@ -48,7 +48,7 @@ class TRM(Reasoner):
     def initial_state(self, batch: int) -> State:
         """(y, z): two fixed random vectors, the same at every position."""
         shape = (batch, self.positions, len(self.y_init))
-        return self.y_init.expand(shape), self.z_init.expand(shape)
+        return tuple(start.to(self.embed.dtype).expand(shape) for start in (self.y_init, self.z_init))
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
@@ -56,8 +56,9 @@ class TRM(Reasoner):
 
     def latent_recursion(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Refine z n times given x and y, then y given z."""
+        context = y + x
         for _ in range(self.n):
-            z = self.net(z, y + x)
+            z = self.net(z, context)
         y = self.net(y, z)
         return y, z
 
@@ -70,7 +71,10 @@ class TRM(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """One supervision step; see `Reasoner.forward`."""
-        x = self.embed(inputs, puzzle_ids)
-        x, y, z = (self.net.enter(part.to(x.dtype)) for part in (x, *state))
-        y, z = (self.net.leave(part) for part in self.deep_recursion(x, y, z))
+        x, y, z = self.arranged(self.embed(inputs, puzzle_ids), *state)
+        y, z = self.deep_recursion(x, y, z)
         return (y.detach(), z.detach()), self.heads(y)
+
+    def arranged(self, x: Tensor, *latents: Tensor) -> tuple[Tensor, ...]:
+        """X and the latents in one precision and order in memory."""
+        return tuple(self.net.arranged(part.to(x.dtype)) for part in (x, *latents))

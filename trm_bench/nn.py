@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .harness.nn.blocks import Attention, AttentionBlock, MixerBlock, Rotary, Stack, SwiGLU, rms_norm, working
+from .harness.nn.blocks import Attention, AttentionBlock, MixerBlock, Rotary, Stack, SwiGLU, rms_norm
 from .harness.nn.config import BlockConfig
 from .harness.nn.embedding import InputEmbedding, OutputHeads, PuzzleEmbedding
 from .harness.nn.init import linear, truncated_normal_
@@ -21,5 +21,4 @@ __all__ = [
     "linear",
     "rms_norm",
     "truncated_normal_",
-    "working",
 ]

@@ -33,11 +33,22 @@ class Budget(BaseModel):
         used = {Match.STEPS: steps, Match.EXAMPLES: draws, Match.FLOPS: flops}[self.match]
         return used / self.amount
 
+    def flops(self, training_step: float) -> float:
+        """FLOPs of the whole training, at most, with ``training_step`` FLOPs a puzzle and supervision step."""
+        if self.match is Match.FLOPS:
+            return self.amount
+        slots = self.batch_size if self.match is Match.STEPS else 1  # a draw takes at least one step
+        return self.amount * slots * training_step
+
+    @property
+    def shown_amount(self) -> str:
+        """The amount as it is printed, e.g. ``1,600`` or ``3.21e+12``."""
+        return f"{self.amount:,.0f}" if self.amount < 1e9 else f"{self.amount:.3g}"
+
     def describe(self) -> str:
         """One phrase, e.g. ``matched on steps: 1,600, batch 32, augmentations per puzzle A = 1``."""
-        amount = f"{self.amount:,.0f}" if self.amount < 1e9 else f"{self.amount:.3g}"
         return (
-            f"matched on {self.match.value}: {amount}, batch {self.batch_size}, "
+            f"matched on {self.match.value}: {self.shown_amount}, batch {self.batch_size}, "
             f"augmentations per puzzle A = {self.augmentations}"
         )
 

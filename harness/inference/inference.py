@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ..api.predictions import Predictions
 from ..api.puzzles import PuzzleSet, Tokens
 from ..api.reasoner import Reasoner, halt_decision
 from ..api.voting import BallotBox
+from ..nn.precision import refresh, set_precision
 from ..training.device import autocast, synchronize
 
 LATENCY_REPEATS = 5
@@ -33,11 +34,13 @@ class InferenceConfig:
         device: where.
         precision: ``float32`` or ``bf16``.
         batch_size: puzzles at a time.
+        compiled: whether the model's compiled parts are used, which are made for one size of batch.
     """
 
     device: torch.device
     precision: str = "float32"
     batch_size: int = 256
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,18 @@ def infer(
         (np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64)) if views is None else views.pairs()
     )
     columns = [_Column(steps, depths.halting, views) for steps in depths.steps]
-    with _evaluating(model):
+    size = min(config.batch_size, len(items))
+    compiled = config.compiled and not depths.halting  # where puzzles leave, every batch has another size
+    with _evaluating(model, config.precision, compiled):
         for start in range(0, len(items), config.batch_size):
             here = slice(start, start + config.batch_size)
             inputs, rows, undo = _inputs(puzzles, views, items[here], ks[here])
+            count = len(inputs)
+            if compiled and count < size:  # the last batch is filled up
+                again = np.arange(size) % count
+                inputs, rows = inputs[again], rows[again]
             for column, batch in zip(columns, _run(model, inputs, rows, config, depths), strict=True):
-                column.add(items[here], ks[here], batch, undo)
+                column.add(items[here], ks[here], batch.first(count), undo)
             if progress is not None:
                 progress(min(1.0, (start + config.batch_size) / len(items)))
     return [column.read() for column in columns]
@@ -149,6 +158,10 @@ class _Batch:
     halts: Ints
     probability: NDArray[np.float64]
     seconds: float
+
+    def first(self, count: int) -> _Batch:
+        """Without the puzzles that filled it up."""
+        return _Batch(self.tokens[:count], self.halts[:count], self.probability[:count], self.seconds)
 
 
 class _Column:
@@ -180,12 +193,13 @@ class _Column:
 
 
 @contextmanager
-def _evaluating(model: Reasoner) -> Iterator[None]:
+def _evaluating(model: Reasoner, precision: str, compiled: bool) -> Iterator[None]:
     training = model.training
     model.eval()
+    set_precision(model, precision)
+    refresh(model)
     try:
-        # Batches shrink as puzzles leave: code compiled for one size would be compiled again and again.
-        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+        with torch.inference_mode(), torch.compiler.set_stance("default" if compiled else "force_eager"):
             yield
     finally:
         model.train(training)
@@ -245,7 +259,7 @@ def milliseconds_per_puzzle(
     times: list[float] = []
     while len(times) <= LATENCY_REPEATS and sum(times) < LATENCY_SECONDS:
         started = time.perf_counter()
-        infer(model, alone, config, depths)
+        infer(model, alone, replace(config, compiled=False), depths)
         synchronize(config.device)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[1:] or times)

@@ -6,14 +6,20 @@ Source: public reference code of both papers; TRM (arXiv 2510.04871) section 2, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from .config import BlockConfig
 from .init import linear
 
 EPS = 1e-5
+FUSED_FROM = 256
+"""Positions from which torch's fused attention is faster on a CPU in float32 (measured: 97 and 916)."""
 ROTARY_BASE = 10_000.0
 
 
@@ -39,7 +45,7 @@ class SwiGLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Over the last axis: (..., size) to (..., size)."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(functional.silu(gate) * up)
+        return self.down(functional.silu(gate) * up)  # type: ignore[no-any-return]
 
     def left(self, x: Tensor) -> Tensor:
         """Over the first axis: (size, N) to (size, N)."""
@@ -84,14 +90,22 @@ class Attention(nn.Module):
         self.qkv = linear(hidden, 3 * heads * self.head_size)
         self.out = linear(heads * self.head_size, hidden)
         self.rotary = Rotary(positions, self.head_size)
+        self.fused = True
 
     def forward(self, x_BSD: Tensor) -> Tensor:
         """(B, S, D) to (B, S, D)."""
         B, S, _ = x_BSD.shape
         qkv = self.qkv(x_BSD).view(B, S, 3 * self.heads, self.head_size).transpose(1, 2)
         q, k, v = qkv.chunk(3, dim=1)
-        mixed = functional.scaled_dot_product_attention(self.rotary(q), self.rotary(k), v)
+        mix = functional.scaled_dot_product_attention if self.fused else attention
+        mixed = mix(self.rotary(q), self.rotary(k), v)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def attention(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor) -> Tensor:
+    """Attention in two products and a softmax in float32: on a CPU several times as fast as torch's fused one."""
+    scores_BHSS = (q_BHSK @ k_BHSK.transpose(-1, -2)).float() * q_BHSK.shape[-1] ** -0.5
+    return scores_BHSS.softmax(-1).to(v_BHSK.dtype) @ v_BHSK
 
 
 class AttentionBlock(nn.Module):
@@ -126,7 +140,7 @@ class MixerBlock(nn.Module):
         return rms_norm(x_BSD + self.mlp(x_BSD))
 
     def positions_first(self, x_SBD: Tensor) -> Tensor:
-        """(S, B, D) to (S, B, D): the same, and both mixers are plain products; nothing is transposed or copied."""
+        """(S, B, D) to (S, B, D): the same in plain products; nothing is transposed or copied."""
         x_SN = x_SBD.flatten(1)
         x_SBD = rms_norm(x_SN + self.mixer.left(x_SN), axis=0).view(x_SBD.shape)
         return rms_norm(x_SBD + self.mlp(x_SBD))
@@ -135,30 +149,61 @@ class MixerBlock(nn.Module):
 class Stack(nn.Module):
     """``net(a, inject)`` of the papers: blocks applied to ``a + inject``.
 
-    Both are in the layout of the blocks, into which `enter` brings them, and from which `leave` does: positions first
-    for the MLP mixer where speed is wanted (compiled, or in bf16), else (B, S, D), whose sums are the reference's.
+    Attributes:
+        positions_first: whether the MLP mixer computes on (S, B, D), where its products need no copies. That
+            rounds otherwise than the reference, as unfused attention does: plain float32 has neither.
+        recompute: whether the backward pass computes each block again instead of keeping what is inside it.
     """
 
     def __init__(self, config: BlockConfig, blocks: int, positions: int):
         super().__init__()
         kind = MixerBlock if config.mixer == "mlp" else AttentionBlock
-        self.mlp = config.mixer == "mlp"
+        self.mixes_by_mlp = config.mixer == "mlp"
         self.blocks = nn.ModuleList(kind(config, positions) for _ in range(blocks))
+        self.positions = positions
+        self.positions_first = self.recompute = self.compiled = False
+        self.dtype = torch.float32
+        self._work: Callable[[Tensor, Tensor], Tensor] = self._refine
 
-    def forward(self, a: Tensor, inject: Tensor) -> Tensor:
-        """Two tensors in the layout of the blocks to another."""
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Choose the fastest way for a precision; plain float32 keeps to the sums of the reference."""
+        self.dtype = dtype
+        self.arrange(next(self.parameters()).device.type == "cpu")
+
+    def arrange(self, on_cpu: bool) -> None:
+        """Choose the way for the present precision on a device, which need not be that of the weights."""
+        low = self.dtype is not torch.float32
+        self.positions_first = self.mixes_by_mlp and (self.compiled or (on_cpu and low))
+        unfused = on_cpu and (low or (self.compiled and self.positions <= FUSED_FROM))
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.fused = not unfused
+
+    def forward(self, a_BSD: Tensor, inject_BSD: Tensor) -> Tensor:
+        """(B, S, D) and what is added to it, to (B, S, D)."""
+        if not self.positions_first:
+            return self._work(a_BSD, inject_BSD)
+        return self._work(_positions_first(a_BSD), _positions_first(inject_BSD)).transpose(0, 1)
+
+    def arranged(self, x_BSD: Tensor) -> Tensor:
+        """The same tensor in the order in memory that `forward` would bring it into at every call."""
+        return _positions_first(x_BSD).transpose(0, 1) if self.positions_first else x_BSD
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile the blocks; see `torch.compile`. One size of batch is compiled at a time."""
+        self.compiled = True
+        self.set_precision(self.dtype)
+        self._work = torch.compile(self._refine, *args, dynamic=False, **options)
+
+    def _refine(self, a: Tensor, inject: Tensor) -> Tensor:
         x = a + inject
         for block in self.blocks:
-            x = block.positions_first(x) if self._transposed(x) else block(x)
+            work: Any = block.positions_first if self.positions_first else block
+            again = self.recompute and x.requires_grad
+            x = checkpoint(work, x, use_reentrant=False) if again else work(x)
         return x
 
-    def enter(self, x_BSD: Tensor) -> Tensor:
-        """(B, S, D) in the layout of the blocks."""
-        return x_BSD.transpose(0, 1).contiguous() if self._transposed(x_BSD) else x_BSD
 
-    def leave(self, x: Tensor) -> Tensor:
-        """The layout of the blocks as (B, S, D)."""
-        return x.transpose(0, 1) if self._transposed(x) else x
-
-    def _transposed(self, x: Tensor) -> bool:
-        return self.mlp and (torch.compiler.is_compiling() or x.dtype is not torch.float32)
+def _positions_first(x_BSD: Tensor) -> Tensor:
+    """(S, B, D); no copy where the memory is in this order already."""
+    return x_BSD.transpose(0, 1).contiguous()

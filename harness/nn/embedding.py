@@ -53,6 +53,10 @@ class InputEmbedding(nn.Module):
         truncated_normal_(self.tokens.weight, config.hidden**-0.5)
         self.puzzle = PuzzleEmbedding(task.identifiers, config.puzzle_size)
 
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Give x in ``dtype`` from now on."""
+        self.dtype = dtype
+
     def forward(self, inputs: Tensor, puzzle_ids: Tensor) -> Tensor:
         """(B, L) tokens and (B,) identifiers to (B, P + L, D)."""
         tokens_BLD, rows_BE = self.tokens(inputs), self.puzzle(puzzle_ids)
@@ -79,5 +83,5 @@ class OutputHeads(nn.Module):
         logits_BLV = self.answer(y_BSD[:, self.prefix :])
         if self.q is None:
             return Output(logits_BLV)
-        q_B2 = self.q(y_BSD[:, 0].float())
+        q_B2 = self.q(y_BSD[:, 0].float()).float()  # autocast gives bf16
         return Output(logits_BLV, q_B2[:, 0], q_B2[:, 1])

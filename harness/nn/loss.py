@@ -5,6 +5,7 @@ Source: stable-max, arXiv 2501.04697 as used by HRM; halt losses, HRM section 2 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,21 @@ class StepLoss:
     halt: Tensor
     halt_continue: Tensor
     right: Tensor
+
+    def detach(self) -> StepLoss:
+        """The same numbers without their graph."""
+        return StepLoss(*(part.detach() for part in self.parts()))
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """The five tensors."""
+        return self.total, self.answer, self.halt, self.halt_continue, self.right
+
+
+def added(losses: Sequence[StepLoss]) -> StepLoss:
+    """The losses of a batch from those of its portions."""
+    *sums, right = zip(*(loss.parts() for loss in losses), strict=True)
+    total, answer, halt, halt_continue = (torch.stack(part).sum() for part in sums)
+    return StepLoss(total, answer, halt, halt_continue, torch.cat(right))
 
 
 def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

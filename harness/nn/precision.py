@@ -1,8 +1,8 @@
 """Matrix products in bf16 with one copy of the weights per step, and gradients that add up in float32.
 
-`torch.autocast` casts a weight at each of its uses, of which a recursive model has dozens in a step. Here every layer
-has a copy of its weight in bf16, written anew before a step. Each use adds its gradient to the float32 weight, as
-autocast without a cache does.
+`torch.autocast` casts a weight at each of its uses, of which a recursive model has dozens in a step. Here every
+layer has a copy of its weight in bf16, which is written before a step. Each use adds its gradient to the float32
+weight, as autocast without a cache does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
+"""The precisions of a run, by the value of its setting."""
+
 
 class Linear(nn.Linear):
     """A linear layer without bias; multiplies in the precision of its copy where it has one."""
@@ -22,6 +25,13 @@ class Linear(nn.Linear):
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, bias=False)
         self.register_buffer("low", None, persistent=False)
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Have a copy in ``dtype``, or none for float32; `refresh` writes it."""
+        if dtype is torch.float32:
+            self.low = None
+        elif self.low is None or self.low.dtype is not dtype:
+            self.low = torch.empty_like(self.weight, dtype=dtype, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x Wᵀ``: (..., inputs) to (..., outputs)."""
@@ -64,21 +74,22 @@ class _Left(torch.autograd.Function):
         return of_x, None if of_weight is None else of_weight.float(), None
 
 
-def set_precision(model: nn.Module, dtype: torch.dtype) -> None:
-    """Give every `Linear` of a model a copy of its weight in ``dtype``, or take it away for float32."""
-    low = dtype is not torch.float32
-    for layer in _layers(model):
-        if (layer.low is not None) != low:
-            layer.low = torch.empty_like(layer.weight, dtype=dtype, requires_grad=False) if low else None
+def set_precision(model: nn.Module, precision: str) -> None:
+    """Compute in ``float32`` or ``bf16`` from now on: every module of a model that can is told.
+
+    A plugin's module that has a method ``set_precision(dtype)`` is told, too; `torch.autocast`, under which
+    models run, takes care of the others.
+    """
+    for module in model.modules():
+        if callable(tell := getattr(module, "set_precision", None)):
+            tell(DTYPES[precision])
 
 
 @torch.no_grad()
 def refresh(model: nn.Module) -> None:
     """Write the present weights into their copies."""
-    layers = [layer for layer in _layers(model) if layer.low is not None]
-    if layers:
-        torch._foreach_copy_([layer.low for layer in layers], [layer.weight for layer in layers])
-
-
-def _layers(model: nn.Module) -> list[Linear]:
-    return [module for module in model.modules() if isinstance(module, Linear)]
+    layers = [module for module in model.modules() if isinstance(module, Linear)]
+    pairs = [(layer.low, layer.weight) for layer in layers if layer.low is not None]
+    if pairs:
+        copies, weights = zip(*pairs, strict=True)
+        torch._foreach_copy_(copies, weights)

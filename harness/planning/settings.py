@@ -112,7 +112,11 @@ def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:
         key = str(first["loc"][0])  # what follows are the alternatives of a union
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{what}: unknown key {key!r}; {nearest(key, kind.model_fields)}") from None
-        raise UsageError(f"{what} {key}={shown(first['input'])}: {problem}") from None
+        same = [one for one in error.errors() if one["loc"][:1] == first["loc"][:1]]
+        if len(same) > 1:
+            problem = "write " + ", or ".join(_alternative(one) for one in same)
+        value = "" if first["type"] == "missing" else f"={shown(first['input'])}"
+        raise UsageError(f"{what} {key}{value}: {problem}") from None
 
 
 _WORDS = {
@@ -136,6 +140,20 @@ _WORDS = {
     "enum": "choose one of {expected}",
     "literal_error": "choose one of {expected}",
 }
+
+
+_ALTERNATIVES = {
+    "literal_error": "{expected}",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "greater_than": "a number above {gt}",
+}
+
+
+def _alternative(error: Mapping[str, Any]) -> str:
+    """What one member of a union accepts; a whole number where nothing else is known."""
+    template = _ALTERNATIVES.get(str(error["type"]), "a whole number")
+    return template.format(**error.get("ctx", {})).replace("'", "")
 
 
 def plain_words(error: Mapping[str, Any]) -> str:

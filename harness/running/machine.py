@@ -30,19 +30,25 @@ class Machine:
     bytes: float
 
 
+def product_rate(device: torch.device, precision: str) -> float:
+    """FLOP/s of a large square matrix product of random numbers: the best of a few tries."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    size = 8192 if device.type == "cuda" else 1024
+    own = torch.Generator(device).manual_seed(0)  # a run's own random numbers stay as they are
+    a, b = (torch.randn(size, size, device=device, generator=own).to(dtype) for _ in range(2))
+    return 2 * size**3 / _fastest(lambda: torch.mm(a, b), device)
+
+
 def measure_machine(device: torch.device, precision: str) -> Machine:
     """The best of a few tries, with the threads that torch has now; takes a few seconds."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    size, megabytes = (8192, 4096) if device.type == "cuda" else (1024, 256)
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    source = torch.randn(megabytes << 18, device=device)
+    megabytes = 4096 if device.type == "cuda" else 256
+    source = torch.zeros(megabytes << 18, device=device)
     target = torch.empty_like(source)
-    product = _fastest(lambda: torch.mm(a, b), device)
     copy = _fastest(lambda: target.copy_(source), device)
     return Machine(
         name=_name(device),
         threads=torch.get_num_threads(),
-        flops=2 * size**3 / product,
+        flops=product_rate(device, precision),
         bytes=2 * source.nbytes / copy,
     )
 

@@ -7,15 +7,25 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
+def _off(value: object) -> object:
+    return 0.0 if value is None or value == "none" else value
+
+
 class TrainingConfig(BaseModel):
     """Training settings; the defaults are the published ones (TRM, arXiv 2510.04871, section 5)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    lr: float = Field(1e-4, gt=0, description="learning rate of AdamATan2")
+    optimizer: Literal["adam-atan2", "muon"] = Field(
+        "adam-atan2", description="muon: torch.optim.Muon for matrices, AdamATan2 for the rest"
+    )
+    lr: float = Field(1e-4, gt=0, description="learning rate of all weights but puzzle embeddings")
     weight_decay: float = Field(1.0, ge=0, description="decoupled weight decay")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
+    clip: Annotated[float, BeforeValidator(_off)] = Field(
+        0.0, ge=0, description="largest norm of the gradient over all weights; 0 or none is off"
+    )
     embedding_lr: float = Field(1e-4, ge=0, description="learning rate of sign-SGD on puzzle embeddings")
     embedding_weight_decay: float = Field(1.0, ge=0)
     warmup: int = Field(2000, ge=0, description="optimiser steps of linear warm-up")
@@ -24,7 +34,9 @@ class TrainingConfig(BaseModel):
         0.999, ge=0, lt=1, description="decay of the weight average; 0 evaluates the raw weights"
     )
     exploration: float = Field(0.1, ge=0, le=1, description="chance that a puzzle may not halt early")
-    precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the device multiplies in it"
+    )
 
 
 def _never(value: object) -> object:
@@ -36,8 +48,16 @@ class ExecutionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    compile: bool = Field(False, description="torch.compile the parts that a model names, in training")
+    compile: Literal["auto"] | bool = Field(
+        "auto", description="torch.compile the parts that a model names; auto: in bf16, where it pays"
+    )
     graph: bool = Field(False, description="CUDA: launch a whole training step as one captured graph")
+    microbatch: Literal["auto"] | Annotated[int, Field(gt=0)] = Field(
+        "auto", description="puzzles of a batch that are in memory at a time, in training; auto: as many as fit"
+    )
+    recompute: bool = Field(
+        False, description="compute each block again in the backward pass: less memory, a third more work"
+    )
     evaluation_batch: int = Field(256, gt=0, description="puzzles per batch at evaluation")
     validations: int = Field(8, ge=0, description="points of the validation curve")
     checkpoint_seconds: Annotated[float | None, BeforeValidator(_never)] = Field(

@@ -40,13 +40,20 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def default_precision(device: torch.device) -> str:
-    """bf16 on CUDA, as published; float32 elsewhere."""
-    return "bf16" if device.type == "cuda" else "float32"
+def usual_precision(device: str) -> str:
+    """What ``precision=auto`` means: bf16, as published, on CUDA and CPUs that multiply in it, else float32."""
+    if device == "cuda" or (device == "cpu" and _cpu_has_bf16_products()):
+        return "bf16"
+    return "float32"
+
+
+def _cpu_has_bf16_products() -> bool:
+    """By what the processor says of itself, not by a timing, which could come out otherwise tomorrow."""
+    return any(there and name.endswith("_bf16") for name, there in torch.cpu.get_capabilities().items())
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which a forward pass runs.
+    """The context of a forward pass, for the layers of plugins; ours know the precision themselves.
 
     Weights are cast at each use, so that their gradients are added up in float32, as in the reference
     code. One cast kept for the whole pass would add them up in bfloat16, and one made where no gradient

@@ -6,6 +6,7 @@ Source: HRM section 2 ("deep supervision", "adaptive computational time"), TRM s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +25,19 @@ class Examples(Protocol):
 
 
 _KEPT = ("inputs", "targets", "puzzle_ids", "may_halt", "steps", "halted", "drawn")
+ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some slots, in the slots' own memory; shapes as in `Slots`."""
+
+    model: Reasoner
+    inputs: Tensor
+    targets: Tensor
+    puzzle_ids: Tensor
+    state: State
+    steps: Tensor
 
 
 class Slots:
@@ -79,15 +93,23 @@ class Slots:
         for own, part in zip(self.state, kept["state"], strict=True):
             own.copy_(part)
 
+    def part(self, rows: slice) -> Portion:
+        """The content of some slots."""
+        state = tuple(part[rows] for part in self.state)
+        inputs, targets, ids, steps = (
+            part[rows] for part in (self.inputs, self.targets, self.puzzle_ids, self.steps)
+        )
+        return Portion(self.model, inputs, targets, ids, state, steps)
+
     @torch.no_grad()
-    def advance(self, state: State, output: Output) -> None:
-        """Keep the new state and decide which puzzles leave."""
+    def advance(self, state: State, output: Output, rows: slice = ALL) -> None:
+        """Keep the new state of some slots and decide which of their puzzles leave."""
         for own, new in zip(self.state, state, strict=True):
-            own.copy_(new)
-        self.steps += 1
-        may = self.may_halt.gather(1, self.steps[:, None] - 1).squeeze(1)
+            own[rows].copy_(new)
+        steps = self.steps[rows].add_(1)
+        may = self.may_halt[rows].gather(1, steps[:, None] - 1).squeeze(1)
         wants = halt_decision(self.model.halting, output) & may
-        self.halted.copy_(wants | (self.steps >= self.model.supervision_steps))
+        self.halted[rows].copy_(wants | (steps >= self.model.supervision_steps))
 
 
 def _take(own: Tensor, free: Tensor, new: Tensor) -> None:
@@ -96,7 +118,7 @@ def _take(own: Tensor, free: Tensor, new: Tensor) -> None:
 
 
 @torch.no_grad()
-def continue_target(slots: Slots, state: State) -> Tensor | None:
+def continue_target(slots: Slots | Portion, state: State) -> Tensor | None:
     """(B,) target of q_continue under Q-learning: the value of one more step, by a second pass.
 
     ``sigmoid(next q_halt)`` at the last step, else of the larger of the two next Q logits (HRM,

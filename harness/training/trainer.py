@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 
 from ..api.budget import Budget, Match
-from ..api.errors import TrainingDiverged, UnavailableError
+from ..api.errors import TrainingDiverged
 from ..api.reasoner import Reasoner
 from ..data.examples import ExampleStream, Feed
+from ..nn.blocks import Stack
 from ..nn.embedding import PuzzleEmbedding
-from ..nn.loss import StepLoss, step_loss
-from ..nn.optim import EMA, AdamATan2, SignSGD
+from ..nn.loss import StepLoss, added, step_loss
+from ..nn.optim import EMA, Optimiser, SignSGD
+from ..nn.precision import refresh, set_precision
 from .checkpoint import Stopped, random_state, set_random_state
-from .compiling import obstacle
 from .config import ExecutionConfig, TrainingConfig
 from .costs import Flops
-from .cuda_graph import repeated
-from .device import autocast, default_precision, synchronize
+from .cuda_graph import check_optimizer, repeated
+from .device import autocast, synchronize
 from .supervision import Slots, continue_target
 
 Metrics = Mapping[str, float]
@@ -80,16 +81,19 @@ class Trainer:
     ):
         self.model, self.config, self.budget, self.flops = model, config, budget, flops
         self.device, self.execution = device, execution or ExecutionConfig()
-        self.precision = default_precision(device) if config.precision == "auto" else config.precision
-        if self.execution.compile:
-            if problem := obstacle(device):
-                raise UnavailableError(f"setting compile=true: {problem}")
-            for part in model.compiled_parts():
-                part.compile()
+        set_precision(model, config.precision)
+        for stack in (module for module in model.modules() if isinstance(module, Stack)):
+            stack.recompute = self.execution.recompute
+        self.portions = portions(budget.batch_size, self.execution.microbatch)
         self.feed = Feed(examples, budget.batch_size, device)
         self.slots = Slots(model, budget.batch_size, cells, device)
-        self.optimiser = AdamATan2(
-            model.parameters(), config.lr, config.weight_decay, (config.beta1, config.beta2)
+        self.optimiser = Optimiser(
+            model.parameters(),
+            config.lr,
+            config.weight_decay,
+            (config.beta1, config.beta2),
+            muon=config.optimizer == "muon",
+            clip=config.clip,
         )
         embeddings = [module for module in model.modules() if isinstance(module, PuzzleEmbedding)]
         self.embedding_optimiser = SignSGD(embeddings, config.embedding_lr, config.embedding_weight_decay)
@@ -97,6 +101,8 @@ class Trainer:
         self.steps = 0
         self.reported = _Reported()
         self.average = Average(device)
+        if self.execution.graph:
+            check_optimizer(config.optimizer)
         self._work = repeated(self._on_device, device) if self.execution.graph else self._on_device
         self._started, self._aside = time.perf_counter(), 0.0
 
@@ -125,9 +131,7 @@ class Trainer:
         """
         self.feed.refresh()
         scale = self.lr_scale()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.lr * scale
-        self.optimiser.prepare()
+        self.optimiser.prepare(self.config.lr * scale)
         self.embedding_optimiser.prepare(self.config.embedding_lr * scale)
         loss = self._work()
         self.feed.note(self.slots.drawn)
@@ -136,21 +140,29 @@ class Trainer:
 
     def _on_device(self) -> StepLoss:
         """The whole of deep supervision: the same work in the same memory at every step."""
-        slots = self.slots
-        slots.refill(self.feed)
-        with autocast(self.device, self.precision):
-            state, output = self.model(slots.state, slots.inputs, slots.puzzle_ids)
-            target = continue_target(slots, state)
-        loss = step_loss(output, slots.targets, target)
-        (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
+        self.slots.refill(self.feed)
+        refresh(self.model)
+        losses = [self._learn(rows) for rows in self.portions]
         self.optimiser.update()
         self.embedding_optimiser.update()
         self.optimiser.zero_grad()
         if self.ema:
             self.ema.update()
-        slots.advance(state, output)
-        self.average.add(loss, slots.steps)
+        loss = losses[0] if len(losses) == 1 else added(losses)
+        self.average.add(loss, self.slots.steps)
         return loss
+
+    def _learn(self, rows: slice) -> StepLoss:
+        """One supervision step of some slots: their gradients are added, and they keep their new state."""
+        slots = self.slots.part(rows)
+        with autocast(self.device, self.config.precision):
+            state, output = self.model(slots.state, slots.inputs, slots.puzzle_ids)
+            target = continue_target(slots, state)
+        loss = step_loss(output, slots.targets, target)
+        (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
+        self.embedding_optimiser.collect()
+        self.slots.advance(state, output, rows)
+        return loss.detach()
 
     def run(self, watcher: Watcher) -> Spent:
         """Train until the budget is spent, from where `restore` left off.
@@ -200,7 +212,13 @@ class Trainer:
         watcher.metrics({"step": self.steps, "spent": self.spent(), **self.with_average(watcher.validate)})
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, for a checkpoint."""
+        """Everything that the rest of the run depends on, for a checkpoint.
+
+        Raises:
+            TrainingDiverged: a loss since the last line of metrics, or a weight, is not finite. So the last
+                good checkpoint stays.
+        """
+        self.require_finite()
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -246,12 +264,29 @@ class Trainer:
         self._require_finite(values["loss"])
         return {"step": self.steps, "spent": spent, "draws": self.drawn(), **values}
 
+    def require_finite(self) -> None:
+        """Check the losses since the last line of metrics, and the weights; waits for the device.
+
+        Raises:
+            TrainingDiverged: one is not finite; names it.
+        """
+        self._require_finite(float(self.average.sums[1]))
+        bad = [name for name, weight in self.model.named_parameters() if not torch.isfinite(weight).all()]
+        if bad:
+            raise TrainingDiverged(f"weight {bad[0]} is not finite after optimiser step {self.steps}")
+
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise TrainingDiverged(
                 f"the loss is {loss} at optimiser step {self.steps}; "
                 f"try a smaller learning rate than lr={self.config.lr:g}"
             )
+
+
+def portions(batch: int, microbatch: int | str) -> list[slice]:
+    """The slots that are in memory together, portion by portion; ``auto`` is all of them at once."""
+    size = batch if isinstance(microbatch, str) else min(microbatch, batch)
+    return [slice(start, min(start + size, batch)) for start in range(0, batch, size)]
 
 
 @dataclass

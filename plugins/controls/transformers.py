@@ -36,11 +36,11 @@ class Transformer(Reasoner):
 
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
-        x = self.net.enter(self.embed(inputs, puzzle_ids))
+        x = self.net.arranged(self.embed(inputs, puzzle_ids))
         y = torch.zeros_like(x)
         for _ in range(self.repeats):
             y = self.net(y, x)
-        return state, self.heads(self.net.leave(y))
+        return state, self.heads(y)
 
 
 class LoopedTransformer(Reasoner):
@@ -61,7 +61,7 @@ class LoopedTransformer(Reasoner):
 
     def initial_state(self, batch: int) -> State:
         """(y,): one fixed random vector, the same at every position."""
-        return (self.y_init.expand(batch, self.positions, len(self.y_init)),)
+        return (self.y_init.to(self.embed.dtype).expand(batch, self.positions, len(self.y_init)),)
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
@@ -70,8 +70,7 @@ class LoopedTransformer(Reasoner):
     def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
         """See `Reasoner.forward`."""
         x = self.embed(inputs, puzzle_ids)
-        x, y = (self.net.enter(part.to(x.dtype)) for part in (x, *state))
+        x, y = (self.net.arranged(part.to(x.dtype)) for part in (x, *state))
         for _ in range(self.repeats):
             y = self.net(y, x)
-        y = self.net.leave(y)
         return (y.detach(),), self.heads(y)

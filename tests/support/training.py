@@ -13,6 +13,7 @@ from trm_bench.harness.api.budget import Budget, Match
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.api.reasoner import Output, Reasoner, State
 from trm_bench.harness.data.examples import Batch, ExampleStream, Exploration
+from trm_bench.harness.training.compiling import compile_parts
 from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
 from trm_bench.harness.training.costs import count_flops
 from trm_bench.harness.training.supervision import Slots
@@ -53,10 +54,12 @@ def trainer(
     """A trainer of a small model; settings are those of the recipe and of its execution."""
     torch.manual_seed(seed)
     model = (MODELS[name]() if name in MODELS else Exploding()).to(device)
-    given: dict[str, Any] = {"lr": 3e-3, "warmup": 5, "ema": 0.9, **settings}
+    given: dict[str, Any] = {"precision": "float32", "lr": 3e-3, "warmup": 5, "ema": 0.9, **settings}
     execution = ExecutionConfig(
         **{key: given.pop(key) for key in ExecutionConfig.model_fields if key in given}
     )
+    if execution.compile is True:
+        compile_parts(model, device)
     config = TrainingConfig(**given)
     examples = ExampleStream(
         puzzles(),
