@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .harness.python.citations import cite
     from .harness.python.measure import measure_speed
     from .harness.python.results import Results
+    from .harness.python.tune import Tuning, tune
     from .harness.python.verbs import export, open_model, parse_puzzles, prepare, score, solve
     from .harness.python.verify import Verification, verify
     from .harness.report.table import Pair, Report, Row, SeedResult, Table
@@ -61,6 +62,7 @@ _LAZY = {
     "SeedResult": "report.table",
     "State": "api.reasoner",
     "Table": "report.table",
+    "Tuning": "python.tune",
     "Verification": "python.verify",
     "cite": "python.citations",
     "compare": "python.api",
@@ -76,6 +78,7 @@ _LAZY = {
     "score": "python.verbs",
     "sentences": "report.words",
     "solve": "python.verbs",
+    "tune": "python.tune",
     "verify": "python.verify",
 }
 """Names that need torch, scipy or pandas, and the module of `trm_bench.harness` that has each."""
@@ -123,6 +126,7 @@ __all__ = [
     "Tokens",
     "Transforms",
     "TrmBenchError",
+    "Tuning",
     "UnavailableError",
     "UsageError",
     "Verification",
@@ -145,6 +149,7 @@ __all__ = [
     "score",
     "sentences",
     "solve",
+    "tune",
     "verify",
 ]
 

@@ -28,8 +28,9 @@ from . import terminal
 
 VERBS = {
     "run": "train and evaluate models, and print their table",
+    "tune": "try settings of models and choose on the validation puzzles",
     "resume": "continue a run that was stopped",
-    "evaluate": "evaluate saved weights on the test set with any number of supervision steps",
+    "evaluate": "evaluate saved weights with any number of supervision steps",
     "solve": "solve one puzzle, step by step",
     "export": "write weights in the names of the reference implementation",
     "speed": "measure training and inference of models on this machine",

@@ -1,4 +1,4 @@
-"""``trm-bench evaluate``: saved weights on the test set, at any depth."""
+"""``trm-bench evaluate``: saved weights on the test or validation set, at any depth."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ from .options import (
     default="full",
     show_default=True,
     help="threshold: also let each puzzle stop, and leave the batch, when the model's own rule says stop.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation"]),
+    default="test",
+    show_default=True,
+    help="Puzzles to evaluate on; settings may be chosen by scores on validation (not citable).",
 )
 @limit_option
 @evaluators_option

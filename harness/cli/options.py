@@ -15,6 +15,8 @@ from .complete import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 CONFIG_SETTINGS = "trm_bench.config_settings"
+MAPPINGS = ("set", "grid")
+"""Options that a configuration file gives as mappings."""
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
@@ -43,7 +45,7 @@ def all_settings(pairs: Sequence[str]) -> dict[str, str]:
 def read_config(context: click.Context, _param: click.Parameter, path: Path | None) -> None:
     """Take defaults for a verb's options from a YAML file; the command line wins.
 
-    The keys are the options' long names without the dashes; ``set`` is a mapping.
+    The keys are the options' long names without the dashes; ``set`` and ``grid`` are mappings.
 
     Raises:
         UsageError: the file cannot be read or has an unknown key; names both.
@@ -72,8 +74,8 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
             continue
         if known[name] in defaults:
             raise UsageError(f"--config {path}: {name} is given twice")
-        if (name == "set") != isinstance(value, dict):
-            kind = "a mapping" if name == "set" else "a value or a list"
+        if (name in MAPPINGS) != isinstance(value, dict):
+            kind = "a mapping" if name in MAPPINGS else "a value or a list"
             raise UsageError(f"--config {path}: {key} must be {kind}")
         defaults[known[name]] = _as_paths(value) if name in ("train", "test") else _as_option(value)
     context.meta[CONFIG_SETTINGS] = defaults.pop("settings", [])
@@ -87,7 +89,9 @@ def _as_paths(value: Any) -> list[str]:
 
 def _as_option(value: Any) -> Any:
     if isinstance(value, dict):
-        return [f"{key}={inner}" for key, inner in value.items()]
+        return [
+            f"{key}={_as_option(inner) if isinstance(inner, list) else inner}" for key, inner in value.items()
+        ]
     if isinstance(value, list):
         return ",".join(str(inner) for inner in value)
     return str(value)  # as if it were typed: 2.7 is no whole number
@@ -142,7 +146,7 @@ def _data_options(scale: str, source: str) -> Callable[[F], F]:
 
 data_options = _data_options(
     "mini (the default), lite or paper; see `trm-bench list tasks`.",
-    "generated, official or hub; by default the task's first, or official with --data.",
+    "generated, official or hub; by default the task's at that scale, or official with --data.",
 )
 weights_data_options = _data_options(
     "mini, lite or paper; by default as in training, paper for external weights.",
@@ -153,9 +157,24 @@ weights_key_option = click.option(
     metavar="KEY",
     help="Which weights of a file that holds several, e.g. model_state_dict; by default the averaged ones.",
 )
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+gpus_option = click.option(
+    "--gpus",
+    metavar="N,N",
+    help="GPUs to use, by their numbers; by default every visible one, with one run at a time on each.",
+)
+device_option = several(
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="auto, cpu, cuda, mps, or cuda:N, which is the same as --gpus N.",
+    ),
+    gpus_option,
+)
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes side by side; by default one per core on a CPU."
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Processes side by side; by default one per core, or one per GPU, which is the most there.",
 )
 limit_option = click.option(
     "--limit",

@@ -70,17 +70,20 @@ def command(dry_run: bool, as_json: bool, costs: bool, settings: tuple[str, ...]
         settings=all_settings(settings),
         progress=True,
         command=command_line(),
+        dry=dry_run,
         **options,
     )
     if dry_run:
-        return _print_costs(call, as_json)
+        return print_costs(call, as_json)
     return print_results(call.carry_out(), as_json, costs)
 
 
-def _print_costs(call: Call, as_json: bool) -> int:
+def print_costs(call: Call, as_json: bool) -> int:
+    """Print the planned runs of a call and what they cost; give its exit code."""
     from tabulate import tabulate
 
     from ..python.verbs import dry_run
+    from ..running.memory_plan import memory_line
     from ..running.progress import duration
 
     grids = dry_run(call)
@@ -112,6 +115,9 @@ def _print_costs(call: Call, as_json: bool) -> int:
             for model in grid["models"]
         ]
         echo(tabulate(rows, headers=headers))
+        for model in grid["models"]:
+            if model["memory"] is not None:
+                echo(memory_line(model["model"], model["memory"]))
         echo(
             f"{grid['flops_to_do']:.2e} FLOPs to do; at least {duration(grid['seconds_at_least'])} at "
             f"{grid['flops_per_second']:.2e} FLOP/s, {grid['workers']} × this machine's matrix products"

@@ -24,8 +24,8 @@ from ..report.compare import compare_folders, compare_models
 from ..report.read import read_folders
 from ..report.table import Pair
 from ..running.runner import Execution, cores
-from ..store.records import Status
-from ..training.device import resolve_device
+from ..store.records import ScoredSplit, Status
+from ..training.gpus import Gpu, Gpus, Placement, choose_device
 from .grids import (
     PlannedStudy,
     carry_out,
@@ -82,6 +82,7 @@ class Call:
 
     def carry_out(self) -> Results:
         """Run what is planned."""
+        assert not self.execution.dry
         if self.study is not None:
             statuses = run_study(self.execution, self.study)
         else:
@@ -93,16 +94,27 @@ class Call:
         return results
 
 
-def _execution(options: CommonOptions, device: str, force: bool = False) -> Execution:
-    workers = count_of(options, "jobs") or (cores() if device == "cpu" else 1)
-    execution = Execution(host(), console_of(options), workers, force, options.get("command", ()))
+def execution_of(options: CommonOptions, placement: Placement, force: bool = False) -> Execution:
+    """How the runs of a call are carried out."""
+    jobs, gpus = count_of(options, "jobs"), placement.gpus
+    usual = cores() if placement.kind == "cpu" else 1
+    places: tuple[Gpu | None, ...] = gpus[:jobs] or (None,) * (jobs or usual)
+    execution = Execution(host(), console_of(options), places, force, options.get("command", ()))
     for problem in host().problems():
         execution.tell(f"plugin left out: {problem}")
+    if gpus:
+        fewer = f" instead of --jobs {jobs}" if jobs is not None and jobs > len(gpus) else ""
+        execution.tell(f"one run at a time on each GPU{fewer}: {', '.join(map(str, places))}")
     return execution
 
 
-def _request(options: CommonOptions, kind: Any) -> Request:
-    """Options that both kinds of calls have.
+def placement_of(options: CommonOptions) -> Placement:
+    """The device, and the GPUs, that a call names."""
+    return choose_device(options.get("device"), options.get("gpus"))
+
+
+def request_of(options: CommonOptions, kind: Any, device: str) -> Request:
+    """Options that all kinds of calls have.
 
     Raises:
         UsageError: one of them has a value that it cannot have.
@@ -115,26 +127,44 @@ def _request(options: CommonOptions, kind: Any) -> Request:
         test=paths_of(options.get("test")),
         limit=count_of(options, "limit"),
         evaluators=names_of(options.get("evaluators", ())),
-        device=resolve_device(options.get("device") or "auto").type,
+        device=device,
         settings=settings_of(options, kind),
     )
 
 
-def prepare_run(models: Names = (), task: str | None = None, **options: Unpack[RunOptions]) -> Call:
+def prepare_run(
+    models: Names = (), task: str | None = None, *, dry: bool = False, **options: Unpack[RunOptions]
+) -> Call:
     """Check and plan a call of `run`; makes or reads the puzzles and runs nothing.
+
+    With ``dry``, for `verbs.dry_run` alone, no puzzles are downloaded: others of the same shape replace them.
 
     Raises:
         UsageError: a name, value or combination is wrong; says what and what to do.
         UnavailableError: the device is missing, or a data file.
     """
-    request, seeds = _request(options, RunOptions), options.get("seeds")
+    placement, seeds = placement_of(options), options.get("seeds")
+    request = request_of(options, RunOptions, placement.kind)
     request = replace(request, seeds=() if seeds is None else parse_seeds(seeds))
     study, folder = options.get("study"), path_of(options.get("output"))
-    execution = _execution(options, request.device, bool(options.get("force")))
+    execution = replace(execution_of(options, placement, bool(options.get("force"))), dry=dry)
     if study is not None:
         _refuse_decided(study, {"models": models, "task": task, **options})
         planned = plan_study(execution, find_definition(host(), study), request, folder)
         return Call(execution, planned.folder, study=planned)
+    request = training_request(request, models, task, options)
+    grid = plan_quietly(execution, request)
+    return Call(execution, folder or Path("results") / f"{grid.task.name}-{request.scale}", grid)
+
+
+def training_request(
+    request: Request, models: Names, task: str | None, options: Mapping[str, Any]
+) -> Request:
+    """The request with models, task, scale, seeds and budget; nothing is built yet.
+
+    Raises:
+        UsageError: a name, value or setting is wrong.
+    """
     names = names_of(models)
     if not names:
         raise UsageError("--models is missing or names no model; see trm-bench list models")
@@ -142,7 +172,7 @@ def prepare_run(models: Names = (), task: str | None = None, **options: Unpack[R
         raise UsageError("--task is missing; see trm-bench list tasks")
     spec = host().tasks.get(task).spec
     read_settings(request.settings, spec.options)  # before minutes are spent on puzzles
-    request = replace(
+    return replace(
         request,
         models=names,
         task=task,
@@ -151,8 +181,6 @@ def prepare_run(models: Names = (), task: str | None = None, **options: Unpack[R
         augmentations=count_of(options, "augmentations"),
         match=_match(options.get("match")),
     )
-    grid = plan_quietly(execution, request)
-    return Call(execution, folder or Path("results") / f"{grid.task.name}-{request.scale}", grid)
 
 
 def _match(name: str | None) -> Match:
@@ -186,7 +214,7 @@ def run(models: Names = (), task: str | None = None, **options: Unpack[RunOption
 
 
 def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateOptions]) -> Results:
-    """Evaluate saved weights on the test set, with any number of supervision steps.
+    """Evaluate saved weights on the test or validation set, with any number of supervision steps.
 
     Args:
         weights: files, runs or output folders; each file of external weights is a row.
@@ -198,7 +226,8 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
         DataError: a file is not what it should be.
     """
     paths = [weights] if isinstance(weights, str | Path) else list(weights)
-    request, model = _request(options, EvaluateOptions), options.get("model")
+    placement, model = placement_of(options), options.get("model")
+    request = request_of(options, EvaluateOptions, placement.kind)
     modes, settings = _modes(options, request.settings)
     request = replace(
         request,
@@ -207,14 +236,24 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
         weights=tuple(map(Path, paths)),
         weights_key=options.get("weights_key"),
         as_seeds=bool(options.get("as_seeds")),
+        split=_split(options.get("split")),
         modes=modes,
         settings=settings,
     )
-    execution = _execution(options, request.device)
+    execution = execution_of(options, placement)
     grid = plan_quietly(execution, request)
-    usual = Path("results") / f"{grid.task.name}-{grid.context.scale}-evaluated"
+    ending = "evaluated" if request.split == "test" else f"evaluated-{request.split}"
+    usual = Path("results") / f"{grid.task.name}-{grid.context.scale}-{ending}"
     folder = path_of(options.get("output")) or usual
     return results_of([folder], carry_out(execution, grid, folder))
+
+
+def _split(name: str | None) -> ScoredSplit:
+    if name in (None, "test"):
+        return "test"
+    if name == "validation":
+        return "validation"
+    raise UsageError(f"--split {name}: choose test or validation")
 
 
 def _modes(
@@ -238,6 +277,7 @@ def resume(
     *,
     data: PathLike | None = None,
     jobs: int | None = None,
+    gpus: Gpus | None = None,
     progress: bool = False,
     command: tuple[str, ...] = (),
 ) -> Results:
@@ -247,6 +287,7 @@ def resume(
         folder: output folder of `run`.
         data: where the official files are now, if they have been moved.
         jobs: as for `run`.
+        gpus: as for `run`; they need not be those that the runs were started on.
         progress: as for `run`.
         command: as for `run`.
 
@@ -260,15 +301,22 @@ def resume(
     known = [(leaf, moved(leaf, request, path_of(data))) for leaf, request in resumable(root, known)]
     for leaf, request in known:
         refuse_missing_device(leaf, request)
+    _refuse_idle_gpus(root, gpus, [request for _, request in known])
     options: CommonOptions = {"jobs": jobs, "progress": progress, "command": command}
     planned = []
     for leaf, request in known:
-        execution = _execution(options, request.device)
+        mine = gpus if request.device == "cuda" else None
+        execution = execution_of(options, choose_device(request.device, mine))
         planned.append((execution, plan_quietly(execution, request), leaf))
     statuses: dict[str, Status] = {}
     for execution, grid, leaf in planned:
         statuses |= carry_out(execution, grid, leaf)
     return results_of([root], statuses)
+
+
+def _refuse_idle_gpus(folder: Path, gpus: Gpus | None, requests: Sequence[Request]) -> None:
+    if gpus is not None and all(request.device != "cuda" for request in requests):
+        raise UsageError(f"--gpus {gpus}: the runs in {folder} are for {requests[0].device}; leave it out")
 
 
 def load_results(*folders: PathLike) -> Results:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RUNS: Mapping[str, str] = {
     "task": "name of the task",
     "scale": "mini, lite or paper",
+    "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "requested": "the model as it was typed",
     "resolved": "the model that was run, with the options that change something",
@@ -36,6 +37,7 @@ RUNS: Mapping[str, str] = {
 SAMPLES: Mapping[str, str] = {
     "task": "name of the task",
     "scale": "mini, lite or paper",
+    "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
     "seed": "training seed",
@@ -46,6 +48,7 @@ SAMPLES: Mapping[str, str] = {
 COMPARISONS: Mapping[str, str] = {
     "task": "name of the task; empty for the questions of a study",
     "scale": "mini, lite or paper",
+    "split": "the puzzles that are scored: test or validation",
     "study": "name of the study whose question it is; empty for the pairs of a table",
     "grid": "the study's grid",
     "question": "the study's question",
@@ -67,6 +70,7 @@ COMPARISONS: Mapping[str, str] = {
 COSTS: Mapping[str, str] = {
     "task": "name of the task",
     "scale": "mini, lite or paper",
+    "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
     "devices": "where the runs ran",
@@ -92,6 +96,7 @@ COSTS: Mapping[str, str] = {
 TABLE: Mapping[str, str] = {
     "task": "name of the task",
     "scale": "mini, lite or paper",
+    "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
     "score": "mean of the primary metric over seeds, 0 to 1",
@@ -144,6 +149,7 @@ def _row_names(table: Table, row: Row) -> dict[str, Any]:
     return {
         "task": table.task,
         "scale": table.scale,
+        "split": table.split,
         "model": row.name.partition(" @ ")[0],
         "evaluation": row.evaluation,
     }
@@ -163,15 +169,17 @@ def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
     """A row for each pair of each table, and for each question of each study."""
     for table in report.tables:
         for pair in table.pairs:
-            yield {**_names(task=table.task, scale=table.scale), **_pair(pair)}
+            yield {**_names(task=table.task, scale=table.scale, split=table.split), **_pair(pair)}
     for study in report.studies:
         for answer in study.answers:
-            names = _names(scale=study.scale, study=study.name, grid=answer.grid, question=answer.asks)
+            names = _names(
+                scale=study.scale, split="test", study=study.name, grid=answer.grid, question=answer.asks
+            )
             yield {**names, **(_pair(answer.pair) if answer.pair else {"note": answer.sentence})}
 
 
 def _names(**given: str) -> dict[str, Any]:
-    return {**dict.fromkeys(("task", "scale", "study", "grid", "question"), ""), **given}
+    return {**dict.fromkeys(("task", "scale", "split", "study", "grid", "question"), ""), **given}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -227,6 +235,7 @@ def _run_names(run: Run) -> dict[str, Any]:
     return {
         "task": manifest.identity.part("task").name,
         "scale": manifest.identity.scale,
+        "split": manifest.identity.split,
         "model": manifest.description.display_name,
         "evaluation": manifest.evaluation,
     }

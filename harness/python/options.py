@@ -13,6 +13,7 @@ import numpy as np
 from ..api.errors import UsageError
 from ..planning.models import split_models
 from ..planning.request import Value
+from ..training.gpus import Gpus
 
 PathLike = str | Path
 Names = str | Sequence[str]
@@ -23,15 +24,17 @@ class CommonOptions(TypedDict, total=False):
     """Options of both functions.
 
     Attributes:
-        source: where the puzzles come from; by default the task's first source, or as in training.
+        source: where the puzzles come from; by default the task's at that scale, or as in training.
         data: folder of official files.
         train, test: files to train on and to test on, instead of what the folder holds.
         scale: mini, lite or paper; by default mini, or as in training.
         limit: only the first N test puzzles; the results are marked not citable.
         evaluators: further evaluators, in addition to the task's own.
-        device: auto, cpu, cuda or mps.
-        jobs: processes side by side; by default one per core on a CPU.
-        output: output folder; by default ``results/TASK-SCALE``, with ``-evaluated`` for an evaluation.
+        device: auto, cpu, cuda, cuda:N (one GPU) or mps.
+        gpus: numbers of the GPUs to use, e.g. ``"0,2"`` or ``[0, 2]``; by default every visible one.
+        jobs: processes side by side; by default one per core, or one per GPU, which is the most there.
+        output: output folder; by default ``results/TASK-SCALE``, with ``-evaluated`` for an evaluation and
+            ``-tune`` for `tune`.
         progress: print what is done and an estimate, to stderr.
         settings: any other setting, e.g. ``{"steps": 200, "lr": 1e-3}``; also taken as keywords.
         command: what manifests keep as the command.
@@ -45,6 +48,7 @@ class CommonOptions(TypedDict, total=False):
     limit: int | None
     evaluators: Names
     device: str
+    gpus: Gpus | None
     jobs: int | None
     output: PathLike | None
     progress: bool
@@ -70,6 +74,26 @@ class RunOptions(CommonOptions, total=False):
     force: bool
 
 
+class TuneOptions(CommonOptions, total=False):
+    """Options of `tune`.
+
+    Attributes:
+        seeds: training seeds of every setting; by default 0 to 2.
+        tries: settings for each model, drawn from the grid; by default all of them.
+        shuffle: seed of that draw; 0 by default.
+        augmentations: A, augmentations per puzzle, the puzzle itself included.
+        match: what is made equal between models: steps, examples or flops.
+        force: repeat finished runs.
+    """
+
+    seeds: Seeds | None
+    tries: int | None
+    shuffle: int
+    augmentations: int | None
+    match: str | None
+    force: bool
+
+
 class EvaluateOptions(CommonOptions, total=False):
     """Options of `evaluate`.
 
@@ -80,6 +104,7 @@ class EvaluateOptions(CommonOptions, total=False):
         weights_key: which weights of a file that holds several, e.g. ``model_state_dict``; by default the
             averaged ones.
         as_seeds: whether several files of external weights are seeds of one model, not a row each.
+        split: the puzzles to evaluate on, test (the default) or validation.
         task: of external weights.
     """
 
@@ -88,6 +113,7 @@ class EvaluateOptions(CommonOptions, total=False):
     model: str | None
     weights_key: str | None
     as_seeds: bool
+    split: str
     task: str | None
 
 

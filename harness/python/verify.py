@@ -30,6 +30,7 @@ from ..store.checked import DamagedResult, read_stamped
 from ..store.folders import GRID, WEIGHTS, RunFolder
 from ..store.records import Manifest, Status
 from ..training.config import ExecutionConfig
+from ..training.gpus import Gpu, visible_gpus
 from .grids import console_of
 
 NO_PREDICTIONS = "no predictions kept; scores not recomputed"
@@ -206,10 +207,11 @@ class _Checks:
         except DamagedResult:
             return []  # named by the reading
         info = context.prepared.info
-        test = context.prepared.read("test").take(slice(0, manifest.identity.limit))
+        identity = manifest.identity
+        puzzles = context.prepared.read(identity.split).take(slice(0, identity.limit))
         stored, problems = folder.records(), []
-        if [record["item"] for record in stored] != test.ids.tolist():
-            return ["its test items are not those of its puzzles"]
+        if [record["item"] for record in stored] != puzzles.ids.tolist():
+            return [f"its {identity.split} items are not those of its puzzles"]
         counted = False
         for scorer in manifest.scored_by:
             try:
@@ -217,7 +219,7 @@ class _Checks:
                 if part_identity("evaluator", part) != scorer:
                     self.unchecked.append(f"{scorer.full_name}: another version is installed; not recomputed")
                     continue
-                again = score([part.spec], info, test, predictions, {})
+                again = score([part.spec], info, puzzles, predictions, {})
             except Exception as error:  # plugins' code, or more votes than a run keeps
                 self.unchecked.append(f"{scorer.name}: not recomputed ({error})")
                 continue
@@ -273,13 +275,17 @@ def _train_again(
         with tempfile.TemporaryDirectory() as scratch:
             job = _job(checks.host, context, run, Path(scratch))
             with plugins_aside(), GridProgress(out, {run.name: work}, 1) as watch:
-                ended = run_jobs([job], checks.host, watch, 1)
+                ended = run_jobs([job], checks.host, watch, [_place(run.manifest.identity.device)])
             again = RunFolder(job.folder / run.name)
             if ended[run.name] is not Status.DONE:
                 outcomes[run.name] = "failed", f"it failed: {again.manifest().error}"
             else:
                 outcomes[run.name] = _compared(RunFolder(run.where), again)
     return outcomes
+
+
+def _place(device: str) -> Gpu | None:
+    return next(iter(visible_gpus()), None) if device == "cuda" else None
 
 
 def _job(plugins: Host, context: Context, run: Run, folder: Path) -> Job:

@@ -55,6 +55,7 @@ def _groups(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _overall(tables: Sequence[Table]) -> list[Overall]:
     """Each model over all tasks, by the names that were typed; a task with two tables is left out."""
+    tables = [table for table in tables if table.split == "test"]
     tasks = [table.task for table in tables]
     return across_tasks(
         [
@@ -84,7 +85,7 @@ def _table(runs: Sequence[Run], pairs: bool) -> Table:
         for a, b in (combinations(rows, 2) if pairs else ())
         if scores[a] is not None and scores[b] is not None and _worth_a_test(rows, a, b)
     ]
-    tested = described.counts["test"]
+    tested = described.counts[identity.split]
     by_row = {rows[key].name: group for key, group in by_model.items()}
     return Table(
         task=identity.part("task").name,
@@ -101,7 +102,8 @@ def _table(runs: Sequence[Run], pairs: bool) -> Table:
         headings={key: value for run in runs for key, value in run.manifest.description.headings.items()},
         rows=tuple(rows.values()),
         pairs=tuple(compared),
-        notes=tuple(notes_of(runs, list(rows.values()), by_row)),
+        notes=tuple(notes_of(runs, list(rows.values()), by_row, declared=not pairs)),
+        split=identity.split,
     )
 
 

@@ -39,7 +39,7 @@ def _of_folder(folder: Path, runs: Sequence[Run]) -> list[str]:
     for run in runs:  # several files of external weights are one model and seed
         wanted.setdefault((run.manifest.description.requested, run.manifest.identity.seed), []).append(run)
     start, commands = _start(runs), list[str]()
-    for request in reversed(requests):
+    for request in (one for one in reversed(requests) if one.split == "test"):  # `run` scores on test
         seeds: dict[tuple[int, ...], list[str]] = {}
         for text in request.models:
             model = str(parse_variant(text))

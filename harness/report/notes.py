@@ -13,12 +13,15 @@ from .rows import versions_of
 from .table import Row, Table
 
 
-def notes_of(runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
+def notes_of(
+    runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]], declared: bool = False
+) -> list[str]:
     """Everything a reader must know before using a number of the table.
 
-    ``by_row`` are the runs of each row, by the row's name.
+    ``by_row`` are the runs of each row, by the row's name; ``declared``: a study declares the rows.
     """
     notes = [_protocol(runs, rows), *_copying(rows), *_numbered(rows, by_row)]
+    notes += [] if declared else _tuning(by_row)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.notes)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.description.source_notes)
     for row in rows:
@@ -69,6 +72,25 @@ def _numbered(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[
     return notes
 
 
+def _tuning(by_row: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Rows of one model that differ only in training settings, which a test score must not choose."""
+    groups: dict[str, dict[str, tuple[str, str]]] = {}
+    for name, (first, *_) in by_row.items():
+        manifest = first.manifest
+        identity = manifest.identity
+        if identity.split != "test" or identity.weights is not None:
+            continue
+        settings = repr(sorted(identity.training.items())), manifest.description.requested
+        model = identity.part("model").full_name, identity.architecture, identity.budget, manifest.evaluation
+        groups.setdefault(repr(model), {})[name] = settings
+    return [
+        f"{', '.join(rows)} differ only in training settings: choose settings with trm-bench tune, on the "
+        "validation puzzles, and not by these test scores"
+        for rows in groups.values()
+        if min(len({one[place] for one in rows.values()}) for place in (0, 1)) > 1
+    ]
+
+
 def _settings(manifest: Manifest) -> dict[str, str]:
     identity = manifest.identity
     fields = ("device", "threads", "deterministic", "procedure")
@@ -117,18 +139,19 @@ def _protocol(runs: Sequence[Run], rows: Sequence[Row]) -> str:
     which = "; ".join(f"{kind} for {', '.join(names)}" for kind, names in weights.items())
     steps = ", ".join(f"{row.name} {_steps(row.ledger)}" for row in rows if row.ledger is not None)
     protocol = f"protocol: {_evaluated(done)}; {_voting(runs)}"
-    return f"{protocol}; weights: {which}; supervision steps at test: {steps}"
+    return f"{protocol}; weights: {which}; supervision steps at {runs[0].manifest.identity.split}: {steps}"
 
 
 def _evaluated(done: Sequence[Manifest]) -> str:
-    """When the test set was evaluated, for every kind of run."""
+    """What was evaluated when, for every kind of run."""
+    validated = any(manifest.identity.split == "validation" for manifest in done)
     kinds = {
-        "test set evaluated once, after training; no model selection on validation": any(
-            not manifest.weights_file for manifest in done
-        ),
-        "rows with @ evaluate stored weights again; nothing may be chosen by their scores": any(
-            manifest.weights_file and manifest.identity.weights is None for manifest in done
-        ),
+        "scored on the validation puzzles, after training; the test set was not read, and settings may be "
+        "chosen by these scores": validated,
+        "test set evaluated once, after training; no model selection on validation": not validated
+        and any(not manifest.weights_file for manifest in done),
+        "rows with @ evaluate stored weights again; nothing may be chosen by their scores": not validated
+        and any(manifest.weights_file and manifest.identity.weights is None for manifest in done),
         "external weights: how they were selected is unknown": any(
             manifest.identity.weights is not None for manifest in done
         ),

@@ -63,10 +63,11 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         difference = _untested(difference, note)
     crossed = difference.kind is Kind.CROSSED
     margin = described_as.margin
+    on_validation = "" if identity.split == "test" else f" on {identity.split}"
     return Pair(
         a=a,
         b=b,
-        metric=f"{identity.part('task').name} at {identity.scale}, {primary}",
+        metric=f"{identity.part('task').name} at {identity.scale}, {primary}{on_validation}",
         first=score_interval(a_SC, items=len(first.items)),
         second=score_interval(b_SC, items=len(second.items)),
         difference=difference,
@@ -88,6 +89,9 @@ def _require_comparable(manifests: Sequence[Manifest]) -> None:
     Raises:
         TrmBenchError: what differs.
     """
+    splits = dict.fromkeys(one.identity.split for one in manifests)
+    if len(splits) > 1:
+        raise TrmBenchError(f"scored on different puzzles: {' and '.join(splits)}; nothing is compared")
     tests = dict.fromkeys(one.identity.fingerprints.get("test", "?")[:12] for one in manifests)
     if len(tests) > 1:
         raise TrmBenchError(
@@ -151,6 +155,7 @@ def table_key(manifest: Manifest) -> str:
         next((part.model_dump_json() for part in manifest.scored_by if part.name == described.primary), None),
         sorted(identity.fingerprints.items()),
         identity.task_seed,
+        identity.split,
         identity.limit,
         None if identity.budget is None else identity.budget.model_dump(mode="json"),
         identity.votes,

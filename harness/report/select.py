@@ -18,9 +18,12 @@ def with_costs(report: Report, costs: bool) -> Report:
 
 
 def with_published(report: Report, plugins: Host) -> Report:
-    """The report with the published numbers that its tasks' plugins know."""
+    """The report with the published numbers that its tasks' plugins know; they are test scores."""
     known = {part.spec.name: part.spec.published for part in plugins.tasks.parts}
-    tables = tuple(replace(table, published=known.get(table.task, ())) for table in report.tables)
+    tables = tuple(
+        replace(table, published=known.get(table.task, ())) if table.split == "test" else table
+        for table in report.tables
+    )
     return replace(report, tables=tables)
 
 

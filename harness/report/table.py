@@ -12,6 +12,7 @@ from ..stats.interval import ScoreSummary
 from ..stats.power import Equivalence, VarianceShares
 from ..stats.tests import Difference, McNemar, Verdict
 from ..store.predictions import Shown
+from ..store.records import ScoredSplit
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ class Table:
 
     Attributes:
         task, scale, source: where the puzzles come from.
-        train, test: number of puzzles.
+        train, test: number of puzzles, of training and scored.
+        split: the puzzles that are scored.
         budget: of training; None for external weights.
         votes: most predictions for a test item; None for a single one.
         puzzle_ids: which rows of the puzzle embedding were used at evaluation.
@@ -202,11 +204,13 @@ class Table:
     notes: tuple[str, ...]
     hidden: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
+    split: ScoredSplit = "test"
 
     @property
     def title(self) -> str:
         """Task, scale and source: everything that must not be left off a number."""
-        return f"{self.task} · {self.scale} · {self.source} · {self.train:,} train, {self.test:,} test"
+        puzzles = f"{self.train:,} train, {self.test:,} {self.split}"
+        return f"{self.task} · {self.scale} · {self.source} · {puzzles}"
 
     @property
     def conditions(self) -> str:

@@ -49,14 +49,12 @@ def missing_scores(manifest: Manifest, run: PlannedRun) -> list[PartIdentity]:
 
 def _add(host: Host, job: Job, run: PlannedRun, folder: RunFolder, new: Sequence[PartIdentity]) -> None:
     manifest, names = folder.manifest(), {part.name for part in new}
-    test = job.prepared.read("test").take(slice(0, run.identity.limit))
+    puzzles = job.prepared.read(run.identity.split).take(slice(0, run.identity.limit))
     predictions, specs = folder.predictions(), [host.evaluators.get(part.full_name).spec for part in new]
-    if len(predictions.tokens) != len(test):
-        raise TrmBenchError(
-            f"{folder.folder}: holds predictions for {len(predictions.tokens)} puzzles, not for {len(test)}"
-        )
+    if (held := len(predictions.tokens)) != len(puzzles):
+        raise TrmBenchError(f"{folder.folder}: holds predictions for {held} puzzles, not for {len(puzzles)}")
     try:
-        added = score(specs, job.prepared.info, test, predictions, {})
+        added = score(specs, job.prepared.info, puzzles, predictions, {})
     except (Exception, SystemExit) as error:  # plugins' code
         raise TrmBenchError(
             f"{folder.folder}: cannot be scored by {', '.join(sorted(names))} from its stored predictions "

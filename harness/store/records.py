@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,10 @@ from ..api.embedding_rows import PuzzleIds
 
 SCHEMA_VERSION = 3
 """Version of `manifest.json` and `samples.jsonl.gz`; a file of another version is refused."""
+
+
+ScoredSplit = Literal["test", "validation"]
+"""The puzzles that a run may be scored on."""
 
 
 class Status(StrEnum):
@@ -52,7 +56,8 @@ class RunIdentity(Frozen):
     scale: str
     fingerprints: dict[str, str] = Field(description="of the puzzles, by split")
     task_seed: int
-    limit: int | None = Field(None, description="test items that were requested with --limit")
+    split: ScoredSplit = Field("test", description="the puzzles that the run is scored on")
+    limit: int | None = Field(None, description="items of that split that were requested with --limit")
     architecture: dict[str, Any]
     training: dict[str, Any]
     budget: Budget | None = Field(description="None for external weights: it is unknown here")

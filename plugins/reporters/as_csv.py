@@ -9,7 +9,7 @@ import re
 from ...harness.report.table import Report, Row, Table
 
 COLUMNS = (
-    "task", "scale", "source", "train", "test", "match", "amount", "batch_size", "augmentations",
+    "task", "scale", "source", "train", "test", "split", "match", "amount", "batch_size", "augmentations",
     "votes", "model", "requested", "metric", "mean", "low", "high", "seed_sd", "seeds", "items",
     "clusters", "each_seed", "complete", "citable", "core_parameters", "io_parameters",
     "puzzle_embedding_parameters", "training_flops", "training_seconds", "optimiser_steps", "draws",
@@ -55,6 +55,7 @@ def _lines(table: Table, row: Row) -> list[dict[str, object]]:
         "source": table.source,
         "train": table.train,
         "test": table.test,
+        "split": table.split,
         "match": "" if budget is None else budget.match.value,
         "amount": "" if budget is None else f"{budget.amount:g}",
         "batch_size": "" if budget is None else budget.batch_size,

@@ -34,6 +34,7 @@ def offers(*words: str) -> list[CompletionItem[str]]:
         (("run", "--task=ti",), {"tiny"}),
         (("run", "--evaluators", "exact,maze-v"), {"exact,maze-valid"}),
         (("run", "--study", "where"), {"where-the-gain-is"}),
+        (("tune", "--models", "copy,mir"), {"copy,mirror"}),
         (("evaluate", "--model", "mir"), {"mirror"}),
         (("evaluate", "--halt", "t"), {"threshold"}),
         (("solve", "--task", "sudo"), {"sudoku-extreme"}),

@@ -34,6 +34,7 @@ ODD = [
 ]
 BASE: dict[str, list[str]] = {
     "run": ["--models", "copy", "--task", "tiny", "--limit", "3", "--seeds", "0"],
+    "tune": ["--models", "mirror", "--task", "tiny", "--limit", "3", "--seeds", "0", "--grid", "lr=0.1,0.2"],
     "speed": ["--models", "copy", "--task", "tiny"],
     "prepare": ["--task", "tiny"],
     "evaluate": ["--weights", "bytes.bin", "--model", "mirror", "--task", "tiny"],

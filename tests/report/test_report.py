@@ -227,6 +227,7 @@ INCOMPARABLE: dict[str, Change] = {
     "test puzzles": other(fingerprints={**IDENTITY.fingerprints, "test": "dd"}),
     "training puzzles": other(fingerprints={**IDENTITY.fingerprints, "train": "dd"}),
     "task seed": other(task_seed=1),
+    "split": other(split="validation"),
     "limit": other(limit=10),
     "votes": other(votes=100),
     "puzzle ids": other(puzzle_ids=PuzzleIds.BLANK),
