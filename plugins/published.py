@@ -7,6 +7,7 @@ augmentation that differ between the reports.
 from __future__ import annotations
 
 from ..harness.api.published import Published
+from ..harness.api.specs import BuildRequest
 
 HRM = "HRM paper, arXiv 2506.21734"
 TRM = "TRM paper, arXiv 2510.04871"
@@ -39,3 +40,9 @@ def published(task: str) -> tuple[Published, ...]:
     """Numbers reported on a task, in the order of the table above."""
     column = 2 + _TASKS.index(task)
     return tuple(Published(row[0], row[column], row[1]) for row in _ROWS if row[column])
+
+
+def generated_summary(version: int, request: BuildRequest) -> str:
+    """The line on generated puzzles in titles; at ``paper`` it warns of comparing with the numbers above."""
+    warning = ": does not compare with published scores" if request.scale == "paper" else ""
+    return f"generated v{version}, seed {request.seed}{warning}"

@@ -136,7 +136,7 @@ class Source:
     """Where puzzles come from, as it is printed and stored.
 
     Attributes:
-        kind: ``generated`` or ``official``.
+        kind: which of `TaskSpec.sources`, e.g. ``generated`` or ``official``.
         summary: one line for a table title, e.g. ``generated v1, seed 0``.
         files: what was read, empty for a generated set.
         notes: remarks on a score, e.g. that a split was cut short.

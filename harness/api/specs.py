@@ -35,6 +35,11 @@ def no_progress(done: int, total: int, what: str) -> None:
     """The `Progress` that shows nothing."""
 
 
+def steps_of_epochs(epochs: int, puzzles: int, batch_size: int) -> int:
+    """Optimiser steps of a number of passes over the puzzles, to the nearest whole number, at least 1."""
+    return max(1, (2 * epochs * puzzles + batch_size) // (2 * batch_size))
+
+
 @dataclass(frozen=True)
 class Scale:
     """One size of a task and the training budget that goes with it.
@@ -42,21 +47,45 @@ class Scale:
     Attributes:
         name: ``mini``, ``lite`` or ``paper``.
         summary: one line: which puzzles, how many.
-        steps: optimiser steps of the recipe.
+        steps: optimiser steps of the recipe; None where ``epochs`` gives them.
         batch_size: supervision slots, the same for every model.
         augmentations: A, augmentations per training puzzle, the puzzle itself included.
         votes: predictions for each test item, every one under another augmentation, for a task with voting;
             None for one prediction.
         takes: how long a run takes on which machine, e.g. ``minutes on a CPU``.
+        epochs: passes over the training puzzles, in place of ``steps``, where the steps depend on the data.
+        source: one of `TaskSpec.sources`, the default at this scale; None for the task's first. Only a run or
+            `prepare` builds from it; what needs shapes alone takes a few puzzles of the first.
+
+    Raises:
+        ValueError: not exactly one of ``steps`` and ``epochs`` is given.
     """
 
     name: str
     summary: str
-    steps: int
+    steps: int | None
     batch_size: int
     augmentations: int
     votes: int | None = None
     takes: str = ""
+    epochs: int | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"scale {self.name!r}: give either steps or epochs")
+
+    @property
+    def length(self) -> str:
+        """Length of a training, e.g. ``800 steps`` or ``100,000 epochs``."""
+        return f"{self.epochs:,} epochs" if self.epochs is not None else f"{self.steps:,} steps"
+
+    def optimiser_steps(self, puzzles: int, batch_size: int | None = None) -> int:
+        """Optimiser steps of a training on N ``puzzles``, by default at the scale's own batch size."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None  # see `__post_init__`
+        return steps_of_epochs(self.epochs, puzzles, batch_size or self.batch_size)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,16 @@ def plural(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
+def size(count: float) -> str:
+    """Bytes for people, to about three digits: ``183 GB``, ``1.57 MB``."""
+    units = ("bytes", "KB", "MB", "GB", "TB")
+    power = 0
+    while count >= 999.5 and power < len(units) - 1:
+        count, power = count / 1000, power + 1
+    digits = 0 if power == 0 or count >= 99.95 else 1 if count >= 9.995 else 2
+    return f"{count:.{digits}f} {units[power]}"
+
+
 def printable(text: str, kept: str = "\n\t") -> str:
     r"""Text whose control characters are spelled out, ``\x1b``, but for those in ``kept``."""
 

@@ -88,7 +88,7 @@ def render(speed: Speed) -> str:
 
 
 _TRAINING = ["training", "way", "first step s", "ms a step", "examples/s", "FLOP/s", "of peak", "memory"]
-_INFERENCE = ["inference", "steps", "batch", "puzzles/s", "ms alone", "FLOP/s", "of peak"]
+_INFERENCE = ["inference", "way", "steps", "batch", "puzzles/s", "ms alone", "FLOP/s", "of peak"]
 
 
 def _training_row(one: Measured, peak: float) -> list[str]:
@@ -112,6 +112,7 @@ def _inference_row(one: Measured, peak: float) -> list[str]:
     assert seen is not None
     return [
         one.model,
+        one.way,
         str(seen.steps),
         str(seen.batch),
         _count(seen.puzzles_per_second),

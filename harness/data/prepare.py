@@ -147,9 +147,7 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
         given = next(path for path in (request.folder, *request.train, *request.test) if path is not None)
         option = "--data" if request.folder is not None else "--train" if request.train else "--test"
         raise UsageError(f"task {spec.name!r} reads no files; leave {option} {given} out")
-    with calling(f"files of task {part.full_name}"):
-        key = _key(part, request)
-    folder = cache_root() / "data" / f"{file_name(spec.name)}-{file_name(request.scale)}-{key}"
+    folder = _folder(part, request)
     if not (folder / "data.json").is_file():
         with calling(f"puzzles of task {part.full_name}"):
             data = spec.build(request)
@@ -161,6 +159,18 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
     if request.training:
         _require_training(spec.name, prepared.counts)
     return prepared
+
+
+def is_prepared(part: Part[TaskSpec], request: BuildRequest) -> bool:
+    """Whether the puzzles of a request are in the cache."""
+    return (_folder(part, request) / "data.json").is_file()
+
+
+def _folder(part: Part[TaskSpec], request: BuildRequest) -> Path:
+    """The place of a request's puzzles in the cache."""
+    with calling(f"files of task {part.full_name}"):
+        key = _key(part, request)
+    return cache_root() / "data" / f"{file_name(part.spec.name)}-{file_name(request.scale)}-{key}"
 
 
 def features_of(spec: TaskSpec, data: TaskData) -> dict[str, NDArray[np.float64]]:

@@ -75,8 +75,10 @@ def _mapping(value: Any, annotation: str) -> bool:
 
 
 def _scale(value: Any) -> bool:
-    counts = ("steps", "batch_size", "augmentations")
-    return is_dataclass(value) and all(_whole(getattr(value, name, None)) for name in counts)
+    if not is_dataclass(value):
+        return False
+    length = "steps" if getattr(value, "epochs", None) is None else "epochs"
+    return all(_whole(getattr(value, name, None)) for name in (length, "batch_size", "augmentations"))
 
 
 def _whole(value: Any) -> bool:

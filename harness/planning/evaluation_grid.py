@@ -19,21 +19,19 @@ from ..api.specs import Progress, Scale, TaskSpec, no_progress
 from ..api.text import plural
 from ..data.prepare import Prepared
 from ..host.host import Host, Part
-from ..training.config import TrainingConfig
+from ..training.config import AT_EVALUATION, TrainingConfig
 from ..training.costs import count_flops
 from ..weights.files import check_weights
 from .evaluation_mode import EvaluationMode
 from .find_weights import config_of, external_model, find_weights, model_part, picked_seeds, require_model
 from .grid import Context, Grid, context_of, votes_of
-from .identity import describe, identity_of, planned_run
+from .identity import describe, identity_of, in_precision, planned_run
 from .job import Job, PlannedRun, StoredWeights
 from .models import shapes_of
 from .request import Request
 from .settings import BUDGET_KEYS, validated
 from .training_grid import changed_sources
 
-AT_EVALUATION = ("precision",)
-"""Training settings that also hold at evaluation."""
 Base = tuple[Job, bool]
 """Weights in the usual mode, as a job of one run, and whether their model has a halting rule."""
 SHOWN = 8
@@ -130,9 +128,13 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
 
 
 def evaluation_context(
-    host: Host, request: Request, weights: Sequence[StoredWeights], progress: Progress = no_progress
+    host: Host,
+    request: Request,
+    weights: Sequence[StoredWeights],
+    progress: Progress = no_progress,
+    fetch: bool = True,
 ) -> Context:
-    """Task, scale, source and settings of an evaluation: as requested, else as in training.
+    """Task, scale, source and settings of an evaluation: as requested, else as in training; see `context_of`.
 
     Raises:
         UsageError: the weights differ in one of them, or do not say it.
@@ -158,7 +160,10 @@ def evaluation_context(
     settings = {**kept, **request.settings}
     _refuse_training(request)
     completed = replace(request, source=source, settings=settings)
-    return context_of(host, completed, task, scale or _usual_scale(spec), progress)
+    context = context_of(host, completed, task, scale or _usual_scale(spec), progress, fetch=fetch)
+    if not context.prepared.counts[request.split]:
+        raise UsageError(f"--split {request.split}: these data have no {request.split} puzzles")
+    return context
 
 
 def _the_one(option: str, requested: str | None, values: Sequence[str]) -> str | None:
@@ -225,9 +230,12 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     )
     update = {
         "fingerprints": context.prepared.fingerprints,
+        "split": context.request.split,
         "task_seed": settings.task_seed,
         "scale": context.scale,
-        "training": validated(TrainingConfig, training, "setting").model_dump(mode="json"),
+        "training": in_precision(
+            validated(TrainingConfig, training, "setting"), context.request.precision
+        ).model_dump(mode="json"),
         "architecture": config.model_dump(mode="json"),
         "device": context.request.device,
     }
@@ -271,7 +279,7 @@ def _external(host: Host, context: Context, stored: StoredWeights) -> Base:
         context,
         model.part,
         architecture=model.config.model_dump(mode="json"),
-        training=model.training.model_dump(mode="json"),
+        training=in_precision(model.training, request.precision).model_dump(mode="json"),
         budget=None,
         weights=tensors,
         votes=context.size.votes,
@@ -396,7 +404,7 @@ def _run(context: Context, base: PlannedRun, mode: EvaluationMode) -> PlannedRun
     )
     reasons = [*base.reasons, *changed_sources()]
     if request.limit is not None:
-        reasons.append(f"--limit {request.limit}: only the first {request.limit} test items")
+        reasons.append(f"--limit {request.limit}: only the first {request.limit} {request.split} items")
     if not request.study:
         reasons += _changed_protocol(base, mode)
     return planned_run(context, identity.model_copy(update=update), described, base.notes, reasons)

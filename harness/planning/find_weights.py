@@ -17,13 +17,21 @@ from ..store.folders import MANIFEST, WEIGHTS, Output, RunFolder
 from ..store.records import Manifest, RunIdentity, Status
 from ..store.requests import RUNS, read_requested
 from ..store.tensors import tensors_sha256
-from ..training.config import TrainingConfig
+from ..training.config import AT_EVALUATION, TrainingConfig
 from ..weights.files import is_weights, read_weights
 from ..weights.sets import some
 from ..weights.sidecar import read_sidecar
 from .grid import Context
 from .job import StoredWeights
-from .models import ResolvedModel, Variant, canonical_options, parse_variant, read_recipe, resolved_part
+from .models import (
+    SCALE_DEFAULTS,
+    ResolvedModel,
+    Variant,
+    canonical_options,
+    parse_variant,
+    read_recipe,
+    resolved_part,
+)
 from .settings import validated
 from .study import leaves
 
@@ -209,9 +217,9 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
         raise UsageError(
             f"--model {text}: {training[0]}= is a training option, and weights are trained already"
         )
-    recipe = read_recipe(spec.recipes, info).get("model", {})
+    recipe = read_recipe(spec.recipes, info)
     where = f"weights {file}: {text}" + (f" with {sidecar.name}:" if sidecar is not None else "")
-    config = validated(spec.config, {**recipe, **told, **options}, where)
+    config = validated(spec.config, {**recipe.get("model", {}), **told, **options}, where)
     usual = spec.config()
     shown = {
         key: str(getattr(config, key))
@@ -219,7 +227,9 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
         if getattr(config, key) != getattr(usual, key)
     }
     variant = Variant(spec.name, shown)
-    settings = validated(TrainingConfig, context.settings.training, "setting")
+    usual_training = {**SCALE_DEFAULTS.get(info.scale, {}), **recipe.get("training", {})}
+    at_evaluation = {key: usual_training[key] for key in AT_EVALUATION if key in usual_training}
+    settings = validated(TrainingConfig, {**at_evaluation, **context.settings.training}, "setting")
     sources = [f"the recipe of {spec.name} for {info.task} at {info.scale}"]
     sources += [sidecar.name] if sidecar is not None else []
     sources += ["--model"] if options else []

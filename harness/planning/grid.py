@@ -7,15 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..api.budget import Budget
+from ..api.embedding_rows import PuzzleIds
 from ..api.errors import PluginError, UsageError
 from ..api.specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, no_progress
-from ..data.prepare import Prepared, prepare, scale_of, usual_scale
+from ..data.prepare import Prepared, is_prepared, prepare, scale_of, usual_scale
 from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..store.folders import Output, RunFolder
 from .job import Job, PlannedRun
 from .models import ResolvedModel
 from .request import Request
-from .settings import Settings, read_settings
+from .settings import BUDGET_KEYS, Settings, read_settings
+
+STAND_INS = 8
+"""Puzzles of a split that are enough where only their shape matters."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Context:
         scale: its name; ``size`` is what the task says of it.
         evaluators: the task's own, then the requested ones.
         prepared: the puzzles, without rows of the puzzle embedding (see `Prepared.for_budget`).
+        missing_source: the source that they should come from and that was not downloaded; they are a few
+            others of the same shape. None where they are as requested.
     """
 
     request: Request
@@ -36,11 +42,22 @@ class Context:
     scale: str
     evaluators: tuple[Part[EvaluatorSpec], ...]
     prepared: Prepared
+    missing_source: str | None = None
 
     @property
     def size(self) -> Scale:
         """The task's scale."""
         return self.task.spec.scales[self.scale]
+
+    @property
+    def puzzles(self) -> str:
+        """Where the puzzles come from, on one line."""
+        if self.missing_source is None:
+            return self.prepared.source.summary
+        return (
+            f"a few of source {self.task.spec.sources[0]} in place of those of source {self.missing_source}, "
+            "which only a run or `trm-bench prepare` downloads"
+        )
 
     @property
     def deterministic(self) -> bool:
@@ -99,6 +116,7 @@ class Grid:
             "source": self.runs[0].description.source_kind,
             "fingerprints": identity.fingerprints,
             "task_seed": identity.task_seed,
+            "split": identity.split,
             "limit": identity.limit,
             **(
                 {"evaluated": True}
@@ -108,11 +126,22 @@ class Grid:
                     "settings": {
                         key: str(value)
                         for key, value in sorted(self.context.settings.values().items())
-                        if key in request.settings
+                        if key in request.settings and self._changes(key, value)
                     },
                 }
             ),
         }
+
+    def _changes(self, key: str, value: object) -> bool:
+        """Whether a setting is another one than would hold without it; the budget is kept by itself."""
+        context, recipes = self.context, [model.replaced for model in self.models]
+        if key in BUDGET_KEYS:
+            return False
+        if key in context.settings.training:
+            values = {value, *(recipe[key] for recipe in recipes if key in recipe)}
+            return len({context.request.precision if one == "auto" else one for one in values}) > 1
+        usual = {"deterministic": context.request.device == "cpu", "votes": context.size.votes}
+        return value != {**dict(Settings()), **usual, "puzzle_ids": PuzzleIds.OWN}.get(key)
 
     def missing(self, output: Output, force: bool = False) -> list[Job]:
         """The jobs without the runs that are done already."""
@@ -138,10 +167,13 @@ def context_of(
     scale: str | None,
     progress: Progress = no_progress,
     at_most: int | None = None,
+    fetch: bool = True,
 ) -> Context:
     """Check a request and build or read its puzzles.
 
-    ``at_most`` puzzles of each split are enough, where only their shape matters.
+    ``at_most`` puzzles of each split are enough, where only their shape matters. With it, or without
+    ``fetch``, nothing is downloaded that the request does not name: where the scale has a source of its own
+    whose puzzles are not in the cache, a few of the task's first source replace them.
 
     Raises:
         UsageError: an unknown name, key or value; the nearest is suggested.
@@ -156,7 +188,23 @@ def context_of(
     evaluators = evaluators_of(host, part, request.evaluators)
     build = replace(build_request(part.spec, request, scale, settings, progress), at_most=at_most)
     declared = read_settings(request.declared, part.spec.options)
-    return Context(request, settings, declared, part, scale, evaluators, prepare(part, build))
+    missing = None
+    if not (fetch and at_most is None) and _needs_download(part, request, build):
+        missing, build = build.source, _replacement(part.spec, build)
+    return Context(request, settings, declared, part, scale, evaluators, prepare(part, build), missing)
+
+
+def _needs_download(part: Part[TaskSpec], request: Request, build: BuildRequest) -> bool:
+    """Whether the scale's own source is meant, which is not the task's first, and not in the cache."""
+    named = request.source is not None or request.reads_files
+    return not named and build.source != part.spec.sources[0] and not is_prepared(part, build)
+
+
+def _replacement(spec: TaskSpec, build: BuildRequest) -> BuildRequest:
+    """A request for puzzles of the same shape that need no download; options are those of another source."""
+    few = build.at_most or STAND_INS
+    counted = spec.scales[build.scale].epochs is not None  # the budget depends on their number
+    return replace(build, source=spec.sources[0], options={}, at_most=None if counted else few)
 
 
 def build_request(
@@ -167,7 +215,8 @@ def build_request(
     Raises:
         UsageError: source and folder do not go together.
     """
-    source = request.source or ("official" if request.reads_files else spec.sources[0])
+    usual = spec.scales[scale].source or spec.sources[0]
+    source = request.source or ("official" if request.reads_files else usual)
     if request.reads_files and source != "official":
         option = "--data" if request.data is not None else "--train" if request.train else "--test"
         raise UsageError(f"{option} goes with --source official, not with --source {source}")

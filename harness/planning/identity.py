@@ -12,11 +12,16 @@ from ..api.text import file_name
 from ..host.host import OWN_DISTRIBUTION, Part
 from ..host.sources import UNKNOWN, fingerprint
 from ..store.records import Description, PartIdentity, RunIdentity
+from ..training.config import TrainingConfig
 from .grid import Context
 from .job import PlannedRun
 
 PROCEDURE = 2
 """Version of the training procedure; goes up when the same request would train otherwise."""
+
+
+ON_VALIDATION = "scored on validation, not on test"
+"""Why a run that is scored on the validation split may not be cited."""
 
 
 def part_identity(kind: str, part: Part[Any]) -> PartIdentity:
@@ -38,6 +43,7 @@ def identity_of(context: Context, model: Part[Any], **own: Any) -> RunIdentity:
         task_version=context.task.spec.version,
         scale=context.scale,
         fingerprints=context.prepared.fingerprints,
+        split=context.request.split,
         task_seed=context.settings.task_seed,
         device=context.request.device,
         threads=context.settings.threads,
@@ -45,6 +51,11 @@ def identity_of(context: Context, model: Part[Any], **own: Any) -> RunIdentity:
         parts=[part_identity("task", context.task), part_identity("model", model)],
         **own,
     )
+
+
+def in_precision(training: TrainingConfig, auto: str) -> TrainingConfig:
+    """The settings with the precision that ``auto`` stands for: what the numbers depend on."""
+    return training.model_copy(update={"precision": auto}) if training.precision == "auto" else training
 
 
 def describe(context: Context, part: Part[Any], **names: Any) -> Description:
@@ -80,8 +91,10 @@ def planned_run(
     notes: tuple[str, ...] = (),
     reasons: Sequence[str] = (),
 ) -> PlannedRun:
-    """The run of an identity."""
+    """The run of an identity; ``reasons`` may be those of a run on another split."""
     name = run_name(description.model, identity)
+    split = [ON_VALIDATION] if identity.split == "validation" else []
+    reasons = [*split, *(reason for reason in reasons if reason != ON_VALIDATION)]
     from_files = [
         f"{part} comes from the file {file}, not from an installed distribution"
         for part, file in description.plugin_files.items()
@@ -104,9 +117,12 @@ def run_name(model: str, identity: RunIdentity) -> str:
 def identity_hash(identity: RunIdentity) -> str:
     """Eight hexadecimal digits for everything that a run's numbers depend on.
 
-    Our own code goes by its version alone; a table that mixes runs of two states of our code has a note.
+    Our own code goes by its version alone; a table that mixes runs of two states of our code has a note. The
+    split counts where it is not the usual one.
     """
-    return hashlib.sha256(repr(_sorted(identity.model_dump(mode="json"))).encode()).hexdigest()[:8]
+    usual = {"split"} if identity.split == "test" else None
+    content = identity.model_dump(mode="json", exclude=usual)
+    return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]
 
 
 def _sorted(value: Any) -> Any:

@@ -63,6 +63,7 @@ class Job:
         command: what the user typed, for the manifest.
         fresh: whether to start from scratch where there is a checkpoint.
         gpu: the one that its process sees; None where it sees what its parent sees.
+        sharing: processes that share the free memory of its device, its own included.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -73,6 +74,7 @@ class Job:
     command: tuple[str, ...] = ()
     fresh: bool = False
     gpu: Gpu | None = None
+    sharing: int = 1
 
     @property
     def run(self) -> PlannedRun:

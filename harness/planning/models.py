@@ -19,6 +19,7 @@ from ..host.calls import calling
 from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..training.config import TrainingConfig
 from .match_size import Quantity, matched, measure, parse_match
+from .published_budget import PublishedBudget
 from .settings import shown, validated
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _VARIANT = re.compile(r"^(?P<name>[^\[\]=,\s]+)(\[(?P<options>[^\[\]]*)\])?$")
 
 SCALE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "mini": {"lr": 1e-3, "embedding_lr": 1e-3, "warmup": 50, "ema": 0.99},
+    "mini": {"lr": 1e-3, "embedding_lr": 1e-3, "warmup": 50, "ema": 0.99, "precision": "float32"},
     "lite": {},
     "paper": {},
 }
@@ -64,6 +65,7 @@ class ResolvedModel:
         augmentations: A of ``augment=``, where it is not the grid's own.
         notes: to print under the table, e.g. how near ``match=`` came.
         replaced: the recipe's own values of the settings for every model.
+        published: the budget that the model was published with, where its recipe names one.
     """
 
     requested: Variant
@@ -74,6 +76,7 @@ class ResolvedModel:
     augmentations: int | None = None
     notes: tuple[str, ...] = ()
     replaced: Mapping[str, Any] = field(default_factory=dict)
+    published: PublishedBudget | None = None
 
     @property
     def display_name(self) -> str:
@@ -196,6 +199,7 @@ def resolve_model(
         count if count != augmentations[0] else None,
         notes,
         {key: getattr(usual, key) for key in sorted(overrides) if key not in lent},
+        _published(spec, task),
     )
 
 
@@ -215,6 +219,11 @@ def _recipe(
     training = read_recipe(lender.recipes, task).get("training", {})
     own = read_recipe(spec.recipes, task).get("model", {})
     return own, {**SCALE_DEFAULTS.get(task.scale, {}), **training}
+
+
+def _published(spec: ModelSpec, task: TaskInfo) -> PublishedBudget | None:
+    section = read_recipe(spec.recipes, task).get("published")
+    return validated(PublishedBudget, section, f"recipe {spec.recipes}: published") if section else None
 
 
 def resolved_part(host: Host, requested: Variant, task: TaskInfo) -> Part[ModelSpec]:
@@ -289,8 +298,8 @@ def _augment(text: str | None, usual: int, full: int, model: str) -> int:
 def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
     """The settings of a recipe file for a task and scale.
 
-    The file maps task (or ``"*"``) to scale to ``{model: {...}, training: {...}}``; what is given
-    under the task's own name wins over ``"*"``.
+    The file maps task (or ``"*"``) to scale to ``{model: {...}, training: {...}, published: {...}}``; what
+    is given under the task's own name wins over ``"*"``.
     """
     if path is None:
         return {}
@@ -298,14 +307,14 @@ def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
         content = load_yaml(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"recipe {path}: cannot be read ({error})") from error
-    merged: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
+    merged: dict[str, dict[str, Any]] = {"model": {}, "training": {}, "published": {}}
     for name in ("*", task.task):
         scales = _mapping(_mapping(content, f"{path}").get(name), f"{path}: {name}")
         sections = _mapping(scales.get(task.scale), f"{path}: {name}/{task.scale}")
         for section, values in sections.items():
             where = f"{path}: {name}/{task.scale}"
             if section not in merged:
-                raise UsageError(f"recipe {where}: unknown section {section!r}; known: model, training")
+                raise UsageError(f"recipe {where}: unknown section {section!r}; known: {', '.join(merged)}")
             merged[section].update(_mapping(values, f"{where}/{section}"))
     return merged
 

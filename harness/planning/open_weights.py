@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from ..api.errors import UsageError
 from ..api.reasoner import Reasoner
 from ..api.specs import Progress, TaskSpec, no_progress
 from ..data.prepare import Prepared
 from ..host.host import Host, Part
 from ..inference.inference import InferenceConfig
-from ..training.device import default_precision
+from ..training.gpus import Gpu, torch_device
 from ..weights.files import load_weights
 from .evaluation_grid import base_of, evaluation_context
 from .find_weights import find_weights, model_part
@@ -38,8 +36,10 @@ class OpenedWeights:
     inference: InferenceConfig
 
 
-def open_weights(host: Host, request: Request, progress: Progress = no_progress) -> OpenedWeights:
-    """The model of the one file or run that a request names.
+def open_weights(
+    host: Host, request: Request, progress: Progress = no_progress, gpu: Gpu | None = None
+) -> OpenedWeights:
+    """The model of the one file or run that a request names, on a GPU if one is given.
 
     Raises:
         UsageError: see `plan_evaluation`; or the path holds several sets of weights.
@@ -49,14 +49,14 @@ def open_weights(host: Host, request: Request, progress: Progress = no_progress)
     if len(files) > 1:
         raise UsageError(f"{request.weights[0]} holds the weights of {len(files)} runs; name one of them")
     stored = files[0]
-    context = evaluation_context(host, request, files, progress)
+    context = evaluation_context(host, request, files, progress, fetch=False)  # only shapes matter
     job = base_of(host, context, stored)
     identity, spec = job.run.identity, model_part(host, job.run.identity).spec
     assert spec.build is not None
     assert spec.config is not None
-    device = torch.device(request.device)
+    device = torch_device(request.device, gpu)
     reasoner = spec.build(spec.config(**identity.architecture), job.prepared.info).to(device)
     load_weights(reasoner, spec, stored.file, key=request.weights_key)
-    inference = InferenceConfig(device, default_precision(device))
+    inference = InferenceConfig(device, identity.training["precision"])
     name = job.run.description.display_name
     return OpenedWeights(reasoner.eval(), name, context.task, job.prepared, inference)

@@ -10,8 +10,10 @@ from .request import Request
 from .training_grid import plan_training
 
 
-def plan(host: Host, request: Request, progress: Progress = no_progress) -> Grid:
+def plan(host: Host, request: Request, progress: Progress = no_progress, fetch: bool = True) -> Grid:
     """Work out every run of a request; builds or reads the puzzles, runs nothing.
+
+    Without ``fetch``, a grid that trains downloads none, see `grid.context_of`.
 
     Raises:
         UsageError: an unknown name, key or value, or something that must be given.
@@ -21,5 +23,5 @@ def plan(host: Host, request: Request, progress: Progress = no_progress) -> Grid
     return (
         plan_evaluation(host, request, progress)
         if request.weights
-        else plan_training(host, request, progress)
+        else plan_training(host, request, progress, fetch=fetch)
     )

@@ -13,6 +13,8 @@ from ..api.budget import Match
 from ..api.errors import UsageError
 from ..store.checked import DamagedResult, read_stamped, stamped
 from ..store.folders import write_atomically
+from ..store.records import ScoredSplit
+from ..training.device import usual_precision
 from .evaluation_mode import EvaluationMode
 
 REQUESTS = "requests.json"
@@ -34,11 +36,13 @@ class Request:
         modes: how weights are evaluated, a row of the table each.
         source, data: where the puzzles come from; a folder of files makes the source ``official``.
         train, test: files to read instead of what the folder holds; they make the source ``official``, too.
+        split: the puzzles that the runs are scored on.
         augmentations: A, augmentations per puzzle.
-        limit: only the first N test items.
+        limit: only the first N items of the split.
         evaluators: further ones, in addition to the task's own.
         settings: the pairs of ``--set``.
         declared: those of ``settings`` that a study's definition makes part of its recipe.
+        precision: what ``precision=auto`` means, as found on the machine where the request was made.
         study: whether a study declares this evaluation, so that its modes are no change of protocol.
     """
 
@@ -60,8 +64,14 @@ class Request:
     settings: Mapping[str, Value] = field(default_factory=dict)
     declared: Mapping[str, Value] = field(default_factory=dict)
     study: bool = False
+    precision: str = ""
     train: tuple[Path, ...] = ()
     test: tuple[Path, ...] = ()
+    split: ScoredSplit = "test"
+
+    def __post_init__(self) -> None:
+        if not self.precision:
+            object.__setattr__(self, "precision", usual_precision(self.device))
 
     @property
     def reads_files(self) -> bool:

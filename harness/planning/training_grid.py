@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..api.budget import Budget, Match
@@ -14,8 +15,9 @@ from ..host.calls import calling
 from ..host.host import Host
 from ..store import provenance
 from ..training.costs import count_flops
+from ..training.cuda_graph import check_optimizer
 from .grid import Context, Grid, context_of, votes_of
-from .identity import describe, identity_of, planned_run
+from .identity import describe, identity_of, in_precision, planned_run
 from .job import Job, PlannedRun
 from .models import ResolvedModel, parse_variant, resolve_model
 from .request import Request
@@ -23,9 +25,13 @@ from .settings import Settings
 
 
 def plan_training(
-    host: Host, request: Request, progress: Progress = no_progress, at_most: int | None = None
+    host: Host,
+    request: Request,
+    progress: Progress = no_progress,
+    at_most: int | None = None,
+    fetch: bool = True,
 ) -> Grid:
-    """Work out every run; builds or reads the puzzles, trains nothing.
+    """Work out every run; builds or reads the puzzles, trains nothing. For the last two see `context_of`.
 
     Raises:
         UsageError: an unknown name, key or value; the nearest is suggested.
@@ -35,11 +41,15 @@ def plan_training(
     # What can be checked without the puzzles is checked before minutes are spent on making them.
     for text in request.models:
         host.models.get(parse_variant(text).name)
-    context = context_of(host, request, request.task, request.scale, progress, at_most)
+    context = context_of(host, request, request.task, request.scale, progress, at_most, fetch)
     augmentations = request.augmentations or context.size.augmentations
     prepared = context.prepared.for_budget(augmentations)
     models, resolved, broken = _models(host, context, prepared, augmentations)
+    if context.settings.execution_config().graph:
+        for model in models:
+            check_optimizer(model.training.optimizer)
     budget = budget_of(context, context.settings, augmentations, models, prepared)
+    models = tuple(_with_published_budget(model, budget, prepared) for model in models)
     counts = {augmentations, *(model.augmentations or augmentations for model in models)}
     for count in sorted(counts):
         _check_augmentations(context, count)
@@ -103,7 +113,7 @@ def budget_of(
     """
     match = context.request.match
     batch = settings.batch_size or context.size.batch_size
-    steps = settings.steps or context.size.steps
+    steps = settings.steps or context.size.optimiser_steps(prepared.counts["train"], batch)
     for key, axis in (("examples", Match.EXAMPLES), ("flops", Match.FLOPS)):
         if getattr(settings, key) is not None and match is not axis:
             raise UsageError(
@@ -116,6 +126,15 @@ def budget_of(
     elif match is Match.FLOPS:
         amount = settings.flops or steps * batch * _flops_per_step(models[0], prepared)
     return Budget(match=match, amount=amount, batch_size=batch, augmentations=augmentations)
+
+
+def _with_published_budget(model: ResolvedModel, budget: Budget, prepared: Prepared) -> ResolvedModel:
+    """The model with a note where it was published with another budget."""
+    if model.published is None:
+        return model
+    spec, info = model.part.spec, prepared.info
+    note = model.published.note(spec.display_name or spec.name, info.task, budget, prepared.counts["train"])
+    return replace(model, notes=(*model.notes, *note))
 
 
 def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
@@ -181,7 +200,7 @@ def _run(
         model.part,
         limit=context.request.limit,
         architecture=dumped(model),
-        training=model.training.model_dump(mode="json"),
+        training=in_precision(model.training, context.request.precision).model_dump(mode="json"),
         budget=budget.model_copy(update={"augmentations": augmentations}),
         votes=None if votes is None else min(votes, augmentations),
         puzzle_ids=_puzzle_ids(context),
@@ -196,6 +215,8 @@ def _run(
         supervision_steps=steps,
     )
     recipe = {**model.replaced, **context.declared.training}  # a study's own settings are its recipe
+    if recipe.get("precision") == "auto":
+        recipe["precision"] = context.request.precision
     own = [
         f"changed recipe: {key}={settings.training[key]} instead of {recipe[key]}"
         for key in model.replaced
@@ -212,7 +233,7 @@ def _reasons(
     recipe = budget_of(context, context.declared, size.augmentations, models, prepared)
     reasons = list(prepared.source.caveats)
     if request.limit is not None:
-        reasons.append(f"--limit {request.limit}: only the first {request.limit} test items")
+        reasons.append(f"--limit {request.limit}: only the first {request.limit} {request.split} items")
     if budget.amount < recipe.amount:
         unit = budget.match.value
         reasons.append(f"shortened recipe: {budget.amount:,.0f} {unit} instead of {recipe.amount:,.0f}")

@@ -15,7 +15,7 @@ from ..data.prepare import scale_of, usual_scale
 from ..host.host import Host
 from ..planning.evaluation_grid import check_modes
 from ..planning.evaluation_mode import EvaluationMode
-from ..planning.grid import Grid
+from ..planning.grid import Grid, context_of
 from ..planning.models import parse_variant
 from ..planning.planner import plan
 from ..planning.request import Request, Value
@@ -44,7 +44,7 @@ from .results import Results
 def plan_quietly(execution: Execution, request: Request) -> Grid:
     """Plan a request, showing how puzzles are made."""
     with counted(execution.out) as progress:
-        return plan(execution.host, request, progress)
+        return plan(execution.host, request, progress, fetch=not execution.dry)
 
 
 def announce(execution: Execution, grid: Grid, folder: Path) -> None:
@@ -123,7 +123,7 @@ def plan_study(
         _check_shares(study, name, grid, spec)
         with placed(f"study {study.name}: grids.{name}"):
             read_settings(grid.settings, spec.options)
-        grids[name] = plan_quietly(execution, _grid_request(study, grid, size.steps, base, scale))
+        grids[name] = plan_quietly(execution, _grid_request(execution, study, grid, base, scale))
         budgets = [run.identity.budget for run in grids[name].runs]
         fewest = min(budget.augmentations for budget in budgets if budget is not None)
         check_modes(study.task, size, grids[name].context.prepared, fewest, modes)
@@ -140,12 +140,9 @@ def _check_shares(study: StudyDefinition, name: str, grid: GridDefinition, spec:
 
 
 def _grid_request(
-    study: StudyDefinition, grid: GridDefinition, steps: int, base: Request, scale: str
+    execution: Execution, study: StudyDefinition, grid: GridDefinition, base: Request, scale: str
 ) -> Request:
-    declared: dict[str, Value] = dict(grid.settings)
-    if scale in grid.share:  # draws and FLOPs follow from the steps, see `training_grid.budget_of`
-        declared["steps"] = max(1, round(grid.share[scale] * steps))
-    return replace(
+    request = replace(
         base,
         models=tuple(study.models),
         task=study.task,
@@ -153,9 +150,22 @@ def _grid_request(
         seeds=base.seeds or parse_seeds(study.seeds),
         augmentations=grid.augmentations,
         match=grid.match,
-        settings={**declared, **base.settings},
-        declared=declared,
+        settings={**grid.settings, **base.settings},
+        declared=dict(grid.settings),
     )
+    if scale not in grid.share:
+        return request
+    # Draws and FLOPs follow from the steps, see `training_grid.budget_of`.
+    steps = max(1, round(grid.share[scale] * _scale_steps(execution, request, study.task)))
+    declared: dict[str, Value] = {**grid.settings, "steps": steps}
+    return replace(request, settings={**declared, **base.settings}, declared=declared)
+
+
+def _scale_steps(execution: Execution, request: Request, task: str) -> int:
+    """Optimiser steps of the scale's budget on the puzzles of a request."""
+    with counted(execution.out) as progress:
+        context = context_of(execution.host, request, task, request.scale, progress, fetch=not execution.dry)
+    return context.size.optimiser_steps(context.prepared.counts["train"], context.settings.batch_size)
 
 
 def run_study(execution: Execution, planned: PlannedStudy) -> dict[str, Status]:

@@ -10,7 +10,7 @@ from ..planning.request import Request
 from ..planning.training_grid import plan_training
 from ..running.progress import counted
 from ..running.speed import AT_MOST, Speed, measure_grid, parse_ways
-from ..training.device import resolve_device
+from ..training.gpus import choose_device, seeing
 from .grids import console_of
 from .options import CommonOptions, Names, names_of, path_of, paths_of, refuse_options, settings_of
 
@@ -38,8 +38,9 @@ def measure_speed(
         UsageError: a name, value or way is wrong.
     """
     refuse_options("measure_speed", options, "limit", "evaluators", "jobs", "output")
-    device = resolve_device(options.get("device") or "auto").type
-    chosen = parse_ways(ways, device)
+    placement = choose_device(options.get("device"), options.get("gpus"))
+    gpu = placement.single("speed")
+    chosen = parse_ways(ways, placement.kind)
     names = names_of(models)
     if not names:
         raise UsageError("--models is missing or names no model; see trm-bench list models")
@@ -47,8 +48,23 @@ def measure_speed(
         raise UsageError("--task is missing; see trm-bench list tasks")
     if not 0.1 <= minutes <= MOST_MINUTES:  # which nan is not either
         raise UsageError(f"--minutes {minutes}: write a number from 0.1 to {MOST_MINUTES:,}")
-    request = Request(
-        models=names,
+    request = _request(names, task, placement.kind, options)
+    out = console_of(options)
+    with counted(out) as progress:
+        grid = plan_training(host(), request, progress, at_most=AT_MOST)
+
+    def tell(line: str) -> None:
+        out.print(line, markup=False, soft_wrap=True)
+
+    if grid.context.missing_source is not None:
+        tell(f"puzzles: {grid.context.puzzles}")
+    with seeing(gpu):
+        return measure_grid(grid, chosen, 60 * minutes, tell)
+
+
+def _request(models: tuple[str, ...], task: str, device: str, options: CommonOptions) -> Request:
+    return Request(
+        models=models,
         task=task,
         scale=options.get("scale"),
         seeds=(0,),
@@ -58,10 +74,4 @@ def measure_speed(
         test=paths_of(options.get("test")),
         device=device,
         settings=settings_of(options, CommonOptions),
-    )
-    out = console_of(options)
-    with counted(out) as progress:
-        grid = plan_training(host(), request, progress, at_most=AT_MOST)
-    return measure_grid(
-        grid, chosen, 60 * minutes, lambda line: out.print(line, markup=False, soft_wrap=True)
     )

@@ -20,7 +20,7 @@ from ..planning.request import Request
 from ..running.machine import measure_machine
 from ..running.progress import counted
 from ..running.runner import grid_costs
-from ..training.device import resolve_device
+from ..training.gpus import Gpu, choose_device, torch_device
 from ..weights.files import export_weights, read_weights
 from .api import Call
 from .grids import announce, console_of
@@ -34,13 +34,13 @@ def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
         UsageError: an unknown name or setting; the nearest is suggested.
         DataError: a data file is missing or wrong; names it.
     """
-    refuse_options("prepare", options, "limit", "evaluators", "jobs", "output")
-    request = _data_request(options, task)
+    refuse_options("prepare", options, "limit", "evaluators", "jobs", "gpus", "output")
+    request = _data_request(options, task, choose_device(options.get("device")).kind)
     with counted(console_of(options)) as progress:
         return context_of(host(), request, task, options.get("scale"), progress).prepared
 
 
-def _data_request(options: CommonOptions, task: str | None) -> Request:
+def _data_request(options: CommonOptions, task: str | None, device: str) -> Request:
     return Request(
         task=task,
         scale=options.get("scale"),
@@ -48,7 +48,7 @@ def _data_request(options: CommonOptions, task: str | None) -> Request:
         data=path_of(options.get("data")),
         train=paths_of(options.get("train")),
         test=paths_of(options.get("test")),
-        device=resolve_device(options.get("device") or "auto").type,
+        device=device,
         settings=settings_of(options, CommonOptions),
     )
 
@@ -67,16 +67,18 @@ def open_model(
         UsageError: what is unknown about the weights and must be given, or does not fit.
         DataError: the weights are not those of the model.
     """
+    placement = choose_device(options.get("device"), options.get("gpus"))
+    gpu = placement.single("solve")
     request = Request(
         **{
-            **vars(_data_request(options, task)),
+            **vars(_data_request(options, task, placement.kind)),
             "models": () if model is None else (model,),
             "weights": (Path(weights),),
             "weights_key": weights_key,
         }
     )
     with counted(console_of(options)) as progress:
-        return open_weights(host(), request, progress)
+        return open_weights(host(), request, progress, gpu)
 
 
 def parse_puzzles(opened: OpenedWeights, text: str) -> Sequence[Puzzle]:
@@ -159,16 +161,17 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
         if call.study is not None:
             call.execution.tell(f"study {call.study.definition.name}, grid {name}")
         announce(call.execution, grid, folder)
-        costs.append({"grid": name, **_grid_costs(grid, folder, call.execution.workers)})
+        costs.append({"grid": name, **_grid_costs(grid, folder, call.execution.places)})
     return costs
 
 
-def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
+def _grid_costs(grid: Grid, folder: Path, places: Sequence[Gpu | None]) -> dict[str, Any]:
     rows, broken = grid_costs(grid, folder)
     total = sum(row["training_flops"] * row["to_run"] for row in rows)
     identity = grid.runs[0].identity
     torch.set_num_threads(identity.threads)
-    speed = measure_machine(torch.device(identity.device), "float32").flops * workers
+    device = torch_device(identity.device, places[0])
+    speed = measure_machine(device, "float32").flops * len(places)
     assert grid.budget is not None  # of training
     return {
         "task": grid.task.name,
@@ -177,11 +180,13 @@ def _grid_costs(grid: Grid, folder: Path, workers: int) -> dict[str, Any]:
         "folder": str(folder),
         "seeds": list(grid.context.request.seeds),
         "budget": grid.budget.model_dump(mode="json"),
+        "puzzles": grid.context.puzzles,
+        "notes": list(dict.fromkeys(note for model in grid.models for note in model.notes)),
         "not_citable_because": grid.all_reasons(),
         "models": rows,
         "failed": {name: str(error) for name, error in broken.items()},
         "flops_to_do": total,
-        "workers": workers,
+        "workers": len(places),
         "flops_per_second": speed,
         "seconds_at_least": total / speed,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from .paths import answer_moves
 from .scales import CHARSET, GOAL, HARD, OPEN, PATH, START
 
 REPOSITORY = "sapientinc/maze-30x30-hard-1k"
+REVISION = "549754de3d67eebe57b6b22c7d226b9412d55b07"
+"""The commit that is read where no revision is named."""
 _CODES = {letter: token for token, letter in enumerate(CHARSET, start=1)}
 LAYOUT = Layout(
     cells=HARD.side**2,
@@ -36,14 +39,15 @@ def from_files(request: BuildRequest, info: TaskInfo) -> TaskData:
 
 
 def from_hub(revision: str | None, seed: int, info: TaskInfo) -> TaskData:
-    """The tables of the hub's data set at ``revision``, by default at what ``main`` is now.
+    """The tables of the hub's data set at ``revision``, by default `REVISION`.
 
     Raises:
         UnavailableError: if huggingface_hub is missing or the download fails.
         DataError: as for `from_files`.
     """
-    tables, commit, caveats = fetch_tables(REPOSITORY, revision)
-    return _assemble(tables, seed, info, f"official rows, {REPOSITORY} at {commit}", caveats)
+    tables, commit, caveats = fetch_tables(REPOSITORY, revision or REVISION)
+    data = _assemble(tables, seed, info, f"official rows, {REPOSITORY} at {commit}", caveats)
+    return replace(data, source=replace(data.source, kind="hub"))
 
 
 def _assemble(tables: Tables, seed: int, info: TaskInfo, summary: str, caveats: tuple[str, ...]) -> TaskData:

@@ -15,7 +15,7 @@ WALL, OPEN, START, GOAL, PATH = 1, 2, 3, 4, 5
 VOCAB_SIZE = 1 + len(CHARSET)
 
 VERSION = 1
-"""Goes up whenever the same request would give other puzzles."""
+"""Version of the generator; goes up whenever the same seed would give other mazes."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ SCALES = {
     ),
     "paper": Scale(
         name="paper",
-        summary="the mazes of lite with the papers' budget",
+        summary="30x30, at least 109 moves, with the papers' budget: the official mazes",
         steps=65_104,
         batch_size=768,
         augmentations=1,
         takes="a run takes days on a GPU",
+        source="hub",
     ),
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import BuildRequest, TaskSpec
-from ..published import published
+from ..published import generated_summary, published
 from ..tabular_files import find_tables
 from ..tabular_hub import revision_of
 from .augment import dihedral
@@ -96,7 +96,7 @@ def _generated(request: BuildRequest, shape: Shape, info: TaskInfo) -> TaskData:
         train=split("train", 0, shape.train),
         validation=split("validation", shape.train, first_test),
         test=split("test", first_test, shape.total),
-        source=Source("generated", f"generated v{VERSION}, seed {request.seed}"),
+        source=Source("generated", generated_summary(VERSION, request)),
     )
 
 
@@ -107,7 +107,7 @@ def _puzzles(questions: Tokens, answers: Tokens, prefix: str) -> PuzzleSet:
 TASK = TaskSpec(
     name=NAME,
     summary="shortest paths through random mazes (Maze-Hard: 30x30, at least 109 moves)",
-    version=VERSION,
+    version=2,
     scales=SCALES,
     build=build,
     augmentation=dihedral,

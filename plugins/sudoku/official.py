@@ -6,6 +6,7 @@ Owns what makes a row a Sudoku with its one answer; reading and splitting tables
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from .board import BLANK, FIRST_DIGIT, Bools, Shape, full_and_valid, keeps_given
 
 TASK = "sudoku-extreme"
 REPOSITORY = "sapientinc/sudoku-extreme"
+REVISION = "58942f96baeb572ca3127e2a9e9c70f330783d6b"
+"""The commit that is read where no revision is named."""
 SHAPE = Shape(3, 3)
 OFFICIAL_TEST_ROWS = 422_786
 _DIGITS = {str(digit): FIRST_DIGIT - 1 + digit for digit in range(1, SHAPE.side + 1)}
@@ -39,14 +42,15 @@ def from_files(request: BuildRequest) -> TaskData:
 
 
 def from_hub(revision: str | None, request: BuildRequest) -> TaskData:
-    """The tables of the hub's data set at ``revision``, by default at what ``main`` is now.
+    """The tables of the hub's data set at ``revision``, by default `REVISION`.
 
     Raises:
         UnavailableError: if huggingface_hub is missing or the download fails.
         DataError: as for `from_files`.
     """
-    tables, commit, caveats = fetch_tables(REPOSITORY, revision)
-    return _assemble(tables, request, f"hub {REPOSITORY} at {commit}, seed {request.seed}", caveats)
+    tables, commit, caveats = fetch_tables(REPOSITORY, revision or REVISION)
+    data = _assemble(tables, request, f"hub {REPOSITORY} at {commit}, seed {request.seed}", caveats)
+    return replace(data, source=replace(data.source, kind="hub"))
 
 
 def files(request: BuildRequest) -> Sequence[Path]:

@@ -11,6 +11,7 @@ from ...harness.api.augment import Augmentation
 from ...harness.api.errors import DataError, UsageError, nearest
 from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import AugmentationRequest, BuildRequest
+from ..published import generated_summary
 from ..tabular_hub import revision_of
 from . import official
 from .augment import SudokuSymmetries
@@ -72,7 +73,7 @@ def _generated(request: BuildRequest) -> TaskData:
     info = TaskInfo(official.TASK, request.scale, shape.side, shape.side, shape.vocab_size)
     source = Source(
         kind="generated",
-        summary=f"generated v{VERSION}, seed {request.seed}",
+        summary=generated_summary(VERSION, request),
         notes=recipe.notes,
     )
     return TaskData(info, splits.train, splits.validation, splits.test, source)

@@ -356,6 +356,8 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path) 
         ("MIRROR --augmentations 3", 2, "--augmentations 3: task 'tiny' has 1 to 1"),
         ("MIRROR --source official", 2, "has no source 'official'"),
         ("MIRROR --device tpu", 2, "--device 'tpu' is not known"),
+        ("MIRROR --device cpu --gpus 0", 2, "--gpus 0 goes with --device cuda, not with --device cpu"),
+        ("MIRROR --gpus -1", 2, "--gpus -1: write the numbers of GPUs, e.g. --gpus 0,2; "),
         ("MIRROR --set broken=1", 4, "tiny.csv:3: the question has 5 cells"),
         ("--task tiny", 2, "--models is missing"),
         ("--models , --task tiny", 2, "--models is missing or names no model"),
@@ -375,6 +377,14 @@ def test_bad_input_is_named_and_nothing_is_written(
     assert message in ended.err.replace("\n", " ")
     assert "Traceback" not in ended.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+@pytest.mark.parametrize("option", [("--gpus", "0"), ("--device", "cuda:1")])
+def test_a_gpu_without_cuda_is_named(option: tuple[str, str], run_cli: RunCli) -> None:
+    ended = run_cli(*TINY, *option)
+    assert ended.code == 4
+    assert f"{' '.join(option)}: there is no GPU {option[1][-1]}; this machine or this build" in ended.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.hub import serve, unreachable_hub
 from support.stored import asked, command, evaluate, evaluated, export, runs, same_results
-from support.sudoku import good
+from support.sudoku import good, row
 from trm_bench.harness.store.folders import WEIGHTS, RunFolder
+
+import trm_bench
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -63,6 +66,32 @@ def test_a_run_without_its_output_folder_still_knows_that_it_needs_official_file
     ended = evaluate(tmp_path / "out", alone)
     assert ended.code == 2
     assert "--data" in ended.err
+
+
+def test_weights_trained_on_the_hub_s_puzzles_are_evaluated_on_them_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(monkeypatch, good(tmp_path / "hub"))
+    words = (*PUZZLE, "--scale", "paper", "--seeds", 0, "--models", asked("trm-mlp"))
+    ended = command("run", *words, "--output", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    (own,), (again,) = runs(tmp_path / "out"), evaluated(tmp_path / "again", tmp_path / "out")
+    assert same_results(own, again)
+    assert own.manifest().description.source_kind == again.manifest().description.source_kind == "hub"
+    unreachable_hub(monkeypatch)  # it is in the cache now
+    opened = trm_bench.open_model(own.folder)
+    assert opened.prepared.counts["test"] == 20
+
+
+@pytest.mark.slow
+def test_external_weights_solve_puzzles_of_the_published_size_without_a_network(
+    official: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreachable_hub(monkeypatch)
+    weights = export(runs(official[1])[0], tmp_path / "trm.pt")
+    opened = trm_bench.open_model(weights, model="trm", task="sudoku-extreme")
+    (puzzle,) = trm_bench.parse_puzzles(opened, row(0)[0])
+    assert len(trm_bench.solve(opened, puzzle).steps) == 3
 
 
 ARC = ("--task", "arc-agi-1", "--set", "steps=12", "--set", "votes=3", "--augmentations", "4")

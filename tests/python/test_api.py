@@ -24,20 +24,20 @@ TRM = "trm-mlp[hidden=16,multiple=16,cycles=1,updates=1,supervision=3]"
 MODELS = [TRM, "mirror", "copy"]
 SHORT = ("--task", "tiny", "--seeds", "0-1", "--limit", "12", "--set", "steps=4", "--set", "batch_size=8")
 COLUMNS = {
-    "runs": """task scale model requested resolved evaluation seed status score metric optimiser_steps
+    "runs": """task scale split model requested resolved evaluation seed status score metric optimiser_steps
         inference_steps training_seconds device citable reason run folder""",
-    "samples": """task scale model evaluation seed item cluster exact first-cell cells steps halt_step
+    "samples": """task scale split model evaluation seed item cluster exact first-cell cells steps halt_step
         cells.copy""",
-    "comparisons": """task scale study grid question a b delta low high p holm_p verdict detectable seeds
+    "comparisons": """task scale split study grid question a b delta low high p holm_p verdict detectable seeds
         share_seeds share_puzzles share_residual note""",
-    "costs": """task scale model evaluation devices core_parameters io_parameters puzzle_embedding_parameters
+    "costs": """task scale split model evaluation devices core_parameters io_parameters puzzle_embedding_parameters
         training_flops optimiser_steps supervision_steps draws distinct_augmentations training_seconds
         inference_flops_per_puzzle inference_steps steps_taken mean_halt_step milliseconds_per_puzzle
         puzzles_per_second evaluation_seconds peak_memory_bytes votes_per_puzzle""",
-    "table": """task scale model evaluation score low high seed_sd seeds inference_steps
+    "table": """task scale split model evaluation score low high seed_sd seeds inference_steps
         inference_flops_per_puzzle""",
 }
-FEW = "task scale model evaluation seed item cluster"
+FEW = "task scale split model evaluation seed item cluster"
 """Columns of samples where there are none."""
 
 
@@ -186,6 +186,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "an unknown axis": ({"match": "time"}, "--match time: choose one of steps, examples, flops"),
     "an unknown scale": ({"scale": "minni"}, "minni"),
     "an unknown device": ({"device": "tpu"}, "tpu"),
+    "no number of a GPU": ({"gpus": "all"}, "--gpus all: write the numbers of GPUs"),
+    "a GPU for a CPU": ({"device": "cpu", "gpus": [0]}, "--gpus 0 goes with --device cuda"),
     "an unknown evaluator": ({"evaluators": "exakt"}, "unknown evaluator 'exakt'; did you mean 'exact'?"),
     "no test item": ({"limit": 0}, "--limit 0: not a whole number from 1"),
     "fewer than no test items": ({"limit": -1}, "--limit -1: not a whole number from 1"),

@@ -559,7 +559,8 @@ def test_what_was_declared_reaches_the_runs_and_is_kept(tmp_path: Path, run_cli:
     file = write_yaml(tmp_path / "declared.yaml", DECLARED)
     assert run_cli("run", "--study", file, *LIMIT, "--output", tmp_path / "out").code == 0
     kept = json.loads((tmp_path / "out" / "main" / GRID).read_text())
-    assert kept["settings"] == {"steps": "2", "lr": "0.01", "batch_size": "8"}
+    assert kept["settings"] == {"lr": "0.01"}  # the others are in the budget
+    assert (kept["budget"]["amount"], kept["budget"]["batch_size"]) == (2, 8)
     for content in manifests(tmp_path / "out").values():
         assert content["identity"]["budget"]["amount"] == 2
         assert content["identity"]["budget"]["batch_size"] == 8

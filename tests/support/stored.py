@@ -20,6 +20,7 @@ from trm_bench.harness.running.processes import Watch
 from trm_bench.harness.running.run import run_job
 from trm_bench.harness.store.folders import Output, RunFolder
 from trm_bench.harness.store.records import Manifest, Status
+from trm_bench.harness.training.gpus import Gpu
 from trm_bench.harness.weights.files import export_weights
 from trm_bench.testing.pytest_plugin import Ended
 
@@ -115,10 +116,10 @@ def write(file: Path, name: str, model: Reasoner, side: bool = True, **options: 
 
 
 def run_here(
-    jobs: Sequence[Job], host: Host, watch: Watch, workers: int, lock: int | None = None
+    jobs: Sequence[Job], host: Host, watch: Watch, places: Sequence[Gpu | None], lock: int | None = None
 ) -> dict[str, Status]:
     """`run_jobs` without a process for each job: importing torch takes longer than these runs."""
-    del watch, workers
+    del watch, places
     statuses = {}
     for job in jobs:
         outcome = run_job(host, job, lambda line: None)

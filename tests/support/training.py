@@ -58,8 +58,6 @@ def trainer(
     execution = ExecutionConfig(
         **{key: given.pop(key) for key in ExecutionConfig.model_fields if key in given}
     )
-    if execution.compile is True:
-        compile_parts(model, device)
     config = TrainingConfig(**given)
     examples = ExampleStream(
         puzzles(),
@@ -70,6 +68,8 @@ def trainer(
         exploration=Exploration(config.exploration, model.supervision_steps),
     )
     flops = count_flops(model, INFO.cells)
+    if execution.compile is True:
+        compile_parts(model, device)
     return Trainer(
         model, examples, config, budget, flops, cells=INFO.cells, device=device, execution=execution
     )

@@ -225,6 +225,18 @@ def test_both_layouts_are_read_and_recognised(unpacked: Path, name: str, layout:
     assert sum(file.rows for file in data.source.files) == {ARC1: 800, ARC2: 1120}[name] + concepts
 
 
+@pytest.mark.parametrize(("name", "steps"), [(ARC1, 519_271), (ARC2, 725_651)])
+def test_the_published_steps_are_the_epochs_over_the_published_pairs(
+    unpacked: Path, name: str, steps: int
+) -> None:
+    """Of the TRM repository's pairs, validation holds some out, and a known duplicate is dropped."""
+    data = build(name, folder=unpacked / "TRM_kaggle_combined")
+    size = host().tasks.get(name).spec.scales["paper"]
+    duplicate = {ARC1: 3, ARC2: 0}[name]
+    assert size.optimiser_steps(len(data.train) + len(data.validation) + duplicate) == steps
+    assert size.optimiser_steps(len(data.train)) == {ARC1: 513_411, ARC2: 719_922}[name]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "revision"), [(ARC1, "aa922be"), (ARC2, "f3283f7")])
 def test_a_folder_that_holds_everything_is_sorted_out(unpacked: Path, name: str, revision: str) -> None:

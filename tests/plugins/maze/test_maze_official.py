@@ -5,15 +5,15 @@ from __future__ import annotations
 import gzip
 import hashlib
 import sys
-import types
 
 import numpy as np
 import pytest
+from support.hub import COMMIT, serve, unreachable_hub
 from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.api.specs import BuildRequest
 from trm_bench.harness.data.overlap import with_overlaps
 from trm_bench.plugins.maze import grid
-from trm_bench.plugins.maze.official import REPOSITORY, load_mazes
+from trm_bench.plugins.maze.official import REPOSITORY, REVISION, load_mazes
 from trm_bench.plugins.maze.symmetry import dihedral_cells
 from trm_bench.plugins.maze.task import TASK, build, files
 
@@ -209,56 +209,33 @@ def test_options_and_folders_that_do_not_fit_the_source_are_refused(folder):
         build(request(None))
 
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
 @pytest.fixture
-def hub(monkeypatch, folder):
-    """A stand-in for huggingface_hub that serves the folder and records the requests."""
+def calls(monkeypatch, folder):
+    """The calls of a hub that has the files."""
     (folder / "test.csv").write_bytes(gzip.decompress((folder / "my_test.csv.gz").read_bytes()))
-    requests = []
-
-    def download(repository, name, *, repo_type, revision):
-        requests.append((repository, name, repo_type, revision))
-        return str(folder / name)
-
-    class HfApi:
-        def dataset_info(self, repository, revision):
-            assert repository == REPOSITORY
-            return types.SimpleNamespace(sha=COMMIT)
-
-    module = types.ModuleType("huggingface_hub")
-    module.requests, module.HfApi, module.hf_hub_download = requests, HfApi, download
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return module
+    return serve(monkeypatch, folder)
 
 
-def test_one_commit_is_requested_of_the_hub_and_an_unpinned_revision_is_a_caveat(hub):
-    data = build(request(source="hub"))
-    expected = [(REPOSITORY, name, "dataset", COMMIT) for name in ("train.csv", "test.csv")]
-    assert hub.requests == expected
-    assert COMMIT in data.source.summary
-    assert any("not pinned" in caveat and COMMIT in caveat for caveat in data.source.caveats)
+@pytest.mark.parametrize(
+    ("options", "commit"), [({}, REVISION), ({"revision": "f" * 40}, "f" * 40)], ids=["usual", "named"]
+)
+def test_one_pinned_commit_is_requested_of_the_hub(calls, options, commit):
+    data = build(request(source="hub", **options))
+    assert calls == [(REPOSITORY, name, "dataset", commit) for name in ("train.csv", "test.csv")]
+    assert commit in data.source.summary
+    assert (data.source.kind, data.source.caveats) == ("hub", ())
     assert (len(data.train), len(data.validation), len(data.test)) == (18, 2, 5)
 
 
-def test_a_pinned_revision_has_no_caveat(hub):
-    pinned = "f" * 40
-    data = build(request(source="hub", revision=pinned))
-    assert {one[3] for one in hub.requests} == {pinned}
-    assert data.source.caveats == ()
-    hub.requests.clear()
+def test_a_revision_that_is_not_pinned_is_a_caveat(calls):
     (caveat,) = build(request(source="hub", revision="v1")).source.caveats
-    assert {one[3] for one in hub.requests} == {COMMIT}
+    assert {one[3] for one in calls[1:]} == {COMMIT}
     assert caveat == f"the revision was not pinned: 'v1' was {COMMIT}; repeat with revision={COMMIT}"
 
 
-def test_a_missing_package_and_a_failing_download_say_what_to_do(hub, monkeypatch):
-    def fail(*args, **kwargs):
-        raise ConnectionError("no route")
-
-    hub.hf_hub_download = fail
-    with pytest.raises(UnavailableError, match=r"could not fetch .*main.*ConnectionError: no route"):
+def test_a_missing_package_and_a_failing_download_say_what_to_do(monkeypatch):
+    unreachable_hub(monkeypatch)
+    with pytest.raises(UnavailableError, match=r"could not fetch .*ConnectionError: no route.* --data DIR"):
         build(request(source="hub"))
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[hub\]'"):

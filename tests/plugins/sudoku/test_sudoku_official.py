@@ -6,11 +6,11 @@ import gzip
 import hashlib
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from support.hub import COMMIT, serve
 from support.sudoku import HEADER, NINE, good, lines, made, row, text, write
 from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.api.puzzles import TaskData
@@ -241,59 +241,44 @@ def test_one_train_row_is_too_few(tmp_path):
 
 # --- the hub -------------------------------------------------------------------------------------
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
 
 @pytest.fixture
-def fake_hub(tmp_path, monkeypatch):
-    """A huggingface_hub that knows one commit; gives the list of calls."""
-    folder = good(tmp_path / "cache")
-    calls: list[tuple[str, ...]] = []
-
-    class HfApi:
-        def dataset_info(self, repo: str, *, revision: str) -> SimpleNamespace:
-            calls.append(("info", repo, revision))
-            if revision not in ("main", COMMIT):
-                raise RuntimeError("404")
-            return SimpleNamespace(sha=COMMIT)
-
-    def hf_hub_download(repo: str, name: str, *, repo_type: str, revision: str) -> str:
-        calls.append((repo, name, repo_type, revision))
-        return str(folder / name)
-
-    module = SimpleNamespace(HfApi=HfApi, hf_hub_download=hf_hub_download)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return calls
+def calls(tmp_path, monkeypatch):
+    """The calls of a hub that has the files."""
+    return serve(monkeypatch, good(tmp_path / "cache"))
 
 
 def from_hub(**options: str) -> TaskData:
     return build(BuildRequest("paper", seed=0, source="hub", options=options))
 
 
-def test_the_hub_files_are_taken_at_the_resolved_commit(fake_hub):
-    data = from_hub()
-    assert fake_hub == [
-        ("info", official.REPOSITORY, "main"),
-        (official.REPOSITORY, "train.csv", "dataset", COMMIT),
-        (official.REPOSITORY, "test.csv", "dataset", COMMIT),
-    ]
-    assert COMMIT in data.source.summary
-    assert len(data.test) == 20
+@pytest.mark.parametrize(
+    ("options", "commit"),
+    [({}, official.REVISION), ({"revision": "f" * 40}, "f" * 40)],
+    ids=["usual", "named"],
+)
+def test_the_hub_files_are_taken_at_one_pinned_commit(calls, options, commit):
+    data = from_hub(**options)
+    assert calls == [(official.REPOSITORY, f"{name}.csv", "dataset", commit) for name in ("train", "test")]
+    assert commit in data.source.summary
+    assert (data.source.kind, data.source.caveats, len(data.test)) == ("hub", (), 20)
 
 
-def test_only_an_unpinned_revision_is_a_caveat(fake_hub):
-    assert any("not pinned: 'main'" in caveat for caveat in from_hub().source.caveats)
-    assert from_hub(revision=COMMIT).source.caveats == ()
+def test_a_branch_is_resolved_first_and_a_caveat(calls):
+    (caveat,) = from_hub(revision="main").source.caveats
+    assert caveat == f"the revision was not pinned: 'main' was {COMMIT}; repeat with revision={COMMIT}"
+    assert calls[0] == ("info", official.REPOSITORY, "main")
+    assert {one[3] for one in calls[1:]} == {COMMIT}
 
 
-def test_an_unknown_revision_is_an_error_of_the_environment(fake_hub):
+def test_an_unknown_revision_is_an_error_of_the_environment(calls):
     with pytest.raises(UnavailableError, match=r"at revision 'v9' from the .* hub: RuntimeError: 404"):
         from_hub(revision="v9")
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[hub\]'"):
+    with pytest.raises(UnavailableError, match=r"pip install 'trm-bench\[hub\]'.* --data DIR"):
         from_hub()
 
 
