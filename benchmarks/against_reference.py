@@ -1,21 +1,25 @@
-"""A training step of ours and of the reference implementation, in turn, in one process on a CPU.
+"""A training step of ours and of the reference implementation, in turn, on a CPU, each in its own process.
 
-    python benchmarks/against_reference.py CHECKOUT --models trm-mlp,trm-att,hrm --scale paper --batch 8 --precision bf16
+    python benchmarks/against_reference.py CHECKOUT --models trm-mlp,trm-att,hrm --scale paper --batch 8 \\
+        --precision bf16
 
-CHECKOUT is a clone of SamsungSAILMontreal/TinyRecursiveModels (tried: e7b6871). Same shape, same threads, same precision;
-the reference is compiled as a whole, which is its default (``--eager`` for neither compiled). It is given torch's foreach
-AdamW, because its own optimiser needs CUDA, and its own sparse-embedding optimiser and average. A ratio above 1 means
-that ours is faster.
+CHECKOUT is a clone of SamsungSAILMontreal/TinyRecursiveModels (tried: e7b6871; it needs einops). Same shape,
+same threads, same precision. Ours is as in a run with ``compile=true``; the reference is compiled as a whole,
+which is its default (``--eager`` for neither compiled). It is given torch's foreach AdamW, because its own
+optimiser needs CUDA, and its own sparse-embedding optimiser and average. A ratio above 1 means that ours is
+faster.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from trm_bench.harness.inference.inference import Depths, infer
 from trm_bench.harness.planning.models import split_models
 from trm_bench.harness.planning.request import Request
 from trm_bench.harness.planning.training_grid import plan_training
+from trm_bench.harness.running.child import keep_memory
 from trm_bench.harness.running.worker import Worker
 from trm_bench.harness.store.folders import RunFolder
 
@@ -33,13 +38,13 @@ FEWEST = 3
 """Pairs of steps that are timed at least."""
 
 
-def ours(model: str, options: argparse.Namespace) -> Worker:
+def ours(model: str, options: argparse.Namespace, compiled: bool) -> Worker:
     """Our model as a run would have it."""
     settings: dict[str, Any] = {
         "batch_size": options.batch,
         "precision": options.precision,
         "threads": options.threads,
-        "compile": not options.eager,
+        "compile": compiled,
     }
     brackets = "," if model.endswith("]") else "["
     same = f"{model.removesuffix(']')}{brackets}multiple=256]"  # the reference's own, whatever the recipe
@@ -161,44 +166,81 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_turn(a: Callable[[], object], b: Callable[[], object], seconds: float) -> dict[str, float]:
-    """Medians of both, and the median of the ratios b / a of neighbours."""
-    pairs: list[tuple[float, float]] = []
-    began = time.perf_counter()
-    while len(pairs) < FEWEST or time.perf_counter() - began < seconds:
-        pairs.append((timed(a), timed(b)))
-    first, second = zip(*pairs, strict=True)
-    ratios = sorted(b / a for a, b in pairs)
-    return {
-        "ours_ms": 1000 * statistics.median(first),
-        "reference_ms": 1000 * statistics.median(second),
-        "ratio": statistics.median(ratios),
-        "least": ratios[0],
-        "most": ratios[-1],
-        "pairs": len(pairs),
-    }
+def serve(who: str, model: str, options: argparse.Namespace, pipe: Connection) -> None:
+    """One side in a process of its own: seconds of a step or an evaluation, whenever the other end asks."""
+    sys.path.insert(0, options.checkout)
+    torch.set_num_threads(options.threads)
+    if who == "ours":
+        keep_memory()  # as a run does
+    worker = ours(model, options, compiled=who == "ours" and not options.eager)
+    test = worker.with_rows(worker.job.prepared.read("test")).take(slice(0, options.batch))
+    if who == "ours":
+        trainer, depths = worker.trainer(), Depths((worker.model.supervision_steps,))
+        calls: dict[str, Callable[[], object]] = {
+            "step": trainer.step,
+            "evaluate": lambda: infer(worker.model, test, worker.inference, depths),
+        }
+    else:
+        step, evaluate = reference(worker, options)
+        calls = {"step": step, "evaluate": lambda: evaluate(test.inputs, test.targets)}
+    while (call := pipe.recv()) != "end":
+        pipe.send(timed(calls[call]))
+
+
+class Sides:
+    """Both sides, called in turn: while one works the other waits."""
+
+    def __init__(self, model: str, options: argparse.Namespace):
+        context = multiprocessing.get_context("spawn")
+        self.pipes = []
+        for who in ("ours", "theirs"):
+            here, there = context.Pipe()
+            context.Process(target=serve, args=(who, model, options, there), daemon=True).start()
+            there.close()
+            self.pipes.append(here)
+
+    def seconds(self, call: str) -> tuple[float, float]:
+        """One call of each."""
+        both = []
+        for pipe in self.pipes:
+            pipe.send(call)
+            both.append(pipe.recv())
+        return both[0], both[1]
+
+    def in_turn(self, call: str, seconds: float) -> dict[str, float]:
+        """Medians of both, and the median of the ratios reference / ours of neighbours."""
+        first = self.seconds(call)
+        self.seconds(call)
+        pairs: list[tuple[float, float]] = []
+        began = time.perf_counter()
+        while len(pairs) < FEWEST or time.perf_counter() - began < seconds:
+            pairs.append(self.seconds(call))
+        mine, reference = zip(*pairs, strict=True)
+        ratios = sorted(b / a for a, b in pairs)
+        return {
+            "first_s": round(first[0], 2),
+            "reference_first_s": round(first[1], 2),
+            "ms": round(1000 * statistics.median(mine), 1),
+            "reference_ms": round(1000 * statistics.median(reference), 1),
+            "ratio": round(statistics.median(ratios), 3),
+            "least": round(ratios[0], 3),
+            "most": round(ratios[-1], 3),
+            "pairs": len(pairs),
+        }
+
+    def end(self) -> None:
+        """Let both processes go."""
+        for pipe in self.pipes:
+            pipe.send("end")
 
 
 def measure(model: str, options: argparse.Namespace) -> dict[str, object]:
     """Everything about one model."""
-    worker = ours(model, options)
-    trainer = worker.trainer()
-    step, evaluate = reference(worker, options)
-    first = {"ours_first_s": timed(trainer.step), "reference_first_s": timed(step)}
-    timed(trainer.step), timed(step)
-    result: dict[str, object] = {"model": model, **first, **in_turn(trainer.step, step, options.seconds)}
+    sides = Sides(model, options)
+    result: dict[str, object] = {"model": model, "step": sides.in_turn("step", options.seconds)}
     if options.evaluate:
-        test = worker.with_rows(worker.job.prepared.read("test")).take(slice(0, options.batch))
-        depths = Depths((worker.model.supervision_steps,))
-
-        def ours_once() -> None:
-            infer(worker.model, test, worker.inference, depths)
-
-        def theirs_once() -> None:
-            evaluate(test.inputs, test.targets)
-
-        ours_once(), theirs_once()
-        result["evaluation"] = in_turn(ours_once, theirs_once, options.seconds / 2)
+        result["evaluation"] = sides.in_turn("evaluate", options.seconds / 2)
+    sides.end()
     return result
 
 
@@ -216,8 +258,6 @@ def main() -> None:
     parser.add_argument("--eager", action="store_true", help="compile neither")
     parser.add_argument("--evaluate", action="store_true", help="evaluate a batch at full depth, too")
     options = parser.parse_args()
-    sys.path.insert(0, options.checkout)
-    torch.set_num_threads(options.threads)
     for model in split_models(options.models):
         print(json.dumps({**measure(model, options), **vars(options)}), flush=True)
 

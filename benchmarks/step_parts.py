@@ -19,6 +19,7 @@ import torch
 from tabulate import tabulate
 from trm_bench.harness.host.host import host
 from trm_bench.harness.nn.loss import step_loss
+from trm_bench.harness.nn.precision import refresh
 from trm_bench.harness.planning.models import split_models
 from trm_bench.harness.planning.request import Request
 from trm_bench.harness.planning.training_grid import plan_training
@@ -57,7 +58,9 @@ def step(one: Trainer, parts: Parts) -> None:
     one.embedding_optimiser.prepare(one.config.embedding_lr)
     with parts.part("refill"):
         slots.refill(one.feed)
-    with autocast(one.device, one.precision):
+    with parts.part("weights to bf16"):
+        refresh(one.model)
+    with autocast(one.device, one.config.precision):
         with parts.part("forward"):
             state, output = one.model(slots.state, slots.inputs, slots.puzzle_ids)
         with parts.part("second pass"):
@@ -65,9 +68,10 @@ def step(one: Trainer, parts: Parts) -> None:
     with parts.part("loss"):
         loss = step_loss(output, slots.targets, target)
     with parts.part("backward"):
-        (loss.total / one.budget.batch_size).backward()
+        (loss.total / one.budget.batch_size).backward()  # type: ignore[no-untyped-call]
     with parts.part("optimiser"):
         one.optimiser.update()
+        one.embedding_optimiser.collect()
         one.embedding_optimiser.update()
         one.optimiser.zero_grad()
     with parts.part("average"):

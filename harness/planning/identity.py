@@ -54,7 +54,7 @@ def identity_of(context: Context, model: Part[Any], **own: Any) -> RunIdentity:
 
 
 def in_precision(training: TrainingConfig, auto: str) -> TrainingConfig:
-    """The settings with the precision that ``auto`` stands for: what the numbers depend on."""
+    """The settings with the precision that ``auto`` means: what the numbers depend on."""
     return training.model_copy(update={"precision": auto}) if training.precision == "auto" else training
 
 

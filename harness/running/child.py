@@ -21,6 +21,8 @@ from ..training.checkpoint import Stopped
 from .run import Outcome, run_job
 
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_MOST = 2**31 - 1
 
 
 def live(job: Job, pipe: Connection, lock: Connection | None) -> None:
@@ -30,6 +32,7 @@ def live(job: Job, pipe: Connection, lock: Connection | None) -> None:
     """
     die_with_parent()
     leave_to_parent()
+    keep_memory()
     stdout_to_stderr()
 
     def send(message: Mapping[str, float] | str | Outcome) -> None:
@@ -44,6 +47,18 @@ def live(job: Job, pipe: Connection, lock: Connection | None) -> None:
         outcome = Outcome(Status.INTERRUPTED)
     send(outcome)
     del lock
+
+
+def keep_memory() -> None:
+    """Have glibc keep the memory that this process gives back, for its next step.
+
+    By default each large tensor is mapped and unmapped again, and the kernel fills every page of it with
+    zeros first: up to a tenth of a step on a CPU. Other C libraries are left as they are.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _MOST), (_M_TOP_PAD, 64 << 20)):
+            mallopt(option, value)
 
 
 def die_with_parent() -> None:

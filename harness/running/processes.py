@@ -74,7 +74,9 @@ def run_jobs(
         with interruptible():
             while waiting or running:
                 while waiting and free:
-                    job = replace(waiting.pop(0), gpu=free.pop(0))
+                    gpu = free.pop(0)
+                    sharing = min(len(places), len(jobs)) if gpu is None else 1
+                    job = replace(waiting.pop(0), gpu=gpu, sharing=sharing)
                     _start(job, running, lock)
                     watch.started(job.run.name)
                 _listen(running, host, watch)

@@ -109,6 +109,7 @@ class GridProgress:
         self.bars = _bars(out)
         self.rows: dict[str, TaskID] = {}
         self.total: TaskID | None = None
+        self.told: set[str] = set()
 
     def __enter__(self) -> GridProgress:
         self.bars.start()
@@ -163,7 +164,13 @@ class GridProgress:
         self.tell(line)
 
     def tell(self, line: str) -> None:
-        """See `processes.Watch.tell`; a terminal that is gone must not end the runs."""
+        """See `processes.Watch.tell`; what several runs tell alike is printed once.
+
+        A terminal that is gone must not end the runs.
+        """
+        if line in self.told:
+            return
+        self.told.add(line)
         with suppress(OSError):
             self.out.print(line, soft_wrap=True, markup=False)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from ..api.errors import PluginError, TrmBenchError, told
 from ..host.host import Host
@@ -16,6 +17,7 @@ from ..store import provenance
 from ..store.disk import disk_problem
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
+from ..training.gpus import gpu_facts
 from ..training.trainer import Metrics
 from .worker import Worker
 
@@ -51,6 +53,10 @@ def run_job(host: Host, job: Job, on_metrics: OnMetrics, tell: Tell = warnings.w
         for folder, manifest in zip(folders, manifests, strict=True):
             folder.start(manifest, job.fresh)
         worker = Worker(host, job, folders[0], on_metrics, tell)
+        execution = worker.choose().model_dump(mode="json")
+        manifests = [manifest.model_copy(update={"execution": execution}) for manifest in manifests]
+        for folder, manifest in zip(folders, manifests, strict=True):
+            folder.write_manifest(manifest)
         trained = worker.load(job.stored) if job.stored else worker.train()
         worker.evaluate(trained, folders, manifests)
     except (Exception, SystemExit) as error:  # a plugin's code may raise anything
@@ -105,9 +111,14 @@ def first_manifest(job: Job, run: PlannedRun) -> Manifest:
         notes=list(run.notes),
         started=now(),
         command=list(job.command),
-        environment=provenance.environment(),
+        environment=_environment(job),
         code=provenance.code(),
     )
+
+
+def _environment(job: Job) -> dict[str, Any]:
+    found = provenance.environment()
+    return found if job.gpu is None else {**found, "gpu": gpu_facts(job.gpu)}
 
 
 def ended(manifest: Manifest, status: Status, reason: str, **update: object) -> Manifest:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from ..api.budget import Match
 from ..api.errors import PluginError
+from ..api.reasoner import Reasoner
 from ..api.text import plural
 from ..data.prepare import Prepared
 from ..host.calls import calling, plugins_aside
@@ -29,6 +30,8 @@ from ..store.records import Status
 from ..store.requests import RequestedRun, add_requested
 from ..training.checkpoint import checkpoint_problem
 from ..training.costs import build_shapes, count_flops, count_parameters
+from ..training.gpus import Gpu
+from .memory_plan import memory_plan
 from .processes import run_jobs
 from .progress import GridProgress, Work
 from .rescore import rescore
@@ -53,12 +56,13 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     if grid.budget is None:
         passes = "one pass" if len(grid.jobs) == 1 else f"{len(grid.jobs)} passes"
         evaluations = plural(len(grid.runs), "evaluation")
-        lines.append(f"{where}: {evaluations} in {passes} over the test set, to {folder}")
+        lines.append(f"{where}: {evaluations} in {passes} over the {request.split} set, to {folder}")
     else:
         models, seeds = plural(len(grid.models), "model"), plural(len(request.seeds), "seed")
         size = f"{models} × {seeds} = {plural(len(grid.runs), 'run')}"
         lines += [f"{where}: {size}, to {folder}", grid.budget.describe()]
-    lines.append(f"puzzles: {context.prepared.source.summary}")
+    unknown = "; finished runs are not recognised" if context.missing_source else ""
+    lines.append(f"puzzles: {context.puzzles}{unknown}")
     lines += [
         f"{model.requested} resolves to {model.name}"
         for model in grid.models
@@ -69,7 +73,7 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
         for text, kept in grid.resolved.items()
         if str(parse_variant(text)) != kept
     ]
-    lines += [note for model in grid.models for note in model.notes]
+    lines += dict.fromkeys(note for model in grid.models for note in model.notes)
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in context.prepared.source.files]
     lines += [f"failed: {error}" for error in grid.broken.values()]
     return lines + [f"not citable: {reason}" for reason in grid.all_reasons()]
@@ -78,7 +82,8 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
 def scale_line(grid: Grid) -> str:
     """A line on the scale: its size, how long a run takes, and how to run the published size."""
     size, scales = grid.context.size, grid.task.scales
-    line = f"scale {size.name}: {size.summary}" + (f"; {size.takes}" if size.takes else "")
+    length = size.length if size.epochs is not None else ""  # steps are told with the budget
+    line = "; ".join(filter(None, (f"scale {size.name}: {size.summary}", length, size.takes)))
     if size.name == "mini" and "paper" in scales:
         line += "; the published size is --scale paper"
     return line
@@ -90,16 +95,23 @@ class Execution:
 
     Attributes:
         out: console for progress.
-        workers: processes side by side.
+        places: where runs are carried out side by side: a GPU each, or None on other devices.
         force: whether finished runs are repeated.
         command: what the user typed.
+        dry: whether nothing will be run, so that no puzzles are downloaded.
     """
 
     host: Host
     out: Console
-    workers: int
+    places: tuple[Gpu | None, ...]
     force: bool = False
     command: tuple[str, ...] = ()
+    dry: bool = False
+
+    @property
+    def workers(self) -> int:
+        """Processes side by side."""
+        return len(self.places)
 
     def tell(self, line: str) -> None:
         """Print a line for the user; a terminal that is gone must not end the runs."""
@@ -193,9 +205,9 @@ def _run(
         ended = _fail_broken(grid, jobs)
         jobs = [job for job in jobs if job.run.name not in ended]
         if jobs:
-            work = {job.run.name: job_work(grid, job) for job in jobs}
+            work = work_of(grid, jobs)
             with plugins_aside(), GridProgress(execution.out, work, execution.workers) as watch:
-                ended |= run_jobs(jobs, host, watch, execution.workers, lock)
+                ended |= run_jobs(jobs, host, watch, execution.places, lock)
     finally:
         # An interruption leaves no statuses; what is done is on disk.
         statuses = {
@@ -223,11 +235,18 @@ def _fail_broken(grid: Grid, jobs: Sequence[Job]) -> dict[str, Status]:
     return statuses
 
 
-def job_work(grid: Grid, job: Job) -> Work:
-    """FLOPs of a job, for the estimate of the time left; none of a model whose run will fail."""
+def work_of(grid: Grid, jobs: Sequence[Job]) -> dict[str, Work]:
+    """FLOPs of every job by its run, for the estimate of the time left; those of a model are counted once."""
+    alike = {(job.run.description.model, job.run.identity.votes): job for job in jobs}
+    known = {kind: _job_work(grid, job) for kind, job in alike.items()}
+    return {job.run.name: known[job.run.description.model, job.run.identity.votes] for job in jobs}
+
+
+def _job_work(grid: Grid, job: Job) -> Work:
+    """Of training and of the evaluation; none of a model whose run will fail."""
     model = next((one for one in grid.models if one.name == job.run.description.model), None)
-    tests = job.prepared.counts["test"]
-    puzzles = min(job.run.identity.limit or tests, tests) * (job.run.identity.votes or 1)
+    scored = job.prepared.counts[job.run.identity.split]
+    puzzles = min(job.run.identity.limit or scored, scored) * (job.run.identity.votes or 1)
     if model is None:
         return (0.0, float(puzzles))
     try:
@@ -259,7 +278,7 @@ def grid_costs(grid: Grid, folder: Path) -> tuple[list[dict[str, Any]], dict[str
     """The expected costs of a grid, model by model, and what the models that would fail raised.
 
     A row has ``model`` (with its options), the ledger's counts of parameters, ``training_flops`` of one run,
-    and the number of runs that are ``finished`` and ``to_run``.
+    the number of runs that are ``finished`` and ``to_run``, and its `memory_plan`, None without training.
     """
     results, rows, broken = Output(folder), [], dict(grid.broken)
     todo = {run.name for job in grid.missing(results) for run in job.runs}
@@ -274,10 +293,18 @@ def grid_costs(grid: Grid, folder: Path) -> tuple[list[dict[str, Any]], dict[str
                 shapes = build_shapes(model.build, prepared.info)
                 count_flops(shapes, prepared.info.cells)  # as its run will
                 parameters, flops = count_parameters(shapes), training_flops(grid, model, prepared)
+                memory = _memory(grid, model, shapes, prepared)
         except PluginError as error:
             broken[model.name] = error
             continue
         counts = dict(zip(PARAMETERS, parameters, strict=True))
         runs = {"finished": len(jobs) - left, "to_run": left}
-        rows.append({"model": model.name, **counts, "training_flops": flops, **runs})
+        rows.append({"model": model.name, **counts, "training_flops": flops, **runs, "memory": memory})
     return rows, broken
+
+
+def _memory(grid: Grid, model: ResolvedModel, shapes: Reasoner, prepared: Prepared) -> dict[str, Any] | None:
+    if grid.budget is None or not model.part.spec.trained:
+        return None
+    execution = grid.context.settings.execution_config()
+    return memory_plan(shapes, prepared.info.cells, grid.budget.batch_size, model.training, execution)

@@ -25,9 +25,9 @@ from ..inference.inference import Depths, infer, milliseconds_per_puzzle
 from ..planning.grid import Grid
 from ..planning.job import Job
 from ..store.folders import RunFolder
-from ..training.config import TrainingConfig
-from ..training.device import default_precision, peak_memory, synchronize
+from ..training.device import peak_memory, synchronize
 from ..training.trainer import Trainer
+from .child import keep_memory
 from .machine import Machine, measure_machine
 from .progress import duration
 from .worker import Worker
@@ -41,7 +41,7 @@ WAYS: dict[str, dict[str, bool]] = {
     "graph": {"compile": False, "graph": True},
     "compiled+graph": {"compile": True, "graph": True},
 }
-USUAL_WAYS = {"cuda": ("plain", "graph", "compiled+graph")}
+USUAL_WAYS = {"cuda": ("plain", "compiled", "graph", "compiled+graph")}
 STEPS = 100
 """No more portions of steps are timed."""
 LEAST = 3
@@ -145,9 +145,7 @@ def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable
     ``tell`` is called with a line before and after each measurement, so that nothing measured is lost.
     """
     identity = grid.runs[0].identity
-    training = TrainingConfig(**identity.training)
-    device = torch.device(identity.device)
-    precision = default_precision(device) if training.precision == "auto" else training.precision
+    precision = identity.training["precision"]
     tell("measuring the machine itself: a matrix product and a copy")
     started = time.monotonic()
     machine = apart(_measure_machine, (identity.device, identity.threads, precision), limit=120)
@@ -161,7 +159,14 @@ def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable
         )
         broken = grid.broken.get(job.run.description.model)
         measured.append(
-            _measured(job, way, machine, left, len(todo) - number, inference=way == ways[0])
+            _measured(
+                job,
+                way,
+                machine,
+                left,
+                len(todo) - number,
+                inference=way == ways[0] or not WAYS[way]["graph"],
+            )
             if broken is None
             else Measured(job.run.description.model, way, why=str(broken))
         )
@@ -205,9 +210,10 @@ def _measure_machine(device: str, threads: int, precision: str) -> Machine:
 
 
 def measure(job: Job, way: str, inference: bool, machine: Machine, seconds: float) -> Measured:
-    """Measure one model in one way, in this process; inference too, which is the same in every way."""
+    """Measure one model in one way, in this process; inference too, which no graph changes."""
     started = time.perf_counter()
-    worker = Worker(host(), job, RunFolder(Path(job.run.name)), lambda line: None)
+    worker = Worker(host(), job, RunFolder(Path(job.run.name)), lambda line: None, lambda line: None)
+    worker.choose()
     identity = job.run.identity
     assert identity.budget is not None
     share = seconds * (0.6 if inference else 1.0)
@@ -318,6 +324,7 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
 
 def _send_result(pipe: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     stdout_to_stderr()
+    keep_memory()
     try:
         pipe.send((True, work(*arguments)))
     except TrmBenchError as error:  # its message is for the user

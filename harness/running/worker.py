@@ -16,7 +16,7 @@ import torch
 from ..api.augment import Augmentation, Ints
 from ..api.budget import Ledger
 from ..api.embedding_rows import PuzzleIds
-from ..api.errors import TrainingDiverged, TrmBenchError
+from ..api.errors import TrmBenchError
 from ..api.puzzles import PuzzleSet
 from ..api.randomness import named_seed
 from ..api.reasoner import Reasoner
@@ -42,11 +42,14 @@ from ..store.predictions import pack_predictions
 from ..store.records import Manifest, RunIdentity
 from ..store.tensors import tensors_sha256
 from ..training.checkpoint import Clock, checkpoint_problem, read_checkpoint, stoppable, write_checkpoint
-from ..training.config import TrainingConfig
+from ..training.compiling import compile_parts
+from ..training.config import ExecutionConfig, TrainingConfig
 from ..training.costs import count_flops, count_parameters
-from ..training.device import default_precision, peak_memory
+from ..training.device import peak_memory
+from ..training.microbatch import choose_microbatch
 from ..training.trainer import Metrics, Spent, Trainer, Watcher
 from ..weights.files import load_weights
+from .choices import chosen, kept
 from .worker_keys import EVALUATED
 
 RESUMED_BY_ANOTHER = "training was resumed by another state of the code or another torch"
@@ -71,6 +74,7 @@ class Worker:
         self.tell = tell
         self.log: list[dict[str, float]] = []
         self.refused: set[str] = set()
+        self.saved: dict[str, Any] | None = None
         identity = self.identity = job.run.identity
         self.device = torch.device(identity.device)
         _fix_randomness(identity)
@@ -81,12 +85,52 @@ class Worker:
         self.info = job.prepared.info
         self.model = self._build()
         self.flops = count_flops(self.model, self.info.cells)
-        precision = self.training.precision
-        self.inference = InferenceConfig(
-            self.device,
-            default_precision(self.device) if precision == "auto" else precision,
-            job.execution.evaluation_batch,
+        self.execution = job.execution
+        self.inference = InferenceConfig(self.device, self.training.precision, job.execution.evaluation_batch)
+
+    def choose(self) -> ExecutionConfig:
+        """Settle how the run is carried out, before its first step; a run that is resumed keeps what it had."""
+        self.saved = self._checkpoint() if self.job.stored is None else None
+        if self.saved is not None:
+            self.execution = kept(self.job.execution, self.saved["execution"], self._say)
+        else:
+            self.execution, why = chosen(
+                self.job.execution, self.model, self.training, self._work(), self.device
+            )
+            if self.execution.compile:
+                self._say(f"compiled ({why})")
+            self._choose_microbatch()
+        if self.execution.compile is True:
+            compile_parts(self.model, self.device)
+        self.inference = replace(self.inference, compiled=self.execution.compile is True)
+        return self.execution
+
+    def _choose_microbatch(self) -> None:
+        """Settle how many puzzles of a batch are in memory at a time, where there is anything to train.
+
+        Raises:
+            UnavailableError: the training does not fit into what is free.
+        """
+        budget = self.identity.budget
+        if budget is None or self.job.stored is not None or not self.spec.trained:
+            return
+        cells, requested = self.info.cells, self.execution
+        choice = choose_microbatch(
+            self.model, cells, budget.batch_size, self.training, requested, self.device, self.job.sharing
         )
+        self.tell(f"memory of {self.job.run.description.model}: {choice.reason}")
+        self.execution = requested.model_copy(update={"microbatch": choice.puzzles})
+
+    def _say(self, line: str) -> None:
+        self.tell(f"{self.job.run.name}: {line}")
+
+    def _work(self) -> float:
+        """FLOPs of the whole run, at most."""
+        budget, test = self.identity.budget, self.job.prepared.counts.get(self.identity.split, 0)
+        evaluation = self.flops.inference * test * (self.identity.votes or 1)
+        if budget is None or self.job.stored is not None:
+            return evaluation
+        return evaluation + budget.flops(self.flops.training_step)
 
     def _build(self) -> Reasoner:
         assert self.spec.config is not None  # `resolve_model` has made sure of both
@@ -111,7 +155,7 @@ class Worker:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
             return {"ledger": Ledger(), "weights": "none"}
-        trainer, clock = self.trainer(), Clock(self.job.execution)
+        trainer, clock = self.trainer(), Clock(self.execution)
         past = self._resume(trainer)
 
         def save(step: int) -> None:
@@ -127,7 +171,7 @@ class Worker:
         if clock.worth_it(trainer.seconds()):  # the evaluation may be interrupted too
             save(trainer.steps)
         trainer.settle()
-        _require_finite(self.model, spent.steps)
+        trainer.require_finite()
         ema, weights = self.training.ema, _weights(self.model)
         fields: dict[str, Any] = {
             "weights_sha256": self.folder.write_weights(weights),
@@ -181,29 +225,35 @@ class Worker:
             self.flops,
             cells=self.info.cells,
             device=self.device,
-            execution=self.job.execution,
+            execution=self.execution,
         )
+
+    def _checkpoint(self) -> dict[str, Any] | None:
+        """The last checkpoint; one that cannot be read is named and deleted."""
+        path = self.folder.checkpoint
+        saved = read_checkpoint(path)
+        if saved is None and path.exists():
+            problem = checkpoint_problem(path) or "cannot be read by this torch"
+            self.tell(f"{path}: {problem}; the run starts from scratch")
+            path.unlink()
+        return saved
 
     def _resume(self, trainer: Trainer) -> dict[str, Any]:
         """Restore the last checkpoint; gives what the next one has to remember."""
-        path = self.folder.checkpoint
-        saved = read_checkpoint(path)
+        execution, saved, self.saved = self.execution.model_dump(mode="json"), self.saved, None
         if saved is None:
-            if path.exists():
-                problem = checkpoint_problem(path) or "cannot be read by this torch"
-                self.tell(f"{path}: {problem}; the run starts from scratch")
-                path.unlink()
-            return {"resumed": [], "code": _made_by()}
+            return {"resumed": [], "code": _made_by(), "execution": execution}
         try:
             trainer.restore(saved["trainer"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             first = str(error).splitlines()[0]
             raise TrmBenchError(
-                f"{path}: does not fit this model ({first}); --force starts from scratch"
+                f"{self.folder.checkpoint}: does not fit this model ({first}); --force starts from scratch"
             ) from error
         self.log = saved["log"]
         self.folder.write_log(self.log)
-        return {"resumed": [*saved["resumed"], trainer.steps], "code": saved["code"]}
+        resumed = [*saved["resumed"], trainer.steps]
+        return {"resumed": resumed, "code": saved["code"], "execution": execution}
 
     def _training_ledger(self, spent: Spent) -> Ledger:
         return Ledger(
@@ -255,26 +305,28 @@ class Worker:
         return self.stream
 
     def evaluate(self, trained: Trained, folders: Sequence[RunFolder], manifests: Sequence[Manifest]) -> None:
-        """Read the test split, once; write every run of the job."""
-        test = self._limited(self.job.prepared.read("test"))
+        """Read the split that the runs are scored on, once; write every run of the job."""
+        puzzles = self._limited(self.job.prepared.read(self.identity.split))
         usual = self.model.supervision_steps
         depths = Depths(tuple(run.identity.steps or usual for run in self.job.runs), self.identity.halting)
-        for folder, manifest, read in zip(folders, manifests, self.infer(test, depths), strict=True):
-            self._finish(folder, manifest, trained, test, read)
+        for folder, manifest, read in zip(folders, manifests, self.infer(puzzles, depths), strict=True):
+            self._finish(folder, manifest, trained, puzzles, read)
 
     def _finish(
-        self, folder: RunFolder, manifest: Manifest, trained: Trained, test: PuzzleSet, read: Read
+        self, folder: RunFolder, manifest: Manifest, trained: Trained, puzzles: PuzzleSet, read: Read
     ) -> None:
         evaluators = [self.host.evaluators.get(part.full_name).spec for part in manifest.scored_by]
-        features = {name: column[: len(test)] for name, column in self.job.prepared.features().items()}
-        records = score(evaluators, self.info, test, read.predictions, features)
-        predictions = pack_predictions(read.predictions, self.info, self.task.spec.symbols, test)
-        if self.task.spec.extra_files is not None:
-            for name, content in self.task.spec.extra_files(self.info, test, read.predictions).items():
+        on_test = self.identity.split == "test"  # features and extra files are those of the test puzzles
+        features = self.job.prepared.features() if on_test else {}
+        features = {name: column[: len(puzzles)] for name, column in features.items()}
+        records = score(evaluators, self.info, puzzles, read.predictions, features)
+        predictions = pack_predictions(read.predictions, self.info, self.task.spec.symbols, puzzles)
+        if on_test and self.task.spec.extra_files is not None:
+            for name, content in self.task.spec.extra_files(self.info, puzzles, read.predictions).items():
                 folder.write_extra(name, content)
         update = {
             **trained,
-            "ledger": self._ledger(trained["ledger"], read, test),
+            "ledger": self._ledger(trained["ledger"], read, puzzles),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         folder.finish(manifest.model_copy(update=update), records, predictions)
@@ -358,6 +410,7 @@ def _fix_randomness(identity: RunIdentity) -> None:
     if identity.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS; ignored elsewhere
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow
 
 
 def _weights(model: Reasoner) -> dict[str, torch.Tensor]:
@@ -369,9 +422,3 @@ def _weights(model: Reasoner) -> dict[str, torch.Tensor]:
         weights[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
     return weights
-
-
-def _require_finite(model: Reasoner, steps: int) -> None:
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise TrainingDiverged(f"weight {name} is not finite after optimiser step {steps}")

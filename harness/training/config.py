@@ -39,6 +39,10 @@ class TrainingConfig(BaseModel):
     )
 
 
+AT_EVALUATION = ("precision",)
+"""Training settings that weights can be evaluated with, too."""
+
+
 def _never(value: object) -> object:
     return None if value == "none" else value
 
@@ -53,10 +57,10 @@ class ExecutionConfig(BaseModel):
     )
     graph: bool = Field(False, description="CUDA: launch a whole training step as one captured graph")
     microbatch: Literal["auto"] | Annotated[int, Field(gt=0)] = Field(
-        "auto", description="puzzles of a batch that are in memory at a time, in training; auto: as many as fit"
+        "auto", description="puzzles of a batch in memory at a time, in training; auto: as many as fit"
     )
     recompute: bool = Field(
-        False, description="compute each block again in the backward pass: less memory, a third more work"
+        False, description="compute blocks again in the backward pass: less memory, up to a third more work"
     )
     evaluation_batch: int = Field(256, gt=0, description="puzzles per batch at evaluation")
     validations: int = Field(8, ge=0, description="points of the validation curve")

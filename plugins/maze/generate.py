@@ -21,7 +21,7 @@ from ...harness.api.specs import Progress, no_progress
 from .dice import Dice, new_dice
 from .grid import solve_all
 from .hard import draw_hard
-from .scales import HARD, HARD_CAP, HARD_WALLS, MINI, MINI_WALL_SHARE, Shape
+from .scales import HARD, HARD_CAP, HARD_WALLS, MINI, MINI_WALL_SHARE, SMALL, SMALL_WALLS, Shape
 from .small import draw_small
 from .symmetry import canonical_walls
 
@@ -29,7 +29,7 @@ Draw = Callable[[Dice], Tokens]
 """Advances the dice through one chunk and returns the questions (K, L) that were kept."""
 
 _HARD_DRAWS = 4096
-_SMALL_DRAWS = 16_384
+_MINI_DRAWS = 16_384
 _PATIENCE = 200
 """Chunks in a row without a new maze after which there are none left to find."""
 
@@ -39,12 +39,21 @@ def _draw_hard_chunk(dice: Dice) -> Tokens:
     return kept
 
 
-def _draw_small_chunk(dice: Dice) -> Tokens:
-    kept: Tokens = draw_small(dice, _SMALL_DRAWS, MINI.side, MINI.min_moves, MINI_WALL_SHARE)
+def _draw_half_chunk(dice: Dice) -> Tokens:
+    kept: Tokens = draw_hard(dice, _HARD_DRAWS, SMALL.side, SMALL.min_moves, *SMALL_WALLS, HARD_CAP)
     return kept
 
 
-DRAWS: dict[int, Draw] = {HARD.side: _draw_hard_chunk, MINI.side: _draw_small_chunk}
+def _draw_mini_chunk(dice: Dice) -> Tokens:
+    kept: Tokens = draw_small(dice, _MINI_DRAWS, MINI.side, MINI.min_moves, MINI_WALL_SHARE)
+    return kept
+
+
+DRAWS: dict[int, Draw] = {
+    HARD.side: _draw_hard_chunk,
+    SMALL.side: _draw_half_chunk,
+    MINI.side: _draw_mini_chunk,
+}
 """By side."""
 
 

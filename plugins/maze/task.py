@@ -43,7 +43,7 @@ def build(request: BuildRequest) -> TaskData:
 
     Raises:
         UsageError: if an option does not fit the source.
-        DataError: if official rows are missing or wrong, or are requested at ``mini``.
+        DataError: if official rows are missing or wrong, or are requested at ``mini`` or ``small``.
         UnavailableError: if the hub cannot be reached.
     """
     shape = SHAPES[request.scale].at_most(request.at_most)
@@ -51,7 +51,7 @@ def build(request: BuildRequest) -> TaskData:
     revision = revision_of(request, NAME)
     if request.source == "generated":
         return _generated(request, shape, info)
-    if request.scale == "mini":
+    if request.scale in ("mini", "small"):
         raise DataError(f"{NAME}: the official mazes are 30x30 only; use --scale lite or --scale paper")
     from . import official  # compiles with numba
 

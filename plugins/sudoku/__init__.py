@@ -87,6 +87,14 @@ def _scales() -> tuple[Scale, ...]:
             takes="a run takes minutes on two CPU cores",
         ),
         Scale(
+            "small",
+            "9×9; 1000 train, 200 validation, 500 test",
+            steps=12_000,
+            batch_size=64,
+            augmentations=1000,
+            takes="a run takes up to an hour on one CPU core",
+        ),
+        Scale(
             "lite",
             "9×9; 1000 train, 100 validation, 2000 test",
             steps=20_000,

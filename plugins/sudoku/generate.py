@@ -77,6 +77,7 @@ class Recipe:
 
 RECIPES = {
     "mini": Recipe(Shape(2, 3), 36 - BLANKS_6X6, train=1000, validation=200, test=500),
+    "small": Recipe(Shape(3, 3), None, train=1000, validation=200, test=500),
     "lite": Recipe(Shape(3, 3), None, train=1000, validation=100, test=2000),
     "paper": Recipe(Shape(3, 3), None, train=1000, validation=100, test=2000),
 }

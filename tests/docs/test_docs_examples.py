@@ -55,6 +55,7 @@ SMALLER = [
     Smaller("docs/write-a-model.md", "my-model,transformer", "my-model"),
     Smaller("docs/write-a-model.md", "--seeds 0-2 --set steps=300", TINY),
     Smaller("docs/write-a-model.md", "pytest my-model", "pytest my-model -k is_a_model"),  # the other trains
+    Smaller("README.md", "--grid lr=0.001,0.002,0.004", "--grid lr=0.001,0.002,0.004 --dry-run"),
     Smaller("README.md", 'looped" --task sudoku-extreme', 'looped" --task sudoku-extreme --dry-run'),
     Smaller("README.md", "--output results/by-flops", "--output results/by-flops --dry-run"),
     Smaller("README.md", "--scale paper --data DIR", "--scale paper --data official --dry-run"),

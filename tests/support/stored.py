@@ -119,10 +119,10 @@ def run_here(
     jobs: Sequence[Job], host: Host, watch: Watch, places: Sequence[Gpu | None], lock: int | None = None
 ) -> dict[str, Status]:
     """`run_jobs` without a process for each job: importing torch takes longer than these runs."""
-    del watch, places
+    del places
     statuses = {}
     for job in jobs:
-        outcome = run_job(host, job, lambda line: None)
+        outcome = run_job(host, job, lambda line: None, watch.tell)
         statuses |= {run.name: outcome.status_of(run.name) for run in job.runs}
     return statuses
 

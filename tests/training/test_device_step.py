@@ -12,17 +12,15 @@ from typing import Any
 
 import pytest
 import torch
-from support.training import CPU, MODELS, puzzles, steps, trainer
+from support.training import CPU, MODELS, steps, trainer
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from trm_bench.harness.api.budget import Match
 from trm_bench.harness.api.errors import UsageError
-from trm_bench.harness.inference.inference import InferenceConfig, predict
-from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.nn.blocks import Stack
+from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.harness.nn.optim import SignSGD
-from trm_bench.harness.training.compiling import obstacle
 from trm_bench.harness.training.cuda_graph import repeated
 from trm_bench.harness.training.device import autocast
 from trm_bench.harness.training.trainer import Trainer
@@ -156,19 +154,6 @@ def test_bf16_losses_are_close_to_those_of_float32(name: str) -> None:
     assert b[:2] == pytest.approx(a[:2], rel=0.01)
     assert sum(b) == pytest.approx(sum(a), rel=0.01)
     assert b != a
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(obstacle(CPU) is not None, reason=f"torch.compile: {obstacle(CPU)}")
-def test_compiled_losses_are_close_and_evaluation_stays_plain() -> None:
-    plain, compiled = (trainer("trm-att", steps(8), compile=flag) for flag in (False, True))
-    a, b = ([float(one.step().total.detach()) for _ in range(8)] for one in (plain, compiled))
-    assert b == pytest.approx(a, rel=1e-3)
-    frames = torch._dynamo.utils.counters["frames"]["total"]
-    assert frames
-    for batch in (1, 3, 7):
-        predict(compiled.model, puzzles(8), InferenceConfig(CPU, batch_size=batch))
-    assert torch._dynamo.utils.counters["frames"]["total"] == frames
 
 
 def test_gradients_of_repeated_uses_are_added_in_float32() -> None:
