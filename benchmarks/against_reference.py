@@ -1,7 +1,6 @@
 """A training step of ours and of the reference implementation, in turn, on a CPU, each in its own process.
 
-    python benchmarks/against_reference.py CHECKOUT --models trm-mlp,trm-att,hrm --scale paper --batch 8 \\
-        --precision bf16
+    python benchmarks/against_reference.py CHECKOUT --scale paper --batch 8 --precision bf16 --evaluate
 
 CHECKOUT is a clone of SamsungSAILMontreal/TinyRecursiveModels (tried: e7b6871; it needs einops). Same shape,
 same threads, same precision. Ours is as in a run with ``compile=true``; the reference is compiled as a whole,
@@ -35,7 +34,9 @@ from trm_bench.harness.running.worker import Worker
 from trm_bench.harness.store.folders import RunFolder
 
 FEWEST = 3
-"""Pairs of steps that are timed at least."""
+"""Pairs of turns that are timed at least."""
+TURN = 1.0
+"""Seconds of a turn, unless a single call takes longer."""
 
 
 def ours(model: str, options: argparse.Namespace, compiled: bool) -> Worker:
@@ -166,6 +167,14 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def turn(work: Callable[[], object]) -> float:
+    """Seconds of a call, the mean over a second's worth of them: in a run, too, one step follows another."""
+    first = timed(work)  # the other side has emptied the caches
+    if first > TURN:
+        return first
+    return timed(lambda: [work() for _ in range(round(TURN / first))]) / round(TURN / first)
+
+
 def serve(who: str, model: str, options: argparse.Namespace, pipe: Connection) -> None:
     """One side in a process of its own: seconds of a step or an evaluation, whenever the other end asks."""
     sys.path.insert(0, options.checkout)
@@ -184,7 +193,7 @@ def serve(who: str, model: str, options: argparse.Namespace, pipe: Connection) -
         step, evaluate = reference(worker, options)
         calls = {"step": step, "evaluate": lambda: evaluate(test.inputs, test.targets)}
     while (call := pipe.recv()) != "end":
-        pipe.send(timed(calls[call]))
+        pipe.send(turn(calls[call]))
 
 
 class Sides:

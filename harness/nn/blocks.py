@@ -97,13 +97,15 @@ class Attention(nn.Module):
         B, S, _ = x_BSD.shape
         qkv = self.qkv(x_BSD).view(B, S, 3 * self.heads, self.head_size).transpose(1, 2)
         q, k, v = qkv.chunk(3, dim=1)
-        mix = functional.scaled_dot_product_attention if self.fused else attention
+        # In float32 the fused one is slow in its backward pass alone.
+        fused = self.fused or (q.dtype is torch.float32 and not torch.is_grad_enabled())
+        mix = functional.scaled_dot_product_attention if fused else attention
         mixed = mix(self.rotary(q), self.rotary(k), v)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 def attention(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor) -> Tensor:
-    """Attention in two products and a softmax in float32: on a CPU several times as fast as torch's fused one."""
+    """Two products and a softmax in float32: on a CPU several times as fast as torch's fused attention."""
     scores_BHSS = (q_BHSK @ k_BHSK.transpose(-1, -2)).float() * q_BHSK.shape[-1] ** -0.5
     mixed_BHSK: Tensor = scores_BHSS.softmax(-1).to(v_BHSK.dtype) @ v_BHSK
     return mixed_BHSK

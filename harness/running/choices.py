@@ -44,7 +44,7 @@ def choose_compile(flops: float, precision: str, device: torch.device) -> tuple[
 def chosen(
     requested: ExecutionConfig, model: Reasoner, training: TrainingConfig, flops: float, device: torch.device
 ) -> tuple[ExecutionConfig, str]:
-    """The settings without ``auto``, and why they are compiled or not; ``flops`` are those of the whole run."""
+    """The settings without ``auto``, and why they are compiled or not; ``flops`` are of the whole run."""
     settled, why = requested.compile, "as requested"
     if settled == "auto":
         settled, why = choose_compile(flops, training.precision, device)

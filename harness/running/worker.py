@@ -89,7 +89,7 @@ class Worker:
         self.inference = InferenceConfig(self.device, self.training.precision, job.execution.evaluation_batch)
 
     def choose(self) -> ExecutionConfig:
-        """Settle how the run is carried out, before its first step; a run that is resumed keeps what it had."""
+        """Settle how the run is carried out, before its first step; a resumed one keeps what it had."""
         self.saved = self._checkpoint() if self.job.stored is None else None
         if self.saved is not None:
             self.execution = kept(self.job.execution, self.saved["execution"], self._say)
