@@ -34,7 +34,7 @@ class Budget(BaseModel):
         return used / self.amount
 
     def flops(self, training_step: float) -> float:
-        """FLOPs of the whole training, at most; ``training_step`` are those of a puzzle's supervision step."""
+        """FLOPs of the whole training, at most; ``training_step`` is of a puzzle's supervision step."""
         if self.match is Match.FLOPS:
             return self.amount
         slots = self.batch_size if self.match is Match.STEPS else 1  # a draw takes at least one step

@@ -1,8 +1,8 @@
 """Matrix products in bf16 with one copy of the weights per step, and gradients that add up in float32.
 
 `torch.autocast` casts a weight at each of its uses, of which a recursive model has dozens in a step. Here
-every layer has a copy of its weight in bf16, which is written before a step. Each use adds its gradient to the
-float32 weight, as autocast without a cache does.
+every layer has a copy of its weight in bf16, which is written before a step. Each use adds its gradient to
+the float32 weight, as autocast without a cache does.
 """
 
 from __future__ import annotations

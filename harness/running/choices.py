@@ -11,7 +11,6 @@ from ..api.reasoner import Reasoner
 from ..training.compiling import PAYS_AFTER, obstacle
 from ..training.config import ExecutionConfig, TrainingConfig
 from .machine import product_rate
-from .progress import duration
 
 REACHED = 0.6
 """Share of the peak that a step without compiling reaches at best, see docs/performance.md."""
@@ -32,13 +31,11 @@ def choose_compile(flops: float, precision: str, device: torch.device) -> tuple[
     """
     if precision == "float32":
         return False, "float32 runs are compiled only with compile=true"
-    seconds = flops / (REACHED * product_rate(device, precision))
-    forecast = f"forecast to take {duration(seconds)} without compiling"
-    if seconds < PAYS_AFTER:
-        return False, f"{forecast}, too short to pay for it"
+    if flops / (REACHED * product_rate(device, precision)) < PAYS_AFTER:
+        return False, f"forecast to take less than {PAYS_AFTER / 60:.0f} minutes, too short to pay for it"
     if problem := obstacle(device):
-        return False, f"{forecast}, but {problem}"
-    return True, forecast
+        return False, problem
+    return True, f"forecast to take more than {PAYS_AFTER / 60:.0f} minutes without"
 
 
 def chosen(

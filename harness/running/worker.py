@@ -97,8 +97,8 @@ class Worker:
             self.execution, why = chosen(
                 self.job.execution, self.model, self.training, self._work(), self.device
             )
-            if self.execution.compile:
-                self._say(f"compiled ({why})")
+            if self.job.execution.compile == "auto":
+                self.tell(f"{'compiled' if self.execution.compile else 'not compiled'}: {why}")
             self._choose_microbatch()
         if self.execution.compile is True:
             compile_parts(self.model, self.device)

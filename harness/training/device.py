@@ -41,7 +41,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def usual_precision(device: str) -> str:
-    """What ``precision=auto`` means: bf16, as published, on CUDA and CPUs with such products, else float32."""
+    """What ``precision=auto`` means: bf16, as published, on CUDA and CPUs that have it, else float32."""
     if device == "cuda" or (device == "cpu" and _cpu_has_bf16_products()):
         return "bf16"
     return "float32"
