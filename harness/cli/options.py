@@ -149,7 +149,7 @@ data_options = _data_options(
     "generated, official or hub; by default the task's at that scale, or official with --data.",
 )
 weights_data_options = _data_options(
-    "mini, lite or paper; by default as in training, paper for external weights.",
+    "mini, small, lite or paper; by default as in training, paper for external weights.",
     "generated, official or hub; by default as in training, or official with --data.",
 )
 weights_key_option = click.option(

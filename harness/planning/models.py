@@ -29,6 +29,7 @@ _VARIANT = re.compile(r"^(?P<name>[^\[\]=,\s]+)(\[(?P<options>[^\[\]]*)\])?$")
 
 SCALE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "mini": {"lr": 1e-3, "embedding_lr": 1e-3, "warmup": 50, "ema": 0.99, "precision": "float32"},
+    "small": {"lr": 1e-3, "embedding_lr": 1e-3, "warmup": 200, "ema": 0.995},
     "lite": {},
     "paper": {},
 }

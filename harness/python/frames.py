@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RUNS: Mapping[str, str] = {
     "task": "name of the task",
-    "scale": "mini, lite or paper",
+    "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "requested": "the model as it was typed",
@@ -36,7 +36,7 @@ RUNS: Mapping[str, str] = {
 }
 SAMPLES: Mapping[str, str] = {
     "task": "name of the task",
-    "scale": "mini, lite or paper",
+    "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
@@ -47,7 +47,7 @@ SAMPLES: Mapping[str, str] = {
 """Then a column for each evaluator, 0 to 1, and one for each extra such as ``halt_step``."""
 COMPARISONS: Mapping[str, str] = {
     "task": "name of the task; empty for the questions of a study",
-    "scale": "mini, lite or paper",
+    "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
     "study": "name of the study whose question it is; empty for the pairs of a table",
     "grid": "the study's grid",
@@ -69,7 +69,7 @@ COMPARISONS: Mapping[str, str] = {
 }
 COSTS: Mapping[str, str] = {
     "task": "name of the task",
-    "scale": "mini, lite or paper",
+    "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
@@ -95,7 +95,7 @@ COSTS: Mapping[str, str] = {
 }
 TABLE: Mapping[str, str] = {
     "task": "name of the task",
-    "scale": "mini, lite or paper",
+    "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",

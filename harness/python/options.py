@@ -27,7 +27,7 @@ class CommonOptions(TypedDict, total=False):
         source: where the puzzles come from; by default the task's at that scale, or as in training.
         data: folder of official files.
         train, test: files to train on and to test on, instead of what the folder holds.
-        scale: mini, lite or paper; by default mini, or as in training.
+        scale: mini, small, lite or paper; by default mini, or as in training.
         limit: only the first N test puzzles; the results are marked not citable.
         evaluators: further evaluators, in addition to the task's own.
         device: auto, cpu, cuda, cuda:N (one GPU) or mps.

@@ -17,7 +17,7 @@ from ..planning.find_weights import config_of, find_weights, model_part
 from ..planning.grid import Grid, context_of
 from ..planning.open_weights import OpenedWeights, open_weights
 from ..planning.request import Request
-from ..running.machine import measure_machine
+from ..running.machine import product_rate
 from ..running.progress import counted
 from ..running.runner import grid_costs
 from ..training.gpus import Gpu, choose_device, torch_device
@@ -171,7 +171,7 @@ def _grid_costs(grid: Grid, folder: Path, places: Sequence[Gpu | None]) -> dict[
     identity = grid.runs[0].identity
     torch.set_num_threads(identity.threads)
     device = torch_device(identity.device, places[0])
-    speed = measure_machine(device, "float32").flops * len(places)
+    speed = product_rate(device, identity.training["precision"]) * len(places)
     assert grid.budget is not None  # of training
     return {
         "task": grid.task.name,

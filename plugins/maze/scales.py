@@ -54,7 +54,7 @@ MINI_WALL_SHARE = 0.35
 
 SMALL = Shape(side=15, min_moves=28, train=1000, validation=200, test=500)
 SMALL_WALLS = (60, 105)
-"""As `HARD_WALLS`, for a quarter of the cells; ``min_moves`` is a quarter of the hard mazes', too."""
+"""As `HARD_WALLS`, for a quarter of the cells; ``min_moves`` is a quarter, too."""
 
 HARD = Shape(side=30, min_moves=109, train=1000, validation=100, test=1000)
 HARD_WALLS = (240, 420)
@@ -78,7 +78,7 @@ SCALES = {
         summary="15x15, at least 28 moves, drawn as the 30x30 ones; 1000 train, 200 validation, 500 test",
         steps=6_000,
         batch_size=32,
-        augmentations=8,
+        augmentations=1,
         takes="a run takes up to an hour on one CPU core",
     ),
     "lite": Scale(

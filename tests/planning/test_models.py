@@ -281,7 +281,10 @@ def test_two_models_of_one_name_that_are_requested_in_full_keep_two_names() -> N
 
 # --- the built-in recipes ------------------------------------------------------------------------
 
-SIDES = {"sudoku-extreme": {"mini": 6, "lite": 9, "paper": 9}, "maze-hard": {"mini": 5}}
+SIDES = {
+    "sudoku-extreme": {"mini": 6, "small": 9, "lite": 9, "paper": 9},
+    "maze-hard": {"mini": 5, "small": 15},
+}
 EVERY = [
     TaskInfo(task, scale, *[SIDES.get(task, {"mini": 6}).get(scale, 30)] * 2, 11)
     for task in BUILT_IN.tasks.names()
@@ -301,7 +304,7 @@ def test_every_built_in_model_resolves_for_every_task_and_scale(model: str, task
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_a_built_in_recipe_names_only_tasks_and_scales_that_exist(path: Path) -> None:
     for task, scales in yaml.safe_load(path.read_text()).items():
-        known = set(SCALES) if task == "*" else set(BUILT_IN.tasks.get(task).spec.scales)
+        known = {one.scale for one in EVERY if task in ("*", one.task)}
         assert set(scales) <= known
 
 

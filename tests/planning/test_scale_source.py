@@ -131,6 +131,7 @@ def test_at_paper_the_hub_is_read_and_at_other_scales_puzzles_are_generated(task
     spec = host().tasks.get(task).spec
     assert {name: scale.source or spec.sources[0] for name, scale in spec.scales.items()} == {
         "mini": "generated",
+        "small": "generated",
         "lite": "generated",
         "paper": "hub",
     }

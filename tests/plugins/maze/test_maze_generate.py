@@ -18,8 +18,22 @@ from trm_bench.plugins.maze import generate as generating
 from trm_bench.plugins.maze import grid, hard
 from trm_bench.plugins.maze.dice import below, new_dice, uniform
 from trm_bench.plugins.maze.generate import generate
+from trm_bench.plugins.maze.grid import shortest_moves_all
 from trm_bench.plugins.maze.official import load_mazes
-from trm_bench.plugins.maze.scales import GOAL, HARD, HARD_WALLS, MINI, OPEN, SCALES, SHAPES, START, WALL
+from trm_bench.plugins.maze.scales import (
+    GOAL,
+    HARD,
+    HARD_WALLS,
+    MINI,
+    OPEN,
+    PATH,
+    SCALES,
+    SHAPES,
+    SMALL,
+    SMALL_WALLS,
+    START,
+    WALL,
+)
 from trm_bench.plugins.maze.shallow import is_shallow
 from trm_bench.plugins.maze.symmetry import canonical_walls, dihedral_cells
 from trm_bench.plugins.maze.task import build, files
@@ -61,6 +75,17 @@ def test_every_scale_has_a_shape_of_its_own_name():
     assert SHAPES.keys() == SCALES.keys()
     assert all(name == scale.name for name, scale in SCALES.items())
     assert SHAPES["lite"] == SHAPES["paper"]
+
+
+@pytest.mark.slow
+def test_small_mazes_follow_the_law_of_the_hard_ones_on_a_quarter_of_the_cells():
+    questions, answers = generate(SMALL, 0, 300)
+    assert questions.shape == answers.shape == (300, 225)
+    walls = (questions == WALL).sum(axis=1)
+    assert SMALL_WALLS[0] <= walls.min() <= walls.max() <= SMALL_WALLS[1]
+    moves = shortest_moves_all(questions, SMALL.side, SMALL.side)
+    assert moves.min() >= SMALL.min_moves == HARD.min_moves // 4 + 1
+    assert ((answers == PATH).sum(axis=1) == moves - 1).all()
 
 
 @pytest.mark.slow
