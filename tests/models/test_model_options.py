@@ -374,7 +374,7 @@ def test_a_single_latent_has_no_use_for_a_second_network() -> None:
             "trm[latents=7,updates=2]: latents=7 has 6 z's and updates=2 would leave some unchanged; use "
             "updates=6, or latents=multi for one z per update",
         ),
-        ("trm[latents=0]", "trm[latents=0] latents=0: must be above 0"),
+        ("trm[latents=0]", "trm[latents=0] latents=0: write a number above 0, or multi"),
     ],
 )
 def test_a_refusal_on_the_command_line_says_no_more_than_it_must(text: str, message: str) -> None:
