@@ -33,12 +33,15 @@ class Budget(BaseModel):
         used = {Match.STEPS: steps, Match.EXAMPLES: draws, Match.FLOPS: flops}[self.match]
         return used / self.amount
 
-    def flops(self, training_step: float) -> float:
-        """FLOPs of the whole training, at most; ``training_step`` is of a puzzle's supervision step."""
+    def flops(self, training_step: float, supervision_steps: int) -> float:
+        """FLOPs of the whole training, at most: with ``match=examples`` every draw may take all N_sup steps.
+
+        ``training_step`` are those of one puzzle in one of them.
+        """
         if self.match is Match.FLOPS:
             return self.amount
-        slots = self.batch_size if self.match is Match.STEPS else 1  # a draw takes at least one step
-        return self.amount * slots * training_step
+        puzzles = self.batch_size if self.match is Match.STEPS else supervision_steps
+        return self.amount * puzzles * training_step
 
     @property
     def shown_amount(self) -> str:

@@ -18,6 +18,8 @@ from .config import BlockConfig
 from .init import linear
 
 EPS = 1e-5
+# A block draws no random numbers, and to keep their state would be refused while a CUDA graph is captured.
+_CHECKPOINT: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
 FUSED_FROM = 256
 """Positions from which torch's fused attention is faster on a CPU in float32 (measured: 97 and 916)."""
 ROTARY_BASE = 10_000.0
@@ -207,7 +209,7 @@ class Stack(nn.Module):
         for block in self.blocks:
             work: Any = block.positions_first if self.positions_first else block
             again = self.recompute and x.requires_grad
-            x = checkpoint(work, x, use_reentrant=False) if again else work(x)
+            x = checkpoint(work, x, **_CHECKPOINT) if again else work(x)
         return x
 
 

@@ -31,19 +31,19 @@ class Linear(nn.Linear):
         if dtype is torch.float32:
             self.low = None
         elif self.low is None or self.low.dtype is not dtype:
-            self.low = torch.empty_like(self.weight, dtype=dtype, requires_grad=False)
+            self.low = self.weight.detach().to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x Wᵀ``: (..., inputs) to (..., outputs)."""
         if self.low is None:
             return functional.linear(x, self.weight)
-        return _Right.apply(x, self.weight, self.low)  # type: ignore[no-any-return,no-untyped-call]
+        return _Right.apply(x.to(self.low.dtype), self.weight, self.low)  # type: ignore[no-any-return,no-untyped-call]
 
     def left(self, x: Tensor) -> Tensor:
         """``W x``: (inputs, N) to (outputs, N)."""
         if self.low is None:
             return self.weight @ x
-        return _Left.apply(x, self.weight, self.low)  # type: ignore[no-any-return,no-untyped-call]
+        return _Left.apply(x.to(self.low.dtype), self.weight, self.low)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Right(torch.autograd.Function):

@@ -63,7 +63,7 @@ class Job:
         command: what the user typed, for the manifest.
         fresh: whether to start from scratch where there is a checkpoint.
         gpu: the one that its process sees; None where it sees what its parent sees.
-        sharing: processes that share the free memory of its device, its own included.
+        memory: bytes that it may use; None for what is free on its device when it starts.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -74,7 +74,7 @@ class Job:
     command: tuple[str, ...] = ()
     fresh: bool = False
     gpu: Gpu | None = None
-    sharing: int = 1
+    memory: int | None = None
 
     @property
     def run(self) -> PlannedRun:

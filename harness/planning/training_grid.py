@@ -81,6 +81,7 @@ def _models(
         try:
             with calling(f"model {text}"):
                 model = resolve_model(host, text, prepared.info, context.settings.training, counts)
+                model = _in_precision(model, context.request.precision)
                 dumped(model)
         except PluginError as error:
             broken[text] = error
@@ -92,6 +93,12 @@ def _models(
     if not distinct:
         raise PluginError("; ".join(map(str, broken.values())))
     return tuple(distinct.values()), resolved, broken
+
+
+def _in_precision(model: ResolvedModel, auto: str) -> ResolvedModel:
+    """The model with the precision that ``auto`` means, in its settings and in its recipe's."""
+    replaced = {key: auto if value == "auto" else value for key, value in model.replaced.items()}
+    return replace(model, training=in_precision(model.training, auto), replaced=replaced)
 
 
 def dumped(model: ResolvedModel) -> dict[str, Any]:
@@ -194,13 +201,13 @@ def _run(
     reasons: Sequence[str],
 ) -> PlannedRun:
     """``reasons`` hold for every run of the grid."""
-    settings, votes = context.settings, _votes(context, budget.augmentations)
+    votes = _votes(context, budget.augmentations)
     identity = identity_of(
         context,
         model.part,
         limit=context.request.limit,
         architecture=dumped(model),
-        training=in_precision(model.training, context.request.precision).model_dump(mode="json"),
+        training=model.training.model_dump(mode="json"),
         budget=budget.model_copy(update={"augmentations": augmentations}),
         votes=None if votes is None else min(votes, augmentations),
         puzzle_ids=_puzzle_ids(context),
@@ -215,12 +222,10 @@ def _run(
         supervision_steps=steps,
     )
     recipe = {**model.replaced, **context.declared.training}  # a study's own settings are its recipe
-    if recipe.get("precision") == "auto":
-        recipe["precision"] = context.request.precision
     own = [
-        f"changed recipe: {key}={settings.training[key]} instead of {recipe[key]}"
+        f"changed recipe: {key}={getattr(model.training, key)} instead of {recipe[key]}"
         for key in model.replaced
-        if recipe[key] != settings.training[key]
+        if recipe[key] != getattr(model.training, key)
     ]
     return planned_run(context, identity, description, model.notes, [*reasons, *own])
 

@@ -64,8 +64,8 @@ def read_axes(grid: Mapping[str, object] | Iterable[str]) -> Axes:
     pairs = texts.items() if isinstance(texts, Mapping) else [_pair(text) for text in texts]
     axes: dict[str, tuple[str, ...]] = {}
     for key, several in pairs:
-        _refuse_fixed(str(key))
         values = texts_of(several)
+        _refuse_fixed(str(key), values)
         if key in axes:
             raise UsageError(f"--grid {key}: given twice; write all values in one --grid {key}=…")
         if not all(values) or not values:
@@ -87,7 +87,9 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip(), values
 
 
-def _refuse_fixed(key: str) -> None:
+def _refuse_fixed(key: str, values: Sequence[str]) -> None:
+    if key == "precision" and "auto" in values:
+        raise UsageError("--grid precision: auto is one of the others; write float32,bf16")
     if key in (*BUDGET_KEYS, "augment", "augmentations"):
         raise UsageError(f"--grid {key}: the budget is the same for all models and settings; leave it out")
     if key in (*OWN_KEYS, *ExecutionConfig.model_fields, *COMMON_OPTIONS):

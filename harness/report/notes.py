@@ -32,7 +32,21 @@ def notes_of(
     notes += [f"{row.name}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
     notes += _versions(runs)
     notes += _made_with(runs)
+    notes += _carried_out(rows, by_row)
     return notes + _not_citable(runs, rows)
+
+
+def _carried_out(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Rows whose seeds were not computed in the same way: their sums were rounded otherwise."""
+    notes = []
+    for row in rows:
+        done = [run.manifest.execution for run in by_row[row.name] if run.samples is not None]
+        for key in ("compile", "microbatch", "recompute"):
+            values = sorted({str(one.get(key)).lower() for one in done})
+            if len(values) > 1:
+                either = " or ".join(values)
+                notes.append(f"{row.name}: {key} is {either}, by seed, which rounds sums otherwise")
+    return notes
 
 
 def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:

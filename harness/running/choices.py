@@ -49,15 +49,17 @@ def chosen(
 
 
 def kept(
-    requested: ExecutionConfig, begun: Mapping[str, Any], tell: Callable[[str], None]
+    requested: ExecutionConfig, begun: Mapping[str, Any], batch: int, tell: Callable[[str], None]
 ) -> ExecutionConfig:
     """The settings of a run that is resumed: those with which it was begun, where they change its rounding.
 
-    ``tell`` is called with a line for each that was requested otherwise.
+    ``tell`` is called with a line for each that was requested otherwise; a portion above the ``batch`` is
+    the whole batch.
     """
     for key in KEPT:
         wanted = getattr(requested, key)
-        if key in requested.model_fields_set and wanted not in ("auto", begun[key]):
+        whole = key == "microbatch" and wanted != "auto" and wanted > begun[key] == batch
+        if key in requested.model_fields_set and wanted not in ("auto", begun[key]) and not whole:
             value = str(begun[key]).lower()
             tell(f"continues with {key}={value}, as it was begun; --force starts from scratch")
     return requested.model_copy(update={key: begun[key] for key in KEPT})

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+import torch
+
 from ..api.errors import TrmBenchError
 from ..host.host import Host
 from ..host.interruption import held_back, interruptible, undisturbed
@@ -23,6 +25,7 @@ from ..planning.job import Job, PlannedRun
 from ..store.checked import DamagedResult
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
+from ..training.free_memory import free_memory
 from ..training.gpus import Gpu, seeing
 from .child import live
 from .run import Outcome, ended, fail, first_manifest, mark, now
@@ -68,15 +71,14 @@ def run_jobs(
     ``lock``, the descriptor that holds the folder's lock.
     """
     waiting, free = list(jobs), list(places)
+    share = _share(jobs, places)
     running: dict[int, _Running] = {}
     statuses: dict[str, Status] = {}
     try:
         with interruptible():
             while waiting or running:
                 while waiting and free:
-                    gpu = free.pop(0)
-                    sharing = min(len(places), len(jobs)) if gpu is None else 1
-                    job = replace(waiting.pop(0), gpu=gpu, sharing=sharing)
+                    job = replace(waiting.pop(0), gpu=free.pop(0), memory=share)
                     _start(job, running, lock)
                     watch.started(job.run.name)
                 _listen(running, host, watch)
@@ -94,6 +96,18 @@ def run_jobs(
                 watch.finished(name, status, None)
         raise
     return statuses
+
+
+def _share(jobs: Sequence[Job], places: Sequence[Gpu | None]) -> int | None:
+    """Bytes of main memory for each of the jobs that run side by side on a CPU.
+
+    Found before the first of them starts: later, what is free is what the others have left.
+    """
+    side_by_side = min(len(places), len(jobs))
+    if not jobs or jobs[0].run.identity.device != "cpu":
+        return None
+    free = free_memory(torch.device("cpu"))
+    return None if free is None else free // side_by_side
 
 
 def _start(job: Job, running: dict[int, _Running], lock: int | None) -> None:

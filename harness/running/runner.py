@@ -13,7 +13,6 @@ from typing import Any
 
 from rich.console import Console
 
-from ..api.budget import Match
 from ..api.errors import PluginError
 from ..api.reasoner import Reasoner
 from ..api.text import plural
@@ -262,13 +261,9 @@ def training_flops(grid: Grid, model: ResolvedModel, prepared: Prepared) -> floa
     budget = grid.budget
     if budget is None or not model.part.spec.trained:
         return 0.0
-    if budget.match is Match.FLOPS:
-        return budget.amount
     shapes = build_shapes(model.build, prepared.info)
     per_step = count_flops(shapes, prepared.info.cells).training_step
-    if budget.match is Match.EXAMPLES:  # the number of steps depends on halting: take the most
-        return budget.amount * shapes.supervision_steps * per_step
-    return budget.amount * budget.batch_size * per_step
+    return budget.flops(per_step, shapes.supervision_steps)
 
 
 PARAMETERS = ("core_parameters", "io_parameters", "puzzle_embedding_parameters")

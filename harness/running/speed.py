@@ -6,6 +6,7 @@ Nothing is learnt here: the weights are fresh, so that no puzzle halts before it
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -212,7 +213,8 @@ def _measure_machine(device: str, threads: int, precision: str) -> Machine:
 def measure(job: Job, way: str, inference: bool, machine: Machine, seconds: float) -> Measured:
     """Measure one model in one way, in this process; inference too, which no graph changes."""
     started = time.perf_counter()
-    worker = Worker(host(), job, RunFolder(Path(job.run.name)), lambda line: None, lambda line: None)
+    nowhere = RunFolder(Path(os.devnull) / job.run.name)  # a checkpoint of such a run is none of ours
+    worker = Worker(host(), job, nowhere, lambda line: None, lambda line: None)
     worker.choose()
     identity = job.run.identity
     assert identity.budget is not None

@@ -16,7 +16,7 @@ import torch
 from ..api.augment import Augmentation, Ints
 from ..api.budget import Ledger
 from ..api.embedding_rows import PuzzleIds
-from ..api.errors import TrmBenchError
+from ..api.errors import TrmBenchError, UnavailableError
 from ..api.puzzles import PuzzleSet
 from ..api.randomness import named_seed
 from ..api.reasoner import Reasoner
@@ -92,7 +92,9 @@ class Worker:
         """Settle how the run is carried out, before its first step; a resumed one keeps what it had."""
         self.saved = self._checkpoint() if self.job.stored is None else None
         if self.saved is not None:
-            self.execution = kept(self.job.execution, self.saved["execution"], self._say)
+            assert self.identity.budget is not None  # of a checkpoint
+            batch = self.identity.budget.batch_size
+            self.execution = kept(self.job.execution, self.saved["execution"], batch, self._say)
         else:
             self.execution, why = chosen(
                 self.job.execution, self.model, self.training, self._work(), self.device
@@ -101,9 +103,20 @@ class Worker:
                 self.tell(f"{'compiled' if self.execution.compile else 'not compiled'}: {why}")
             self._choose_microbatch()
         if self.execution.compile is True:
-            compile_parts(self.model, self.device)
+            self._compile()
         self.inference = replace(self.inference, compiled=self.execution.compile is True)
         return self.execution
+
+    def _compile(self) -> None:
+        try:
+            compile_parts(self.model, self.device)
+        except UnavailableError as error:
+            if self.saved is None:
+                raise
+            raise UnavailableError(
+                f"{error}; the run was begun compiled: resume it where that works, or start from scratch "
+                "with --force"
+            ) from error
 
     def _choose_microbatch(self) -> None:
         """Settle how many puzzles of a batch are in memory at a time, where there is anything to train.
@@ -116,7 +129,7 @@ class Worker:
             return
         cells, requested = self.info.cells, self.execution
         choice = choose_microbatch(
-            self.model, cells, budget.batch_size, self.training, requested, self.device, self.job.sharing
+            self.model, cells, budget.batch_size, self.training, requested, self.device, self.job.memory
         )
         self.tell(f"memory of {self.job.run.description.model}: {choice.reason}")
         self.execution = requested.model_copy(update={"microbatch": choice.puzzles})
@@ -130,7 +143,7 @@ class Worker:
         evaluation = self.flops.inference * test * (self.identity.votes or 1)
         if budget is None or self.job.stored is not None:
             return evaluation
-        return evaluation + budget.flops(self.flops.training_step)
+        return evaluation + budget.flops(self.flops.training_step, self.model.supervision_steps)
 
     def _build(self) -> Reasoner:
         assert self.spec.config is not None  # `resolve_model` has made sure of both

@@ -57,9 +57,9 @@ def test_compiling_on_request_without_a_compiler_is_an_error(monkeypatch: pytest
 def test_a_resumed_run_keeps_what_it_was_begun_with() -> None:
     begun = ExecutionConfig(compile=False, microbatch=16).model_dump(mode="json")
     told: list[str] = []
-    assert kept(ExecutionConfig(), begun, told.append).microbatch == 16
+    assert kept(ExecutionConfig(), begun, 16, told.append).microbatch == 16
     assert not told
-    again = kept(ExecutionConfig(compile=True, evaluation_batch=7), begun, told.append)
+    again = kept(ExecutionConfig(compile=True, evaluation_batch=7, microbatch=99), begun, 16, told.append)
     assert again.compile is False
     assert again.evaluation_batch == 7
     assert told == ["continues with compile=false, as it was begun; --force starts from scratch"]
@@ -101,10 +101,27 @@ def test_mini_is_float32_everywhere_and_auto_is_what_the_processor_says(
     assert usual_precision("cuda") == "bf16"
 
 
-def test_the_flops_of_a_budget_are_those_of_its_steps() -> None:
+def test_seeds_that_were_computed_in_different_ways_have_a_note(tmp_path: Path) -> None:
+    run(tmp_path)
+    with in_this_process():
+        results = trm_bench.run(
+            "transformer[hidden=16,heads=2,blocks=1]",
+            task="sudoku-extreme",
+            seeds="0-1",
+            output=tmp_path,
+            steps=2,
+            batch_size=4,
+            limit=4,
+            microbatch=2,
+        )
+    (note,) = [note for note in results.data.tables[0].notes if "microbatch" in note]
+    assert note.endswith(": microbatch is 2 or 4, by seed, which rounds sums otherwise")
+
+
+def test_the_flops_of_a_budget_are_the_most_that_it_can_take() -> None:
     def budget(match: Match, amount: float) -> Budget:
         return Budget(match=match, amount=amount, batch_size=8, augmentations=1)
 
-    assert budget(Match.STEPS, 10).flops(3.0) == 240
-    assert budget(Match.EXAMPLES, 10).flops(3.0) == 30
-    assert budget(Match.FLOPS, 1e12).flops(3.0) == 1e12
+    assert budget(Match.STEPS, 10).flops(3.0, 6) == 240
+    assert budget(Match.EXAMPLES, 10).flops(3.0, 6) == 180
+    assert budget(Match.FLOPS, 1e12).flops(3.0, 6) == 1e12

@@ -143,7 +143,7 @@ def test_the_forecast_is_told_once_for_all_seeds_of_a_model(tmp_path: Path, run_
 
 
 @pytest.mark.parametrize(("jobs", "expected"), [(1, 1), (2, 2), (9, 3)])
-def test_runs_side_by_side_on_a_cpu_know_how_many_share_its_memory(
+def test_runs_side_by_side_on_a_cpu_share_the_memory_that_was_free_before_the_first(
     jobs: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Job] = []
@@ -153,11 +153,12 @@ def test_runs_side_by_side_on_a_cpu_know_how_many_share_its_memory(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(processes, "_start", start)
+    monkeypatch.setattr(processes, "free_memory", lambda device: 1200)
     call = prepare_run("mirror", "tiny", seeds="0-2", jobs=jobs, device="cpu")
     assert call.grid is not None
     with pytest.raises(KeyboardInterrupt):
         run_jobs(call.grid.jobs, host(), Silent(), call.execution.places)
-    assert started[0].sharing == expected
+    assert started[0].memory == 1200 // expected
 
 
 class Silent:

@@ -112,13 +112,13 @@ def chosen(
     free: int | None,
     model: Reasoner | None = None,
     execution: ExecutionConfig = AUTO,
-    sharing: int = 1,
+    share: int | None = None,
     batch: int = 96,
 ) -> Microbatch:
     """The choice for HRM or another model where ``free`` bytes are free."""
     monkeypatch.setattr(microbatch, "free_memory", lambda device: free)
     model = MODELS["hrm"]() if model is None else model
-    return choose_microbatch(model, INFO.cells, batch, FLOAT32, execution, CPU, sharing)
+    return choose_microbatch(model, INFO.cells, batch, FLOAT32, execution, CPU, share)
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +148,12 @@ def test_the_largest_divisor_of_the_batch_that_fits_is_chosen(
     )
 
 
-def test_runs_side_by_side_share_what_is_free(monkeypatch: pytest.MonkeyPatch, hrm: ByPortion) -> None:
+def test_a_run_that_was_given_a_share_of_the_memory_keeps_to_it(
+    monkeypatch: pytest.MonkeyPatch, hrm: ByPortion
+) -> None:
     free = hrm.at(96).total
     assert chosen(monkeypatch, free).puzzles == 96
-    assert chosen(monkeypatch, free, sharing=3).puzzles < 48
+    assert chosen(monkeypatch, free, share=free // 3).puzzles < 48
 
 
 def test_a_requested_microbatch_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
