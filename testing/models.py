@@ -197,6 +197,28 @@ def _loss_is_finite(subject: Subject) -> str | None:
     return None
 
 
+def _bf16(subject: Subject) -> str | None:
+    if not subject.trained:
+        return "nothing is trained"
+    import torch
+
+    from ..harness.nn.loss import step_loss
+    from ..harness.nn.precision import refresh, set_precision
+    from ..harness.training.device import autocast
+    from ..harness.training.supervision import Slots, continue_target
+
+    model = subject.build().train()
+    set_precision(model, "bf16")
+    refresh(model)
+    slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
+    slots.inputs, slots.puzzle_ids = _puzzles(subject)
+    with autocast(torch.device("cpu"), "bf16"):
+        state, output = model(slots.state, slots.inputs, slots.puzzle_ids)
+        target = continue_target(slots, state)
+    step_loss(output, _puzzles(subject, seed=2)[0], target).total.backward()  # type: ignore[no-untyped-call]
+    return None
+
+
 def _gradients(subject: Subject) -> str | None:
     if not subject.trained:
         return "nothing is trained"
@@ -352,6 +374,7 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("its state keeps its shape and carries no gradient", _FORWARD, essential=True), _state),
     (Check("losses are finite", f"{_FORWARD} and the initialisation"), _loss_is_finite),
     (Check("a gradient reaches every parameter", _FORWARD), _gradients),
+    (Check("it trains in bf16", f"{_FORWARD} (dtype of new tensors?)"), _bf16),
     (Check("rows of a batch do not influence one another", f"{_FORWARD} (batch norm?)"), _rows),
     (Check("the same seed gives the same losses", "`build`"), _same_seed),
     (Check("saved weights are the whole model", "`__init__` (register_buffer?)"), _saves),

@@ -107,7 +107,8 @@ class Slots:
         for own, new in zip(self.state, state, strict=True):
             own[rows].copy_(new)
         steps = self.steps[rows].add_(1)
-        may = self.may_halt[rows].gather(1, steps[:, None] - 1).squeeze(1)
+        now = (steps - 1).clamp(max=self.model.supervision_steps - 1)  # without refills there are more
+        may = self.may_halt[rows].gather(1, now[:, None]).squeeze(1)
         wants = halt_decision(self.model.halting, output) & may
         self.halted[rows].copy_(wants | (steps >= self.model.supervision_steps))
 

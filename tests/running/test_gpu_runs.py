@@ -25,7 +25,6 @@ from trm_bench.harness.planning.request import Request, write_requests
 from trm_bench.harness.python.api import prepare_run
 from trm_bench.harness.python.measure import measure_speed
 from trm_bench.harness.python.verbs import dry_run, open_model
-from trm_bench.harness.running.machine import Machine
 from trm_bench.harness.running.processes import run_jobs
 from trm_bench.harness.running.progress import GridProgress
 from trm_bench.harness.running.run import Outcome
@@ -123,12 +122,12 @@ def test_solve_and_a_dry_run_use_the_named_gpu_in_this_process(monkeypatch: pyte
     def opened(_host: object, request: Request, _progress: object, gpu: Any) -> None:
         used.append(torch_device(request.device, gpu))
 
-    def measured(device: torch.device, precision: str) -> Machine:
+    def measured(device: torch.device, precision: str) -> float:
         used.append(device)
-        return Machine("an H100", 1, 1e15, 1e12)
+        return 1e15
 
     monkeypatch.setattr("trm_bench.harness.python.verbs.open_weights", opened)
-    monkeypatch.setattr("trm_bench.harness.python.verbs.measure_machine", measured)
+    monkeypatch.setattr("trm_bench.harness.python.verbs.product_rate", measured)
     open_model("file", gpus="1")
     (costs,) = dry_run(prepare_run(**TINY, seeds="0", gpus="2,1"))
     assert used == [torch.device("cuda", 1), torch.device("cuda", 2)]

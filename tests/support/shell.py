@@ -28,7 +28,6 @@ def shell(*words: object, **more: str) -> subprocess.CompletedProcess[bytes]:
 def printed(encoding: str, *words: object) -> tuple[int, bytes, bytes]:
     """Call the command line in this process, on streams of that encoding: its exit code and what it wrote."""
     from trm_bench.harness.cli import main
-    from trm_bench.harness.running.machine import Machine
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
     code = 0
@@ -36,8 +35,7 @@ def printed(encoding: str, *words: object) -> tuple[int, bytes, bytes]:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         # A dry run would measure this machine for seconds.
-        machine = Machine("made up", threads=1, flops=1e9, bytes=1e9)
-        patch.setattr("trm_bench.harness.python.verbs.measure_machine", lambda *_: machine)
+        patch.setattr("trm_bench.harness.python.verbs.product_rate", lambda *_: 1e9)
         try:
             main([str(word) for word in words])
         except SystemExit as ended:

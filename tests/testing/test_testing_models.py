@@ -30,6 +30,7 @@ BUILD, OUTPUT, STATE, FINITE = (
 )
 GRADIENT, ROWS, SEED, SAVED = "gradient reaches", "rows of a batch", "the same seed", "saved weights"
 ONE, HALTS, MEMORY, FLOPS = "batch of one", "halting policy", "remembered from batch", "FLOPs can be counted"
+BF16 = "trains in bf16"
 
 
 class Config(BaseModel):
@@ -186,7 +187,7 @@ def test_what_is_not_trained_needs_no_gradient() -> None:
             return state, Output(functional.one_hot(inputs, TINY_INFO.vocab_size).float())
 
     findings = check_model(spec(lambda task: Guess(), trained=False))
-    assert sum(finding.words == "nothing is trained" for finding in findings) == 3
+    assert sum(finding.words == "nothing is trained" for finding in findings) == 4
 
 
 # --- broken models ---------------------------------------------------------------------------------
@@ -342,6 +343,15 @@ class Asking(Correct):
         return y * 2 if y.sum().item() > 1e9 else y
 
 
+class Filling(Correct):
+    """Puts what a product gives into a tensor of float32."""
+
+    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
+        y = super().mixed(before, inputs)
+        filled = torch.zeros(y.shape, device=y.device)
+        return filled.index_put((torch.arange(len(y), device=y.device),), y)
+
+
 class Nowhere(Correct):
     supervision_steps = 0
 
@@ -361,6 +371,7 @@ CASES: dict[str, tuple[Callable[[TaskInfo], Any], set[str], str]] = {
     "endless loss": (Endless, {FINITE}, r"\[inf, inf, inf\]"),
     "unused parameter": (Unused, {GRADIENT}, r"reaches gate:"),
     "cut off": (Cut, {GRADIENT}, r"reaches embed\.weight:"),
+    "float32 alone": (Filling, {BF16}, r"\S"),
     "batch norm": (BatchNorm, {ROWS}, r"in training, .*other puzzles of its batch"),
     "mean over the batch": (Centred, {ROWS, ONE}, r"in training, .*other puzzles of its batch"),
     "numpy without a seed": (Unseeded, {SEED}, r"the same seed gave losses \[.*\] and \["),
