@@ -36,8 +36,9 @@ recursion, augmentation, ablations and depth are in [studies/](studies/README.md
 Four models and `copy`, five seeds each, at `mini`, on a machine with two cores and no GPU that did other
 work at the same time, so seconds and puzzles per second are pessimistic. The results do not carry over to
 the published sizes. Recipes were searched on validation, with equal effort for every model
-([docs/recipes.md](../docs/recipes.md)). The mazes were trained with version 2 of the training procedure, which tosses
-exploration at every supervision step, the other two tasks and the studies with version 1, which tossed it once per draw.
+([docs/recipes.md](../docs/recipes.md)). The mazes were trained with version 2 of the training procedure,
+which tosses exploration at every supervision step, the other two tasks and the studies with version 1,
+which tossed it once per draw.
 """
 STUDIES_HEAD = f"""\
 {MADE}
