@@ -45,6 +45,8 @@ def chosen(
     settled, why = requested.compile, "as requested"
     if settled == "auto":
         settled, why = choose_compile(flops, training.precision, device)
+        if settled and type(model).compiled_parts is Reasoner.compiled_parts:
+            settled, why = False, "the model names no compiled_parts()"  # its author may not have tried it
     return requested.model_copy(update={"compile": settled}), why
 
 

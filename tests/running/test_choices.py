@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import torch
 from support.stored import in_this_process
+from support.training import MODELS
 from trm_bench.harness.api.budget import Budget, Match
 from trm_bench.harness.api.errors import UnavailableError
+from trm_bench.harness.api.reasoner import Reasoner
 from trm_bench.harness.running import choices
-from trm_bench.harness.running.choices import choose_compile, kept
+from trm_bench.harness.running.choices import choose_compile, chosen, kept
 from trm_bench.harness.store.folders import Output
 from trm_bench.harness.training import compiling
 from trm_bench.harness.training.compiling import PAYS_AFTER, compile_parts
-from trm_bench.harness.training.config import ExecutionConfig
+from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
 from trm_bench.harness.training.device import usual_precision
 
 import trm_bench
@@ -41,6 +43,17 @@ def test_a_long_run_in_bf16_is_compiled_and_a_short_one_is_not() -> None:
 def test_float32_stays_eager_however_long_it_takes() -> None:
     """Its numbers must not depend on whether a machine has a compiler."""
     assert choose_compile(1000 * LONG, "float32", CPU)[0] is False
+
+
+def test_a_model_that_names_no_parts_is_compiled_on_request_alone() -> None:
+    """Its author may not have tried it, and a long run must not end at its first step."""
+    training = TrainingConfig(precision="bf16")
+    plain = chosen(ExecutionConfig(), Reasoner(), training, LONG, CPU)
+    assert plain == (ExecutionConfig(compile=False), "the model names no compiled_parts()")
+    named = chosen(ExecutionConfig(), MODELS["trm-att"](), training, LONG, CPU)
+    assert named[0].compile is True
+    asked = chosen(ExecutionConfig(compile=True), Reasoner(), training, LONG, CPU)
+    assert asked == (ExecutionConfig(compile=True), "as requested")
 
 
 def test_without_a_compiler_a_long_run_says_why_it_is_eager(monkeypatch: pytest.MonkeyPatch) -> None:
