@@ -59,6 +59,7 @@ def test_a_setting_that_one_of_several_recipes_has_is_another_value_for_the_othe
     assert planned("mirror[lr=0.5]", lr=0.001).common()["settings"] == {}  # brackets win
 
 
+@pytest.mark.slow
 def test_a_folder_takes_the_same_request_written_in_full(tmp_path: Path, run_cli: RunCli) -> None:
     words = ("run", "--models", "copy", "--task", "tiny", "--seeds", 0, "--output", tmp_path)
     assert run_cli(*words).code == 0

@@ -77,6 +77,7 @@ def test_the_published_budget_is_one_of_the_published_size(scale: str) -> None:
     assert resolve("hrm", TaskInfo("sudoku-extreme", scale, 9, 9, 11)).published is None
 
 
+@pytest.mark.slow
 def test_the_note_is_told_before_the_runs_and_under_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
 ) -> None:

@@ -23,6 +23,8 @@ from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
 from trm_bench.harness.training.memory import SAFETY, ByPortion, Memory, Training
 from trm_bench.testing.pytest_plugin import RunCli
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("--task", "tiny", "--seeds", "0-1", "--set", "steps=3")
 RUN = ("run", "--models", "mirror", *OPTIONS)
 
@@ -112,10 +114,10 @@ def test_a_run_keeps_the_portions_that_it_chose(
     tmp_path: Path, run_cli: RunCli, with_free: Callable[[int], None]
 ) -> None:
     with_free(needed(5, run_cli))
-    with in_this_process():
+    with in_this_process(forecast=True):
         assert run_cli(*RUN, "--output", tmp_path / "few").code == 0
     with_free(10**12)
-    with in_this_process():
+    with in_this_process(forecast=True):
         assert run_cli(*RUN, "--output", tmp_path / "all").code == 0
     few, whole = (manifests(tmp_path / name) for name in ("few", "all"))
     assert [one.execution["microbatch"] for one in (*few, *whole)] == [4, 4, 16, 16]
@@ -126,7 +128,7 @@ def test_a_run_that_cannot_fit_fails_with_what_it_needs(
     tmp_path: Path, run_cli: RunCli, with_free: Callable[[int], None]
 ) -> None:
     with_free(100)
-    with in_this_process():
+    with in_this_process(forecast=True):
         assert run_cli(*RUN, "--output", tmp_path).code == 1
     for failed in manifests(tmp_path):
         assert failed.status is Status.FAILED

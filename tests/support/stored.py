@@ -128,11 +128,16 @@ def run_here(
 
 
 @contextlib.contextmanager
-def in_this_process() -> Iterator[None]:
-    """Runs are carried out here, and what they set of torch is put back."""
+def in_this_process(forecast: bool = False) -> Iterator[None]:
+    """Runs are carried out here, and what they set of torch is put back.
+
+    Without a ``forecast`` of their memory, which takes longer than these runs.
+    """
     threads, sure = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trm_bench.harness.running.runner.run_jobs", run_here)
+        if not forecast:
+            patch.setattr("trm_bench.harness.training.microbatch.free_memory", lambda device: None)
         yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(sure)

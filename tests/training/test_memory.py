@@ -31,7 +31,7 @@ from trm_bench.hrm_baseline.model import HRM
 from trm_bench.trm.config import TRMConfig
 from trm_bench.trm.model import TRM
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 BATCH = 48
 BF16 = TrainingConfig(precision="bf16")
 

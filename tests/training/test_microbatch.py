@@ -19,7 +19,7 @@ from trm_bench.harness.training.memory import ByPortion, Training, forecast
 from trm_bench.harness.training.microbatch import Microbatch, choose_microbatch
 from trm_bench.harness.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 BATCH, STEPS = 8, 12
 
 

@@ -225,6 +225,7 @@ def test_both_layouts_are_read_and_recognised(unpacked: Path, name: str, layout:
     assert sum(file.rows for file in data.source.files) == {ARC1: 800, ARC2: 1120}[name] + concepts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "steps"), [(ARC1, 519_271), (ARC2, 725_651)])
 def test_the_published_steps_are_the_epochs_over_the_published_pairs(
     unpacked: Path, name: str, steps: int
