@@ -85,14 +85,7 @@ def reference(worker: Worker, options: argparse.Namespace) -> tuple[Callable[[],
     average = EMAHelper(mu=0.999) if worker.training.ema else None
     if average:
         average.register(plain)
-    trainer = worker.trainer()
-    trainer.feed.refresh()
-    fresh = trainer.feed.at(torch.arange(options.batch))
-    batch = {
-        "inputs": fresh.inputs.to(torch.int32),
-        "labels": fresh.targets.long(),
-        "puzzle_identifiers": fresh.puzzle_ids.to(torch.int32),
-    }
+    batch = first_draws(worker, options.batch)
     state = {"carry": plain.initial_carry(batch)}
 
     def step() -> None:
@@ -117,6 +110,18 @@ def reference(worker: Worker, options: argparse.Namespace) -> tuple[Callable[[],
                 carry, *_, done = head(carry=carry, batch=rows, return_keys=[])
 
     return step, evaluate
+
+
+def first_draws(worker: Worker, count: int) -> dict[str, torch.Tensor]:
+    """The first examples of our run in the reference's form."""
+    feed = worker.trainer().feed
+    feed.refresh()
+    fresh = feed.at(torch.arange(count))
+    return {
+        "inputs": fresh.inputs.to(torch.int32),
+        "labels": fresh.targets.long(),
+        "puzzle_identifiers": fresh.puzzle_ids.to(torch.int32),
+    }
 
 
 def theirs(worker: Worker, options: argparse.Namespace) -> Any:

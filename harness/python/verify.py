@@ -20,7 +20,7 @@ from ..host.calls import plugins_aside
 from ..host.host import Host, host
 from ..inference.scoring import score
 from ..planning.grid import Context, context_of
-from ..planning.identity import part_identity
+from ..planning.identity import PROCEDURE, part_identity
 from ..planning.job import Job, PlannedRun
 from ..planning.request import REQUESTS, Request
 from ..report.read import Run, read_folders
@@ -266,6 +266,9 @@ def _train_again(
         )
     outcomes = {}
     for run in drawn:
+        if (made_by := run.manifest.identity.procedure) != PROCEDURE:
+            outcomes[run.name] = "failed", _another_procedure(made_by)
+            continue
         context = checks.context(run.manifest)
         if context is None:
             outcomes[run.name] = "failed", "its puzzles cannot be rebuilt, so it cannot be trained again"
@@ -282,6 +285,13 @@ def _train_again(
             else:
                 outcomes[run.name] = _compared(RunFolder(run.where), again)
     return outcomes
+
+
+def _another_procedure(version: int) -> str:
+    return (
+        f"trained by version {version} of the training procedure; this program has version {PROCEDURE} and "
+        "cannot repeat it"
+    )
 
 
 def _place(device: str) -> Gpu | None:

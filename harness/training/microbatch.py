@@ -49,7 +49,7 @@ def choose_microbatch(
         training: with the precision decided.
         execution: what was requested.
         device: where the run is carried out.
-        free: bytes that the run may use; by default what is free on the device now.
+        free: bytes that the run may use, its weights included; by default what is free on the device now.
 
     Raises:
         UnavailableError: not even one puzzle at a time fits; says what is needed, what is free, what to try.
@@ -57,10 +57,10 @@ def choose_microbatch(
     if execution.microbatch != "auto":
         puzzles = min(execution.microbatch, batch)
         return Microbatch(puzzles, f"portions of {puzzles} as requested")
-    free = free_memory(device) if free is None else free
+    if free is None and (free := free_memory(device)) is not None:
+        free += _resident(model, device)
     if free is None:
         return Microbatch(batch, f"not forecast: what is free on {device.type} is not known")
-    free += _resident(model, device)
     recompute, compiled = execution.recompute, execution.compile is True
     portions = ByPortion(Training(model, cells, batch, training, device.type, recompute, compiled))
     try:

@@ -189,6 +189,19 @@ def test_what_cannot_be_trained_again_is_said(folder: Path) -> None:
     assert found.unchecked == ("--retrain 2: only 0 finished runs can be trained",)
 
 
+def test_a_run_of_another_version_of_the_training_is_not_repeated(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm_bench.harness.python.verify.PROCEDURE", 99)
+    found = trm_bench.verify(folder, retrain=1)
+    assert not found.ok
+    ((name, words),) = found.details.items()
+    assert words == (
+        "trained by version 2 of the training procedure; this program has version 99 and cannot repeat it"
+    )
+    assert found.retrained == {name: "failed"}
+
+
 @pytest.mark.parametrize("name", ["grid.json", "requests.json", "runs.json"])
 def test_an_edited_file_of_the_folder_is_named(name: str, folder: Path, run_cli: RunCli) -> None:
     path = folder / name

@@ -153,7 +153,8 @@ def test_a_run_that_was_given_a_share_of_the_memory_keeps_to_it(
 ) -> None:
     free = hrm.at(96).total
     assert chosen(monkeypatch, free).puzzles == 96
-    assert chosen(monkeypatch, free, share=free // 3).puzzles < 48
+    assert chosen(monkeypatch, free, share=hrm.at(48).total).puzzles == 48
+    assert chosen(monkeypatch, free, share=hrm.at(48).total - 1).puzzles == 32
 
 
 def test_a_requested_microbatch_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
