@@ -113,3 +113,12 @@ class Exploding(Reasoner):
         self.calls += 1
         logits = self.weight * torch.nn.functional.one_hot(inputs, INFO.vocab_size).float()
         return state, Output(logits / 0 if self.calls > 3 else logits)
+
+
+def gradient(name: str, **settings: object) -> Tensor:
+    """Of all weights in the first step, on the CPU."""
+    torch._dynamo.reset()
+    one = trainer(name, steps(1), **settings)
+    one.optimiser.zero_grad = one.optimiser.update = lambda: None  # type: ignore[method-assign]
+    one.step()
+    return torch.cat([p.grad.flatten() for p in one.model.parameters() if p.grad is not None]).cpu()

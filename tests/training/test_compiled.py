@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.training import CPU, MODELS, puzzles, steps, trainer
+from support.training import CPU, MODELS, gradient, puzzles, steps, trainer
 from trm_bench.harness.inference.inference import Depths, InferenceConfig, infer, predict
 from trm_bench.harness.training.compiling import obstacle
 
@@ -33,15 +33,6 @@ def test_compiled_steps_have_the_losses_of_eager_ones_in_whole_graphs(name: str)
     assert known
     assert compilations() == known  # no step is compiled again
     assert not COUNTERS["graph_break"]
-
-
-def gradient(name: str, **settings: object) -> torch.Tensor:
-    """Of all weights in the first step."""
-    torch._dynamo.reset()
-    one = trainer(name, steps(1), **settings)
-    one.optimiser.zero_grad = one.optimiser.update = lambda: None  # type: ignore[method-assign]
-    one.step()
-    return torch.cat([p.grad.flatten() for p in one.model.parameters() if p.grad is not None])
 
 
 @pytest.mark.parametrize("name", ["trm-mlp", "trm-att", "hrm"])

