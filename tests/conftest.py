@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from support.distributions import install, write_distribution
 from support.paths import DATA, PLUGINS
+from support.slurm import slurm
 from trm_bench.harness.host.host import host
 
-__all__ = ["install"]
+__all__ = ["install", "slurm"]
 
 
 @pytest.fixture(scope="session", autouse=True)
