@@ -29,7 +29,7 @@ from trm_bench.harness.inference.inference import Depths, infer
 from trm_bench.harness.planning.models import split_models
 from trm_bench.harness.planning.request import Request
 from trm_bench.harness.planning.training_grid import plan_training
-from trm_bench.harness.running.child import keep_memory
+from trm_bench.harness.running.lifetime import keep_memory
 from trm_bench.harness.running.worker import Worker
 from trm_bench.harness.store.folders import RunFolder
 

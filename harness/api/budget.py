@@ -81,6 +81,9 @@ class Ledger(BaseModel):
     inference_steps: int = Field(0, description="supervision steps that a puzzle may take at evaluation")
     steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
     training_seconds: float = 0.0
+    processes: int = Field(
+        1, description="that trained together; device time is training_seconds times these"
+    )
     evaluation_seconds: float = 0.0
     puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")
     evaluation_batch: int = 0

@@ -6,7 +6,7 @@ No package computes AdamATan2 with decoupled weight decay on a CPU, so it is wri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -150,10 +150,18 @@ class SignSGD:
 
     Gradients of equal rows are added first; rows that were not looked up stay as they are.
     Source: the sparse embedding of the HRM and TRM repositories.
+
+    ``gather`` gives the rows (n, …) of all processes that train together, by default of this one alone.
     """
 
-    def __init__(self, embeddings: Iterable[PuzzleEmbedding], lr: float, weight_decay: float):
-        self.embeddings = list(embeddings)
+    def __init__(
+        self,
+        embeddings: Iterable[PuzzleEmbedding],
+        lr: float,
+        weight_decay: float,
+        gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+    ):
+        self.embeddings, self.gather = list(embeddings), gather
         self.weight_decay = weight_decay
         self.rates = [_numbers(2, one.table) for one in self.embeddings]
         self._lookups: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.embeddings]
@@ -184,7 +192,7 @@ class SignSGD:
         for embedding, rates, lookups in zip(self.embeddings, self.rates, self._lookups, strict=True):
             if not lookups:
                 continue
-            ids, grads = (torch.cat(part) for part in zip(*lookups, strict=True))
+            ids, grads = (self.gather(torch.cat(part)) for part in zip(*lookups, strict=True))
             lr, shrink = rates.unbind()
             same = (ids.unsqueeze(1) == ids).to(embedding.table.dtype)
             sums = same @ grads.to(same.dtype)

@@ -13,6 +13,7 @@ from ..api.specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, 
 from ..data.prepare import Prepared, is_prepared, prepare, scale_of, usual_scale
 from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..store.folders import Output, RunFolder
+from ..training.group import check_processes
 from .job import Job, PlannedRun
 from .models import ResolvedModel
 from .request import Request
@@ -185,6 +186,8 @@ def context_of(
     settings = read_settings(request.settings, part.spec.options)
     if settings.execution_config().graph and request.device != "cuda":
         raise UsageError(f"setting graph=true goes with --device cuda, not with --device {request.device}")
+    batch = None if request.weights else settings.batch_size or part.spec.scales[scale].batch_size
+    check_processes(settings.execution_config().processes, batch, request.device)
     evaluators = evaluators_of(host, part, request.evaluators)
     build = replace(build_request(part.spec, request, scale, settings, progress), at_most=at_most)
     declared = read_settings(request.declared, part.spec.options)

@@ -83,6 +83,7 @@ COSTS: Mapping[str, str] = {
     "draws": "training examples drawn",
     "distinct_augmentations": "distinct pairs of puzzle and augmentation drawn",
     "training_seconds": "wall time of training",
+    "processes": "that trained a run together; device time is training_seconds times these",
     "inference_flops_per_puzzle": "FLOPs of a prediction, all votes together",
     "inference_steps": "supervision steps that a puzzle may take at test",
     "steps_taken": "supervision steps that it took, mean",

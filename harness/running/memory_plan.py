@@ -30,10 +30,11 @@ def memory_plan(
     Args:
         model: built, or without its numbers.
         cells: L.
-        batch: supervision slots.
+        batch: supervision slots of the whole run; the plan is that of one of its processes.
         training: of the recipe; ``precision=auto`` is that of a GPU.
         execution: what was requested.
     """
+    batch //= execution.processes
     if training.precision == "auto":
         training = training.model_copy(update={"precision": usual_precision(DEVICE)})
     compiled, recompute = execution.compile is True, execution.recompute

@@ -115,7 +115,8 @@ def _start(job: Job, running: dict[int, _Running], lock: int | None) -> None:
     receiver, sender = context.Pipe(duplex=False)
     # A connection is how a descriptor reaches a process that is spawned.
     held = None if lock is None else Connection(os.dup(lock))
-    process = context.Process(target=live, args=(job, sender, held), daemon=True, name=job.run.name)
+    daemon = job.execution.processes == 1  # a daemon may not start processes; both end with this one
+    process = context.Process(target=live, args=(job, sender, held), daemon=daemon, name=job.run.name)
     with held_back(), seeing(job.gpu):
         process.start()
         running[process.sentinel] = _Running(job, process, receiver)

@@ -28,7 +28,7 @@ from ..planning.job import Job
 from ..store.folders import RunFolder
 from ..training.device import peak_memory, synchronize
 from ..training.trainer import Trainer
-from .child import keep_memory
+from .lifetime import keep_memory
 from .machine import Machine, measure_machine
 from .progress import duration
 from .worker import Worker

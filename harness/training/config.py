@@ -55,6 +55,9 @@ class ExecutionConfig(BaseModel):
     compile: Literal["auto"] | bool = Field(
         "auto", description="torch.compile the parts that a model names; auto: in bf16, where it pays"
     )
+    processes: int = Field(
+        1, gt=0, le=1024, description="processes that train a run together, a GPU each on CUDA"
+    )
     graph: bool = Field(False, description="CUDA: launch a whole training step as one captured graph")
     microbatch: Literal["auto"] | Annotated[int, Field(gt=0)] = Field(
         "auto", description="puzzles of a batch in memory at a time, in training; auto: as many as fit"

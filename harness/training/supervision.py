@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..api.reasoner import Halting, Output, Reasoner, State, halt_decision
 from ..data.examples import Batch
+from .group import ALONE, Group
 
 
 class Examples(Protocol):
@@ -24,7 +25,7 @@ class Examples(Protocol):
         ...
 
 
-_KEPT = ("inputs", "targets", "puzzle_ids", "may_halt", "steps", "halted", "drawn")
+_KEPT = ("inputs", "targets", "puzzle_ids", "may_halt", "steps", "halted")
 ALL = slice(None)
 
 
@@ -44,7 +45,8 @@ class Slots:
     """B slots. Each keeps its puzzle and state until the puzzle halts, then takes the next draw.
 
     All of it happens on the device, without the host's word, and always in the same memory: so a step
-    waits for nothing and can be captured as a graph.
+    waits for nothing and can be captured as a graph. Where several processes train, B is this one's part of
+    the batch; draws are numbered as if one process held all slots in the order of ranks.
 
     Attributes:
         inputs, targets: (B, L); puzzle_ids: (B,).
@@ -52,11 +54,18 @@ class Slots:
         steps: (B,) supervision steps that the present puzzle has had.
         may_halt: (B, N_sup) bool, whether it may halt after each step.
         halted: (B,) bool, slots that take a new puzzle at the next `refill`.
-        drawn: () draws taken until now.
+        drawn: () draws taken until now, by all processes.
     """
 
-    def __init__(self, model: Reasoner, batch_size: int, cells: int, device: torch.device):
-        self.model = model
+    def __init__(
+        self,
+        model: Reasoner,
+        batch_size: int,
+        cells: int,
+        device: torch.device,
+        group: Group = ALONE,
+    ):
+        self.model, self.group = model, group
         self.inputs = torch.zeros(batch_size, cells, dtype=torch.int64, device=device)
         self.targets = torch.zeros_like(self.inputs)
         self.puzzle_ids = torch.zeros(batch_size, dtype=torch.int64, device=device)
@@ -72,8 +81,9 @@ class Slots:
         """Give each halted slot, in order, the next draw and a fresh state."""
         free = self.halted
         place = free.cumsum(0) - 1  # among the free ones; of the others whatever it is
-        fresh = examples.at(self.drawn + place.clamp(min=0))
-        self.drawn += free.sum()
+        first, taken = self.group.claim(self.drawn, free.sum())
+        fresh = examples.at(first + place.clamp(min=0))
+        self.drawn += taken
         _take(self.inputs, free, fresh.inputs)
         _take(self.targets, free, fresh.targets)
         _take(self.puzzle_ids, free, fresh.puzzle_ids)
@@ -83,15 +93,18 @@ class Slots:
             _take(own, free, new)
 
     def kept(self) -> dict[str, Any]:
-        """The content of the slots, for a checkpoint."""
-        return {**{name: getattr(self, name) for name in _KEPT}, "state": list(self.state)}
+        """The content of the slots of all processes, as one would hold it, for a checkpoint."""
+        gather = self.group.gather
+        rows = {name: gather(getattr(self, name)) for name in _KEPT}
+        return {**rows, "drawn": self.drawn, "state": [gather(part) for part in self.state]}
 
     def put_back(self, kept: Mapping[str, Any]) -> None:
-        """Hold what `kept` gave."""
+        """Hold this process's part of what `kept` gave, to however many processes."""
         for name in _KEPT:
-            getattr(self, name).copy_(kept[name])
+            getattr(self, name).copy_(self.group.own(kept[name]))
+        self.drawn.copy_(kept["drawn"])
         for own, part in zip(self.state, kept["state"], strict=True):
-            own.copy_(part)
+            own.copy_(self.group.own(part))
 
     def part(self, rows: slice) -> Portion:
         """The content of some slots."""

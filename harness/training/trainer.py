@@ -25,6 +25,7 @@ from .config import ExecutionConfig, TrainingConfig
 from .costs import Flops
 from .cuda_graph import check_optimizer, repeated
 from .device import autocast, synchronize
+from .group import ALONE, Group
 from .supervision import Slots, continue_target
 
 Metrics = Mapping[str, float]
@@ -65,7 +66,10 @@ class Spent:
 
 
 class Trainer:
-    """One model in training. `step` is the whole of deep supervision in one screen."""
+    """One model in training. `step` is the whole of deep supervision in one screen.
+
+    Of a run over several processes (``group``) each has one, and all call the same methods in one order.
+    """
 
     def __init__(
         self,
@@ -78,15 +82,17 @@ class Trainer:
         cells: int,
         device: torch.device,
         execution: ExecutionConfig | None = None,
+        group: Group = ALONE,
     ):
         self.model, self.config, self.budget, self.flops = model, config, budget, flops
-        self.device, self.execution = device, execution or ExecutionConfig()
+        self.device, self.execution, self.group = device, execution or ExecutionConfig(), group
         set_precision(model, config.precision)
         for stack in (module for module in model.modules() if isinstance(module, Stack)):
             stack.recompute = self.execution.recompute
-        self.portions = portions(budget.batch_size, self.execution.microbatch)
-        self.feed = Feed(examples, budget.batch_size, device)
-        self.slots = Slots(model, budget.batch_size, cells, device)
+        own = budget.batch_size // group.size
+        self.portions = portions(own, self.execution.microbatch)
+        self.feed = Feed(examples, budget.batch_size, device)  # one process may take all draws of a step
+        self.slots = Slots(model, own, cells, device, group)
         self.optimiser = Optimiser(
             model.parameters(),
             config.lr,
@@ -96,11 +102,13 @@ class Trainer:
             clip=config.clip,
         )
         embeddings = [module for module in model.modules() if isinstance(module, PuzzleEmbedding)]
-        self.embedding_optimiser = SignSGD(embeddings, config.embedding_lr, config.embedding_weight_decay)
+        self.embedding_optimiser = SignSGD(
+            embeddings, config.embedding_lr, config.embedding_weight_decay, group.gather
+        )
         self.ema = EMA(model, config.ema) if config.ema else None
         self.steps = 0
         self.reported = _Reported()
-        self.average = Average(device)
+        self.average = Average(device, budget.batch_size, group)
         if self.execution.graph:
             check_optimizer(config.optimizer)
         self._work = repeated(self._on_device, device) if self.execution.graph else self._on_device
@@ -143,6 +151,7 @@ class Trainer:
         self.slots.refill(self.feed)
         refresh(self.model)
         losses = [self._learn(rows) for rows in self.portions]
+        self.group.add([p.grad for p in self.optimiser.params if p.grad is not None])
         self.optimiser.update()
         self.embedding_optimiser.update()
         self.optimiser.zero_grad()
@@ -174,13 +183,14 @@ class Trainer:
         """
         self._started, self._aside = time.perf_counter(), 0.0
         done = self.reported
+        (stop,) = self.group.either(watcher.stop())
         while (before := self.spent()) < 1:
-            if watcher.stop():
+            if stop:
                 self._pause(lambda: watcher.save(self.steps))
                 raise Stopped
             loss = self.step()
             if self.device.type == "cpu":  # reading it there costs nothing
-                self._require_finite(float(loss.total.detach()))
+                self._require_finite(self.group.total(float(loss.total.detach())))
             after = self.spent()
             if int(after * LOG_POINTS) > done.logged or before == 0:
                 done.logged = int(after * LOG_POINTS)
@@ -190,7 +200,8 @@ class Trainer:
             if due and self.steps - done.last_validation >= VALIDATION_SPACING:
                 done.validated, done.last_validation = int(after * self.execution.validations), self.steps
                 self._pause(lambda: self._validate(watcher))
-            if watcher.due(self.steps):
+            stop, due = self.group.either(watcher.stop(), watcher.due(self.steps))
+            if due:
                 self._pause(lambda: watcher.save(self.steps))
         synchronize(self.device)
         supervision = self.steps * self.budget.batch_size
@@ -212,7 +223,7 @@ class Trainer:
         watcher.metrics({"step": self.steps, "spent": self.spent(), **self.with_average(watcher.validate)})
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, for a checkpoint.
+        """Everything that the rest of the run depends on, for a checkpoint; it knows no number of processes.
 
         Raises:
             TrainingDiverged: a loss since the last line of metrics, or a weight, is not finite. So the last
@@ -226,7 +237,7 @@ class Trainer:
             "slots": self.slots.kept(),
             "steps": self.steps,
             "reported": {**asdict(self.reported), "seconds": self.seconds()},
-            "average": self.average.sums,
+            "average": self.average.totals(),
             "random": random_state(),
         }
 
@@ -241,7 +252,7 @@ class Trainer:
         self.feed.go_to(self.drawn())
         self.steps = state["steps"]
         self.reported = _Reported(**state["reported"])
-        self.average.sums.copy_(state["average"])
+        self.average.put_back(state["average"])
         set_random_state(state["random"])
 
     def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
@@ -262,6 +273,7 @@ class Trainer:
     def _line(self, spent: float) -> Metrics:
         values = self.average.values()
         self._require_finite(values["loss"])
+        self.group.require_equal(self.model, self.steps)
         return {"step": self.steps, "spent": spent, "draws": self.drawn(), **values}
 
     def require_finite(self) -> None:
@@ -270,7 +282,7 @@ class Trainer:
         Raises:
             TrainingDiverged: one is not finite; names it.
         """
-        self._require_finite(float(self.average.sums[1]))
+        self._require_finite(float(self.average.totals()[1]))
         bad = [name for name, weight in self.model.named_parameters() if not torch.isfinite(weight).all()]
         if bad:
             raise TrainingDiverged(f"weight {bad[0]} is not finite after optimiser step {self.steps}")
@@ -304,20 +316,32 @@ class Average:
 
     NAMES = ("loss", "answer_loss", "halt_loss", "continue_loss", "train_exact", "train_steps")
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, batch: int, group: Group = ALONE):
+        self.batch, self.group = batch, group
         wide = torch.float32 if device.type == "mps" else torch.float64
         self.sums = torch.zeros(1 + len(self.NAMES), dtype=wide, device=device)
 
     def add(self, loss: StepLoss, steps: Tensor) -> None:
         """Add one step's losses and the slots' ``steps`` (B,)."""
         parts = (loss.total, loss.answer, loss.halt, loss.halt_continue, loss.right.sum(), steps.sum())
-        values = torch.stack([part.detach().to(self.sums.dtype) for part in parts]) / len(steps)
+        values = torch.stack([part.detach().to(self.sums.dtype) for part in parts]) / self.batch
         self.sums[0] += 1
         self.sums[1:] += values
 
+    def totals(self) -> Tensor:
+        """Steps, and the sums of all processes."""
+        totals = self.sums.clone()
+        self.group.add([totals[1:]])
+        return totals
+
+    def put_back(self, totals: Tensor) -> None:
+        """Continue from `totals`, which the first process now holds for all."""
+        self.sums.copy_(totals)
+        self.sums[1:] *= float(self.group.leads)
+
     def values(self) -> dict[str, float]:
         """The means by name; waits for the device."""
-        count, *sums = self.sums.tolist()
+        count, *sums = self.totals().tolist()
         return {name: value / count for name, value in zip(self.NAMES, sums, strict=True)}
 
     def reset(self) -> None:

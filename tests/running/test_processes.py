@@ -148,7 +148,7 @@ def test_a_runs_process_holds_the_lock_of_its_folder(tmp_path: Path, mark: str) 
 
 CHILD = """
 import multiprocessing, sys, time
-from trm_bench.harness.running.child import die_with_parent
+from trm_bench.harness.running.lifetime import die_with_parent
 
 def inner(platform):
     sys.platform = platform

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from trm_bench.harness.data.examples import Batch, ExampleStream, Exploration
 from trm_bench.harness.training.compiling import compile_parts
 from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
 from trm_bench.harness.training.costs import count_flops
+from trm_bench.harness.training.group import ALONE, Group
 from trm_bench.harness.training.supervision import Slots
 from trm_bench.harness.training.trainer import Trainer, Watcher
 from trm_bench.hrm_baseline.config import HRMConfig
@@ -49,7 +51,12 @@ def puzzles(count: int = 40) -> PuzzleSet:
 
 
 def trainer(
-    name: str, budget: Budget, seed: int = 0, device: torch.device = CPU, **settings: object
+    name: str,
+    budget: Budget,
+    seed: int = 0,
+    device: torch.device = CPU,
+    group: Group = ALONE,
+    **settings: object,
 ) -> Trainer:
     """A trainer of a small model; settings are those of the recipe and of its execution."""
     torch.manual_seed(seed)
@@ -71,8 +78,30 @@ def trainer(
     if execution.compile is True:
         compile_parts(model, device)
     return Trainer(
-        model, examples, config, budget, flops, cells=INFO.cells, device=device, execution=execution
+        model,
+        examples,
+        config,
+        budget,
+        flops,
+        cells=INFO.cells,
+        device=device,
+        execution=execution,
+        group=group,
     )
+
+
+def table(one: Trainer) -> Tensor:
+    (embedding,) = one.embedding_optimiser.embeddings
+    return embedding.table
+
+
+def numbered(one: Trainer, rows: int) -> Trainer:
+    """The same training with a row of the puzzle embedding for every ``rows``-th draw."""
+    (embedding,) = one.embedding_optimiser.embeddings
+    embedding.table = torch.zeros(rows, embedding.table.shape[1])
+    examples: Callable[[Tensor], Batch] = one.feed.at
+    one.feed.at = lambda draws: replace(examples(draws), puzzle_ids=draws % rows)  # type: ignore[method-assign]
+    return one
 
 
 def steps(amount: int, match: Match = Match.STEPS, batch: int = 4) -> Budget:

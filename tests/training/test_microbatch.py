@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-from support.training import CPU, INFO, MODELS, steps, trainer
+from support.training import CPU, INFO, MODELS, numbered, steps, table, trainer
 from torch import Tensor
 from trm_bench.harness.api.errors import UnavailableError
 from trm_bench.harness.api.reasoner import Output, Reasoner, State
-from trm_bench.harness.data.examples import Batch
 from trm_bench.harness.training import microbatch
 from trm_bench.harness.training.compiling import obstacle
 from trm_bench.harness.training.config import ExecutionConfig, TrainingConfig
@@ -52,22 +50,8 @@ def test_portions_train_as_the_whole_batch_does(name: str, size: int) -> None:
     assert table(whole).any()
 
 
-def table(one: Trainer) -> Tensor:
-    (embedding,) = one.embedding_optimiser.embeddings
-    return embedding.table
-
-
 def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=0, atol=2e-6)
-
-
-def numbered(one: Trainer, rows: int) -> Trainer:
-    """The same training with a row of the puzzle embedding for every ``rows``-th draw."""
-    (embedding,) = one.embedding_optimiser.embeddings
-    embedding.table = torch.zeros(rows, embedding.table.shape[1])
-    examples: Callable[[Tensor], Batch] = one.feed.at
-    one.feed.at = lambda draws: replace(examples(draws), puzzle_ids=draws % rows)  # type: ignore[method-assign]
-    return one
 
 
 @pytest.mark.parametrize("name", ["trm-att", "hrm"])
