@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from ..api.errors import PluginError, TrmBenchError, UnavailableError, UsageError, told
+from ..api.errors import Detached, PluginError, TrmBenchError, UnavailableError, UsageError, told
 from ..host.host import DISABLE_VARIABLE, host
 from ..host.interruption import interruptible, undisturbed
 from ..host.plugin_files import announce_plugin_files, take_plugin_options
@@ -30,6 +30,9 @@ VERBS = {
     "run": "train and evaluate models, and print their table",
     "tune": "try settings of models and choose on the validation puzzles",
     "resume": "continue a run that was stopped",
+    "run-one": "carry out one planned run of an output folder",
+    "status": "show which runs of an output folder are queued, running, done or failed",
+    "cancel": "cancel runs that are queued or running on a cluster",
     "evaluate": "evaluate saved weights with any number of supervision steps",
     "solve": "solve one puzzle, step by step",
     "export": "write weights in the names of the reference implementation",
@@ -41,7 +44,7 @@ VERBS = {
     "cite": "print BibTeX of the harness, and of the task and models of a table",
     "score": "score a submission file",
     "show": "print the manifest of a run",
-    "list": "list tasks, models, evaluators, reporters and studies",
+    "list": "list tasks, models, evaluators, reporters, studies and runners",
     "new-plugin": "write a small project that adds a model, task, evaluator or reporter",
     "check": "run the conformance checks on a plugin's model, task, evaluator or reporter",
     "plugins": "list plugins and their problems",
@@ -183,6 +186,8 @@ def _main(arguments: Sequence[str] | None) -> None:
         error.show(file=shown)
         _tell(shown.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
+    except Detached:
+        sys.exit(INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
         with undisturbed():
             _tell("interrupted; rerun the same command to continue")

@@ -16,6 +16,7 @@ from .options import (
     jobs_option,
     json_option,
     limit_option,
+    on_option,
     weights_data_options,
     weights_key_option,
 )
@@ -45,6 +46,14 @@ from .options import (
     show_default=True,
     help="threshold: also let each puzzle stop, and leave the batch, when the model's own rule says stop.",
 )
+@click.option("--rollouts", help="Answers per puzzle by comma, e.g. 1,4,16; each is a row.")
+@click.option("--noise", help="Noise on the state before every supervision step by comma, e.g. 0.1,0.3.")
+@click.option("--noise-on", help="Part of the state that gets it, e.g. z or y, or both.")
+@click.option(
+    "--select",
+    type=click.Choice(["first", "mode", "q", "residual"]),
+    help="Which of several answers counts: the first, the most frequent, by halt logit, or by residual.",
+)
 @click.option(
     "--split",
     type=click.Choice(["test", "validation"]),
@@ -55,6 +64,7 @@ from .options import (
 @limit_option
 @evaluators_option
 @device_option
+@on_option
 @jobs_option
 @click.option("--output", type=PATH, help="By default results/TASK-SCALE-evaluated.")
 @json_option("the report")

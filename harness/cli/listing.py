@@ -7,14 +7,14 @@ import click
 from .options import json_option
 from .terminal import echo, echo_json
 
-KINDS = ("tasks", "models", "evaluators", "reporters", "studies")
+KINDS = ("tasks", "models", "evaluators", "reporters", "studies", "runners")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice([*KINDS, "all"]), default="all")
 @json_option("the list")
 def command(kind: str, as_json: bool) -> None:
-    """List tasks, models, evaluators, reporters and studies."""
+    """List tasks, models, evaluators, reporters, studies and runners."""
     from ..host.listing import list_parts
 
     content = list_parts(KINDS if kind == "all" else (kind,))

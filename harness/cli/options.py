@@ -176,6 +176,12 @@ jobs_option = click.option(
     type=click.IntRange(min=1),
     help="Processes side by side; by default one per core, or one per GPU, which is the most there.",
 )
+on_option = click.option(
+    "--on",
+    metavar="RUNNER",
+    shell_complete=names("runners"),
+    help="Where the runs are carried out: slurm, local, or a YAML file with settings; by default here.",
+)
 limit_option = click.option(
     "--limit",
     type=click.IntRange(min=1),

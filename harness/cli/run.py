@@ -19,6 +19,7 @@ from .options import (
     json_option,
     limit_option,
     models_option,
+    on_option,
 )
 from .terminal import echo, echo_json
 
@@ -42,14 +43,25 @@ if TYPE_CHECKING:
 @limit_option
 @evaluators_option
 @device_option
+@on_option
 @jobs_option
 @click.option("--output", type=PATH, help="By default results/TASK-SCALE.")
 @click.option("--force", is_flag=True, help="Repeat finished runs.")
 @click.option("--dry-run", is_flag=True, help="Show the runs and what they cost; run nothing.")
+@click.option(
+    "--plan-only", is_flag=True, help="Write the plan to the output folder and print each run for run-one."
+)
 @click.option("--costs", is_flag=True, help="Print the tables of costs too.")
 @json_option("the report, or the dry run,")
 @config_option
-def command(dry_run: bool, as_json: bool, costs: bool, settings: tuple[str, ...], **options: Any) -> int:
+def command(
+    dry_run: bool,
+    plan_only: bool,
+    as_json: bool,
+    costs: bool,
+    settings: tuple[str, ...],
+    **options: Any,
+) -> int:
     """Train and evaluate models on a task, or run a study, and print the table.
 
     Finished runs in the output folder are reused. Examples:
@@ -75,7 +87,23 @@ def command(dry_run: bool, as_json: bool, costs: bool, settings: tuple[str, ...]
     )
     if dry_run:
         return print_costs(call, as_json)
+    if plan_only:
+        return print_plan(call, as_json)
     return print_results(call.carry_out(), as_json, costs)
+
+
+def print_plan(call: Call, as_json: bool) -> int:
+    """Write the plan of a call and print folder and name of each run, a line each."""
+    import shlex
+
+    from ..python.status import planned_runs
+
+    runs = planned_runs(call)
+    if as_json:
+        echo_json([{"folder": folder, "run": run} for folder, run in runs])
+    else:
+        echo("\n".join(f"{shlex.quote(folder)} {shlex.quote(run)}" for folder, run in runs))
+    return 0
 
 
 def print_costs(call: Call, as_json: bool) -> int:
@@ -118,10 +146,13 @@ def print_costs(call: Call, as_json: bool) -> int:
         for model in grid["models"]:
             if model["memory"] is not None:
                 echo(memory_line(model["model"], model["memory"]))
-        echo(
-            f"{grid['flops_to_do']:.2e} FLOPs to do; at least {duration(grid['seconds_at_least'])} at "
-            f"{grid['flops_per_second']:.2e} FLOP/s, {grid['workers']} × this machine's matrix products"
-        )
+        at_least = ""
+        if grid["seconds_at_least"] is not None:
+            at_least = (
+                f"; at least {duration(grid['seconds_at_least'])} at {grid['flops_per_second']:.2e} FLOP/s, "
+                f"{grid['workers']} × this machine's matrix products"
+            )
+        echo(f"{grid['flops_to_do']:.2e} FLOPs to do{at_least}")
         for error in grid["failed"].values():
             echo(f"would fail: {error}", err=True)
     return _dry_run_code(grids)

@@ -17,6 +17,7 @@ from .options import (
     json_option,
     limit_option,
     models_option,
+    on_option,
 )
 from .run import print_costs
 from .terminal import echo, echo_json
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @limit_option
 @evaluators_option
 @device_option
+@on_option
 @jobs_option
 @click.option("--output", type=PATH, help="By default results/TASK-SCALE-tune.")
 @click.option("--force", is_flag=True, help="Repeat finished runs.")

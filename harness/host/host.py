@@ -20,6 +20,7 @@ import pluggy
 
 from ..api import hookspecs
 from ..api.errors import TrmBenchError, UsageError, nearest
+from ..api.runners import RunnerSpec
 from ..api.specs import API_VERSION, EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 from ..api.text import one_line
 from .calls import plugins_aside
@@ -179,7 +180,7 @@ class Host:
 
     Attributes:
         plugins: every plugin that was found, working or not, by label.
-        tasks, models, evaluators, reporters, studies: what they registered.
+        tasks, models, evaluators, reporters, studies, runners: what they registered.
     """
 
     def __init__(self, entries: Iterable[Found], *, strict: bool = False):
@@ -191,6 +192,7 @@ class Host:
         self.evaluators: Registry[EvaluatorSpec] = Registry("evaluator")
         self.reporters: Registry[ReporterSpec] = Registry("reporter")
         self.studies: Registry[StudySpec] = Registry("study")
+        self.runners: Registry[RunnerSpec] = Registry("runner")
         for found in entries:
             self._load(found)
         self._collect(self.tasks, "trm_bench_register_tasks", TaskSpec)
@@ -198,6 +200,7 @@ class Host:
         self._collect(self.evaluators, "trm_bench_register_evaluators", EvaluatorSpec)
         self._collect(self.reporters, "trm_bench_register_reporters", ReporterSpec)
         self._collect(self.studies, "trm_bench_register_studies", StudySpec)
+        self._collect(self.runners, "trm_bench_register_runners", RunnerSpec)
         if strict:
             self._refuse_problems()
 
@@ -257,7 +260,15 @@ class Host:
     def problems(self) -> list[str]:
         """A message for everything wrong with the plugins, each with the distribution's name."""
         found = [f"{plugin.label}: {plugin.error}" for plugin in self.plugins.values() if plugin.error]
-        for registry in (self.tasks, self.models, self.evaluators, self.reporters, self.studies):
+        registries = (
+            self.tasks,
+            self.models,
+            self.evaluators,
+            self.reporters,
+            self.studies,
+            self.runners,
+        )
+        for registry in registries:
             for name, parts in registry.clashes().items():
                 found.append(clash_message(registry.kind, name, parts))
         return found

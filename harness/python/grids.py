@@ -175,6 +175,11 @@ def run_study(execution: Execution, planned: PlannedStudy) -> dict[str, Status]:
         UsageError: the folder holds another study.
     """
     statuses: dict[str, Status] = {}
+    if execution.queue is not None:  # all of them at once, before the first is waited for
+        for name, grid in planned.grids.items():
+            _claim(planned, name, grid)
+            execute(replace(execution, ahead=True), grid, grid_folder(planned.folder, name))
+        execution = replace(execution, force=False)
     for name, grid in planned.grids.items():
         execution.tell(f"study {planned.definition.name}, grid {name}")
         _claim(planned, name, grid)

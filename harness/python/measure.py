@@ -37,7 +37,7 @@ def measure_speed(
     Raises:
         UsageError: a name, value or way is wrong.
     """
-    refuse_options("measure_speed", options, "limit", "evaluators", "jobs", "output")
+    refuse_options("measure_speed", options, "limit", "evaluators", "jobs", "output", "on")
     placement = choose_device(options.get("device"), options.get("gpus"))
     gpu = placement.single("speed")
     chosen = parse_ways(ways, placement.kind)

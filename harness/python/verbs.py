@@ -19,8 +19,8 @@ from ..planning.open_weights import OpenedWeights, open_weights
 from ..planning.request import Request
 from ..running.machine import product_rate
 from ..running.progress import counted
-from ..running.runner import grid_costs
-from ..training.gpus import Gpu, choose_device, torch_device
+from ..running.runner import Execution, grid_costs
+from ..training.gpus import choose_device, torch_device
 from ..weights.files import export_weights, read_weights
 from .api import Call
 from .grids import announce, console_of
@@ -161,17 +161,19 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
         if call.study is not None:
             call.execution.tell(f"study {call.study.definition.name}, grid {name}")
         announce(call.execution, grid, folder)
-        costs.append({"grid": name, **_grid_costs(grid, folder, call.execution.places)})
+        costs.append({"grid": name, **_grid_costs(grid, folder, call.execution)})
     return costs
 
 
-def _grid_costs(grid: Grid, folder: Path, places: Sequence[Gpu | None]) -> dict[str, Any]:
+def _grid_costs(grid: Grid, folder: Path, execution: Execution) -> dict[str, Any]:
     rows, broken = grid_costs(grid, folder)
     total = sum(row["training_flops"] * row["to_run"] for row in rows)
     identity = grid.runs[0].identity
-    torch.set_num_threads(identity.threads)
-    device = torch_device(identity.device, places[0])
-    speed = product_rate(device, identity.training["precision"]) * len(places)
+    places, queue, speed = execution.places, execution.queue, None
+    if queue is None or queue.device is None:  # other machines are not measured
+        torch.set_num_threads(identity.threads)
+        device = torch_device(identity.device, places[0])
+        speed = product_rate(device, identity.training["precision"]) * len(places)
     assert grid.budget is not None  # of training
     return {
         "task": grid.task.name,
@@ -188,5 +190,5 @@ def _grid_costs(grid: Grid, folder: Path, places: Sequence[Gpu | None]) -> dict[
         "flops_to_do": total,
         "workers": len(places),
         "flops_per_second": speed,
-        "seconds_at_least": total / speed,
+        "seconds_at_least": None if speed is None else total / speed,
     }

@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +17,9 @@ from ..store import provenance
 from ..store.disk import disk_problem
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
-from ..training.gpus import gpu_facts
+from ..training.gpus import gpu_facts, visible_gpus
 from ..training.trainer import Metrics
+from .ranks import together
 from .worker import Worker
 
 OnMetrics = Callable[[Metrics], None]
@@ -53,12 +54,16 @@ def run_job(host: Host, job: Job, on_metrics: OnMetrics, tell: Tell = warnings.w
         for folder, manifest in zip(folders, manifests, strict=True):
             folder.start(manifest, job.fresh)
         worker = Worker(host, job, folders[0], on_metrics, tell)
-        execution = worker.choose().model_dump(mode="json")
-        manifests = [manifest.model_copy(update={"execution": execution}) for manifest in manifests]
+        settled = worker.choose()
+        execution = settled.model_dump(mode="json")
+        begun = {"execution": execution, "resumed": worker.resumed}
+        manifests = [manifest.model_copy(update=begun) for manifest in manifests]
         for folder, manifest in zip(folders, manifests, strict=True):
             folder.write_manifest(manifest)
-        trained = worker.load(job.stored) if job.stored else worker.train()
-        worker.evaluate(trained, folders, manifests)
+        with together(replace(job, execution=settled), tell) as group:
+            worker.join(group)
+            trained = worker.load(job.stored) if job.stored else worker.train()
+            worker.evaluate(trained, folders, manifests)
     except (Exception, SystemExit) as error:  # a plugin's code may raise anything
         return fail(job, manifests, error)
     return Outcome(Status.DONE)
@@ -118,7 +123,10 @@ def first_manifest(job: Job, run: PlannedRun) -> Manifest:
 
 def _environment(job: Job) -> dict[str, Any]:
     found = provenance.environment()
-    return found if job.gpu is None else {**found, "gpu": gpu_facts(job.gpu)}
+    if job.run.identity.device != "cuda":
+        return found
+    gpu = job.gpu or next(iter(visible_gpus()), None)  # on a cluster, the one that the batch system gave
+    return found if gpu is None else {**found, "gpu": gpu_facts(gpu)}
 
 
 def ended(manifest: Manifest, status: Status, reason: str, **update: object) -> Manifest:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from ..api.errors import PluginError
+from ..api.errors import Detached, PluginError, UsageError
 from ..api.reasoner import Reasoner
 from ..api.text import plural
 from ..data.prepare import Prepared
@@ -24,15 +25,19 @@ from ..planning.job import Job, PlannedRun
 from ..planning.models import ResolvedModel, parse_variant
 from ..planning.request import add_request
 from ..store.folders import Output
-from ..store.locks import locked
+from ..store.locks import is_running, locked
 from ..store.records import Status
 from ..store.requests import RequestedRun, add_requested
+from ..store.submitted import SubmittedRun
 from ..training.checkpoint import checkpoint_problem
 from ..training.costs import build_shapes, count_flops, count_parameters
 from ..training.gpus import Gpu
 from .memory_plan import memory_plan
-from .processes import run_jobs
+from .processes import Watch, run_jobs
 from .progress import GridProgress, Work
+from .queue import Queue
+from .queued_jobs import active, describe, follow, submit
+from .ranks import places_of
 from .rescore import rescore
 from .run import fail, first_manifest
 
@@ -98,6 +103,8 @@ class Execution:
         force: whether finished runs are repeated.
         command: what the user typed.
         dry: whether nothing will be run, so that no puzzles are downloaded.
+        queue: the runner of ``--on``; None for processes of this one.
+        ahead: whether to submit only, and to wait for nothing.
     """
 
     host: Host
@@ -106,10 +113,12 @@ class Execution:
     force: bool = False
     command: tuple[str, ...] = ()
     dry: bool = False
+    queue: Queue | None = None
+    ahead: bool = False
 
     @property
     def workers(self) -> int:
-        """Processes side by side."""
+        """Runs side by side."""
         return len(self.places)
 
     def tell(self, line: str) -> None:
@@ -123,14 +132,20 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
 
     Raises:
         UsageError: the folder belongs to other runs, or another process is writing to it.
-        UnavailableError: it cannot be written to.
+        UnavailableError: it cannot be written to, or there are fewer GPUs than a run has processes.
     """
+    processes = grid.context.settings.execution_config().processes
+    execution = replace(execution, places=places_of(execution.places, processes))
     results = Output(folder)
     results.claim(grid.common())
     with locked(folder, execution.tell) as lock:
         results.claim(grid.common())  # another process may have claimed it at the same moment
+        queued = active(execution.host, folder, [job.run.name for job in grid.jobs])
+        if queued and execution.queue is None:
+            _refuse_queued(folder, queued)
         for run in grid.runs:
-            results.run(run.name).restore()  # what a killed --force had set aside
+            if not is_running(folder, run.name):
+                results.run(run.name).restore()  # what a killed --force had set aside
         scored = 0 if execution.force else rescore(execution.host, results, grid.jobs)
         add_requested(folder, [_requested(run) for run in grid.runs])
         if not grid.context.request.weights:  # one whose evaluators cannot score is not kept
@@ -143,7 +158,66 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
         if scored:
             names = ", ".join(part.name for part in grid.runs[0].scored_by)
             execution.tell(f"{plural(scored, 'finished run')} scored from stored predictions: {names}")
-        return _run(execution, grid, results, jobs, lock)
+        if execution.queue is None:
+            return _run(execution, grid, results, jobs, partial(_in_processes, execution, lock))
+        jobs = [replace(job, folder=folder.resolve()) for job in jobs]
+        jobs, statuses = _without_broken(grid, jobs)
+        submitted = submit(execution.queue, jobs, queued, folder, execution.places)
+        if jobs:
+            new = len(set(submitted) - set(queued))
+            execution.tell(describe(execution.queue, jobs, submitted, new))
+    if execution.ahead:
+        return statuses
+    return statuses | _run(execution, grid, results, jobs, partial(_follow, execution, submitted))
+
+
+def claim(execution: Execution, grid: Grid, folder: Path) -> list[Job]:
+    """Write a grid's plan into its folder and run nothing; gives the jobs that are to do.
+
+    Raises:
+        UsageError: the folder belongs to other runs, or another process is writing to it.
+        UnavailableError: it cannot be written to.
+    """
+    results = Output(folder)
+    results.claim(grid.common())
+    with locked(folder, execution.tell):
+        results.claim(grid.common())
+        add_requested(folder, [_requested(run) for run in grid.runs])
+        add_request(folder, grid.context.request)
+        return grid.missing(results)
+
+
+def _refuse_queued(folder: Path, queued: Mapping[str, SubmittedRun]) -> None:
+    one = next(iter(queued.values()))
+    raise UsageError(
+        f"{folder}: {plural(len(queued), 'run')} queued or running on {one.runner}, e.g. {one.run} as job "
+        f"{one.job}: add --on {one.runner} to follow, or cancel with trm-bench cancel {folder}"
+    )
+
+
+Carry = Callable[[Sequence[Job], Watch], dict[str, Status]]
+"""Carries jobs out."""
+
+
+def _in_processes(
+    execution: Execution, lock: int | None, jobs: Sequence[Job], watch: Watch
+) -> dict[str, Status]:
+    return run_jobs(jobs, execution.host, watch, execution.places, lock)
+
+
+def _follow(
+    execution: Execution, submitted: Mapping[str, SubmittedRun], jobs: Sequence[Job], watch: Watch
+) -> dict[str, Status]:
+    assert execution.queue is not None
+    try:
+        return follow(execution.queue, jobs, submitted, execution.host, watch)
+    except KeyboardInterrupt:
+        folder = jobs[0].folder
+        execution.tell(
+            f"detached: the jobs continue. The same command follows them again; trm-bench status {folder} "
+            f"shows them, and trm-bench cancel {folder} cancels them"
+        )
+        raise Detached from None
 
 
 def _requested(run: PlannedRun) -> RequestedRun:
@@ -193,7 +267,7 @@ def _other_files(results: Output, grid: Grid, todo: Sequence[str]) -> list[str]:
 
 
 def _run(
-    execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job], lock: int | None
+    execution: Execution, grid: Grid, results: Output, jobs: Sequence[Job], carry: Carry
 ) -> dict[str, Status]:
     host, common = execution.host, grid.common()
     with plugins_aside():
@@ -201,12 +275,11 @@ def _run(
     host.notify("trm_bench_grid_started", grid=common)
     ended: dict[str, Status] = {}
     try:
-        ended = _fail_broken(grid, jobs)
-        jobs = [job for job in jobs if job.run.name not in ended]
+        jobs, ended = _without_broken(grid, jobs)
         if jobs:
             work = work_of(grid, jobs)
             with plugins_aside(), GridProgress(execution.out, work, execution.workers) as watch:
-                ended |= run_jobs(jobs, host, watch, execution.places, lock)
+                ended |= carry(jobs, watch)
     finally:
         # An interruption leaves no statuses; what is done is on disk.
         statuses = {
@@ -223,15 +296,15 @@ def _run(
     return statuses
 
 
-def _fail_broken(grid: Grid, jobs: Sequence[Job]) -> dict[str, Status]:
-    """Mark the runs failed whose model could not even be built while they were planned."""
+def _without_broken(grid: Grid, jobs: Sequence[Job]) -> tuple[list[Job], dict[str, Status]]:
+    """Mark the runs failed whose model could not be built while they were planned; gives the other jobs."""
     statuses: dict[str, Status] = {}
     for job in jobs:
         error = grid.broken.get(job.run.description.model)
         if error is not None:
             outcome = fail(job, [first_manifest(job, run) for run in job.runs], error)
             statuses |= {run.name: outcome.status_of(run.name) for run in job.runs}
-    return statuses
+    return [job for job in jobs if job.run.name not in statuses], statuses
 
 
 def work_of(grid: Grid, jobs: Sequence[Job]) -> dict[str, Work]:

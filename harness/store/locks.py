@@ -20,15 +20,22 @@ from ..api.errors import UnavailableError, UsageError
 
 LOCK = ".lock"
 """In an output folder; held by the process that writes to it, and by those that it has started."""
-SOFT_LOCK = ".lock.held"
-"""The same where the file system has no locks: it is there while it is held."""
+SOFT = ".held"
+"""Ends the name of a lock where the file system has none: the file is there while it is held."""
 PATIENCE = 2.0
 """Seconds to wait for a lock: processes whose parent was killed need a moment to end."""
+_CLUSTER = " (several machines at once: docs/clusters.md)"
 _HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK}
 
 
+class Held(UsageError):
+    """Another process holds a lock."""
+
+
 @contextmanager
-def locked(folder: Path, tell: Callable[[str], None]) -> Iterator[int | None]:
+def locked(
+    folder: Path, tell: Callable[[str], None], patience: float = PATIENCE, lock: str = LOCK
+) -> Iterator[int | None]:
     """Keep other processes out of a folder; gives the descriptor that holds the lock, where one does.
 
     A process that inherits the descriptor holds the lock, too. Without locks in the file system (Lustre
@@ -38,14 +45,47 @@ def locked(folder: Path, tell: Callable[[str], None]) -> Iterator[int | None]:
         UsageError: another process is writing to the folder.
         UnavailableError: the lock file cannot be opened.
     """
-    with _opened(folder / LOCK) as handle:
-        problem = "no fcntl on this system" if fcntl is None else _flock(folder, handle)
+    with _opened(folder / lock) as handle:
+        problem = "no fcntl on this system" if fcntl is None else _flock(folder, handle, patience)
         if problem is None:
             yield handle
             return
-        tell(f"{folder}: no locks on this file system ({problem}); {SOFT_LOCK} keeps other processes out")
-        with _soft(folder):
+        mark = folder / f"{lock}{SOFT}"
+        tell(f"{folder}: no locks on this file system ({problem}); {mark.name} keeps other processes out")
+        with _soft(mark, patience):
             yield None
+
+
+@contextmanager
+def run_locked(folder: Path, run: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Keep others from carrying out the same run of an output folder, on this machine or another.
+
+    Raises:
+        UsageError: another process is carrying it out.
+        UnavailableError: the lock file cannot be opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder, tell, lock=_of_run(run)):
+            yield
+    except Held as error:
+        raise Held(f"{run}: another process is carrying out this run; trm-bench status {folder}") from error
+
+
+def is_running(folder: Path, run: str) -> bool:
+    """Whether a process is carrying out a run of an output folder."""
+    if not (folder / _of_run(run)).exists():
+        return False
+    try:
+        with locked(folder, lambda line: None, patience=0.0, lock=_of_run(run)):
+            return False
+    except Held:
+        return True
+
+
+def _of_run(run: str) -> str:
+    """Name of the lock of a run, next to its folder, which is emptied when the run starts."""
+    return f"{LOCK}-{run}"
 
 
 @contextmanager
@@ -67,9 +107,9 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _flock(folder: Path, handle: int) -> str | None:
+def _flock(folder: Path, handle: int, patience: float) -> str | None:
     """Take the lock; gives why the file system has none."""
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + patience
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,19 +118,19 @@ def _flock(folder: Path, handle: int) -> str | None:
             if error.errno not in _HELD:
                 return error.strerror or str(error)
         if monotonic() > deadline:
-            raise UsageError(f"another process is writing to {folder}; wait, or choose another folder")
+            raise Held(f"another process is writing to {folder}; wait, or choose another folder{_CLUSTER}")
         sleep(0.05)
 
 
 @contextmanager
-def _soft(folder: Path) -> Iterator[None]:
+def _soft(mark: Path, patience: float) -> Iterator[None]:
     """Mark the folder; the mark of a process that is dead on this host is taken over."""
-    mark = folder / SOFT_LOCK
+    folder = mark.parent
     lock = SoftFileLock(mark)
     try:
-        lock.acquire(timeout=PATIENCE, poll_interval=0.05)
+        lock.acquire(timeout=patience, poll_interval=0.05)
     except Timeout:
-        raise UsageError(
+        raise Held(
             f"another process is writing to {folder} ({_holder(mark)}); wait, or choose another folder. If "
             f"that process is gone, delete {mark}"
         ) from None

@@ -76,7 +76,33 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "host": hostname(),
+        "job": batch_job(),
     }
+
+
+def hostname() -> str:
+    """Name of this machine."""
+    return platform.node()
+
+
+_BATCH_JOBS = (
+    ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
+    ("SLURM_JOB_ID",),
+    ("SUBMITIT_LOCAL_JOB_ID",),
+    ("PBS_JOBID",),
+    ("LSB_JOBID",),
+)
+"""Variables of batch systems that name a job."""
+
+
+def batch_job() -> str | None:
+    """The batch system's id of the job that this process belongs to, as its commands take it."""
+    for names in _BATCH_JOBS:
+        values = [os.environ.get(name, "") for name in names]
+        if all(values):
+            return "_".join(values)
+    return None
 
 
 def _processor() -> str:

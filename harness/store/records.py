@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..api.budget import Budget, Ledger
 from ..api.embedding_rows import PuzzleIds
+from ..api.rollouts import Rollouts
 
 SCHEMA_VERSION = 3
 """Version of `manifest.json` and `samples.jsonl.gz`; a file of another version is refused."""
@@ -66,6 +67,9 @@ class RunIdentity(Frozen):
     puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
     steps: int | None = Field(
         None, description="supervision steps at evaluation; None for the trained number"
+    )
+    rollouts: Rollouts | None = Field(
+        None, description="several answers per puzzle; None: one, without noise"
     )
     halting: bool = Field(False, description="whether a puzzle stops when the model's own rule says stop")
     seed: int

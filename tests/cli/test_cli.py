@@ -362,7 +362,7 @@ def test_a_shortened_or_limited_run_is_not_citable_and_says_why(tmp_path: Path) 
         ("--task tiny", 2, "--models is missing"),
         ("--models , --task tiny", 2, "--models is missing or names no model"),
         ("MIRROR --evaluators exat", 2, "unknown evaluator 'exat'"),
-        ("MIRROR --evaluators maze-valid", 2, "fits maze-hard, not 'tiny'"),
+        ("MIRROR --evaluators maze-valid", 2, "fits maze-hard, maze-unique, not 'tiny'"),
         ("--models mirror", 2, "--task is missing"),
         ("MIRROR --match time", 2, "--match time: choose one of steps, examples, flops"),
         ("--models copy --task tiny --match flops", 2, "the first model, copy, uses none"),

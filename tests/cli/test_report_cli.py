@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.folders import TRM, three_models, with_part, write_model
+from support.folders import TRM, described, on_task, three_models, write_model
 from trm_bench.harness.store.checked import read_stamped
 from trm_bench.testing.pytest_plugin import RunCli
 
@@ -63,7 +63,8 @@ def test_a_model_is_printed_under_another_name(folder: Path, run_cli: RunCli) ->
 
 
 def test_published_numbers_are_printed_on_request(tmp_path: Path, run_cli: RunCli) -> None:
-    write_model(tmp_path, "trm-mlp", TRM, change=with_part("task", name="maze-hard"))
+    official = described(source_kind="official")
+    write_model(tmp_path, "trm-mlp", TRM, change=on_task("maze-hard", "paper"), describe=official)
     assert "Published on the full task" not in run_cli("report", tmp_path).out
     text = run_cli("report", tmp_path, "--published").out
     assert re.search(

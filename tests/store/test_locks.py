@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.store import locks
-from trm_bench.harness.store.locks import LOCK, SOFT_LOCK, locked
+from trm_bench.harness.store.locks import LOCK, SOFT, locked
 
 HOLD = """
 import sys, time
@@ -31,6 +31,8 @@ with locks.locked(Path(sys.argv[1]), lambda line: None):
     print("held", flush=True)
     time.sleep(60)
 """
+
+SOFT_LOCK = f"{LOCK}{SOFT}"
 
 
 @contextmanager

@@ -15,8 +15,11 @@ from trm_bench.harness.api import hookspecs
 from trm_bench.harness.host.host import Host, find_entry_points
 from trm_bench.harness.report.table import Report
 
-BUILT_IN_TASKS = {"arc-agi-1", "arc-agi-2", "maze-hard", "sudoku-extreme"}
-BUILT_IN_MODELS = {"copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"}
+BUILT_IN_TASKS = {"arc-agi-1", "arc-agi-2", "maze-hard", "maze-unique", "sudoku-extreme"}
+BUILT_IN_MODELS = {
+    *("copy", "hrm", "transformer", "transformer-looped", "trm", "trm-att", "trm-mlp"),
+    *("eqr", "eqr-att", "eqr-mlp", "urm"),
+}
 BUILT_IN_EVALUATORS = {
     *("cells", "exact", "maze-shortest", "maze-valid", "single", "sudoku-valid"),
     *(f"pass@{k}" for k in (1, 2, 5, 10, 100, 1000)),

@@ -187,8 +187,9 @@ def with_part(kind: str, **changes: str) -> Change:
     return change
 
 
-def on_task(name: str) -> Change:
-    return with_part("task", name=name)
+def on_task(name: str, scale: str = "mini") -> Change:
+    change = with_part("task", name=name)
+    return lambda identity: change(identity).model_copy(update={"scale": scale})
 
 
 def described(**changes: Any) -> Describe:

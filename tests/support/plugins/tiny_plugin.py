@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import numpy as np
 from pydantic import BaseModel
 
@@ -22,6 +25,8 @@ from trm_bench import (
 )
 
 CELLS, VOCAB = 6, 5
+SLOW = "TINY_SLOW"
+"""Names a file: for as long as it is there, every step of `mirror` takes at least a twentieth of a second."""
 
 
 def build(request: BuildRequest) -> TaskData:
@@ -62,13 +67,13 @@ def build_model(config: Config, task: TaskInfo) -> object:
             self.head = torch.nn.Linear(config.hidden, task.vocab_size)
 
         def forward(self, state, inputs, puzzle_ids):  # type: ignore[no-untyped-def]
+            if (slow := os.environ.get(SLOW)) and os.path.exists(slow):
+                time.sleep(0.05)
             mixed = self.mix(self.embed(inputs).transpose(1, 2)).transpose(1, 2)
             logits = self.head(mixed)
             if config.explode:
                 logits = logits / 0
             if config.crash and inputs.device.type != "meta":
-                import os
-
                 os._exit(7)
             return state, Output(logits)
 

@@ -1,0 +1,100 @@
+"""The runner of ``--on``: its name or a file of settings, and how jobs of it are followed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..api.errors import UsageError, nearest
+from ..api.runners import JobState, RunnerSpec
+from ..host.host import Host
+from ..store.submitted import SubmittedRun, jobs_folder
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads ``12:00:00`` as a text: YAML 1.1 takes it for a number to the base 60."""
+
+
+_INT = "tag:yaml.org,2002:int"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag != _INT]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+
+USUAL = "slurm"
+"""The runner of a file of settings that names none."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A runner and its settings."""
+
+    spec: RunnerSpec
+    settings: BaseModel
+
+    @property
+    def device(self) -> str | None:
+        """Of the runs; None for the best of this machine, where they are carried out."""
+        return self.spec.device(self.settings)
+
+    def states(self, runs: Sequence[SubmittedRun], folder: Path) -> Mapping[str, JobState]:
+        """What the runner knows of the jobs of some runs, by job."""
+        return self.spec.states([run.job for run in runs], jobs_folder(folder)) if runs else {}
+
+
+def read_queue(host: Host, on: str) -> Queue:
+    """The runner that ``--on`` names: a runner, or a YAML file with its settings.
+
+    Raises:
+        UsageError: there is no such runner or file, or a setting is unknown or has a wrong value.
+    """
+    path = Path(on)
+    if path.suffix not in (".yaml", ".yml"):
+        spec = host.runners.get(on).spec
+        return Queue(spec, _settings(f"--on {on}", spec, {}))
+    content = _read(path)
+    spec = host.runners.get(str(content.pop("runner", USUAL))).spec
+    return Queue(spec, _settings(str(path), spec, content))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise UsageError(f"--on {path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"--on {path}: no YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(content or {}, dict) or not all(isinstance(key, str) for key in content or {}):
+        raise UsageError(f"--on {path}: write settings such as `partition: gpu`, one on each line")
+    return dict(content or {})
+
+
+def _settings(where: str, spec: RunnerSpec, content: Mapping[str, Any]) -> BaseModel:
+    known = spec.config.model_fields
+    for key in content:
+        if key not in known:
+            raise UsageError(f"{where}: {key}: unknown; {nearest(key, known)}")
+    try:
+        return spec.config(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {key}={first['input']!r}: {said}") from error
+
+
+def queue_of(host: Host, name: str) -> Queue:
+    """The runner of jobs that were submitted earlier: their state needs no settings.
+
+    Raises:
+        UsageError: the runner is not installed here.
+    """
+    spec = host.runners.get(name).spec
+    return Queue(spec, spec.config.model_construct())

@@ -1,0 +1,258 @@
+"""Runs that a runner carries out: submit what is neither done nor queued, and follow all of it.
+
+The runs' own files say how they fare; the runner says which jobs are queued, and why one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..api.errors import TrmBenchError, UsageError
+from ..api.runners import JobState, Phase
+from ..api.text import plural
+from ..host.host import Host
+from ..planning.job import Job
+from ..store.checked import DamagedResult
+from ..store.folders import METRICS, RunFolder
+from ..store.locks import is_running
+from ..store.records import Manifest, Status
+from ..store.submitted import SubmittedRun, add_submitted, jobs_folder, read_submitted
+from ..training.gpus import Gpu
+from .processes import Watch
+from .queue import Queue, queue_of
+from .queued_run import QueuedRun
+from .run import ended, failed, first_manifest, mark, now
+
+LOOK_SECONDS = 1.0
+"""Between two looks at the files of the runs."""
+ASK_SECONDS = 5.0
+"""Between two questions to the runner."""
+SETTLE_SECONDS = 10.0
+"""How long the files of a job that has ended may take to appear on a shared file system."""
+LOG_LINES = 20
+
+
+def active(host: Host, folder: Path, names: Iterable[str]) -> dict[str, SubmittedRun]:
+    """The runs of a folder whose jobs are queued or running, by name.
+
+    Raises:
+        UsageError: they were submitted to a runner that is not installed here.
+    """
+    wanted = set(names)
+    found: dict[str, SubmittedRun] = {}
+    submitted = [one for one in read_submitted(folder).values() if one.run in wanted and not one.cancelled]
+    for runner in {one.runner for one in submitted}:
+        mine = [one for one in submitted if one.runner == runner]
+        states = queue_of(host, runner).states(mine, folder)
+        gone = JobState(Phase.ENDED)
+        found |= {one.run: one for one in mine if states.get(one.job, gone).phase is not Phase.ENDED}
+    return found
+
+
+def submit(
+    queue: Queue,
+    jobs: Sequence[Job],
+    known: Mapping[str, SubmittedRun],
+    folder: Path,
+    places: Sequence[Gpu | None],
+) -> dict[str, SubmittedRun]:
+    """Submit the jobs of which none is queued or running; gives the submissions of all of them by run."""
+    new = [job for job in jobs if job.run.name not in known]
+    if new:
+        place = jobs_folder(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        ids = queue.spec.submit(
+            [QueuedRun(job, tuple(places) if queue.device is None else ()) for job in new],
+            queue.settings,
+            place,
+        )
+        made = [
+            SubmittedRun(run=job.run.name, runner=queue.spec.name, job=one, submitted=now())
+            for job, one in zip(new, ids, strict=True)
+        ]
+        add_submitted(folder, made)
+        known = {**known, **{one.run: one for one in made}}
+    return {job.run.name: known[job.run.name] for job in jobs}
+
+
+def belongs(manifest: Manifest, submitted: SubmittedRun) -> bool:
+    """Whether a manifest is of a submission: by the id of its job, as clocks differ, or else by time."""
+    return manifest.environment.get("job") == submitted.job or manifest.started >= submitted.submitted
+
+
+@dataclass
+class _Followed:
+    """A job that has not ended, and how far its log of metrics was read."""
+
+    job: Job
+    submitted: SubmittedRun
+    shown: bool = False
+    read: int = 0
+    state: JobState = field(default_factory=lambda: JobState(Phase.QUEUED))
+    ended_at: float | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        """Of the run."""
+        return RunFolder(self.job.folder / self.job.run.name)
+
+    def manifest(self) -> Manifest | None:
+        """What the job itself wrote."""
+        with suppress(DamagedResult):
+            manifest = self.folder.manifest()
+            return manifest if belongs(manifest, self.submitted) else None
+        return None
+
+
+def follow(
+    queue: Queue, jobs: Sequence[Job], submitted: Mapping[str, SubmittedRun], host: Host, watch: Watch
+) -> dict[str, Status]:
+    """Wait for submitted jobs; returns the status of every run by name.
+
+    A job that ended without a word (its time was over, its node died) has its run marked, with the reason and
+    the last lines of its log. An interruption leaves all of them as they are.
+    """
+    left = {job.run.name: _Followed(job, submitted[job.run.name]) for job in jobs}
+    statuses: dict[str, Status] = {}
+    asked = -ASK_SECONDS
+    while left:
+        if time.monotonic() - asked >= ASK_SECONDS:
+            _ask(queue, list(left.values()))
+            asked = time.monotonic()
+        for name, one in list(left.items()):
+            _show(one, host, watch)
+            if (ending := _ended(queue, one)) is not None:
+                status, error = ending
+                watch.finished(name, status, error)
+                statuses |= _statuses(one, status)
+                del left[name]
+        if left:
+            time.sleep(LOOK_SECONDS)
+    return statuses
+
+
+def _statuses(one: _Followed, status: Status) -> dict[str, Status]:
+    """Of each run of a job: the shallower ones of its pass may be finished."""
+    root = one.job.folder
+    done = {run.name: RunFolder(root / run.name).is_done() for run in one.job.runs[1:]}
+    return {
+        one.job.run.name: status,
+        **{name: Status.DONE if good else status for name, good in done.items()},
+    }
+
+
+def _ask(queue: Queue, followed: Sequence[_Followed]) -> None:
+    """Ask the runner for the state of all jobs at once."""
+    folder = followed[0].job.folder
+    states = queue.states([one.submitted for one in followed], folder)
+    for one in followed:
+        one.state = states.get(one.submitted.job, JobState(Phase.ENDED))
+        if one.state.phase is not Phase.ENDED:
+            one.ended_at = None
+        elif one.ended_at is None:
+            one.ended_at = time.monotonic()
+
+
+def _show(one: _Followed, host: Host, watch: Watch) -> None:
+    """Pass on the lines of metrics that were written since the last look."""
+    name = one.job.run.name
+    if not one.shown and one.manifest() is not None:
+        one.shown = True
+        watch.started(name)
+    if not one.shown:
+        return
+    with suppress(OSError), (one.folder.folder / METRICS).open("rb") as stream:
+        if stream.seek(0, 2) < one.read:  # it went back to a checkpoint
+            one.read = 0
+        stream.seek(one.read)
+        for line in stream:
+            if not line.endswith(b"\n"):  # still being written
+                break
+            one.read += len(line)
+            with suppress(ValueError):
+                metrics = json.loads(line)
+                host.notify("trm_bench_metrics_logged", run=name, metrics=metrics)
+                watch.metrics(name, metrics)
+
+
+def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
+    """How the job ended, by its run's files or else by the runner; None while it continues."""
+    manifest = one.manifest()
+    if manifest is not None and manifest.status is Status.DONE and one.folder.is_done():
+        return Status.DONE, None
+    if one.ended_at is None:
+        return None
+    if manifest is None and one.folder.is_done() and not one.job.fresh:
+        return Status.DONE, None  # it was done before the job came to its turn
+    if manifest is not None and manifest.status in (Status.FAILED, Status.INTERRUPTED):
+        return manifest.status, manifest.error or one.state.reason or None
+    if time.monotonic() - one.ended_at < SETTLE_SECONDS:
+        return None
+    return _mark(queue, one, manifest)
+
+
+def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Status, str]:
+    """Mark the run of a job that ended without a word."""
+    why = f"{queue.spec.name} job {one.submitted.job} ended" + f": {one.state.reason}" * bool(
+        one.state.reason
+    )
+    trace = last_lines(queue, one.submitted, one.job.folder) or None
+    root = one.job.folder
+    if not is_running(root, one.job.run.name):
+        for run in one.job.runs:
+            written = (
+                manifest if manifest is not None and run == one.job.run else first_manifest(one.job, run)
+            )
+            marked = failed(written, TrmBenchError(why)).model_copy(update={"trace": trace})
+            mark(RunFolder(root / run.name), marked)
+    return Status.FAILED, why
+
+
+def last_lines(queue: Queue, submitted: SubmittedRun, folder: Path, count: int = LOG_LINES) -> str:
+    """The last lines that a job wrote, of each of its logs."""
+    lines: list[str] = []
+    for path in queue.spec.logs(submitted.job, jobs_folder(folder)):
+        with suppress(OSError), path.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, 2) - 8192))
+            text = stream.read().decode(errors="replace")
+            lines += [line for line in text.splitlines() if line.strip()][-count:]
+    return "\n".join(lines[-count:])
+
+
+def cancel(host: Host, folder: Path, names: Sequence[str] = ()) -> list[str]:
+    """Cancel the jobs of runs of a folder, by default all that are queued or running; gives the runs' names.
+
+    Raises:
+        UsageError: a name is not that of a run that is queued or running.
+    """
+    there = active(host, folder, read_submitted(folder))
+    for name in names:
+        if name not in there:
+            raise UsageError(f"{name}: has no job that is queued or running; trm-bench status {folder}")
+    chosen = [there[name] for name in names] if names else list(there.values())
+    for runner in {one.runner for one in chosen}:
+        jobs = [one.job for one in chosen if one.runner == runner]
+        queue_of(host, runner).spec.cancel(jobs, jobs_folder(folder))
+    add_submitted(folder, [one.model_copy(update={"cancelled": True}) for one in chosen])
+    for one in chosen:
+        with suppress(DamagedResult):
+            run = RunFolder(folder / one.run)
+            if (manifest := run.manifest()).status is Status.RUNNING and not is_running(folder, one.run):
+                mark(run, ended(manifest, Status.INTERRUPTED, "the run was cancelled"))
+    return [one.run for one in chosen]
+
+
+def describe(queue: Queue, jobs: Sequence[Job], submitted: Mapping[str, SubmittedRun], new: int) -> str:
+    """A line on what was submitted and what was there already."""
+    there = len(jobs) - new
+    known = (
+        f"; {plural(there, 'job')} of an earlier command {'is' if there == 1 else 'are'} followed"
+        if there
+        else ""
+    )
+    return f"{plural(new, 'job')} submitted to {queue.spec.name}{known}"

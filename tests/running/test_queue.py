@@ -1,0 +1,383 @@
+"""Runners: how they are named, what is made of what they say, and one that a plugin brings."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+from trm_bench.harness.api.errors import UnavailableError, UsageError
+from trm_bench.harness.api.runners import JobState, Phase, QueuedWork, RunnerSpec
+from trm_bench.harness.host.host import Part, Plugin, host
+from trm_bench.harness.python import status as status_module
+from trm_bench.harness.python.api import prepare_run
+from trm_bench.harness.python.status import cancel, planned_runs, run_one, status
+from trm_bench.harness.running import queued_jobs
+from trm_bench.harness.running.queue import read_queue
+from trm_bench.harness.running.run import ended, failed, first_manifest
+from trm_bench.harness.store.checked import DamagedResult
+from trm_bench.harness.store.folders import METRICS, RunFolder
+from trm_bench.harness.store.locks import Held, is_running, run_locked
+from trm_bench.harness.store.records import Manifest, Status
+from trm_bench.harness.store.submitted import SubmittedRun, add_submitted, jobs_folder, read_submitted
+from trm_bench.testing.pytest_plugin import RunCli
+
+import trm_bench
+
+# --- what --on takes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time", "minutes"), [("90", 90), ("12:00", 720), ("1:30:00", 90), ("2-00:00:00", 2880)]
+)
+def test_a_name_or_a_file_of_settings_names_a_runner(time: str, minutes: int, tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(f"partition: gpu\ntime: {time}\ngpus: 1\n")
+    found = read_queue(host(), str(file))
+    assert (found.spec.name, found.device) == ("slurm", "cuda")
+    assert found.settings.model_dump(include={"partition", "time"}) == {"partition": "gpu", "time": minutes}
+    file.write_text("runner: local\n")
+    assert read_queue(host(), str(file)).spec.name == "local"
+    assert read_queue(host(), "local").device is None
+    assert read_queue(host(), "slurm").device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("partition: [", "no YAML (while parsing"),
+        ("- gpu", "write settings such as `partition: gpu`, one on each line"),
+        ("partiton: gpu", "partiton: unknown; did you mean 'partition'? known: account, at_most, constraint"),
+        ("gpus: many", "gpus='many': Input should be a valid integer"),
+        ("time: 1 day", "time='1 day': write minutes, or hours and minutes as in 12:00"),
+        ("time: 0", "time=0: Input should be greater than 0"),
+        ("runner: local\npartition: gpu", "partition: unknown; known: none"),
+        ("runner: locale", "did you mean 'local'? known: local, slurm"),
+    ],
+)
+def test_a_wrong_file_of_settings_is_named_with_what_is_wrong(
+    content: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(content)
+    with pytest.raises(UsageError) as caught:
+        read_queue(host(), str(file))
+    assert said in str(caught.value)
+    assert str(file) in str(caught.value) or "runner" in str(caught.value)
+
+
+def test_a_runner_or_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"slrm.*did you mean 'slurm'\?"):
+        read_queue(host(), "slrm")
+    with pytest.raises(UsageError, match=r"gone\.yaml: cannot be read \(No such file or directory\)"):
+        read_queue(host(), str(tmp_path / "gone.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"device": "cuda"}, "--device cuda: the settings of --on slurm give the runs cpu; put that right"),
+        ({"gpus": 1}, "--gpus 1: slurm chooses them; leave it out"),
+    ],
+)
+def test_the_device_is_that_of_the_settings(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        trm_bench.run("copy", "tiny", on="slurm", output=tmp_path / "out", **options)
+    assert said in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("on", ["slurm", "local"])
+def test_a_missing_library_is_named_with_its_extra(
+    on: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "submitit" else find(name, *more)
+    )
+    with pytest.raises(UnavailableError, match=r"need submitit: pip install 'trm-bench\[cluster\]'"):
+        trm_bench.run("copy", "tiny", seeds=0, on=on, output=tmp_path)
+    assert read_submitted(tmp_path) == {}
+
+
+@pytest.mark.parametrize("program", ["sbatch", "squeue"])
+def test_without_slurm_a_login_node_is_asked_for(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    if program == "squeue":  # of a folder whose jobs were submitted elsewhere
+        add_submitted(tmp_path, [submission("copy-s0-4b1c2d3e", runner="slurm")])
+        with pytest.raises(UnavailableError, match=r"no squeue here; run the command on a login node"):
+            cancel(tmp_path)
+        return
+    with pytest.raises(UnavailableError, match=r"no sbatch here .*run the command on a login node"):
+        trm_bench.run("copy", "tiny", seeds=0, on="slurm", output=tmp_path)
+
+
+# --- a runner of a plugin ------------------------------------------------------------------------
+
+
+class ShelfSettings(BaseModel):
+    width: int = Field(1, gt=0)
+
+
+@dataclass
+class Shelf:
+    """A runner that carries a job out, in this process, the second time that it is asked about it."""
+
+    reason: str = ""
+    lazy: bool = False
+    work: dict[str, QueuedWork] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    told: dict[str, JobState] = field(default_factory=dict)
+
+    def submit(self, work: Sequence[QueuedWork], settings: ShelfSettings, folder: Path) -> list[str]:
+        ids = [f"b{len(self.work) + place}" for place in range(len(work))]
+        self.work |= dict(zip(ids, work, strict=True))
+        return ids
+
+    def states(self, jobs: Sequence[str], folder: Path) -> Mapping[str, JobState]:
+        return self.told | {job: self._state(job, folder) for job in jobs if job in self.work}
+
+    def _state(self, job: str, folder: Path) -> JobState:
+        self.asked[job] = self.asked.get(job, 0) + 1
+        if self.asked[job] == 1:
+            return JobState(Phase.QUEUED, "no room")
+        if self.asked[job] == 2:
+            (self.logs(job, folder)[0]).write_text("\n".join(f"line {number}" for number in range(30)))
+            if not self.lazy:
+                self.work[job]()
+            return JobState(Phase.RUNNING)
+        return JobState(Phase.ENDED, self.reason)
+
+    def cancel(self, jobs: Sequence[str], folder: Path) -> None:
+        self.cancelled += jobs
+
+    def logs(self, job: str, folder: Path) -> list[Path]:
+        return [folder / f"{job}.out", folder / "missing.err"]
+
+    def spec(self) -> RunnerSpec:
+        return RunnerSpec(
+            "shelf",
+            "jobs in a row",
+            config=ShelfSettings,
+            submit=self.submit,
+            states=self.states,
+            cancel=self.cancel,
+            logs=self.logs,
+            device=lambda settings: "cpu",
+        )
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    made, registry = Shelf(), host().runners
+    part = Part(made.spec(), Plugin("shelves:shelf", "shelves", "1.0"))
+    monkeypatch.setattr(registry, "parts", [*registry.parts, part])
+    for pause in ("LOOK_SECONDS", "ASK_SECONDS", "SETTLE_SECONDS"):
+        monkeypatch.setattr(queued_jobs, pause, 0.0)
+    return made
+
+
+def submission(run: str, job: str = "j", runner: str = "shelf", **more: Any) -> SubmittedRun:
+    return SubmittedRun(run=run, runner=runner, job=job, submitted="2020-01-01T00:00:00+00:00", **more)
+
+
+def test_a_runner_of_a_plugin_carries_a_grid_out(shelf: Shelf, tmp_path: Path) -> None:
+    file = tmp_path / "shelf.yaml"
+    file.write_text("runner: shelf\nwidth: 2\n")
+    results = trm_bench.run("copy", "tiny", seeds=0, on=file, output=tmp_path / "out")
+    assert results.failed == {}
+    assert results.complete
+    (run,) = status(tmp_path / "out")
+    assert (run.state, run.spent, run.job) == ("done", 1.0, "shelf b0")
+    again = trm_bench.run("copy", "tiny", seeds=0, on=file, output=tmp_path / "out")
+    assert again.complete
+    assert list(shelf.work) == ["b0"]  # what is done is not submitted again
+
+
+def test_a_job_that_ends_without_a_word_has_failed_for_the_runners_reason(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    shelf.lazy, shelf.reason = True, "TIMEOUT"
+    results = trm_bench.run("copy", "tiny", seeds=0, on="shelf", output=tmp_path)
+    (run,) = status(tmp_path)
+    assert list(results.failed) == [run.run]
+    assert results.failed[run.run] == "shelf job b0 ended: TIMEOUT"
+    manifest = RunFolder(tmp_path / run.run).manifest()
+    assert manifest.status is Status.FAILED
+    assert manifest.error == "shelf job b0 ended: TIMEOUT"
+    assert (run.state, run.job) == ("failed", "shelf b0")
+    assert run.log.splitlines() == [f"line {number}" for number in range(10, 30)]
+    assert manifest.trace == run.log
+    assert run.why == "shelf job b0 ended: TIMEOUT"
+
+
+def test_only_the_runner_goes_on_with_what_is_queued_there(shelf: Shelf, tmp_path: Path) -> None:
+    ((_, run),) = planned_runs(prepare_run("copy", "tiny", seeds=0, output=tmp_path))
+    add_submitted(tmp_path, [submission(run, "b7")])
+    shelf.told = {"b7": JobState(Phase.QUEUED)}
+    with pytest.raises(UsageError) as caught:
+        trm_bench.run("copy", "tiny", seeds=0, output=tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: 1 run queued or running on shelf, e.g. {run} as job b7: add --on shelf to follow, or "
+        f"cancel with trm-bench cancel {tmp_path}"
+    )
+    with pytest.raises(UsageError, match=r"other: no job of it is queued or running"):
+        cancel(tmp_path, "other")
+    assert shelf.cancelled == []
+    assert cancel(tmp_path) == [run]
+    assert shelf.cancelled == ["b7"]
+    assert [one.state for one in status(tmp_path)] == ["cancelled"]
+
+
+# --- status --------------------------------------------------------------------------------------
+
+QUEUED, RUNNING = JobState(Phase.QUEUED, "Priority"), JobState(Phase.RUNNING)
+
+
+def interrupted(manifest: Manifest) -> Manifest:
+    return ended(manifest, Status.INTERRUPTED, "the run was interrupted")
+
+
+def broken(manifest: Manifest) -> Manifest:
+    return failed(manifest, UsageError("the lamp is out"))
+
+
+def begun(manifest: Manifest) -> Manifest:
+    return manifest
+
+
+Change = Callable[[Manifest], Manifest]
+
+
+@pytest.mark.parametrize(
+    ("job", "state", "manifest", "locked", "expected"),
+    [
+        (None, None, None, False, ("not started", "")),
+        (None, None, begun, True, ("running", "")),
+        (None, None, begun, False, ("interrupted", "its process is gone; the same command continues it")),
+        (None, None, broken, False, ("failed", "the lamp is out")),
+        ({}, QUEUED, None, False, ("queued", "Priority")),
+        ({}, RUNNING, None, False, ("queued", "it is starting, or waits for a free place")),
+        ({}, RUNNING, begun, True, ("running", "")),
+        ({}, QUEUED, interrupted, False, ("queued", "Priority")),
+        ({}, None, interrupted, False, ("interrupted", "")),
+        ({}, JobState(Phase.ENDED, "CANCELLED"), interrupted, False, ("interrupted", "CANCELLED")),
+        ({}, None, None, False, ("failed", "its job ended")),
+        ({}, JobState(Phase.ENDED, "NODE_FAIL"), begun, False, ("interrupted", "NODE_FAIL")),
+        ({"cancelled": True}, RUNNING, interrupted, False, ("cancelled", "")),
+    ],
+)
+def test_a_run_is_called_what_it_is(
+    job: dict[str, Any] | None,
+    state: JobState | None,
+    manifest: Change | None,
+    locked: bool,
+    expected: tuple[str, str],
+    shelf: Shelf,
+    tmp_path: Path,
+) -> None:
+    call = prepare_run("copy", "tiny", seeds=0, output=tmp_path)
+    ((_, run),) = planned_runs(call)
+    if job is not None:
+        add_submitted(tmp_path, [submission(run, **job)])
+        shelf.told = {} if state is None else {"j": state}
+    if manifest is not None:
+        assert call.grid is not None
+        (planned,) = call.grid.jobs
+        folder = RunFolder(tmp_path / run)
+        folder.folder.mkdir()
+        folder.write_manifest(manifest(first_manifest(planned, planned.run)))
+        (folder.folder / METRICS).write_text('{"spent": 0.25}\n{"loss": 1.0}\n{"spe')
+    if locked:
+        with run_locked(tmp_path, run, print):
+            (found,) = status(tmp_path)
+    else:
+        (found,) = status(tmp_path)
+    assert (found.state, found.why) == expected
+    assert found.spent == (0.0 if manifest is None else 0.25)
+    assert (found.seconds_left is not None) == (found.state == "running")
+
+
+def test_a_runner_that_does_not_answer_leaves_its_jobs_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((_, run),) = planned_runs(prepare_run("copy", "tiny", seeds=0, output=tmp_path))
+    add_submitted(tmp_path, [submission(run, "3_0", "slurm")])
+    monkeypatch.setenv("PATH", "")
+    (found,) = status(tmp_path)
+    assert (found.state, found.job) == ("queued", "slurm 3_0")
+    assert found.why.startswith("unknown: --on slurm: no squeue here")
+
+
+# --- one run, and its lock -----------------------------------------------------------------------
+
+
+def test_one_process_at_a_time_has_a_run(tmp_path: Path) -> None:
+    assert not is_running(tmp_path, "a")
+    with run_locked(tmp_path, "a", print):
+        assert is_running(tmp_path, "a")
+        assert not is_running(tmp_path, "b")
+        second = run_locked(tmp_path, "a", print)
+        with pytest.raises(Held, match="a: another process is carrying out this run; trm-bench status"):
+            second.__enter__()
+    assert not is_running(tmp_path, "a")
+
+
+@pytest.mark.slow
+def test_a_planned_run_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((folder, run),) = planned_runs(prepare_run("copy", "tiny", seeds=0, output=tmp_path))
+    assert folder == str(tmp_path)
+    with run_locked(tmp_path, run, print):
+        with pytest.raises(UsageError, match=f"{run}: another process is carrying it out"):
+            run_one(tmp_path, run)
+        # Both looked before either of them had the lock:
+        with monkeypatch.context() as patch:
+            patch.setattr(status_module, "is_running", lambda *_: False)
+            assert run_one(tmp_path, run).state == "not started"
+    assert not (tmp_path / run).exists()
+    done = run_one(tmp_path, run)
+    assert (done.state, done.run) == ("done", run)
+    assert run_one(tmp_path, run) == done
+    with pytest.raises(UsageError, match=rf"copy-s0: not planned in {tmp_path}; did you mean '{run}'\?"):
+        run_one(tmp_path, "copy-s0")
+
+
+def test_a_damaged_list_of_jobs_is_named_with_what_to_do(tmp_path: Path) -> None:
+    add_submitted(tmp_path, [submission("a")])
+    add_submitted(tmp_path, [submission("b"), replace_job(read_submitted(tmp_path)["a"], "k")])
+    assert {name: one.job for name, one in read_submitted(tmp_path).items()} == {"a": "k", "b": "j"}
+    file = jobs_folder(tmp_path) / "submitted.json"
+    file.write_text(file.read_text().replace('"k"', '"l"'))
+    with pytest.raises(DamagedResult) as caught:
+        read_submitted(tmp_path)
+    assert str(file) in str(caught.value)
+    assert "delete it; jobs that are still queued must be cancelled by hand" in str(caught.value)
+
+
+def replace_job(one: SubmittedRun, job: str) -> SubmittedRun:
+    return one.model_copy(update={"job": job})
+
+
+def test_the_command_line_prints_the_runs_and_their_logs(
+    shelf: Shelf, tmp_path: Path, run_cli: RunCli
+) -> None:
+    shelf.lazy, shelf.reason = True, "OUT_OF_MEMORY"
+    line = ("--models", "copy", "--task", "tiny", "--seeds", "0", "--output", tmp_path)
+    ended = run_cli("run", *line, "--on", "shelf")
+    assert ended.code == 1
+    assert "1 job submitted to shelf" in ended.err
+    shown = run_cli("status", tmp_path)
+    assert shown.code == 0
+    assert "1 runs: 1 failed" in shown.out
+    assert "the last lines of its log:\n  line 10\n" in shown.out
+    (run,) = json.loads(run_cli("status", tmp_path, "--json").out)
+    assert (run["state"], run["why"]) == ("failed", "shelf job b0 ended: OUT_OF_MEMORY")
+    assert run_cli("cancel", tmp_path).out == "0 runs cancelled\n"
