@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..harness.api.reasoner import Output, Reasoner, State
+    from ..harness.nn.noise import KeyedNormal
 
 BATCH = 6
 TOLERANCE = 1e-4
@@ -69,9 +70,10 @@ def find_in_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[F
 
 
 def _alone(spec: ModelSpec) -> Host:
-    """A host that knows one model."""
+    """A host that knows one model, and those that it may be based on."""
     plugins = Host([])
-    plugins.models = Registry("model", [Part(spec, Plugin("here:here", "here", "0"))])
+    others = [part for part in host().models.parts if part.spec.name != spec.name] if spec.based_on else []
+    plugins.models = Registry("model", [Part(spec, Plugin("here:here", "here", "0")), *others])
     return plugins
 
 
@@ -87,15 +89,35 @@ def _puzzles(subject: Subject, seed: int = 1, batch: int = BATCH) -> tuple[Tenso
 
 
 def _calls(model: Reasoner, inputs: Tensor, ids: Tensor) -> list[tuple[State, Output]]:
-    """Two supervision steps from a fresh state, with the same random numbers for a model that draws some."""
+    """Two supervision steps from a fresh state, with the same random numbers for a model that draws some.
+
+    At evaluation a row's numbers go by its puzzle, wherever that is, as they do in a run.
+    """
     import torch
 
     torch.manual_seed(7)
-    state, found = model.initial_state(len(inputs)), []
-    for _ in range(min(2, model.supervision_steps)):
-        state, output = model(state, inputs, ids)
-        found.append((state, output))
+    normal = None if model.training else _normal(inputs)
+    model.normal, found = normal, []
+    try:
+        state = model.initial_state(len(inputs))
+        for step in range(1, min(2, model.supervision_steps) + 1):
+            if normal is not None:
+                normal.begin(step)
+            state, output = model(state, inputs, ids)
+            found.append((state, output))
+    finally:
+        model.normal = None
     return found
+
+
+def _normal(inputs: Tensor, seed: int = 0) -> KeyedNormal:
+    """The random numbers of an evaluation of these puzzles."""
+    from ..harness.api.rollouts import Rollouts
+    from ..harness.inference.rollouts import item_numbers, keys_of
+    from ..harness.nn.noise import KeyedNormal
+
+    numbers = item_numbers([row.numpy().tobytes().hex() for row in inputs])
+    return KeyedNormal(keys_of(Rollouts(seed=seed), numbers, numbers * 0))
 
 
 def _call(model: Reasoner, inputs: Tensor, ids: Tensor) -> tuple[State, Output]:
@@ -361,6 +383,47 @@ def _no_memory(subject: Subject) -> None:
             )
 
 
+def _several_answers(subject: Subject) -> str | None:
+    """Random numbers at evaluation come from `Reasoner.draw`; noise reaches the parts that are named."""
+    import torch
+
+    model = subject.build().eval()
+    inputs, ids = _puzzles(subject)
+    first = _logits(model, inputs, ids)
+    torch.manual_seed(11)
+    model.normal = _normal(inputs, seed=1)
+    try:
+        state, output = model(model.initial_state(BATCH), inputs, ids)
+    finally:
+        model.normal = None
+    differs = not _same(first[0], output.logits)
+    if differs and not model.stochastic:
+        raise Wrong(
+            "at evaluation its predictions depend on random numbers: set stochastic = True, and draw them by "
+            "self.draw()"
+        )
+    if model.perturbable:
+        _check_noise(model, state)
+    if not (model.stochastic or model.perturbable):
+        return "deterministic, and its state takes no noise"
+    return None
+
+
+def _check_noise(model: Reasoner, state: State) -> None:
+    import torch
+
+    names, where = model.perturbable, "`perturb`, `perturbable`, `usual_noise`"
+    if len(names) != len(state):
+        raise Wrong(f"perturbable names {len(names)} parts of a state of {len(state)}", where)
+    if model.usual_noise not in names:
+        raise Wrong(f"usual_noise={model.usual_noise!r} is none of {', '.join(names)}", where)
+    for name in (*names, "both"):
+        after = model.perturb(state, 0.5, name)
+        changed = [not torch.equal(a, b) for a, b in zip(state, after, strict=True)]
+        if changed != [name in (own, "both") for own in names]:
+            raise Wrong(f"noise on {name} changes other parts of the state, or none", where)
+
+
 def _counts(subject: Subject) -> str:
     from ..harness.training.costs import count_flops
 
@@ -381,5 +444,6 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("a batch of one works", _FORWARD), _batch_of_one),
     (Check("its halting policy is honoured", "`halting`, `supervision_steps`, `forward`"), _halting),
     (Check("nothing is remembered from batch to batch", _FORWARD), _no_memory),
+    (Check("several answers differ by its declared random numbers alone", "`draw`"), _several_answers),
     (Check("its FLOPs can be counted with shapes alone", f"{_FORWARD} (device= of new tensors?)"), _counts),
 ]

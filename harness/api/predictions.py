@@ -29,6 +29,8 @@ class Predictions:
         ballots: the predictions under every augmentation, for a task with voting; None where predictions
             were read from a run's folder, which keeps `best` alone.
         kept: (N, `KEPT_ANSWERS`, L) what such a folder keeps of the votes.
+        rollouts: (N, K, L) the answers of all rollouts, where there are several and no votes; no folder keeps
+            them.
     """
 
     tokens: Tokens
@@ -38,6 +40,7 @@ class Predictions:
     ballots: Ballots | None = None
     halted: bool = False
     kept: Tokens | None = None
+    rollouts: Tokens | None = None
 
     def best(self, k: int) -> Tokens:
         """(N, k, L) the k answers of each item with most votes, best first; all padding where it has fewer.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,19 +55,63 @@ class Output:
     q_continue: Tensor | None = None
 
 
+class Normal(Protocol):
+    """Where a model's random numbers come from at evaluation."""
+
+    def like(self, x: Tensor) -> Tensor:
+        """Standard normal numbers in the shape of x (B, ...), a row's independent of the batch."""
+        ...
+
+
 class Reasoner(nn.Module):
     """Base class of every model. The defaults are those of a one-pass model without a state.
 
     Attributes:
         supervision_steps: N_sup, the most supervision steps a puzzle may take.
         halting: when a puzzle leaves its slot in training.
+        stochastic: whether the model draws random numbers (by `draw`), so that a puzzle has several answers.
+        perturbable: names of the parts of the state, in its order, if noise may be added to them at
+            evaluation.
+        usual_noise: the part that noise is added to where none is named.
+        normal: set while the model is evaluated.
     """
 
     supervision_steps: int = 1
     halting: Halting = Halting.NONE
+    stochastic: bool = False
+    perturbable: tuple[str, ...] = ()
+    usual_noise: str = ""
+    normal: Normal | None = None
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Standard normal numbers in a tensor's shape (B, ...), in float32.
+
+        In training they are torch's. At evaluation they belong to the puzzle, the rollout and the supervision
+        step, so that an answer depends neither on the batch nor on the puzzle's place in it.
+        """
+        if self.normal is not None:
+            return self.normal.like(like)
+        return torch.randn(like.shape, device=like.device)
+
+    def perturb(self, state: State, sigma: float, on: str = "") -> State:
+        """Add σ·N(0, I) to a part of the state, or to ``both`` (PTRM, arXiv 2605.19943).
+
+        Args:
+            state: before a supervision step.
+            sigma: standard deviation.
+            on: one of `perturbable`, or ``both`` for all of them; by default `usual_noise`.
+        """
+        chosen = self.perturbable if on == "both" else (on or self.usual_noise,)
+        return tuple(
+            (part + sigma * self.draw(part)).to(part.dtype) if name in chosen else part
+            for name, part in zip(self.perturbable, state, strict=True)
+        )
 
     def initial_state(self, batch: int) -> State:
-        """The state of ``batch`` fresh puzzles, on the model's device; rows must not differ."""
+        """The state of ``batch`` fresh puzzles, on the model's device.
+
+        Rows must not differ, but for what a stochastic model draws.
+        """
         del batch
         return ()
 

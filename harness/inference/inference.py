@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -17,10 +18,15 @@ from ..api.augment import Augmentation, Ints
 from ..api.predictions import Predictions
 from ..api.puzzles import PuzzleSet, Tokens
 from ..api.reasoner import Reasoner, halt_decision
+from ..api.rollouts import Rollouts, Select
 from ..api.voting import BallotBox
+from ..nn.noise import KeyedNormal
 from ..nn.precision import refresh, set_precision
 from ..training.device import autocast, synchronize
+from ..training.group import ALONE, Group
+from .rollouts import Residual, choose, item_numbers, keys_of
 
+ONCE = Rollouts()
 LATENCY_REPEATS = 5
 LATENCY_SECONDS = 5.0
 """No further repeat is started after this time: a large model on a CPU takes minutes for one puzzle."""
@@ -35,12 +41,14 @@ class InferenceConfig:
         precision: ``float32`` or ``bf16``.
         batch_size: puzzles at a time.
         compiled: whether the model's compiled parts are used, which are made for one size of batch.
+        group: the processes among which the batches are dealt, each of which gets all predictions.
     """
 
     device: torch.device
     precision: str = "float32"
     batch_size: int = 256
     compiled: bool = False
+    group: Group = ALONE
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,8 @@ class Read:
 
     Attributes:
         predictions: of every puzzle.
-        seconds: wall time from the start to this depth, all batches together.
+        seconds: wall time from the start to this depth, all batches together; those that several processes
+            compute at the same time count once.
         steps: mean supervision steps that a puzzle took.
         stopped: (N,) whether the model's own rule has said stop until this depth.
     """
@@ -112,31 +121,45 @@ def infer(
     depths: Depths,
     views: Views | None = None,
     progress: Callable[[float], None] | None = None,
+    rollouts: Rollouts = ONCE,
 ) -> list[Read]:
     """Run every puzzle through the model, and read predictions at each depth; leaves the model in its mode.
 
     ``puzzles.identifiers`` are rows of the puzzle embedding, unless ``views`` are given: then every puzzle is
     predicted under each of its views, the result has ballots, and its predictions are of augmentation 0.
-    ``progress`` is called after each batch with the share that is done.
+    ``progress`` is called after each batch with the share that is done. With ``rollouts``, each puzzle (or
+    view) is predicted several times, and one of these answers counts; those of a puzzle are in one batch.
     """
     items, ks = (
         (np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64)) if views is None else views.pairs()
     )
     columns = [_Column(steps, depths.halting, views) for steps in depths.steps]
-    size = min(config.batch_size, len(items))
+    numbers = item_numbers(puzzles.ids) if rollouts.count > 1 or rollouts.noise or model.stochastic else None
+    most = max(1, config.batch_size // rollouts.count)  # puzzles or views in a batch
+    size = min(most, len(items))
     compiled = config.compiled and not depths.halting  # where puzzles leave, every batch has another size
+
+    def one_batch(here: slice) -> list[_Batch]:
+        """The batch at every depth, its views undone."""
+        inputs, rows, undo = _inputs(puzzles, views, items[here], ks[here])
+        count = len(inputs)
+        again = np.arange(size if compiled else count) % count  # the last batch is filled up
+        each = np.repeat(again, rollouts.count)
+        keys = None if numbers is None else keys_of(rollouts, numbers[items[here]][again], ks[here][again])
+        batches = _run(model, inputs[each], rows[each], config, depths, rollouts, keys)
+        return [batch.chosen(rollouts).first(count, undo) for batch in batches]
+
+    group = config.group
+    slices = [slice(start, start + most) for start in range(0, len(items), most)]
     with _evaluating(model, config.precision, compiled):
-        for start in range(0, len(items), config.batch_size):
-            here = slice(start, start + config.batch_size)
-            inputs, rows, undo = _inputs(puzzles, views, items[here], ks[here])
-            count = len(inputs)
-            if compiled and count < size:  # the last batch is filled up
-                again = np.arange(size) % count
-                inputs, rows = inputs[again], rows[again]
-            for column, batch in zip(columns, _run(model, inputs, rows, config, depths), strict=True):
-                column.add(items[here], ks[here], batch.first(count), undo)
+        for first in range(0, len(slices), group.size):
+            dealt = slices[first : first + group.size]
+            own = [one_batch(here) for here in dealt[group.rank : group.rank + 1]]
+            by_depth = zip(*chain.from_iterable(group.exchange(own)), strict=True)
+            for column, batches in zip(columns, by_depth, strict=True):
+                column.add([(items[here], ks[here]) for here in dealt], batches)
             if progress is not None:
-                progress(min(1.0, (start + config.batch_size) / len(items)))
+                progress(min(1.0, dealt[-1].stop / len(items)))
     return [column.read() for column in columns]
 
 
@@ -152,16 +175,40 @@ def _inputs(
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch at one depth: tokens (n, L), first halt (n,), halt probability (n,), wall time until then."""
+    """A batch at one depth: tokens (n, L), first halt (n,), halt probability (n,), wall time until then.
+
+    ``q`` (n,) are halt logits and ``residual`` (n,) changes of the logits. ``votes`` (n, L) are the tokens
+    with their views undone, ``every`` (n, K, L) the answers of all rollouts, ``taken`` (n, K) their halts.
+    """
 
     tokens: Tokens
     halts: Ints
     probability: NDArray[np.float64]
     seconds: float
+    q: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    votes: Tokens
+    every: Tokens
+    taken: Ints
 
-    def first(self, count: int) -> _Batch:
-        """Without the puzzles that filled it up."""
-        return _Batch(self.tokens[:count], self.halts[:count], self.probability[:count], self.seconds)
+    def chosen(self, rollouts: Rollouts) -> _Batch:
+        """One row for each puzzle, of the rollout that counts."""
+        K = rollouts.count
+        every = self.tokens.reshape(-1, K, self.tokens.shape[1])
+        q, residual = self.q.reshape(-1, K), self.residual.reshape(-1, K)
+        rows = np.arange(len(every)) * K + choose(rollouts.select, every, q, residual)
+        halts, probability = self.halts[rows], self.probability[rows]
+        taken = self.halts.reshape(-1, K)
+        return replace(
+            self, tokens=self.tokens[rows], halts=halts, probability=probability, every=every, taken=taken
+        )
+
+    def first(self, count: int, undo: Callable[[Tokens], Tokens]) -> _Batch:
+        """Without the puzzles that filled it up, and with votes."""
+        kept = {
+            name: getattr(self, name)[:count] for name in ("tokens", "halts", "probability", "every", "taken")
+        }
+        return replace(self, **kept, votes=undo(kept["tokens"]))
 
 
 class _Column:
@@ -171,23 +218,32 @@ class _Column:
         self.depth, self.halting = depth, halting
         self.box = None if views is None else BallotBox(views.votes)
         self.parts: list[tuple[Tokens, Ints, NDArray[np.float64]]] = []
+        self.every: list[Tokens] = []
         self.seconds = 0.0
         self.steps: list[Ints] = []
 
-    def add(self, items: Ints, ks: Ints, batch: _Batch, undo: Callable[[Tokens], Tokens]) -> None:
-        if self.box is not None:
-            self.box.add(items, ks, undo(batch.tokens), batch.probability)
-        itself = ks == 0
-        self.parts.append((batch.tokens[itself], batch.halts[itself], batch.probability[itself]))
-        self.seconds += batch.seconds
-        taken = np.minimum(batch.halts, self.depth)
-        self.steps.append(taken if self.halting else np.full(len(taken), self.depth))
+    def add(self, pairs: Sequence[tuple[Ints, Ints]], batches: Sequence[_Batch]) -> None:
+        """Add batches that were computed at the same time, with the items and augmentations of each."""
+        for (items, ks), batch in zip(pairs, batches, strict=True):
+            if self.box is not None:
+                self.box.add(items, ks, batch.votes, batch.probability)
+            itself = ks == 0
+            self.parts.append((batch.tokens[itself], batch.halts[itself], batch.probability[itself]))
+            if self.box is None:
+                self.every.append(batch.every)
+            taken = np.minimum(batch.taken.ravel(), self.depth)
+            self.steps.append(taken if self.halting else np.full(len(taken), self.depth))
+        self.seconds += max(batch.seconds for batch in batches)
 
     def read(self) -> Read:
         tokens, halts, probability = (np.concatenate(part) for part in zip(*self.parts, strict=True))
         ballots = None if self.box is None else self.box.ballots()
         halt_steps = np.minimum(halts, self.depth)
-        predictions = Predictions(tokens, self.depth, halt_steps, probability, ballots, self.halting)
+        several = len(self.every) > 0 and self.every[0].shape[1] > 1
+        every = np.concatenate(self.every) if several else None
+        predictions = Predictions(
+            tokens, self.depth, halt_steps, probability, ballots, self.halting, rollouts=every
+        )
         mean_steps = float(np.concatenate(self.steps).mean())
         return Read(predictions, self.seconds, mean_steps, halts <= self.depth)
 
@@ -205,10 +261,39 @@ def _evaluating(model: Reasoner, precision: str, compiled: bool) -> Iterator[Non
         model.train(training)
 
 
+@contextmanager
+def _drawing(model: Reasoner, normal: KeyedNormal | None) -> Iterator[None]:
+    model.normal = normal
+    try:
+        yield
+    finally:
+        model.normal = None
+
+
 def _run(
-    model: Reasoner, tokens: Tokens, rows: NDArray[np.integer], config: InferenceConfig, depths: Depths
+    model: Reasoner,
+    tokens: Tokens,
+    rows: NDArray[np.integer],
+    config: InferenceConfig,
+    depths: Depths,
+    rollouts: Rollouts,
+    keys: Tensor | None,
 ) -> list[_Batch]:
-    """One batch through all supervision steps, read at each depth."""
+    """One batch through all supervision steps, read at each depth; ``keys`` (n,) are those of its noise."""
+    normal = None if keys is None else KeyedNormal(keys.to(config.device))
+    with _drawing(model, normal):
+        return _steps(model, tokens, rows, config, depths, rollouts, normal)
+
+
+def _steps(
+    model: Reasoner,
+    tokens: Tokens,
+    rows: NDArray[np.integer],
+    config: InferenceConfig,
+    depths: Depths,
+    rollouts: Rollouts,
+    normal: KeyedNormal | None,
+) -> list[_Batch]:
     started = time.perf_counter()
     inputs = torch.from_numpy(tokens.astype(np.int64)).to(config.device)
     ids = torch.from_numpy(rows.astype(np.int64)).to(config.device)
@@ -217,11 +302,18 @@ def _run(
     q_halt = torch.full((count,), float("nan"), device=config.device)
     halts = torch.full((count,), last + 1, device=config.device)  # after the last step: never yet
     running = torch.arange(count, device=config.device)  # the rows of the batch that are still in it
+    residual = Residual() if rollouts.select is Select.RESIDUAL else None
     state, reads = model.initial_state(count), []
     with autocast(config.device, config.precision):
         for step in range(1, last + 1):
+            if normal is not None:
+                normal.begin(step)
             if len(running):
+                if rollouts.noise:
+                    state = model.perturb(state, rollouts.noise, rollouts.on)
                 state, output = model(state, inputs, ids)
+                if residual is not None:
+                    residual.add(output.logits)
                 stop = halt_decision(model.halting, output)
                 halts[running] = torch.where(stop, halts[running].clamp(max=step), halts[running])
             leaving = depths.halting and len(running) and bool(stop.any())
@@ -232,34 +324,49 @@ def _run(
             if leaving:
                 running, inputs, ids = running[~stop], inputs[~stop], ids[~stop]
                 state = tuple(part[~stop] for part in state)
+                if normal is not None:
+                    normal.keep(~stop)
             if step in depths.steps:
-                reads.append(_read(predicted, halts, q_halt, config, started))
+                change = q_halt if residual is None else residual.value(count)
+                reads.append(_read(predicted, halts, q_halt, change, config, started))
     return reads
 
 
 def _read(
-    predicted: Tensor, halts: Tensor, q_halt: Tensor, config: InferenceConfig, started: float
+    predicted: Tensor,
+    halts: Tensor,
+    q_halt: Tensor,
+    residual: Tensor,
+    config: InferenceConfig,
+    started: float,
 ) -> _Batch:
     synchronize(config.device)
     seconds = time.perf_counter() - started
-    # Copied, because the next depth writes into the same memory.
+    tokens = predicted.cpu().numpy().copy()  # because the next depth writes into the same memory
+    q = q_halt.cpu().double()  # MPS has no float64
+    halted = halts.cpu().numpy().copy()
     return _Batch(
-        predicted.cpu().numpy().copy(),
-        halts.cpu().numpy().copy(),
-        q_halt.cpu().double().sigmoid().numpy(),  # MPS has no float64
+        tokens,
+        halted,
+        q.sigmoid().numpy(),
         seconds,
+        q.numpy().copy(),
+        residual.cpu().double().numpy().copy(),
+        votes=tokens,
+        every=tokens[:, None],
+        taken=halted[:, None],
     )
 
 
 def milliseconds_per_puzzle(
-    model: Reasoner, puzzles: PuzzleSet, config: InferenceConfig, depths: Depths
+    model: Reasoner, puzzles: PuzzleSet, config: InferenceConfig, depths: Depths, rollouts: Rollouts = ONCE
 ) -> float:
-    """Median wall time of one puzzle alone; the first try is a warm-up."""
+    """Median wall time of one puzzle alone, with all of its rollouts; the first try is a warm-up."""
     alone = puzzles.take(slice(0, 1))
     times: list[float] = []
     while len(times) <= LATENCY_REPEATS and sum(times) < LATENCY_SECONDS:
         started = time.perf_counter()
-        infer(model, alone, replace(config, compiled=False), depths)
+        infer(model, alone, replace(config, compiled=False, group=ALONE), depths, rollouts=rollouts)
         synchronize(config.device)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[1:] or times)

@@ -20,6 +20,22 @@ def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
     return float(np.mean(correct.all(axis=1))) if len(puzzles) else float("nan")
 
 
+ANY_RIGHT, AGREE = "rollouts.any_right", "rollouts.agree"
+
+
+def _of_rollouts(predictions: Predictions, test: PuzzleSet) -> dict[str, list[float]]:
+    """See `score`."""
+    answers = predictions.rollouts
+    if answers is None:
+        return {}
+    right = (answers == test.targets[:, None]) | (test.targets[:, None] == PAD)
+    same = (answers == predictions.tokens[:, None]).all(axis=2)
+    return {
+        ANY_RIGHT: right.all(axis=2).any(axis=1).astype(float).tolist(),
+        AGREE: same.mean(axis=1).tolist(),
+    }
+
+
 def score(
     evaluators: Sequence[EvaluatorSpec],
     info: TaskInfo,
@@ -29,7 +45,9 @@ def score(
 ) -> list[Record]:
     """One record per test item, scored by every evaluator.
 
-    ``features`` are what the task knows of each test puzzle, (N,) by name.
+    ``features`` are what the task knows of each test puzzle, (N,) by name. Where a puzzle has several
+    answers, `ANY_RIGHT` is whether any of them is right, which no rule of selection knows, and `AGREE` the
+    share of them that equals the one that counts.
 
     Raises:
         TrmBenchError: an evaluator did not give one sample per item, in order, scored 0 to 1.
@@ -37,6 +55,7 @@ def score(
     columns: dict[str, list[float]] = {}
     taken = predictions.steps_taken
     known = {f"puzzle.{name}": values.tolist() for name, values in features.items()}
+    known |= _of_rollouts(predictions, test)
     extras: dict[str, list[Mapping[str, float]]] = {}
     for evaluator in evaluators:
         name, samples = evaluator.name, evaluator.evaluate(info, test, predictions)

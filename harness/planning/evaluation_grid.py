@@ -22,7 +22,7 @@ from ..host.host import Host, Part
 from ..training.config import AT_EVALUATION, TrainingConfig
 from ..training.costs import count_flops
 from ..weights.files import check_weights
-from .evaluation_mode import EvaluationMode
+from .evaluation_mode import EvaluationMode, check_rollouts
 from .find_weights import config_of, external_model, find_weights, model_part, picked_seeds, require_model
 from .grid import Context, Grid, context_of, votes_of
 from .identity import describe, identity_of, in_precision, planned_run
@@ -32,8 +32,8 @@ from .request import Request
 from .settings import BUDGET_KEYS, validated
 from .training_grid import changed_sources
 
-Base = tuple[Job, bool]
-"""Weights in the usual mode, as a job of one run, and whether their model has a halting rule."""
+Base = tuple[Job, Reasoner]
+"""Weights in the usual mode, as a job of one run, and their model without its numbers."""
 SHOWN = 8
 """Digits of a checksum in the name of a row."""
 LONGEST = 40
@@ -57,12 +57,12 @@ def plan_evaluation(host: Host, request: Request, progress: Progress = no_progre
     left_out[:0] = unfinished
     jobs: list[Job] = []
     picked = {} if request.study else picked_seeds(weights)
-    for job, halts in _labelled(context, bases):
+    for job, shapes in _labelled(context, bases):
         why = [picked[place]] if (place := _stored(job).file.absolute().parents[1]) in picked else []
         why += ["weights of runs that are not finished were left out"] if unfinished else []
         if why and _stored(job).origin is not None:
             job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, *why)),))
-        jobs += _jobs(context, job, halts, left_out)
+        jobs += _jobs(context, job, shapes, left_out)
     if not jobs:
         raise NothingToReport(f"nothing to evaluate: {'; '.join(left_out)}")
     _refuse_clashes(jobs)
@@ -241,7 +241,7 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     }
     identity = identity.model_copy(update=update)
     run = planned_run(context, identity, described, tuple(origin.notes), reasons)
-    return _job(context, run, prepared, stored), shapes.halting is not Halting.NONE
+    return _job(context, run, prepared, stored), shapes
 
 
 def _require_rows(context: Context, stored: StoredWeights, shapes: Reasoner, prepared: Prepared) -> None:
@@ -297,7 +297,7 @@ def _external(host: Host, context: Context, stored: StoredWeights) -> Base:
     caveats = context.prepared.source.caveats
     reasons = (*caveats, "external weights: training budget, seed and data are unknown")
     run = planned_run(context, identity, described, notes, reasons)
-    return _job(context, run, prepared, stored), shapes.halting is not Halting.NONE
+    return _job(context, run, prepared, stored), shapes
 
 
 def _job(context: Context, run: PlannedRun, prepared: Prepared, stored: StoredWeights) -> Job:
@@ -315,7 +315,7 @@ def _labelled(context: Context, bases: Sequence[Base]) -> list[Base]:
     """
     external = [job for job, _ in bases if _stored(job).origin is None]
     if not context.request.as_seeds or len(external) < 2:
-        return [(_alone(context, job), halts) for job, halts in bases]
+        return [(_alone(context, job), shapes) for job, shapes in bases]
     first = external[0]
     for job in external:
         if _model(job) != _model(first):
@@ -325,10 +325,10 @@ def _labelled(context: Context, bases: Sequence[Base]) -> list[Base]:
     digest = hashlib.sha256(" ".join(order).encode()).hexdigest()[:SHOWN]
     names = _names(first, digest, plural(len(order), "file"))
     return [
-        (_renamed(context, job, names, order.index(_stored(job).tensors), f"+{digest}"), halts)
+        (_renamed(context, job, names, order.index(_stored(job).tensors), f"+{digest}"), shapes)
         if _stored(job).origin is None
-        else (job, halts)
-        for job, halts in bases
+        else (job, shapes)
+        for job, shapes in bases
     ]
 
 
@@ -370,14 +370,15 @@ def _shapes(part: Part[Any], config: Any, prepared: Prepared) -> Reasoner:
     return shapes_of(part.spec.name, lambda info: part.spec.build(config, info), prepared.info)
 
 
-def _jobs(context: Context, base: Job, halts: bool, left_out: list[str]) -> list[Job]:
+def _jobs(context: Context, base: Job, shapes: Reasoner, left_out: list[str]) -> list[Job]:
     """A job for each kind of pass; modes that differ in depth alone share one, the shallowest first."""
     passes: dict[EvaluationMode, dict[str, PlannedRun]] = {}
     usual = base.run.description.supervision_steps
     for mode in sorted(context.request.modes, key=lambda mode: mode.steps or usual):
-        if mode.halting and not halts:
+        if mode.halting and shapes.halting is Halting.NONE:
             left_out.append(f"{base.run.description.requested} @ {mode.label}: the model has no halting rule")
             continue
+        check_rollouts(mode, shapes, base.run.description.requested)
         run = _run(context, base.run, mode)
         passes.setdefault(replace(mode, steps=None), {}).setdefault(run.name, run)
     return [replace(base, runs=tuple(runs.values())) for runs in passes.values()]
@@ -388,6 +389,7 @@ def _run(context: Context, base: PlannedRun, mode: EvaluationMode) -> PlannedRun
     update: dict[str, Any] = {
         "steps": None if mode.steps == base.description.supervision_steps else mode.steps,
         "halting": mode.halting,
+        "rollouts": mode.rollouts,
     }
     if mode.votes is not None or request.limit is not None:
         most = None if identity.budget is None else identity.budget.augmentations
@@ -413,6 +415,8 @@ def _run(context: Context, base: PlannedRun, mode: EvaluationMode) -> PlannedRun
 def _changed_protocol(base: PlannedRun, mode: EvaluationMode) -> list[str]:
     """How a mode differs from the protocol of the scale."""
     changed = []
+    if mode.rollouts is not None:
+        changed.append(f"changed protocol: {mode.label}, which no study declares")
     if mode.puzzle_ids not in (None, PuzzleIds.OWN):
         changed.append(f"changed protocol: {mode.puzzle_ids.value} puzzle ids at evaluation")
     if mode.votes is not None and mode.votes != base.identity.votes:

@@ -118,9 +118,12 @@ def identity_hash(identity: RunIdentity) -> str:
     """Eight hexadecimal digits for everything that a run's numbers depend on.
 
     Our own code goes by its version alone; a table that mixes runs of two states of our code has a note. The
-    split counts where it is not the usual one.
+    split and rollouts count where they are not the usual ones.
     """
-    usual = {"split"} if identity.split == "test" else None
+    usual = {
+        *(["split"] if identity.split == "test" else []),
+        *(["rollouts"] if identity.rollouts is None else []),
+    }
     content = identity.model_dump(mode="json", exclude=usual)
     return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]
 

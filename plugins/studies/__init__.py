@@ -13,6 +13,7 @@ SUMMARIES = {
     "identity": "does an ARC score depend on knowing which task a puzzle belongs to?",
     "less-is-more": "the ablations of the TRM paper - which of its choices matter on Sudoku?",
     "recursion-or-augmentation": "is it the recursion or the augmentation, whichever budget is made equal?",
+    "rollouts": "do many noisy answers of TRM help, and is it the sampling or the compute?",
     "votes": "how much of an ARC score comes from voting over augmented views?",
     "where-the-gain-is": "from one pass to TRM in four steps - which of them brings the gain?",
 }

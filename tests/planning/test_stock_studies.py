@@ -36,7 +36,10 @@ SUDOKU = {"mini": TaskInfo("sudoku-extreme", "mini", 6, 6, 8)} | {
 ARC = {"mini": TaskInfo("arc-agi-1", "mini", 7, 7, 12, 8)} | {
     scale: TaskInfo("arc-agi-1", scale, 30, 30, 12, 8) for scale in ("lite", "paper")
 }
-INFOS = {"sudoku-extreme": SUDOKU, "arc-agi-1": ARC}
+MAZE = {"mini": TaskInfo("maze-hard", "mini", 5, 5, 6)} | {
+    scale: TaskInfo("maze-hard", scale, 30, 30, 6) for scale in ("lite", "paper")
+}
+INFOS = {"sudoku-extreme": SUDOKU, "arc-agi-1": ARC, "maze-hard": MAZE}
 SCALES = ("mini", "lite", "paper")
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 every_study = pytest.mark.parametrize("name", STUDIES)
@@ -75,6 +78,7 @@ def test_the_stock_studies_are_those_that_were_promised() -> None:
         "where-the-gain-is",
         "depth",
         "votes",
+        "rollouts",
         "identity",
     }
     assert set(STUDIES) == promised

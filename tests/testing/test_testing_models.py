@@ -29,6 +29,7 @@ BUILD, OUTPUT, STATE, FINITE = (
     "losses are finite",
 )
 GRADIENT, ROWS, SEED, SAVED = "gradient reaches", "rows of a batch", "the same seed", "saved weights"
+ANSWERS = "several answers differ"
 ONE, HALTS, MEMORY, FLOPS = "batch of one", "halting policy", "remembered from batch", "FLOPs can be counted"
 BF16 = "trains in bf16"
 
@@ -360,6 +361,29 @@ def raising(task: TaskInfo) -> Reasoner:
     raise OSError(f"no table for {task.height}×{task.width}")
 
 
+class Dicey(Correct):
+    """Draws numbers in the right way, and does not say so."""
+
+    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
+        y = self.mixed(state[0], inputs)
+        y = y + self.draw(y)
+        return (y.detach(),), Output(self.head(y), q_halt=self.q(y))
+
+
+class Noisy(Correct):
+    """Names two parts of a state of one."""
+
+    perturbable = ("y", "z")
+    usual_noise = "z"
+
+
+class Elsewhere(Correct):
+    """Noise is usually added to a part that the state does not have."""
+
+    perturbable = ("y",)
+    usual_noise = "z"
+
+
 CASES: dict[str, tuple[Callable[[TaskInfo], Any], set[str], str]] = {
     "build raises": (raising, {BUILD}, r"OSError: no table for 4×4"),
     "no reasoner": (lambda task: nn.Linear(2, 2), {BUILD}, r"Linear.*no trm_bench\.Reasoner"),
@@ -381,6 +405,9 @@ CASES: dict[str, tuple[Callable[[TaskInfo], Any], set[str], str]] = {
     "squeezed": (Squeezed, {ONE}, r"\S"),
     "half a logit": (Half, {HALTS}, r"Output\.q_halt must be .*float32, not .*bfloat16"),
     "memory": (Mindful, {MEMORY}, r"in training, .*batches before it"),
+    "random without a word": (Dicey, {ANSWERS}, r"set stochastic = True"),
+    "noise on what is not there": (Noisy, {ANSWERS}, r"perturbable names 2 parts of a state of 1"),
+    "usual noise elsewhere": (Elsewhere, {ANSWERS}, r"usual_noise='z' is none of y"),
     "tensor on the CPU": (OnTheHost, {FLOPS}, r"cpu.*meta|meta.*cpu"),
     "asks the host": (Asking, {FLOPS}, r"item\(\).*meta"),
 }

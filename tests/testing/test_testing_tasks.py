@@ -354,7 +354,12 @@ def test_the_error_of_a_task_names_each_failure_and_where_to_look() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "source"),
-    [("sudoku-extreme", "generated"), ("maze-hard", "generated"), ("arc-agi-1", "packaged")],
+    [
+        ("sudoku-extreme", "generated"),
+        ("maze-hard", "generated"),
+        ("maze-unique", "generated"),
+        ("arc-agi-1", "packaged"),
+    ],
 )
 def test_the_built_in_tasks_pass(name: str, source: str) -> None:
     assert len(check_task(name, BuildRequest("mini", 0, source, at_most=40))) == 1 + len(tasks.CHECKS)
