@@ -104,6 +104,7 @@ def _table(runs: Sequence[Run], pairs: bool) -> Table:
         pairs=tuple(compared),
         notes=tuple(notes_of(runs, list(rows.values()), by_row, declared=not pairs)),
         split=identity.split,
+        source_kind=described.source_kind,
     )
 
 

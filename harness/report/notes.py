@@ -20,7 +20,7 @@ def notes_of(
 
     ``by_row`` are the runs of each row, by the row's name; ``declared``: a study declares the rows.
     """
-    notes = [_protocol(runs, rows), *_copying(rows), *_numbered(rows, by_row)]
+    notes = [_protocol(runs, rows), *_oracle(rows), *_copying(rows), *_numbered(rows, by_row)]
     notes += [] if declared else _tuning(by_row)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.notes)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.description.source_notes)
@@ -41,7 +41,7 @@ def _carried_out(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> li
     notes = []
     for row in rows:
         done = [run.manifest.execution for run in by_row[row.name] if run.samples is not None]
-        for key in ("compile", "microbatch", "recompute"):
+        for key in ("compile", "processes", "microbatch", "recompute"):
             values = sorted({str(one.get(key)).lower() for one in done})
             if len(values) > 1:
                 either = " or ".join(values)
@@ -62,6 +62,18 @@ def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     reasons += mixed_code(runs)
     reasons += [] if all(row.complete for row in rows) else ["incomplete"]
     return [f"NOT CITABLE: {'; '.join(reasons)}"] if reasons else []
+
+
+def _oracle(rows: Sequence[Row]) -> list[str]:
+    """What a perfect choice among several answers would reach."""
+    shares = [
+        f"{row.name} {100 * row.any_right:.1f} % ({100 * row.agree:.0f} % of the answers agree)"
+        for row in rows
+        if row.any_right is not None and row.agree is not None
+    ]
+    if not shares:
+        return []
+    return [f"any of the answers right (an oracle, which knows the solution): {', '.join(shares)}"]
 
 
 def _copying(rows: Sequence[Row]) -> list[str]:
@@ -183,6 +195,10 @@ def _steps(ledger: Ledger) -> str:
 def _voting(runs: Sequence[Run]) -> str:
     """How many predictions were made for a test item, by one and the same weights."""
     most = runs[0].manifest.identity.votes
+    rollouts = [run.manifest.identity.rollouts for run in runs]
+    several = any(one is not None and one.count > 1 for one in rollouts)
+    if most is None and several:
+        return "one prediction per puzzle, chosen among rollouts by the row's rule, without the solution"
     if most is None:
         return "one prediction per puzzle, no voting"
     means = {f"{run.manifest.ledger.votes_per_puzzle:.1f}" for run in runs if run.status == "done"}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..api.budget import Ledger
+from ..inference.scoring import AGREE, ANY_RIGHT
 from ..stats.interval import score_interval
 from ..stats.scores import Floats, ItemScores, cluster_means
 from ..store.records import Manifest
@@ -49,6 +50,8 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
         other_means=_other_means(scores),
         vote_curve=_vote_curve(done),
         copy_cells=_mean_of_extra(done, "cells.copy"),
+        any_right=_mean_of_extra(done, ANY_RIGHT),
+        agree=_mean_of_extra(done, AGREE),
         halt_step=_halt_step(done),
         validation=tuple(_validation(done)),
         halting=_halting(done),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..api.errors import UsageError, nearest
+from ..api.published import Published
 from ..host.host import Host
 from ..planning.models import in_order
 from .table import Report, Row, Table
@@ -18,13 +19,28 @@ def with_costs(report: Report, costs: bool) -> Report:
 
 
 def with_published(report: Report, plugins: Host) -> Report:
-    """The report with the published numbers that its tasks' plugins know; they are test scores."""
+    """The report with the published numbers that its tasks' plugins know; they are test scores.
+
+    A number is printed with puzzles of the size and kind that it is about, and nowhere else.
+    """
     known = {part.spec.name: part.spec.published for part in plugins.tasks.parts}
     tables = tuple(
-        replace(table, published=known.get(table.task, ())) if table.split == "test" else table
+        _with_numbers(table, known.get(table.task, ())) if table.split == "test" else table
         for table in report.tables
     )
     return replace(report, tables=tables)
+
+
+def _with_numbers(table: Table, numbers: Sequence[Published]) -> Table:
+    """The table with the numbers that fit its puzzles, or with a note that says why none does."""
+    fitting = tuple(one for one in numbers if one.fits(table.scale, table.source_kind))
+    if not numbers or fitting:
+        return replace(table, published=fitting)
+    scales = ", ".join(dict.fromkeys(scale for one in numbers for scale in one.scales))
+    sources = " or ".join(dict.fromkeys(source for one in numbers for source in one.puzzle_sources))
+    wanted = f"scale {scales}" + (f" with source {sources}" if sources else "")
+    note = f"no published numbers here: they are about other puzzles ({wanted})"
+    return replace(table, notes=(*table.notes, note))
 
 
 def select_models(report: Report, only: Sequence[str], names: Mapping[str, str]) -> Report:

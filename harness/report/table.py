@@ -59,6 +59,8 @@ class Row:
             items fully correct); empty where every item is a cluster of its own.
         vote_curve: the primary metric by the first N votes, where items are voted on.
         copy_cells: cell accuracy of copying the input, where an evaluator gave it.
+        any_right: share of items of which any of several answers is right, an oracle; None for one answer.
+        agree: mean share of an item's answers that equal the one that counts.
         halt_step: mean step at which the model's own rule would have stopped.
         validation: the validation curve over the finished seeds; empty for a model that is not trained.
         by_feature: for each feature of a puzzle that the task knows, from the mean of a group of like puzzles
@@ -80,6 +82,8 @@ class Row:
     other_means: dict[str, float]
     vote_curve: dict[int, float]
     copy_cells: float | None
+    any_right: float | None
+    agree: float | None
     halt_step: float | None
     validation: tuple[CurvePoint, ...]
     halting: dict[int, float]
@@ -185,6 +189,7 @@ class Table:
         notes: what must be printed below.
         hidden: names of rows that were left out of print; tests were adjusted with them.
         published: published numbers, where they were requested; reported, not tested.
+        source_kind: how the puzzles were obtained, e.g. ``generated`` or ``hub``.
     """
 
     task: str
@@ -205,6 +210,7 @@ class Table:
     hidden: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     split: ScoredSplit = "test"
+    source_kind: str = ""
 
     @property
     def title(self) -> str:

@@ -1,7 +1,7 @@
-"""Maze-Hard's augmentation: the eight symmetries of the square.
+"""The augmentation of mazes: the eight symmetries of the square.
 
-The label of a 30x30 maze is one of many shortest paths, picked by a tie-break that a turn does not
-respect: the turned label is a shortest path of the turned maze, but seldom the one that the
+The label of a 30x30 maze of Maze-Hard is one of many shortest paths, picked by a tie-break that a
+turn does not respect: the turned label is a shortest path of the turned maze, but seldom the one that the
 tie-break would pick there.
 """
 

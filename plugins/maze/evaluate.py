@@ -1,7 +1,7 @@
-"""Maze-Hard's own evaluators: is the prediction a path from S to G, and is it a shortest one?
+"""The mazes' own evaluators: is the prediction a path from S to G, and is it a shortest one?
 
 Exact match asks for the one shortest path that the labels' tie-break picks among millions; these
-two ask what a maze is about.
+two ask what a maze is about. Where a maze has one path, all three agree.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...harness.api.puzzles import PuzzleSet, TaskInfo
 from ...harness.api.specs import EvaluatorSpec, Sample
 from .paths import judge
+from .scales import HARD_NAME, UNIQUE_NAME
 
 if TYPE_CHECKING:
     from ...harness.api.predictions import Predictions
@@ -52,14 +53,14 @@ EVALUATORS = [
         name="maze-valid",
         summary="the prediction marks exactly one path from S to G and changes nothing else",
         evaluate=evaluate_valid,
-        tasks=("maze-hard",),
+        tasks=(HARD_NAME, UNIQUE_NAME),
         heading="valid path %",
     ),
     EvaluatorSpec(
         name="maze-shortest",
         summary="the prediction marks exactly one shortest path from S to G and changes nothing else",
         evaluate=evaluate_shortest,
-        tasks=("maze-hard",),
+        tasks=(HARD_NAME, UNIQUE_NAME),
         heading="shortest path %",
     ),
 ]

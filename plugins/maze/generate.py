@@ -1,7 +1,7 @@
 """Generated mazes: numbered chunks of draws, worked off by threads and taken in order.
 
 Owns the order, the refusal of repeats and the number of workers, which changes nothing but the
-time: chunk c of seed s holds the same mazes on every machine. What is drawn is `hard` and `small`.
+time: chunk c of seed s holds the same mazes on every machine. What is drawn is `hard`, `small` and `tree`.
 """
 
 from __future__ import annotations
@@ -21,40 +21,58 @@ from ...harness.api.specs import Progress, no_progress
 from .dice import Dice, new_dice
 from .grid import solve_all
 from .hard import draw_hard
-from .scales import HARD, HARD_CAP, HARD_WALLS, MINI, MINI_WALL_SHARE, SMALL, SMALL_WALLS, Shape
+from .scales import (
+    HARD,
+    HARD_CAP,
+    HARD_WALLS,
+    MINI,
+    MINI_WALL_SHARE,
+    SMALL,
+    SMALL_WALLS,
+    UNIQUE_SHAPES,
+    Shape,
+)
 from .small import draw_small
 from .symmetry import canonical_walls
+from .tree import draw_trees
 
-Draw = Callable[[Dice], Tokens]
+Draw = Callable[[Dice, Shape], Tokens]
 """Advances the dice through one chunk and returns the questions (K, L) that were kept."""
 
 _HARD_DRAWS = 4096
 _MINI_DRAWS = 16_384
+_TREE_DRAWS = 64
 _PATIENCE = 200
 """Chunks in a row without a new maze after which there are none left to find."""
 
 
-def _draw_hard_chunk(dice: Dice) -> Tokens:
-    kept: Tokens = draw_hard(dice, _HARD_DRAWS, HARD.side, HARD.min_moves, *HARD_WALLS, HARD_CAP)
+def _draw_hard_chunk(dice: Dice, shape: Shape) -> Tokens:
+    kept: Tokens = draw_hard(dice, _HARD_DRAWS, shape.side, shape.min_moves, *HARD_WALLS, HARD_CAP)
     return kept
 
 
-def _draw_half_chunk(dice: Dice) -> Tokens:
-    kept: Tokens = draw_hard(dice, _HARD_DRAWS, SMALL.side, SMALL.min_moves, *SMALL_WALLS, HARD_CAP)
+def _draw_half_chunk(dice: Dice, shape: Shape) -> Tokens:
+    kept: Tokens = draw_hard(dice, _HARD_DRAWS, shape.side, shape.min_moves, *SMALL_WALLS, HARD_CAP)
     return kept
 
 
-def _draw_mini_chunk(dice: Dice) -> Tokens:
-    kept: Tokens = draw_small(dice, _MINI_DRAWS, MINI.side, MINI.min_moves, MINI_WALL_SHARE)
+def _draw_mini_chunk(dice: Dice, shape: Shape) -> Tokens:
+    kept: Tokens = draw_small(dice, _MINI_DRAWS, shape.side, shape.min_moves, MINI_WALL_SHARE)
     return kept
 
 
-DRAWS: dict[int, Draw] = {
-    HARD.side: _draw_hard_chunk,
-    SMALL.side: _draw_half_chunk,
-    MINI.side: _draw_mini_chunk,
+def _draw_tree_chunk(dice: Dice, shape: Shape) -> Tokens:
+    kept: Tokens = draw_trees(dice, _TREE_DRAWS, shape.side, shape.min_moves, shape.max_moves)
+    return kept
+
+
+DRAWS: dict[tuple[str, int], Draw] = {
+    (HARD.task, HARD.side): _draw_hard_chunk,
+    (SMALL.task, SMALL.side): _draw_half_chunk,
+    (MINI.task, MINI.side): _draw_mini_chunk,
+    **{(shape.task, shape.side): _draw_tree_chunk for shape in UNIQUE_SHAPES.values()},
 }
-"""By side."""
+"""By task and side."""
 
 
 def generate(
@@ -94,8 +112,8 @@ def _chunks(shape: Shape, seed: int, workers: int) -> Iterator[Tokens]:
     with ThreadPoolExecutor(workers) as pool:
         try:
             for number in itertools.count():
-                dice = new_dice(named_seed("maze-hard", "chunk", shape.side, seed, number))
-                waiting.append(pool.submit(DRAWS[shape.side], dice))
+                dice = new_dice(named_seed(shape.task, "chunk", shape.side, seed, number))
+                waiting.append(pool.submit(DRAWS[shape.task, shape.side], dice, shape))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
         finally:

@@ -1,4 +1,4 @@
-"""The sizes of Maze-Hard: how large, how hard and how many mazes, and the budget to train on them.
+"""The sizes of both maze tasks: how large, how hard and how many mazes, and the budget to train on them.
 
 Every number that may be tuned is here. Nothing here imports numba.
 """
@@ -15,7 +15,9 @@ WALL, OPEN, START, GOAL, PATH = 1, 2, 3, 4, 5
 VOCAB_SIZE = 1 + len(CHARSET)
 
 VERSION = 1
-"""Version of the generator; goes up whenever the same seed would give other mazes."""
+"""Version of the generators; goes up whenever the same seed would give other mazes."""
+
+HARD_NAME, UNIQUE_NAME = "maze-hard", "maze-unique"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Shape:
         train: generated training puzzles.
         validation: generated validation puzzles.
         test: generated test puzzles.
+        task: name of the task that draws them.
+        max_moves: the path has at most this many moves; None for no limit.
     """
 
     side: int
@@ -35,6 +39,8 @@ class Shape:
     train: int
     validation: int
     test: int
+    task: str = HARD_NAME
+    max_moves: int | None = None
 
     def at_most(self, count: int | None) -> Shape:
         """The same with no more than ``count`` puzzles in a split."""
@@ -97,5 +103,48 @@ SCALES = {
         augmentations=1,
         takes="a run takes days on a GPU",
         source="hub",
+    ),
+}
+
+UNIQUE_MINI = Shape(7, 16, train=1000, validation=200, test=500, task=UNIQUE_NAME, max_moves=22)
+UNIQUE_SMALL = Shape(15, 44, train=1000, validation=200, test=500, task=UNIQUE_NAME, max_moves=60)
+UNIQUE = Shape(30, 100, train=1000, validation=100, test=1000, task=UNIQUE_NAME, max_moves=140)
+"""The published lengths; those of the smaller mazes have the same ratio to the median diameter of a tree."""
+
+UNIQUE_SHAPES = {"mini": UNIQUE_MINI, "small": UNIQUE_SMALL, "lite": UNIQUE, "paper": UNIQUE}
+
+UNIQUE_SCALES = {
+    "mini": Scale(
+        name="mini",
+        summary="7x7, one path of 16 to 22 moves; 1000 train, 200 validation, 500 test",
+        steps=800,
+        batch_size=32,
+        augmentations=1,
+        takes="a run takes minutes on two CPU cores",
+    ),
+    "small": Scale(
+        name="small",
+        summary="15x15, one path of 44 to 60 moves; 1000 train, 200 validation, 500 test",
+        steps=6_000,
+        batch_size=32,
+        augmentations=1,
+        takes="a run takes up to an hour on one CPU core",
+    ),
+    "lite": Scale(
+        name="lite",
+        summary="30x30, one path of 100 to 140 moves; 1000 train, 100 validation, 1000 test",
+        steps=20_000,
+        batch_size=128,
+        augmentations=1,
+        takes="a run takes hours on a GPU",
+    ),
+    "paper": Scale(
+        name="paper",
+        summary="30x30, one path of 100 to 140 moves, with the budget of the EqR paper",
+        steps=None,
+        epochs=100_000,
+        batch_size=768,
+        augmentations=1,
+        takes="a run takes days on a GPU",
     ),
 }

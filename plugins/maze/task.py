@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...harness.api.errors import DataError
-from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
+from ...harness.api.puzzles import TaskData, TaskInfo
 from ...harness.api.specs import BuildRequest, TaskSpec
 from ..published import generated_summary, published
 from ..tabular_files import find_tables
 from ..tabular_hub import revision_of
 from .augment import dihedral
-from .scales import CHARSET, SCALES, SHAPES, VERSION, VOCAB_SIZE, WALL, Shape
-from .symmetry import canonical_walls
+from .common import canonical, features, generated
+from .scales import CHARSET, HARD_NAME, SCALES, SHAPES, VERSION, VOCAB_SIZE
 from .typed import check_rules, parse
-
-NAME = "maze-hard"
-CHUNK = 8192
-"""Mazes whose eight images are held at once."""
 
 CITATION = """\
 @article{wang2025hierarchical,
@@ -47,18 +40,18 @@ def build(request: BuildRequest) -> TaskData:
         UnavailableError: if the hub cannot be reached.
     """
     shape = SHAPES[request.scale].at_most(request.at_most)
-    info = TaskInfo(NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)
-    revision = revision_of(request, NAME)
+    info = TaskInfo(HARD_NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)
+    revision = revision_of(request, HARD_NAME)
     if request.source == "generated":
-        return _generated(request, shape, info)
+        return generated(request, shape, info, generated_summary(VERSION, request))
     if request.scale in ("mini", "small"):
-        raise DataError(f"{NAME}: the official mazes are 30x30 only; use --scale lite or --scale paper")
+        raise DataError(f"{HARD_NAME}: the official mazes are 30x30 only; use --scale lite or --scale paper")
     from . import official  # compiles with numba
 
     if request.source == "hub":
         return official.from_hub(revision, request.seed, info)
     if not request.reads_files:
-        raise DataError(f"{NAME}: official rows are read from a folder; pass it with --data DIR")
+        raise DataError(f"{HARD_NAME}: official rows are read from a folder; pass it with --data DIR")
     return official.from_files(request, info)
 
 
@@ -67,45 +60,8 @@ def files(request: BuildRequest) -> Sequence[Path]:
     return find_tables(request).all
 
 
-def canonical(info: TaskInfo, inputs: Tokens, targets: Tokens) -> Sequence[bytes]:
-    """The wall map up to turns and reflections: mazes that differ in S and G alone count as the same."""
-    parts = (canonical_walls(inputs[at : at + CHUNK], info.width) for at in range(0, len(inputs), CHUNK))
-    return [bytes(key) for part in parts for key in part]
-
-
-def features(info: TaskInfo, puzzles: PuzzleSet) -> Mapping[str, NDArray[np.int64]]:
-    """Moves of a shortest path, and the number of walls."""
-    from .grid import shortest_moves_all  # compiles with numba
-
-    moves = shortest_moves_all(puzzles.inputs, info.height, info.width)
-    return {"moves": moves, "walls": (puzzles.inputs == WALL).sum(axis=1)}
-
-
-def _generated(request: BuildRequest, shape: Shape, info: TaskInfo) -> TaskData:
-    from .generate import generate  # compiles with numba
-
-    questions, answers = generate(shape, request.seed, shape.total, progress=request.progress)
-    first_test = shape.train + shape.validation
-
-    def split(name: str, start: int, stop: int) -> PuzzleSet:
-        family = f"{shape.side}x{shape.side}-v{VERSION}-seed{request.seed}"
-        return _puzzles(questions[start:stop], answers[start:stop], f"{name}/{family}")
-
-    return TaskData(
-        info=info,
-        train=split("train", 0, shape.train),
-        validation=split("validation", shape.train, first_test),
-        test=split("test", first_test, shape.total),
-        source=Source("generated", generated_summary(VERSION, request)),
-    )
-
-
-def _puzzles(questions: Tokens, answers: Tokens, prefix: str) -> PuzzleSet:
-    return PuzzleSet.single_identity(questions, answers, [f"{prefix}/{row}" for row in range(len(questions))])
-
-
 TASK = TaskSpec(
-    name=NAME,
+    name=HARD_NAME,
     summary="shortest paths through random mazes (Maze-Hard: 30x30, at least 109 moves)",
     version=2,
     scales=SCALES,
@@ -121,7 +77,7 @@ TASK = TaskSpec(
     citation=CITATION,
     licence=LICENCE,
     symbols=("", *CHARSET),
-    published=published(NAME),
+    published=published(HARD_NAME),
     parse=parse,
     check_rules=check_rules,
 )

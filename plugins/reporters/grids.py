@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from ...harness.api.published import Published
 from ...harness.report.table import Pair, Row, StudyAnswers, Table
 from ...harness.stats.across_tasks import Overall
 from ...harness.stats.rules import Kind
@@ -372,9 +373,21 @@ def inference_cost(table: Table, devices: str) -> Grid:
 
 def published(table: Table) -> Grid:
     """Published numbers, reported and not tested."""
-    rows = [[one.model, one.score, one.source] for one in table.published]
-    headers = (MODEL, table.heading(table.primary), "reported by")
+    rows = [[one.model, one.score, _conditions(one), one.source] for one in table.published]
+    headers = (MODEL, "published %", "conditions", "reported by")
     return Grid("Published on the full task; not tested, and not run under the budget above", headers, rows)
+
+
+def _conditions(one: Published) -> str:
+    """Everything that one published number may differ in from the next."""
+    parts = (
+        one.metric or "metric not known",
+        one.training and f"trained on {one.training}",
+        one.inference,
+        one.seeds and f"seeds: {one.seeds}",
+        one.date,
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def overall(models: Sequence[Overall]) -> Grid:

@@ -333,7 +333,7 @@ def test_three_tasks_have_an_overall_table_and_two_have_none(tmp_path: Path) -> 
 
 
 def test_published_numbers_stand_beside_ours_and_enter_no_test(tmp_path: Path, run_cli: RunCli) -> None:
-    three_models(tmp_path, change=on_task("maze-hard"))
+    three_models(tmp_path, change=on_task("maze-hard", "paper"), describe=described(source_kind="official"))
     plain, beside = (
         json.loads(run_cli("report", tmp_path, "--json", *more).out) for more in ((), ("--published",))
     )
@@ -341,21 +341,78 @@ def test_published_numbers_stand_beside_ours_and_enter_no_test(tmp_path: Path, r
     assert before["pairs"] == after["pairs"]
     assert before["published"] == []
     trm = [one for one in after["published"] if one["model"].startswith("TRM-Att")]
-    assert ("85.3", "TRM paper, arXiv 2510.04871") in [(one["score"], one["source"]) for one in trm]
+    assert ("85.3", "arXiv 2510.04871") in [(one["score"], one["source"]) for one in trm]
     for reporter in ("text", "markdown", "latex"):
         text = run_cli("report", tmp_path, "--format", reporter, "--published").out
         assert "Published on the full task; not tested, and not run under the budget above" in text
         assert "75 to 84" in text
 
 
-@pytest.mark.parametrize("task", ["sudoku-extreme", "maze-hard", "arc-agi-1", "arc-agi-2"])
-def test_every_published_number_has_a_source(task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "scale", "source"),
+    [
+        ("sudoku-extreme", "mini", "generated"),
+        ("sudoku-extreme", "small", "official"),
+        ("sudoku-extreme", "paper", "generated"),
+        ("maze-hard", "lite", "generated"),
+        ("maze-unique", "small", "generated"),
+        ("arc-agi-1", "mini", "packaged"),
+    ],
+)
+def test_no_published_number_is_printed_under_other_puzzles(
+    tmp_path: Path, run_cli: RunCli, task: str, scale: str, source: str
+) -> None:
+    three_models(tmp_path, change=on_task(task, scale), describe=described(source_kind=source))
+    (table,) = json.loads(run_cli("report", tmp_path, "--json", "--published").out)["tables"]
+    assert table["published"] == []
+    assert any(
+        note.startswith("no published numbers here: they are about other puzzles (scale lite, paper")
+        for note in table["notes"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "source"),
+    [
+        ("sudoku-extreme", "hub"),
+        ("maze-hard", "official"),
+        ("maze-unique", "generated"),
+        ("arc-agi-1", "packaged"),
+        ("arc-agi-2", "official"),
+    ],
+)
+def test_every_published_number_has_a_source_and_a_date_and_fits_the_published_size(
+    task: str, source: str
+) -> None:
     from trm_bench.harness.host.host import host
 
     numbers = host().tasks.get(task).spec.published
     assert len(numbers) >= 5
-    assert all(one.model and one.score and one.source for one in numbers)
-    assert len({(one.model, one.source) for one in numbers}) == len(numbers)
+    assert all(one.model and one.score and one.source and one.date for one in numbers)
+    assert len({(one.model, one.metric, one.inference, one.source) for one in numbers}) == len(numbers)
+    for scale in ("lite", "paper"):
+        assert all(one.fits(scale, source) for one in numbers)
+    scales = host().tasks.get(task).spec.scales
+    assert {scale for one in numbers for scale in one.scales} <= scales.keys()
+    prompted = [one for one in numbers if one.inference == "prompted language model"]
+    assert all(one.date == "2025-10" for one in prompted)
+    assert bool(prompted) == (task != "maze-unique")
+
+
+def test_a_published_number_is_printed_with_everything_it_depends_on_in_one_grid(wide_report: Report) -> None:
+    from trm_bench.plugins.published import published
+    from trm_bench.plugins.reporters.as_text import WIDTH, as_text
+    from trm_bench.plugins.reporters.grids import published as grid_of
+
+    table = only_table(wide_report)
+    for task in ("sudoku-extreme", "maze-hard", "maze-unique", "arc-agi-1", "arc-agi-2"):
+        grid = grid_of(replace(table, published=published(task)))
+        assert max(map(len, as_text(grid, "simple").splitlines())) <= WIDTH
+    rows = grid_of(replace(table, published=published("sudoku-extreme"))).rows
+    (best,) = (row for row in rows if row[:2] == ["EqR, 5M", "99.8"])
+    assert best[2] == (
+        "solved; trained on 1,000; 64 steps × 128 restarts: 512 times the FLOPs of 86.4; seeds: 1; 2026-05"
+    )
 
 
 # --- the schema of the JSON ----------------------------------------------------------------------

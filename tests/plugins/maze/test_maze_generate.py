@@ -131,7 +131,7 @@ def test_a_turned_repeat_is_drawn_again(monkeypatch):
     mazes, _ = generate(MINI, 0, 4)
     shape = dataclasses.replace(MINI, min_moves=1)
     turned = mazes[:, dihedral_cells(5)]  # (4, 8, 25)
-    monkeypatch.setitem(generating.DRAWS, shape.side, lambda _: turned.reshape(32, 25))
+    monkeypatch.setitem(generating.DRAWS, (shape.task, shape.side), lambda *_: turned.reshape(32, 25))
     assert np.array_equal(generate(shape, 0, 4)[0], mazes)
     with pytest.raises(DataError, match="only 4 different 5x5 mazes found, not 5"):
         generate(shape, 0, 5)

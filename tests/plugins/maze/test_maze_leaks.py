@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from trm_bench.plugins.maze.common import canonical, features
 from trm_bench.plugins.maze.generate import generate
 from trm_bench.plugins.maze.scales import GOAL, MINI, OPEN, START, WALL
 from trm_bench.plugins.maze.symmetry import dihedral_cells
-from trm_bench.plugins.maze.task import canonical, features
 
 from trm_bench import PuzzleSet, TaskInfo
 
