@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..harness.api.puzzles import TaskInfo
 from ..harness.api.reasoner import Output, State
 from ..harness.nn.blocks import Stack
-from .config import TRMConfig
+from .config import RecursionConfig, TRMConfig
 from .model import TRM
 
 
@@ -33,15 +33,21 @@ class AblatedTRM(TRM):
     def __init__(self, config: TRMConfig, task: TaskInfo):
         super().__init__(config, task)
         self.one_step = config.gradient == "one-step"
+        pads = config.scratch_pads
+        names = ["z"] if pads == 1 else [f"z{pad + 1}" for pad in range(pads)]
+        self.perturbable = ("y", *names)
+        self.usual_noise = self.perturbable[-1]
 
-    def build_networks(self, config: TRMConfig) -> None:
+    def build_networks(self, config: RecursionConfig) -> None:
         """One network for z and y, or one for each."""
+        assert isinstance(config, TRMConfig)  # see `__init__`
         super().build_networks(config)
         two = config.networks == 2
         self.answer_net = Stack(config, config.blocks, self.positions) if two else None
 
-    def z_shape(self, config: TRMConfig) -> tuple[int, ...]:
+    def z_shape(self, config: RecursionConfig) -> tuple[int, ...]:
         """(D,) for one z as in `TRM`, else (k, D)."""
+        assert isinstance(config, TRMConfig)  # see `__init__`
         pads = config.scratch_pads
         return (config.hidden,) if pads == 1 else (pads, config.hidden)
 
@@ -55,7 +61,7 @@ class AblatedTRM(TRM):
         """See `Reasoner.compiled_parts`."""
         return [self.net] if self.answer_net is None else [self.net, self.answer_net]
 
-    def update(self, i: int, x: Tensor, state: State) -> State:
+    def numbered_update(self, i: int, x: Tensor, state: State) -> State:
         """Update i of a supervision step: of every n + 1, n refine a z, the last one y."""
         y, *z = state
         if not z:  # a single latent (Figure 4): y alone is refined
@@ -75,9 +81,9 @@ class AblatedTRM(TRM):
         tracked = min(2, len(state)) if self.one_step else self.n + 1
         with torch.no_grad():
             for i in range(updates - tracked):
-                state = self.update(i, x, state)
+                state = self.numbered_update(i, x, state)
         for i in range(updates - tracked, updates):
-            state = self.update(i, x, state)
+            state = self.numbered_update(i, x, state)
         return tuple(latent.detach() for latent in state), self.heads(state[0])
 
 

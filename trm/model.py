@@ -16,16 +16,26 @@ from ..harness.api.reasoner import HALTING_OPTIONS, Halting, Output, Reasoner, S
 from ..harness.nn.blocks import Stack
 from ..harness.nn.embedding import InputEmbedding, OutputHeads
 from ..harness.nn.init import truncated_normal_
-from .config import TRMConfig
+from .config import RecursionConfig
 
 
 class TRM(Reasoner):
-    """T latent recursions of n updates per supervision step, the last one with a gradient (section 4)."""
+    """T latent recursions of n updates per supervision step, the last one with a gradient (section 4).
+
+    A subclass may override `initial_state`, `update`, `latent_recursion` or `deep_recursion`. It then has all
+    the rest: embedding, network, heads, halting.
+
+    Args:
+        config: sizes and cycles.
+        task: the shape of its puzzles.
+    """
 
     y_init: Tensor
     z_init: Tensor
+    perturbable: tuple[str, ...] = ("y", "z")
+    usual_noise = "z"  # PTRM's algorithm adds noise to the scratch pad (arXiv 2605.19943)
 
-    def __init__(self, config: TRMConfig, task: TaskInfo):
+    def __init__(self, config: RecursionConfig, task: TaskInfo):
         super().__init__()
         self.T, self.n = config.cycles, config.updates
         self.halting = HALTING_OPTIONS[config.halting]
@@ -37,11 +47,11 @@ class TRM(Reasoner):
         self.register_buffer("y_init", truncated_normal_(torch.empty(config.hidden), 1.0))
         self.register_buffer("z_init", truncated_normal_(torch.empty(self.z_shape(config)), 1.0))
 
-    def build_networks(self, config: TRMConfig) -> None:
+    def build_networks(self, config: RecursionConfig) -> None:
         """One network for both latents."""
         self.net = Stack(config, config.blocks, self.positions)
 
-    def z_shape(self, config: TRMConfig) -> tuple[int, ...]:
+    def z_shape(self, config: RecursionConfig) -> tuple[int, ...]:
         """Shape of the initial z, the same at every position."""
         return (config.hidden,)
 
@@ -54,12 +64,16 @@ class TRM(Reasoner):
         """See `Reasoner.compiled_parts`."""
         return [self.net]
 
+    def update(self, latent: Tensor, inject: Tensor) -> Tensor:
+        """One update of z or of y: the network of the latent and of what is added to it, all (B, S, D)."""
+        return self.net(latent, inject)  # type: ignore[no-any-return]
+
     def latent_recursion(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Refine z n times given x and y, then y given z."""
         context = y + x
         for _ in range(self.n):
-            z = self.net(z, context)
-        y = self.net(y, z)
+            z = self.update(z, context)
+        y = self.update(y, z)
         return y, z
 
     def deep_recursion(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

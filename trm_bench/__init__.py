@@ -17,6 +17,7 @@ from .harness.api.predictions import Predictions
 from .harness.api.published import Published
 from .harness.api.puzzles import PAD, Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo, Tokens
 from .harness.api.randomness import hashed, named_seed, permutations
+from .harness.api.runners import JobState, Phase, QueuedWork, RunnerSpec
 from .harness.api.specs import (
     API_VERSION,
     AugmentationRequest,
@@ -33,6 +34,7 @@ from .harness.api.specs import (
     TaskSpec,
 )
 from .harness.api.voting import Ballots
+from .harness.nn.config import BlockConfig
 
 if TYPE_CHECKING:
     from .harness.api.reasoner import Halting, Output, Reasoner, State
@@ -40,11 +42,14 @@ if TYPE_CHECKING:
     from .harness.python.citations import cite
     from .harness.python.measure import measure_speed
     from .harness.python.results import Results
+    from .harness.python.status import RunStatus, cancel, plan, run_one, status
     from .harness.python.tune import Tuning, tune
     from .harness.python.verbs import export, open_model, parse_puzzles, prepare, score, solve
     from .harness.python.verify import Verification, verify
     from .harness.report.table import Pair, Report, Row, SeedResult, Table
     from .harness.report.words import sentences
+    from .trm.config import RecursionConfig
+    from .trm.model import TRM
 
 try:
     __version__ = version("trm-bench")
@@ -59,11 +64,13 @@ _LAZY = {
     "Report": "report.table",
     "Results": "python.results",
     "Row": "report.table",
+    "RunStatus": "python.status",
     "SeedResult": "report.table",
     "State": "api.reasoner",
     "Table": "report.table",
     "Tuning": "python.tune",
     "Verification": "python.verify",
+    "cancel": "python.status",
     "cite": "python.citations",
     "compare": "python.api",
     "evaluate": "python.api",
@@ -72,23 +79,30 @@ _LAZY = {
     "measure_speed": "python.measure",
     "open_model": "python.verbs",
     "parse_puzzles": "python.verbs",
+    "plan": "python.status",
     "prepare": "python.verbs",
     "resume": "python.api",
     "run": "python.api",
+    "run_one": "python.status",
     "score": "python.verbs",
     "sentences": "report.words",
     "solve": "python.verbs",
+    "status": "python.status",
     "tune": "python.tune",
     "verify": "python.verify",
 }
 """Names that need torch, scipy or pandas, and the module of `trm_bench.harness` that has each."""
+_TRM = {"RecursionConfig": "config", "TRM": "model"}
+"""Names of the model to subclass, and the module of `trm_bench.trm` that has each."""
 
 __all__ = [
     "API_VERSION",
     "PAD",
+    "TRM",
     "Augmentation",
     "AugmentationRequest",
     "Ballots",
+    "BlockConfig",
     "BuildRequest",
     "CellTokenTransforms",
     "DataError",
@@ -96,21 +110,27 @@ __all__ = [
     "Halting",
     "Identities",
     "Ints",
+    "JobState",
     "ModelSpec",
     "NoAugmentation",
     "NothingToReport",
     "Output",
     "Pair",
+    "Phase",
     "Predictions",
     "Published",
     "Puzzle",
     "PuzzleSet",
+    "QueuedWork",
     "Reasoner",
+    "RecursionConfig",
     "Report",
     "ReporterSpec",
     "Results",
     "Row",
     "RuleCheck",
+    "RunStatus",
+    "RunnerSpec",
     "Sample",
     "Scale",
     "SeedResult",
@@ -131,6 +151,7 @@ __all__ = [
     "UsageError",
     "Verification",
     "__version__",
+    "cancel",
     "cite",
     "compare",
     "evaluate",
@@ -143,12 +164,15 @@ __all__ = [
     "open_model",
     "parse_puzzles",
     "permutations",
+    "plan",
     "prepare",
     "resume",
     "run",
+    "run_one",
     "score",
     "sentences",
     "solve",
+    "status",
     "tune",
     "verify",
 ]
@@ -157,4 +181,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f".harness.{_LAZY[name]}", __name__), name)
+    if name in _TRM:
+        return getattr(importlib.import_module(f".trm.{_TRM[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

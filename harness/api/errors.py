@@ -12,6 +12,10 @@ class TrmBenchError(Exception):
     exit_code = 1
 
 
+class Detached(KeyboardInterrupt):
+    """Ctrl-C while jobs are followed that continue elsewhere, which has been told."""
+
+
 class UsageError(TrmBenchError):
     """A wrong name, option, key or value on the command line or in a configuration."""
 

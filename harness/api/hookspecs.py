@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import click
 
     from ..report.table import Report
+    from .runners import RunnerSpec
     from .specs import EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 
 PROJECT = "trm_bench"
@@ -126,6 +127,35 @@ def trm_bench_register_studies() -> Iterable[StudySpec]:  # type: ignore[empty-b
         >>> @hookimpl
         ... def trm_bench_register_studies():
         ...     return [StudySpec("loop", "does the outer loop help on mazes?", file)]
+    """
+
+
+@hookspec
+def trm_bench_register_runners() -> Iterable[RunnerSpec]:  # type: ignore[empty-body]
+    """Give the runners of this plugin: batch systems and the like that ``--on`` can name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pydantic import BaseModel
+        >>> from trm_bench import RunnerSpec, hookimpl
+        >>> class Settings(BaseModel):
+        ...     pass
+        >>> def submit(work, settings, folder):
+        ...     return [f"{one.name}: {one()}" for one in work]  # here and now, one after another
+        >>> @hookimpl
+        ... def trm_bench_register_runners():
+        ...     return [
+        ...         RunnerSpec(
+        ...             "here",
+        ...             "in this process, one after another",
+        ...             config=Settings,
+        ...             submit=submit,
+        ...             states=lambda jobs, folder: {},
+        ...             cancel=lambda jobs, folder: None,
+        ...             logs=lambda job, folder: [],
+        ...             device=lambda settings: "cpu",
+        ...         )
+        ...     ]
     """
 
 

@@ -274,6 +274,9 @@ class ModelSpec:
         config: the pydantic model of its options.
         build: ``build(config, task_info)`` gives the untrained `Reasoner`.
         recipes: a YAML file of settings by task and scale, see docs/recipes.md.
+        based_on: the name of the model that this one is a variant of, such as a subclass of it. Where this
+            spec has no ``aliases`` and no ``resize``, and its recipe says nothing, that model's hold: sizes
+            and training settings of its recipe, for the options that both have.
         resolve: of an alias: ``resolve(task_info, options)`` gives the name of the model that is meant on the
             task. Needs no config, build or recipes.
         trained: False for a model that has nothing to learn.
@@ -290,6 +293,7 @@ class ModelSpec:
     config: type[BaseModel] | None = None
     build: Callable[[Any, TaskInfo], Reasoner] | None = None
     recipes: Path | None = None
+    based_on: str = ""
     resolve: Callable[[TaskInfo, Mapping[str, str]], str] | None = None
     trained: bool = True
     aliases: Mapping[str, str] = field(default_factory=dict)

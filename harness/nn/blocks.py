@@ -118,12 +118,18 @@ def attention(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor) -> Tensor:
 
 
 class AttentionBlock(nn.Module):
-    """``x = rms(x + attention(x)); x = rms(x + swiglu(x))``."""
+    """``x = rms(x + attention(x)); x = rms(x + swiglu(x))``.
+
+    Attributes:
+        feed_forward: the kind of the second part; a subclass may have another.
+    """
+
+    feed_forward: type[SwiGLU] = SwiGLU
 
     def __init__(self, config: BlockConfig, positions: int):
         super().__init__()
         self.mixer = Attention(config.hidden, config.heads, positions)
-        self.mlp = SwiGLU(config.hidden, config.expansion, config.multiple)
+        self.mlp = self.feed_forward(config.hidden, config.expansion, config.multiple)
 
     def forward(self, x_BSD: Tensor) -> Tensor:
         """(B, S, D) to (B, S, D)."""
@@ -158,16 +164,29 @@ class MixerBlock(nn.Module):
 class Stack(nn.Module):
     """``net(a, inject)`` of the papers: blocks applied to ``a + inject``.
 
+    Args:
+        config: sizes of a block.
+        blocks: how many.
+        positions: S, prefix and cells.
+        block: ``block(config, positions)`` gives a block, (B, S, D) to (B, S, D); by default the one that
+            ``config.mixer`` names.
+
     Attributes:
         positions_first: whether the MLP mixer computes on (S, B, D), where its products need no copies. That
             rounds otherwise than the reference, as unfused attention does: plain float32 has neither.
         recompute: whether the backward pass computes each block again instead of keeping what is inside it.
     """
 
-    def __init__(self, config: BlockConfig, blocks: int, positions: int):
+    def __init__(
+        self,
+        config: BlockConfig,
+        blocks: int,
+        positions: int,
+        block: Callable[[BlockConfig, int], nn.Module] | None = None,
+    ):
         super().__init__()
-        kind = MixerBlock if config.mixer == "mlp" else AttentionBlock
-        self.mixes_by_mlp = config.mixer == "mlp"
+        kind = block or (MixerBlock if config.mixer == "mlp" else AttentionBlock)
+        self.mixes_by_mlp = kind is MixerBlock
         self.blocks = nn.ModuleList(kind(config, positions) for _ in range(blocks))
         self.positions = positions
         self.positions_first = self.recompute = self.compiled = False

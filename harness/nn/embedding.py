@@ -44,14 +44,20 @@ class PuzzleEmbedding(nn.Module):
 
 
 class InputEmbedding(nn.Module):
-    """x: the puzzle embedding as P prefix positions, then the token embedding, both times √D."""
+    """x: the puzzle embedding as P prefix positions, then the token embedding, both times √D.
+
+    Attributes:
+        puzzle: None where P is 0; a puzzle's identity then tells the model nothing.
+    """
+
+    puzzle: PuzzleEmbedding | None
 
     def __init__(self, config: BlockConfig, task: TaskInfo):
         super().__init__()
         self.prefix, self.hidden, self.dtype = config.prefix, config.hidden, torch.float32
         self.tokens = nn.Embedding(task.vocab_size, config.hidden)
         truncated_normal_(self.tokens.weight, config.hidden**-0.5)
-        self.puzzle = PuzzleEmbedding(task.identifiers, config.puzzle_size)
+        self.puzzle = PuzzleEmbedding(task.identifiers, config.puzzle_size) if self.prefix else None
 
     def set_precision(self, dtype: torch.dtype) -> None:
         """Give x in ``dtype`` from now on."""
@@ -59,14 +65,16 @@ class InputEmbedding(nn.Module):
 
     def forward(self, inputs: Tensor, puzzle_ids: Tensor) -> Tensor:
         """(B, L) tokens and (B,) identifiers to (B, P + L, D)."""
-        tokens_BLD, rows_BE = self.tokens(inputs), self.puzzle(puzzle_ids)
-        padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
-        x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), tokens_BLD), dim=1)
+        x_BSD: Tensor = self.tokens(inputs)
+        if self.puzzle is not None:
+            rows_BE = self.puzzle(puzzle_ids)
+            padded = functional.pad(rows_BE, (0, self.prefix * self.hidden - rows_BE.shape[-1]))
+            x_BSD = torch.cat((padded.view(-1, self.prefix, self.hidden), x_BSD), dim=1)
         return (math.sqrt(self.hidden) * x_BSD).to(self.dtype)
 
 
 class OutputHeads(nn.Module):
-    """Logits for every cell, and the two Q logits from the first position."""
+    """Logits for every cell, and the two Q logits from the first position: without a prefix a cell."""
 
     def __init__(self, config: BlockConfig, task: TaskInfo, q: bool = True):
         super().__init__()

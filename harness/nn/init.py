@@ -26,6 +26,18 @@ def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
     return nn.init.trunc_normal_(tensor, std=sigma, a=-_CUT * sigma, b=_CUT * sigma)
 
 
+def truncated(normal: Tensor, std: float = 1.0) -> Tensor:
+    """Standard normal numbers as numbers of `truncated_normal_`: each goes to its own quantile.
+
+    For a model that may not draw such numbers itself, see `Reasoner.draw`.
+    """
+    share = torch.special.ndtr(normal)
+    below = 0.5 * math.erfc(_CUT / math.sqrt(2))
+    cut = torch.special.ndtri(below + share * (1 - 2 * below)).clamp(-_CUT, _CUT)
+    scaled: Tensor = cut * (std / _CUT_STD)
+    return scaled
+
+
 def linear(inputs: int, outputs: int) -> Linear:
     """A linear layer without bias, truncated normal with standard deviation 1/√inputs."""
     layer = Linear(inputs, outputs)

@@ -29,9 +29,9 @@ from .models import (
     Variant,
     canonical_options,
     parse_variant,
-    read_recipe,
     resolved_part,
 )
+from .recipes import recipe_of
 from .settings import validated
 from .study import leaves
 
@@ -217,9 +217,9 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
         raise UsageError(
             f"--model {text}: {training[0]}= is a training option, and weights are trained already"
         )
-    recipe = read_recipe(spec.recipes, info)
+    recipe = recipe_of(host, part, info)
     where = f"weights {file}: {text}" + (f" with {sidecar.name}:" if sidecar is not None else "")
-    config = validated(spec.config, {**recipe.get("model", {}), **told, **options}, where)
+    config = validated(spec.config, {**recipe["model"], **told, **options}, where)
     usual = spec.config()
     shown = {
         key: str(getattr(config, key))
@@ -227,7 +227,7 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
         if getattr(config, key) != getattr(usual, key)
     }
     variant = Variant(spec.name, shown)
-    usual_training = {**SCALE_DEFAULTS.get(info.scale, {}), **recipe.get("training", {})}
+    usual_training = {**SCALE_DEFAULTS.get(info.scale, {}), **recipe["training"]}
     at_evaluation = {key: usual_training[key] for key in AT_EVALUATION if key in usual_training}
     settings = validated(TrainingConfig, {**at_evaluation, **context.settings.training}, "setting")
     sources = [f"the recipe of {spec.name} for {info.task} at {info.scale}"]

@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel
 
 from ..api.errors import UsageError, nearest
 from ..api.puzzles import TaskInfo
-from ..api.reading import load_yaml
 from ..api.specs import ModelSpec
 from ..host.calls import calling
 from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..training.config import TrainingConfig
 from .match_size import Quantity, matched, measure, parse_match
 from .published_budget import PublishedBudget
+from .recipes import find_model, recipe_of, with_inherited, without_recipe
 from .settings import shown, validated
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ class ResolvedModel:
         config: the model's own configuration.
         training: its recipe for the task and scale, after all overrides.
         augmentations: A of ``augment=``, where it is not the grid's own.
-        notes: to print under the table, e.g. how near ``match=`` came.
+        notes: to print at the start and under the table, e.g. how near ``match=`` came.
         replaced: the recipe's own values of the settings for every model.
         published: the budget that the model was published with, where its recipe names one.
     """
@@ -176,7 +174,7 @@ def resolve_model(
     part = resolved_part(host, requested, task)
     spec, kind = part.spec, _config_of(part)
     options = canonical_options(requested, spec)
-    recipe, training = _recipe(host, spec, options, task)
+    recipe, training, published = _recipe(host, part, options, task)
     own = {key: value for key, value in options.items() if key in kind.model_fields}
     lent = {key: value for key, value in options.items() if key in TrainingConfig.model_fields}
     config = validated(kind, {**recipe, **own}, text)
@@ -187,9 +185,10 @@ def resolve_model(
     idle = {key for key in own if getattr(config, key) == getattr(validated(kind, recipe, text), key)}
     idle |= {key for key in lent if getattr(settings, key) == getattr(for_all, key)}
     idle |= {"augment"} if count == augmentations[0] else set()
-    notes: tuple[str, ...] = ()
+    notes = tuple(filter(None, [without_recipe(host, part, task)]))
     if "match" in options:
-        config, notes = _matched(host, text, part, config, options["match"], task, overrides, own)
+        config, reached = _matched(host, text, part, config, options["match"], task, overrides, own)
+        notes = (*notes, reached)
     name = spec.name if spec.name in host.models.names() else part.full_name
     return ResolvedModel(
         requested,
@@ -200,7 +199,7 @@ def resolve_model(
         count if count != augmentations[0] else None,
         notes,
         {key: getattr(usual, key) for key in sorted(overrides) if key not in lent},
-        _published(spec, task),
+        published,
     )
 
 
@@ -213,30 +212,24 @@ def _config_of(part: Part[ModelSpec]) -> type[BaseModel]:
 
 
 def _recipe(
-    host: Host, spec: ModelSpec, options: Mapping[str, str], task: TaskInfo
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the model, and training settings: its own, or those of another with ``recipe=``."""
-    lender = resolved_part(host, Variant(options["recipe"]), task).spec if "recipe" in options else spec
-    training = read_recipe(lender.recipes, task).get("training", {})
-    own = read_recipe(spec.recipes, task).get("model", {})
-    return own, {**SCALE_DEFAULTS.get(task.scale, {}), **training}
-
-
-def _published(spec: ModelSpec, task: TaskInfo) -> PublishedBudget | None:
-    section = read_recipe(spec.recipes, task).get("published")
-    return validated(PublishedBudget, section, f"recipe {spec.recipes}: published") if section else None
+    host: Host, part: Part[ModelSpec], options: Mapping[str, str], task: TaskInfo
+) -> tuple[dict[str, Any], dict[str, Any], PublishedBudget | None]:
+    """Options of the model; training settings, its own or those of another with ``recipe=``; its budget."""
+    own = recipe_of(host, part, task)
+    lender = options.get("recipe")
+    lent = own if lender is None else recipe_of(host, find_model(host, lender, {}, task), task)
+    where, section = f"recipe {part.spec.recipes}: published", own["published"]
+    published = validated(PublishedBudget, section, where) if section else None
+    return own["model"], {**SCALE_DEFAULTS.get(task.scale, {}), **lent["training"]}, published
 
 
 def resolved_part(host: Host, requested: Variant, task: TaskInfo) -> Part[ModelSpec]:
-    """The model of that name, or the one that it is an alias of on the task.
+    """The model of that name, or the one that it is an alias of on the task, with all that it inherits.
 
     Raises:
         UsageError: an unknown model; the nearest is suggested.
     """
-    part = host.models.get(requested.name)
-    if part.spec.resolve is None:
-        return part
-    return host.models.get(part.spec.resolve(task, requested.options), prefer=(part.plugin.distribution,))
+    return with_inherited(host, find_model(host, requested.name, requested.options, task), task)
 
 
 def canonical_options(requested: Variant, spec: ModelSpec) -> dict[str, str]:
@@ -268,8 +261,8 @@ def _matched(
     task: TaskInfo,
     overrides: Mapping[str, Any],
     own: Mapping[str, str],
-) -> tuple[BaseModel, tuple[str, ...]]:
-    """The configuration in the width that ``match=`` asks for, and how near it comes."""
+) -> tuple[BaseModel, str]:
+    """The configuration in the width that ``match=`` asks for, and a note on how near it comes."""
     quantity, model = parse_match(wanted_text)
     owner, colon, _ = model.partition(":")
     if colon and owner not in {known.plugin.distribution for known in host.models.parts}:
@@ -283,7 +276,7 @@ def _matched(
     if taken := [key for key in own if getattr(resized, key) != getattr(config, key)]:
         raise UsageError(f"{text}: match= chooses {', '.join(taken)}; leave {taken[0]}= out")
     sizes = f"{reached:,.0f} {quantity.value} against {target:,.0f} of {other.name}"
-    return resized, (f"{text}: {sizes} ({100 * (reached / target - 1):+.1f} %)",)
+    return resized, f"{text}: {sizes} ({100 * (reached / target - 1):+.1f} %)"
 
 
 def _augment(text: str | None, usual: int, full: int, model: str) -> int:
@@ -294,36 +287,3 @@ def _augment(text: str | None, usual: int, full: int, model: str) -> int:
     if not text.isdecimal() or len(text) > 18 or not int(text):
         raise UsageError(f"{model}: augment={shown(text)}: write a number of augmentations from 1, or full")
     return int(text)
-
-
-def read_recipe(path: Path | None, task: TaskInfo) -> dict[str, dict[str, Any]]:
-    """The settings of a recipe file for a task and scale.
-
-    The file maps task (or ``"*"``) to scale to ``{model: {...}, training: {...}, published: {...}}``; what
-    is given under the task's own name wins over ``"*"``.
-    """
-    if path is None:
-        return {}
-    try:
-        content = load_yaml(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"recipe {path}: cannot be read ({error})") from error
-    merged: dict[str, dict[str, Any]] = {"model": {}, "training": {}, "published": {}}
-    for name in ("*", task.task):
-        scales = _mapping(_mapping(content, f"{path}").get(name), f"{path}: {name}")
-        sections = _mapping(scales.get(task.scale), f"{path}: {name}/{task.scale}")
-        for section, values in sections.items():
-            where = f"{path}: {name}/{task.scale}"
-            if section not in merged:
-                raise UsageError(f"recipe {where}: unknown section {section!r}; known: {', '.join(merged)}")
-            merged[section].update(_mapping(values, f"{where}/{section}"))
-    return merged
-
-
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    """A level of a recipe file; an empty one is an empty mapping."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise UsageError(f"recipe {where}: must be a mapping, not {value!r}")
-    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..data.prepare import Prepared
 from ..host.calls import calling
 from ..host.host import Host
 from ..store import provenance
-from ..training.costs import count_flops
+from ..training.costs import count_flops, count_parameters
 from ..training.cuda_graph import check_optimizer
 from .grid import Context, Grid, context_of, votes_of
 from .identity import describe, identity_of, in_precision, planned_run
@@ -22,6 +22,9 @@ from .job import Job, PlannedRun
 from .models import ResolvedModel, parse_variant, resolve_model
 from .request import Request
 from .settings import Settings
+
+MUCH_LARGER = 2
+"""Times as many core parameters as any other model of the grid: named at the start and under the table."""
 
 
 def plan_training(
@@ -55,12 +58,13 @@ def plan_training(
         _check_augmentations(context, count)
     by_count = {count: context.prepared.for_budget(count) for count in counts}
     reasons = _reasons(context, budget, models, prepared)
-    steps = {model.name: _supervision_steps(model, prepared, broken) for model in models}
+    shapes = {model.name: _measured(model, prepared, broken) for model in models}
+    models = _with_sizes(models, {name: core for name, (_, core) in shapes.items()})
     jobs = []
     for seed in request.seeds:
         for model in models:
             count = model.augmentations or augmentations
-            run = _run(context, model, budget, count, seed, steps[model.name], reasons)
+            run = _run(context, model, budget, count, seed, shapes[model.name][0], reasons)
             jobs.append(Job((run,), by_count[count], context.settings.execution_config()))
     return Grid(context, tuple(jobs), budget, models, resolved, broken=broken)
 
@@ -154,14 +158,35 @@ def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
     return per_step
 
 
-def _supervision_steps(model: ResolvedModel, prepared: Prepared, broken: dict[str, PluginError]) -> int:
-    """N_sup: the model itself knows. One that cannot say is added to ``broken``."""
+def _measured(model: ResolvedModel, prepared: Prepared, broken: dict[str, PluginError]) -> tuple[int, int]:
+    """N_sup and the core parameters: the model itself knows. One that cannot say is added to ``broken``."""
     try:
         with calling(f"model {model.requested}"):
-            return int(model.shapes(prepared.info).supervision_steps)
+            shapes = model.shapes(prepared.info)
+            return int(shapes.supervision_steps), count_parameters(shapes)[0]
     except PluginError as error:
         broken[model.name] = error
-        return 0
+        return 0, 0
+
+
+def _with_sizes(models: Sequence[ResolvedModel], cores: Mapping[str, int]) -> tuple[ResolvedModel, ...]:
+    """The models, the largest with a note where it is at least `MUCH_LARGER` times as large as any other.
+
+    Variants of one model are not compared: their sizes differ on purpose.
+    """
+    trained = sorted((model for model in models if cores[model.name]), key=lambda model: -cores[model.name])
+    others = [model for model in trained[1:] if model.part.full_name != trained[0].part.full_name]
+    if not others or cores[trained[0].name] < MUCH_LARGER * cores[others[0].name]:
+        return tuple(models)
+    largest, following = trained[0], others[0]
+    ours, theirs = cores[largest.name], cores[following.name]
+    advice = f"; match={following.requested.name} makes them equal" if largest.part.spec.resize else ""
+    note = (
+        f"{largest.name} has {ours:,} core parameters, {ours / theirs:.1f} times the {theirs:,} of "
+        f"{following.name}, the next largest{advice}"
+    )
+    noted = replace(largest, notes=(*largest.notes, note))
+    return tuple(noted if model is largest else model for model in models)
 
 
 def _check_augmentations(context: Context, count: int) -> None:

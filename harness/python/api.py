@@ -13,9 +13,10 @@ from typing import Any, Unpack
 
 from ..api.budget import Match
 from ..api.errors import UsageError
+from ..api.rollouts import Rollouts
 from ..data.prepare import usual_scale
 from ..host.host import host
-from ..planning.evaluation_mode import EvaluationMode, parse_steps
+from ..planning.evaluation_mode import EvaluationMode, parse_rollouts, parse_steps
 from ..planning.grid import Grid
 from ..planning.request import Request, Value, read_requests
 from ..planning.settings import parse_seeds, read_settings, texts_of
@@ -23,6 +24,7 @@ from ..planning.study import leaves
 from ..report.compare import compare_folders, compare_models
 from ..report.read import read_folders
 from ..report.table import Pair
+from ..running.queue import Queue, read_queue
 from ..running.runner import Execution, cores
 from ..store.records import ScoredSplit, Status
 from ..training.gpus import Gpu, Gpus, Placement, choose_device
@@ -99,7 +101,8 @@ def execution_of(options: CommonOptions, placement: Placement, force: bool = Fal
     jobs, gpus = count_of(options, "jobs"), placement.gpus
     usual = cores() if placement.kind == "cpu" else 1
     places: tuple[Gpu | None, ...] = gpus[:jobs] or (None,) * (jobs or usual)
-    execution = Execution(host(), console_of(options), places, force, options.get("command", ()))
+    queue, command = queue_of_call(options), options.get("command", ())
+    execution = Execution(host(), console_of(options), places, force, command, queue=queue)
     for problem in host().problems():
         execution.tell(f"plugin left out: {problem}")
     if gpus:
@@ -108,9 +111,29 @@ def execution_of(options: CommonOptions, placement: Placement, force: bool = Fal
     return execution
 
 
+def queue_of_call(options: CommonOptions) -> Queue | None:
+    """The runner that a call names with ``on``; None for processes of this one."""
+    on = options.get("on")
+    return None if on is None else read_queue(host(), str(on))
+
+
 def placement_of(options: CommonOptions) -> Placement:
-    """The device, and the GPUs, that a call names."""
-    return choose_device(options.get("device"), options.get("gpus"))
+    """The device, and the GPUs, that a call names; that of a runner elsewhere need not be on this machine.
+
+    Raises:
+        UsageError: the device is not that of the runner.
+    """
+    queue, device = queue_of_call(options), options.get("device")
+    if queue is None or queue.device is None:
+        return choose_device(device, options.get("gpus"))
+    if options.get("gpus") is not None:
+        raise UsageError(f"--gpus {options['gpus']}: {queue.spec.name} chooses them; leave it out")
+    if device not in (None, "auto", queue.device):
+        raise UsageError(
+            f"--device {device}: the settings of --on {options.get('on')} give the runs {queue.device}; put "
+            "that right in its file, or leave --device out"
+        )
+    return Placement(queue.device)
 
 
 def request_of(options: CommonOptions, kind: Any, device: str) -> Request:
@@ -248,6 +271,22 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
     return results_of([folder], carry_out(execution, grid, folder))
 
 
+def _rollouts(options: EvaluateOptions) -> list[Rollouts | None]:
+    """Every number of rollouts with every noise."""
+    counts, noises = options.get("rollouts"), options.get("noise")
+    named = {
+        key: value
+        for key, value in (("noise_on", options.get("noise_on")), ("select", options.get("select")))
+        if value is not None
+    }
+    found = [
+        parse_rollouts({"rollouts": count, "noise": noise, **named}, "--")
+        for count in (["1"] if counts is None else texts_of(counts))
+        for noise in (["0"] if noises is None else texts_of(noises))
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _split(name: str | None) -> ScoredSplit:
     if name in (None, "test"):
         return "test"
@@ -265,7 +304,8 @@ def _modes(
     texts = [] if steps is None else texts_of(steps)
     depths: list[int | None] = [*dict.fromkeys(parse_steps(text, "--steps") for text in texts)]
     modes = tuple(
-        EvaluationMode(depth, halts, typed.votes, typed.puzzle_ids)
+        EvaluationMode(depth, halts, typed.votes, typed.puzzle_ids, several)
+        for several in _rollouts(options)
         for halts in ((False, True) if options.get("halting") else (False,))
         for depth in depths or [None]
     )
@@ -278,6 +318,7 @@ def resume(
     data: PathLike | None = None,
     jobs: int | None = None,
     gpus: Gpus | None = None,
+    on: PathLike | None = None,
     progress: bool = False,
     command: tuple[str, ...] = (),
 ) -> Results:
@@ -288,6 +329,7 @@ def resume(
         data: where the official files are now, if they have been moved.
         jobs: as for `run`.
         gpus: as for `run`; they need not be those that the runs were started on.
+        on: as for `run`; it need not be where the runs were started.
         progress: as for `run`.
         command: as for `run`.
 
@@ -299,14 +341,20 @@ def resume(
     root = Path(folder)
     known = [(leaf, request) for leaf in leaves([root]) for request in read_requests(leaf)]
     known = [(leaf, moved(leaf, request, path_of(data))) for leaf, request in resumable(root, known)]
+    options: CommonOptions = {"jobs": jobs, "on": on, "progress": progress, "command": command}
+    queue = queue_of_call(options)
+    elsewhere = None if queue is None else queue.device
     for leaf, request in known:
-        refuse_missing_device(leaf, request)
+        if elsewhere is None:
+            refuse_missing_device(leaf, request)
+        elif request.device != elsewhere:
+            raise UsageError(f"--on {on}: gives {elsewhere}, and the runs in {leaf} are for {request.device}")
     _refuse_idle_gpus(root, gpus, [request for _, request in known])
-    options: CommonOptions = {"jobs": jobs, "progress": progress, "command": command}
     planned = []
     for leaf, request in known:
         mine = gpus if request.device == "cuda" else None
-        execution = execution_of(options, choose_device(request.device, mine))
+        placement = Placement(elsewhere) if elsewhere else choose_device(request.device, mine)
+        execution = execution_of(options, placement)
         planned.append((execution, plan_quietly(execution, request), leaf))
     statuses: dict[str, Status] = {}
     for execution, grid, leaf in planned:

@@ -32,6 +32,8 @@ class CommonOptions(TypedDict, total=False):
         evaluators: further evaluators, in addition to the task's own.
         device: auto, cpu, cuda, cuda:N (one GPU) or mps.
         gpus: numbers of the GPUs to use, e.g. ``"0,2"`` or ``[0, 2]``; by default every visible one.
+        on: where the runs are carried out: a runner (see `trm-bench list runners`) or a YAML file with its
+            settings; by default in processes of this call.
         jobs: processes side by side; by default one per core, or one per GPU, which is the most there.
         output: output folder; by default ``results/TASK-SCALE``, with ``-evaluated`` for an evaluation and
             ``-tune`` for `tune`.
@@ -49,6 +51,7 @@ class CommonOptions(TypedDict, total=False):
     evaluators: Names
     device: str
     gpus: Gpus | None
+    on: PathLike | None
     jobs: int | None
     output: PathLike | None
     progress: bool
@@ -100,6 +103,11 @@ class EvaluateOptions(CommonOptions, total=False):
     Attributes:
         steps: supervision steps, e.g. ``"1,2,4,8"``; each is a row, and all are read in one pass.
         halting: also evaluate each with puzzles stopping by the model's own rule.
+        rollouts: answers per puzzle, e.g. ``"1,4,16"``; each is a row.
+        noise: σ of the noise that is added to the state before every supervision step, e.g. ``"0.1,0.3"``;
+            each is a row.
+        noise_on: the part of the state that gets it, or both; by default the model's usual one.
+        select: which of several answers counts: first, mode, q or residual.
         model: architecture of external weights, e.g. ``trm[cycles=3]``.
         weights_key: which weights of a file that holds several, e.g. ``model_state_dict``; by default the
             averaged ones.
@@ -110,6 +118,10 @@ class EvaluateOptions(CommonOptions, total=False):
 
     steps: str | int | Iterable[int] | None
     halting: bool
+    rollouts: str | int | Iterable[int] | None
+    noise: str | float | Iterable[float] | None
+    noise_on: str | None
+    select: str | None
     model: str | None
     weights_key: str | None
     as_seeds: bool

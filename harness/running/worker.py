@@ -25,6 +25,7 @@ from ..data.examples import ExampleStream, Exploration
 from ..host.host import Host
 from ..host.sources import UNKNOWN, fingerprint
 from ..inference.inference import (
+    ONCE,
     Depths,
     InferenceConfig,
     Read,
@@ -46,6 +47,7 @@ from ..training.compiling import compile_parts
 from ..training.config import ExecutionConfig, TrainingConfig
 from ..training.costs import count_flops, count_parameters
 from ..training.device import peak_memory
+from ..training.group import ALONE, Group
 from ..training.microbatch import choose_microbatch
 from ..training.trainer import Metrics, Spent, Trainer, Watcher
 from ..weights.files import load_weights
@@ -60,7 +62,7 @@ Trained = Mapping[str, Any]
 
 
 class Worker:
-    """Carries one job out, step by step."""
+    """Carries one job out, step by step: alone, or as one of several processes, the first of which writes."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Worker:
         self.tell = tell
         self.log: list[dict[str, float]] = []
         self.refused: set[str] = set()
+        self.group: Group = ALONE
         self.saved: dict[str, Any] | None = None
         identity = self.identity = job.run.identity
         self.device = torch.device(identity.device)
@@ -85,6 +88,7 @@ class Worker:
         self.info = job.prepared.info
         self.model = self._build()
         self.flops = count_flops(self.model, self.info.cells)
+        self.rollouts = identity.rollouts or ONCE
         self.execution = job.execution
         self.inference = InferenceConfig(self.device, self.training.precision, job.execution.evaluation_batch)
 
@@ -93,7 +97,7 @@ class Worker:
         self.saved = self._checkpoint() if self.job.stored is None else None
         if self.saved is not None:
             assert self.identity.budget is not None  # of a checkpoint
-            batch = self.identity.budget.batch_size
+            batch = self.identity.budget.batch_size // self.job.execution.processes
             self.execution = kept(self.job.execution, self.saved["execution"], batch, self._say)
         else:
             self.execution, why = chosen(
@@ -106,6 +110,16 @@ class Worker:
             self._compile()
         self.inference = replace(self.inference, compiled=self.execution.compile is True)
         return self.execution
+
+    @property
+    def resumed(self) -> list[int]:
+        """Optimiser steps at which training was resumed, now too; known between `choose` and `train`."""
+        return [] if self.saved is None else [*self.saved["resumed"], self.saved["trainer"]["steps"]]
+
+    def join(self, group: Group) -> None:
+        """Train and evaluate together with the other processes of a group."""
+        self.group = group
+        self.inference = replace(self.inference, group=group)
 
     def _compile(self) -> None:
         try:
@@ -127,11 +141,13 @@ class Worker:
         budget = self.identity.budget
         if budget is None or self.job.stored is not None or not self.spec.trained:
             return
-        cells, requested = self.info.cells, self.execution
-        choice = choose_microbatch(
-            self.model, cells, budget.batch_size, self.training, requested, self.device, self.job.memory
-        )
-        self.tell(f"memory of {self.job.run.description.model}: {choice.reason}")
+        cells, requested, processes = self.info.cells, self.execution, self.execution.processes
+        own, free = budget.batch_size // processes, self.job.memory
+        if free is not None:
+            free //= processes
+        choice = choose_microbatch(self.model, cells, own, self.training, requested, self.device, free)
+        each = f" (each of {processes} processes)" if processes > 1 else ""
+        self.tell(f"memory of {self.job.run.description.model}{each}: {choice.reason}")
         self.execution = requested.model_copy(update={"microbatch": choice.puzzles})
 
     def _say(self, line: str) -> None:
@@ -168,23 +184,7 @@ class Worker:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
             return {"ledger": Ledger(), "weights": "none"}
-        trainer, clock = self.trainer(), Clock(self.execution)
-        past = self._resume(trainer)
-
-        def save(step: int) -> None:
-            with self._expendable():  # the next one may find room
-                write_checkpoint(
-                    self.folder.checkpoint, {"trainer": trainer.state(), "log": self.log, **past}
-                )
-            clock.saved(step)
-
-        with stoppable() as stop:
-            watcher = Watcher(self._keep, self._validator(), save, clock.due, stop)
-            spent = trainer.run(watcher)
-        if clock.worth_it(trainer.seconds()):  # the evaluation may be interrupted too
-            save(trainer.steps)
-        trainer.settle()
-        trainer.require_finite()
+        spent, past = self._fit()
         ema, weights = self.training.ema, _weights(self.model)
         fields: dict[str, Any] = {
             "weights_sha256": self.folder.write_weights(weights),
@@ -197,6 +197,39 @@ class Worker:
             fields["not_citable_because"] = [*self.job.run.reasons, RESUMED_BY_ANOTHER]
             fields["citable"] = False
         return {**fields, "ledger": self._training_ledger(spent)}
+
+    def follow(self) -> None:
+        """Take part in what the first process of the group does, and write nothing."""
+        if self.job.stored is not None:
+            self.load(self.job.stored)
+        elif self.spec.trained:
+            self._fit()
+        self._read()
+
+    def _fit(self) -> tuple[Spent, dict[str, Any]]:
+        """Train; gives what was spent, and what `_resume` gave."""
+        trainer, clock = self.trainer(), Clock(self.execution)
+        past = self._resume(trainer)
+
+        def save(step: int) -> None:
+            content = {"trainer": trainer.state(), "log": self.log, **past}
+            if self.group.leads:
+                with self._expendable():  # the next one may find room
+                    write_checkpoint(self.folder.checkpoint, content)
+            clock.saved(step)
+
+        def due(step: int) -> bool:
+            return self.group.leads and clock.due(step)
+
+        with stoppable() as stop:
+            keep = self._keep if self.group.leads else lambda line: None
+            spent = trainer.run(Watcher(keep, self._validator(), save, due, stop))
+        worth_it = self.group.leads and clock.worth_it(trainer.seconds())
+        if any(self.group.either(worth_it)):  # the evaluation may be interrupted too
+            save(trainer.steps)
+        trainer.settle()
+        trainer.require_finite()
+        return spent, past
 
     @contextmanager
     def _expendable(self) -> Iterator[None]:
@@ -239,6 +272,7 @@ class Worker:
             cells=self.info.cells,
             device=self.device,
             execution=self.execution,
+            group=self.group,
         )
 
     def _checkpoint(self) -> dict[str, Any] | None:
@@ -264,7 +298,8 @@ class Worker:
                 f"{self.folder.checkpoint}: does not fit this model ({first}); --force starts from scratch"
             ) from error
         self.log = saved["log"]
-        self.folder.write_log(self.log)
+        if self.group.leads:
+            self.folder.write_log(self.log)
         resumed = [*saved["resumed"], trainer.steps]
         return {"resumed": resumed, "code": saved["code"], "execution": execution}
 
@@ -276,6 +311,7 @@ class Worker:
             supervision_steps=spent.supervision_steps,
             training_flops=spent.flops,
             training_seconds=spent.seconds,
+            processes=self.group.size,
         )
 
     def _limited(self, puzzles: PuzzleSet) -> PuzzleSet:
@@ -319,11 +355,16 @@ class Worker:
 
     def evaluate(self, trained: Trained, folders: Sequence[RunFolder], manifests: Sequence[Manifest]) -> None:
         """Read the split that the runs are scored on, once; write every run of the job."""
+        puzzles, reads = self._read()
+        for folder, manifest, read in zip(folders, manifests, reads, strict=True):
+            self._finish(folder, manifest, trained, puzzles, read)
+
+    def _read(self) -> tuple[PuzzleSet, list[Read]]:
+        """The puzzles that the runs are scored on, and their predictions for every run of the job."""
         puzzles = self._limited(self.job.prepared.read(self.identity.split))
         usual = self.model.supervision_steps
         depths = Depths(tuple(run.identity.steps or usual for run in self.job.runs), self.identity.halting)
-        for folder, manifest, read in zip(folders, manifests, self.infer(puzzles, depths), strict=True):
-            self._finish(folder, manifest, trained, puzzles, read)
+        return puzzles, self.infer(puzzles, depths)
 
     def _finish(
         self, folder: RunFolder, manifest: Manifest, trained: Trained, puzzles: PuzzleSet, read: Read
@@ -348,7 +389,8 @@ class Worker:
         """Predict puzzles at several depths, by vote where the task has votes."""
         progress = self._show_evaluation
         if self.identity.votes is None:
-            return infer(self.model, self.with_rows(test), self.inference, depths, progress=progress)
+            rows = self.with_rows(test)
+            return infer(self.model, rows, self.inference, depths, progress=progress, rollouts=self.rollouts)
         blank = replace(test, targets=np.zeros_like(test.targets))
         views = Views(
             self._augmentation(blank, training=False),
@@ -356,7 +398,7 @@ class Worker:
             self._votes(test, self.identity.votes),
             self._puzzle_rows(test),
         )
-        return infer(self.model, test, self.inference, depths, views, progress)
+        return infer(self.model, test, self.inference, depths, views, progress, self.rollouts)
 
     def _votes(self, test: PuzzleSet, most: int) -> Ints:
         """(N,) as many as the item has augmentations, up to ``most``."""
@@ -376,7 +418,7 @@ class Worker:
         per_step = self.flops.inference / self.model.supervision_steps
         alone = Depths((predictions.steps,), predictions.halted)
         measured = {
-            "inference_flops_per_puzzle": per_step * read.steps * votes,
+            "inference_flops_per_puzzle": per_step * read.steps * votes * self.rollouts.count,
             "core_parameters": core,
             "io_parameters": io,
             "puzzle_embedding_parameters": puzzle_embedding,
@@ -386,7 +428,7 @@ class Worker:
             "puzzles_per_second": puzzles / read.seconds,
             "evaluation_batch": min(self.inference.batch_size, round(puzzles * votes)),
             "milliseconds_per_puzzle": milliseconds_per_puzzle(
-                self.model, self.with_rows(test), self.inference, alone
+                self.model, self.with_rows(test), self.inference, alone, self.rollouts
             ),
             "peak_memory_bytes": peak_memory(self.device),
             "votes_per_puzzle": votes,

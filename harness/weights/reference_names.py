@@ -80,7 +80,15 @@ COMMON_OPTIONS = {
 
 def options_by(same: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """From a reference's configuration to ours, where the words differ and the values do not."""
-    return lambda arch: {ours: arch[theirs] for theirs, ours in same.items() if theirs in arch}
+
+    def options(arch: Mapping[str, Any]) -> dict[str, Any]:
+        found = {ours: arch[theirs] for theirs, ours in same.items() if theirs in arch}
+        if found.get("puzzle_emb_ndim") == 0:  # there: no puzzle embedding, and no prefix
+            del found["puzzle_emb_ndim"]
+            found["puzzle_emb_len"] = 0
+        return found
+
+    return options
 
 
 def arch_by(same: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:

@@ -277,7 +277,8 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, suggestion: 
 
 def test_where_nothing_is_near_every_known_name_is_listed() -> None:
     with pytest.raises(
-        UsageError, match=r"unknown task 'chess'; known: arc-agi-1, arc-agi-2, maze-hard, sudoku-extreme"
+        UsageError,
+        match=r"unknown task 'chess'; known: arc-agi-1, arc-agi-2, maze-hard, maze-unique, sudoku-extreme",
     ):
         only("trm-bench").tasks.get("chess")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from support.options import IDS, INPUTS, KINDS, D, made, supervised
-from support.training import INFO
+from support.training import INFO, SMALL
 from torch import Tensor
+from trm_bench.harness.nn.embedding import PuzzleEmbedding
 from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig
 from trm_bench.trm.config import TRMConfig, TRMMLPConfig
@@ -70,6 +73,23 @@ def test_the_puzzle_embedding_comes_before_the_cells_and_is_not_decoded(
     if model.heads.q is not None:
         q = y[:, 0] @ model.heads.q.weight.T + model.heads.q.bias
         assert torch.allclose(torch.stack([output.q_halt, output.q_continue], -1), q, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_puzzle_embedding_every_position_is_a_cell(
+    kind: str,
+) -> None:
+    config, build = KINDS[kind]
+    model = build(config(**SMALL, puzzle_emb_len=0), replace(INFO, identifiers=9))
+    _, output = supervised(model)
+    assert output.logits.shape == (3, INFO.cells, INFO.vocab_size)
+    assert all(part.shape[1] == INFO.cells for part in model.initial_state(3))
+    assert not any(isinstance(module, PuzzleEmbedding) for module in model.modules())
+
+
+def test_a_size_of_no_puzzle_embedding_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no puzzle embedding; leave puzzle_emb_ndim=8 out"):
+        HRMConfig(puzzle_emb_len=0, puzzle_emb_ndim=8)
 
 
 @pytest.mark.parametrize(("size", "positions"), [(None, 1), (8, 1), (16, 1), (17, 2), (40, 3)])

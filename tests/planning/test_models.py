@@ -284,6 +284,7 @@ def test_two_models_of_one_name_that_are_requested_in_full_keep_two_names() -> N
 SIDES = {
     "sudoku-extreme": {"mini": 6, "small": 9, "lite": 9, "paper": 9},
     "maze-hard": {"mini": 5, "small": 15},
+    "maze-unique": {"mini": 7, "small": 15},
 }
 EVERY = [
     TaskInfo(task, scale, *[SIDES.get(task, {"mini": 6}).get(scale, 30)] * 2, 11)

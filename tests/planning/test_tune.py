@@ -10,7 +10,8 @@ from support.models import BUILT_IN
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.host.host import host
-from trm_bench.harness.planning.models import read_recipe, resolve_model
+from trm_bench.harness.planning.models import resolve_model
+from trm_bench.harness.planning.recipes import read_recipe
 from trm_bench.harness.planning.tune import Candidate, candidates_of, read_axes, recipe_of, recipe_text
 
 SUDOKU = TaskInfo("sudoku-extreme", "mini", 6, 6, 7)

@@ -11,6 +11,7 @@ import yaml
 from support.stored import config_of, made, reference_of, spec_of, write
 from trm_bench.harness.api.errors import DataError
 from trm_bench.harness.weights.sidecar import read_sidecar
+from trm_bench.trm.config import TRMConfig
 
 ARCH = {
     "name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
@@ -158,6 +159,15 @@ def test_a_prefix_of_no_length_of_its_own_is_that_of_the_puzzle_embedding() -> N
     """The reference reads puzzle_emb_len: 0 as "as many positions as the puzzle embedding needs"."""
     arch = {**ARCH, "puzzle_emb_len": 0, "puzzle_emb_ndim": 1024}
     assert reference_of("trm-att").options(arch).get("puzzle_emb_len") == 2
+
+
+def test_a_puzzle_embedding_of_no_size_is_no_prefix_in_both_directions() -> None:
+    reference = reference_of("trm-att")
+    options = reference.options({**ARCH, "puzzle_emb_len": 0, "puzzle_emb_ndim": 0})
+    assert options["puzzle_emb_len"] == 0
+    assert "puzzle_emb_ndim" not in options
+    arch = reference.arch(TRMConfig(puzzle_emb_len=0))
+    assert (arch["puzzle_emb_len"], arch["puzzle_emb_ndim"]) == (0, 0)
 
 
 @pytest.mark.parametrize("name", ["config.json", "config.yaml"])
