@@ -320,7 +320,9 @@ def parameters(table: Table) -> Grid:
 
 
 def training_cost(table: Table, devices: str) -> Grid:
-    """Cost of a training run."""
+    """Cost of a training run; the time of all devices where several processes trained one together."""
+    ledgers = [row.ledger for row in table.rows if row.ledger is not None]
+    together = any(ledger.processes > 1 for ledger in ledgers)
     each = [
         None
         if ledger is None
@@ -331,6 +333,7 @@ def training_cost(table: Table, devices: str) -> Grid:
             f"{ledger.draws:,}",
             f"{ledger.distinct_augmentations:,}",
             f"{ledger.training_seconds:,.1f}",
+            *([f"{ledger.training_seconds * ledger.processes:,.1f}"] if together else []),
         ]
         for ledger in (row.ledger for row in table.rows)
     ]
@@ -341,6 +344,7 @@ def training_cost(table: Table, devices: str) -> Grid:
         "draws",
         "distinct augmentations",
         "train seconds",
+        *(["device seconds"] if together else []),
     )
     return _costs(table, f"Cost per training run (mean over seeds, {devices})", headers, each)
 

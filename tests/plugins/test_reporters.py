@@ -34,7 +34,7 @@ from support.folders import (
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.stats.tests import Verdict
-from trm_bench.plugins.reporters.grids import count, p_value, percent
+from trm_bench.plugins.reporters.grids import count, p_value, percent, training_cost
 from trm_bench.testing.pytest_plugin import RunCli
 
 # --- notes under a table -------------------------------------------------------------------------
@@ -413,6 +413,17 @@ def test_a_published_number_is_printed_with_everything_it_depends_on_in_one_grid
     assert best[2] == (
         "solved; trained on 1,000; 64 steps × 128 restarts: 512 times the FLOPs of 86.4; seeds: 1; 2026-05"
     )
+
+
+def test_runs_of_several_processes_have_the_time_of_all_devices(golden_report: Report) -> None:
+    table = golden_report.tables[0]
+    assert "device seconds" not in training_cost(table, "cpu").headers
+    first, *rest = table.rows
+    assert first.ledger is not None
+    four = replace(first, ledger=first.ledger.model_copy(update={"processes": 4, "training_seconds": 2.5}))
+    grid = training_cost(replace(table, rows=(four, *rest)), "cpu")
+    assert grid.headers[-2:] == ("train seconds", "device seconds")
+    assert grid.rows[0][-2:] == ["2.5", "10.0"]
 
 
 # --- the schema of the JSON ----------------------------------------------------------------------
