@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -146,7 +147,9 @@ def infer(
         again = np.arange(size if compiled else count) % count  # the last batch is filled up
         each = np.repeat(again, rollouts.count)
         keys = None if numbers is None else keys_of(rollouts, numbers[items[here]][again], ks[here][again])
-        batches = _run(model, inputs[each], rows[each], config, depths, rollouts, keys)
+        normal = None if keys is None else KeyedNormal(keys.to(config.device))
+        with _drawing(model, normal):
+            batches = _run(model, inputs[each], rows[each], config, depths, rollouts, normal)
         return [batch.chosen(rollouts).first(count, undo) for batch in batches]
 
     group = config.group
@@ -277,23 +280,9 @@ def _run(
     config: InferenceConfig,
     depths: Depths,
     rollouts: Rollouts,
-    keys: Tensor | None,
-) -> list[_Batch]:
-    """One batch through all supervision steps, read at each depth; ``keys`` (n,) are those of its noise."""
-    normal = None if keys is None else KeyedNormal(keys.to(config.device))
-    with _drawing(model, normal):
-        return _steps(model, tokens, rows, config, depths, rollouts, normal)
-
-
-def _steps(
-    model: Reasoner,
-    tokens: Tokens,
-    rows: NDArray[np.integer],
-    config: InferenceConfig,
-    depths: Depths,
-    rollouts: Rollouts,
     normal: KeyedNormal | None,
 ) -> list[_Batch]:
+    """One batch through all supervision steps, read at each depth; ``normal`` is that of the model."""
     started = time.perf_counter()
     inputs = torch.from_numpy(tokens.astype(np.int64)).to(config.device)
     ids = torch.from_numpy(rows.astype(np.int64)).to(config.device)
@@ -327,7 +316,7 @@ def _steps(
                 if normal is not None:
                     normal.keep(~stop)
             if step in depths.steps:
-                change = q_halt if residual is None else residual.value(count)
+                change = torch.full((count,), math.nan) if residual is None else residual.value(count)
                 reads.append(_read(predicted, halts, q_halt, change, config, started))
     return reads
 

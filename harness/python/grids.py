@@ -177,12 +177,12 @@ def run_study(execution: Execution, planned: PlannedStudy) -> dict[str, Status]:
     statuses: dict[str, Status] = {}
     if execution.queue is not None:  # all of them at once, before the first is waited for
         for name, grid in planned.grids.items():
-            _claim(planned, name, grid)
+            claim_study(planned, name, grid)
             execute(replace(execution, ahead=True), grid, grid_folder(planned.folder, name))
         execution = replace(execution, force=False)
     for name, grid in planned.grids.items():
         execution.tell(f"study {planned.definition.name}, grid {name}")
-        _claim(planned, name, grid)
+        claim_study(planned, name, grid)
         folder = grid_folder(planned.folder, name)
         statuses |= carry_out(execution, grid, folder)
         if planned.modes:
@@ -190,7 +190,7 @@ def run_study(execution: Execution, planned: PlannedStudy) -> dict[str, Status]:
     return statuses
 
 
-def _claim(planned: PlannedStudy, name: str, grid: Grid) -> None:
+def claim_study(planned: PlannedStudy, name: str, grid: Grid) -> None:
     """Write the definition into the study's folder, or check that it is the same study's.
 
     Raises:

@@ -30,7 +30,7 @@ from ..store.requests import read_requested
 from ..store.submitted import SubmittedRun, read_submitted
 from ..training.gpus import Gpu, Gpus
 from .api import Call, execution_of, placement_of, prepare_run
-from .grids import plan_quietly
+from .grids import claim_study, plan_quietly
 from .options import CommonOptions, Names, PathLike, RunOptions
 
 NEVER = "not started"
@@ -217,6 +217,9 @@ def plan(models: Names = (), task: str | None = None, **options: Unpack[RunOptio
 
 def planned_runs(call: Call) -> list[tuple[str, str]]:
     """As `plan`, for a call that is planned already."""
+    if call.study is not None:
+        for name, grid in call.study.grids.items():
+            claim_study(call.study, name, grid)
     return [
         (str(folder), job.run.name)
         for grid, folder in call.grids.values()

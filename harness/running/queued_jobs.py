@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..api.errors import TrmBenchError, UsageError
+from ..api.errors import TrmBenchError, UnavailableError, UsageError
 from ..api.runners import JobState, Phase
 from ..api.text import plural
 from ..host.host import Host
@@ -122,7 +122,10 @@ def follow(
     asked = -ASK_SECONDS
     while left:
         if time.monotonic() - asked >= ASK_SECONDS:
-            _ask(queue, list(left.values()))
+            try:
+                _ask(queue, list(left.values()))
+            except UnavailableError as silent:  # for a while: the jobs continue all the same
+                watch.tell(str(silent))
             asked = time.monotonic()
         for name, one in list(left.items()):
             _show(one, host, watch)
@@ -198,9 +201,8 @@ def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
 
 def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Status, str]:
     """Mark the run of a job that ended without a word."""
-    why = f"{queue.spec.name} job {one.submitted.job} ended" + f": {one.state.reason}" * bool(
-        one.state.reason
-    )
+    reason = f": {one.state.reason}" if one.state.reason else ""
+    why = f"{queue.spec.name} job {one.submitted.job} ended{reason}"
     trace = last_lines(queue, one.submitted, one.job.folder) or None
     root = one.job.folder
     if not is_running(root, one.job.run.name):
@@ -250,9 +252,5 @@ def cancel(host: Host, folder: Path, names: Sequence[str] = ()) -> list[str]:
 def describe(queue: Queue, jobs: Sequence[Job], submitted: Mapping[str, SubmittedRun], new: int) -> str:
     """A line on what was submitted and what was there already."""
     there = len(jobs) - new
-    known = (
-        f"; {plural(there, 'job')} of an earlier command {'is' if there == 1 else 'are'} followed"
-        if there
-        else ""
-    )
-    return f"{plural(new, 'job')} submitted to {queue.spec.name}{known}"
+    line = f"{plural(new, 'job')} submitted to {queue.spec.name}"
+    return f"{line}; {plural(there, 'job')} of an earlier command followed" if there else line

@@ -147,9 +147,7 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
             if not is_running(folder, run.name):
                 results.run(run.name).restore()  # what a killed --force had set aside
         scored = 0 if execution.force else rescore(execution.host, results, grid.jobs)
-        add_requested(folder, [_requested(run) for run in grid.runs])
-        if not grid.context.request.weights:  # one whose evaluators cannot score is not kept
-            add_request(folder, grid.context.request)
+        _record(grid, folder)  # after scoring: a request whose evaluators cannot score is not kept
         jobs = [
             replace(job, folder=folder, command=execution.command, fresh=execution.force)
             for job in grid.missing(results, execution.force)
@@ -182,9 +180,15 @@ def claim(execution: Execution, grid: Grid, folder: Path) -> list[Job]:
     results.claim(grid.common())
     with locked(folder, execution.tell):
         results.claim(grid.common())
-        add_requested(folder, [_requested(run) for run in grid.runs])
-        add_request(folder, grid.context.request)
+        _record(grid, folder)
         return grid.missing(results)
+
+
+def _record(grid: Grid, folder: Path) -> None:
+    """Keep what was requested: for the report to account for, and for `resume` to repeat."""
+    add_requested(folder, [_requested(run) for run in grid.runs])
+    if not grid.context.request.weights:
+        add_request(folder, grid.context.request)
 
 
 def _refuse_queued(folder: Path, queued: Mapping[str, SubmittedRun]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,8 @@ _QUEUED = {"CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", 
 _SQUEUE = ("squeue", "--all", "--array", "--states=all", "--noheader", "--format=%i|%T|%r")
 _AT_A_TIME = 200
 """Ids in one command, whose length has a limit."""
+_FORGOTTEN = "Invalid job id specified"
+"""What squeue says where it knows none of the ids any more."""
 _ELEMENTS = 1000
 """Of one array: Slurm's default for the most."""
 
@@ -97,11 +98,13 @@ def states(jobs: Sequence[str]) -> Mapping[str, JobState]:
         UnavailableError: squeue is missing or cannot reach the controller.
     """
     wanted, found = set(jobs), {}
-    # Of this user, not by --jobs: a list of forgotten ids alone is refused.
-    for line in _run([*_SQUEUE, f"--user={getpass.getuser()}"]).splitlines():
-        job, state, reason = (part.strip() for part in [*line.split("|", 2), "", ""][:3])
-        if job in wanted:
-            found[job] = _state(state, "" if reason == "None" else reason)
+    arrays = sorted({job.partition("_")[0] for job in jobs})
+    for start in range(0, len(arrays), _AT_A_TIME):
+        ids = ",".join(arrays[start : start + _AT_A_TIME])
+        for line in _run([*_SQUEUE, f"--jobs={ids}"], forgiven=_FORGOTTEN).splitlines():
+            job, state, reason = (part.strip() for part in [*line.split("|", 2), "", ""][:3])
+            if job in wanted:
+                found[job] = _state(state, "" if reason == "None" else reason)
     return found
 
 
@@ -123,7 +126,8 @@ def cancel(jobs: Sequence[str]) -> None:
         _run(["scancel", "--quiet", *jobs[start : start + _AT_A_TIME]])
 
 
-def _run(command: Sequence[str]) -> str:
+def _run(command: Sequence[str], forgiven: str | None = None) -> str:
+    """What a command of Slurm prints; nothing where it fails with the words that are ``forgiven``."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except FileNotFoundError as error:
@@ -134,5 +138,7 @@ def _run(command: Sequence[str]) -> str:
         raise UnavailableError(f"{command[0]}: no answer within a minute; try again later") from error
     except subprocess.CalledProcessError as error:
         said = re.sub(r"\s+", " ", error.stderr).strip()
+        if forgiven is not None and forgiven in said:
+            return ""
         raise UnavailableError(f"{command[0]}: {said}; try again later") from error
     return done.stdout

@@ -9,9 +9,10 @@ import pytest
 import torch
 from support.training import CPU, INFO, MODELS, puzzles
 from torch import Tensor
+from trm_bench.harness.api.augment import NoAugmentation
 from trm_bench.harness.api.reasoner import Output, Reasoner, State
 from trm_bench.harness.api.rollouts import Rollouts, Select
-from trm_bench.harness.inference.inference import Depths, InferenceConfig, Read, infer
+from trm_bench.harness.inference.inference import Depths, InferenceConfig, Read, Views, infer
 from trm_bench.harness.inference.rollouts import Residual, choose, item_numbers
 from trm_bench.harness.inference.scoring import AGREE, ANY_RIGHT, score
 
@@ -105,6 +106,19 @@ def test_a_stochastic_model_has_several_answers_without_noise() -> None:
     assert (several[:, 0] != several[:, 1]).any()
     assert (answers(Dice(), Rollouts(count=4, select=Select.FIRST), batch=4) == several).all()
     assert (read(Dice(), Rollouts()).predictions.tokens == several[:, 0]).all()
+
+
+def test_views_vote_with_the_answer_that_counts_in_each(trm: Reasoner) -> None:
+    few = puzzles().take(slice(0, 4))
+    views = Views(NoAugmentation(), 0, np.full(4, 3), lambda items, ks: np.zeros(len(items), np.int64))
+    config, depths = InferenceConfig(CPU), Depths((trm.supervision_steps,))
+    (read_,) = infer(trm, few, config, depths, views, rollouts=EIGHT)
+    ballots = read_.predictions.ballots
+    assert ballots is not None
+    assert ballots.item.tolist() == [item for item in range(4) for _ in range(3)]  # one vote a view, not 8
+    own = ballots.candidates[ballots.candidate[ballots.augmentation == 0]]
+    assert (own == read(trm, EIGHT, rows=slice(0, 4)).predictions.tokens).all()
+    assert read_.predictions.rollouts is None
 
 
 # --- choosing -------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.api.runners import JobState, Phase, QueuedWork, RunnerSpec
 from trm_bench.harness.host.host import Part, Plugin, host
+from trm_bench.harness.planning.study import declared_in
 from trm_bench.harness.python import status as status_module
 from trm_bench.harness.python.api import prepare_run
 from trm_bench.harness.python.status import cancel, planned_runs, run_one, status
@@ -25,6 +26,7 @@ from trm_bench.harness.store.folders import METRICS, RunFolder
 from trm_bench.harness.store.locks import Held, is_running, run_locked
 from trm_bench.harness.store.records import Manifest, Status
 from trm_bench.harness.store.submitted import SubmittedRun, add_submitted, jobs_folder, read_submitted
+from trm_bench.plugins.runners import slurm
 from trm_bench.testing.pytest_plugin import RunCli
 
 import trm_bench
@@ -132,6 +134,7 @@ class Shelf:
 
     reason: str = ""
     lazy: bool = False
+    silent: int = 0
     work: dict[str, QueuedWork] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
@@ -143,6 +146,9 @@ class Shelf:
         return ids
 
     def states(self, jobs: Sequence[str], folder: Path) -> Mapping[str, JobState]:
+        if self.silent:
+            self.silent -= 1
+            raise UnavailableError("shelf: no answer")
         return self.told | {job: self._state(job, folder) for job in jobs if job in self.work}
 
     def _state(self, job: str, folder: Path) -> JobState:
@@ -200,6 +206,45 @@ def test_a_runner_of_a_plugin_carries_a_grid_out(shelf: Shelf, tmp_path: Path) -
     again = trm_bench.run("copy", "tiny", seeds=0, on=file, output=tmp_path / "out")
     assert again.complete
     assert list(shelf.work) == ["b0"]  # what is done is not submitted again
+
+
+def test_a_runner_that_does_not_answer_for_a_while_ends_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.silent = 2
+    assert trm_bench.run("copy", "tiny", seeds=0, on="shelf", output=tmp_path).complete
+    assert shelf.silent == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo '7_0|PENDING|Priority'; echo '7_1|RUNNING|None'; echo '8|TIMEOUT|TimeLimit'", ["7_0", "7_1"]),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", []),  # all are forgotten
+    ],
+)
+def test_slurm_is_asked_for_jobs_of_any_user(
+    script: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\n{script}\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert list(slurm.states(["7_0", "7_1", "9_3"])) == expected
+    asked = (tmp_path / "asked").read_text()
+    assert "--jobs=7,9" in asked
+    assert "--user" not in asked
+
+
+def test_the_plan_of_a_study_declares_it(tmp_path: Path) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text(
+        "name: two\nasks: which?\ntask: tiny\nmodels: [copy, transformer]\nseeds: '0'\ngrids: {recipe: {}}\n"
+        "contrasts:\n  - {asks: 'Is it better?', a: transformer, b: copy}\n"
+    )
+    planned = trm_bench.plan(study=file, output=tmp_path / "out")
+    assert len(planned) == 2
+    declared = declared_in(tmp_path / "out")
+    assert declared is not None
+    assert declared.study.name == "two"
 
 
 def test_a_job_that_ends_without_a_word_has_failed_for_the_runners_reason(
