@@ -61,7 +61,7 @@ def test_jobs_go_on_without_their_command_and_resume_however_they_end(
 
     second = started(*line, "--on", "local")
     assert second.stderr is not None
-    wait_for(lambda: "2 jobs of an earlier command are followed" in second.stderr.readline())  # type: ignore[union-attr]
+    wait_for(lambda: "2 jobs of an earlier command followed" in second.stderr.readline())  # type: ignore[union-attr]
     assert run_cli("cancel", folder, cancelled.run).out == "1 run cancelled\n"
     for number in descendants(int(read_submitted(folder)[killed.run].job)):
         os.kill(number, signal.SIGKILL)
