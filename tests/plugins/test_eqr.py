@@ -152,7 +152,8 @@ def test_it_conforms(name: str) -> None:
 def test_its_sizes_and_training_settings_are_trm_s(mixer: str, scale: str) -> None:
     task = TaskInfo("sudoku-extreme", scale, 6, 6, 8)
     ours, theirs = resolve(f"eqr-{mixer}", task), resolve(f"trm-{mixer}[puzzle_emb_len=0]", task)
-    assert ours.training == theirs.training
+    searched = {"lr", "weight_decay"} if scale == "mini" else set()  # for EqR itself, at mini
+    assert ours.training.model_dump(exclude=searched) == theirs.training.model_dump(exclude=searched)
     assert ours.notes == ()
     assert count_parameters(ours.shapes(task)) == count_parameters(theirs.shapes(task))
     assert count_flops(ours.shapes(task), task.cells) == count_flops(theirs.shapes(task), task.cells)
