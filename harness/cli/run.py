@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     "--augmentations", type=click.IntRange(min=1), help="Augmentations per puzzle, itself included."
 )
 @click.option("--match", help="What is made equal between models: steps (the default), examples or flops.")
+@click.option(
+    "--baseline", help="The one of the models that all others are compared with; by default every pair is."
+)
 @limit_option
 @evaluators_option
 @device_option

@@ -14,7 +14,7 @@ from ..data.prepare import file_sha256
 from ..host.host import Host, Part
 from ..store.checked import DamagedResult
 from ..store.folders import MANIFEST, WEIGHTS, Output, RunFolder
-from ..store.records import Manifest, RunIdentity, Status
+from ..store.records import NO_WEIGHTS, Manifest, RunIdentity, Status
 from ..store.requests import RUNS, read_requested
 from ..store.tensors import tensors_sha256
 from ..training.config import AT_EVALUATION, TrainingConfig
@@ -132,7 +132,7 @@ def _of_run(folder: Path, skipped: list[str], others: list[str]) -> StoredWeight
     if manifest.status is not Status.DONE:
         skipped.append(f"{folder.name}: {manifest.status.value}")
         return None
-    if manifest.weights == "none":
+    if manifest.weights == NO_WEIGHTS:
         others.append(f"{manifest.description.model}: nothing is trained, so there are no weights")
         return None
     if manifest.weights_file:

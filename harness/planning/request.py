@@ -37,6 +37,7 @@ class Request:
         source, data: where the puzzles come from; a folder of files makes the source ``official``.
         train, test: files to read instead of what the folder holds; they make the source ``official``, too.
         split: the puzzles that the runs are scored on.
+        baseline: the one of ``models`` that all others are compared with; empty for every pair.
         augmentations: A, augmentations per puzzle.
         limit: only the first N items of the split.
         evaluators: further ones, in addition to the task's own.
@@ -68,6 +69,7 @@ class Request:
     train: tuple[Path, ...] = ()
     test: tuple[Path, ...] = ()
     split: ScoredSplit = "test"
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         if not self.precision:

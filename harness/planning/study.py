@@ -66,6 +66,7 @@ class StudyDefinition(Frozen):
         labels: short names of models, for the answers.
         evaluations: modes such as ``steps=32`` or ``puzzle_ids=blank``, in which the stored weights of every
             trained model are evaluated too.
+        margin: percentage points that do not matter, for tests of equivalence.
         contrasts: the family of tests; Holm's adjustment is over exactly these.
     """
 
@@ -78,7 +79,13 @@ class StudyDefinition(Frozen):
     seeds: str = "0-4"
     grids: dict[GridName, GridDefinition] = Field({"main": GridDefinition()}, min_length=1)
     evaluations: list[str] = Field([])
+    margin: float | None = Field(None, gt=0, lt=100)
     contrasts: list[Contrast] = Field(min_length=1)
+
+    @property
+    def evaluation_labels(self) -> frozenset[str]:
+        """What the rows of its evaluations say after ``@``."""
+        return frozenset(map(canonical_evaluation, self.evaluations))
 
 
 @dataclass(frozen=True)

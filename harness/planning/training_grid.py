@@ -8,7 +8,7 @@ from typing import Any
 
 from ..api.budget import Budget, Match
 from ..api.embedding_rows import PuzzleIds
-from ..api.errors import PluginError, UsageError
+from ..api.errors import PluginError, UsageError, nearest
 from ..api.specs import AugmentationRequest, Progress, no_progress
 from ..data.prepare import Prepared
 from ..host.calls import calling
@@ -57,6 +57,7 @@ def plan_training(
     for count in sorted(counts):
         _check_augmentations(context, count)
     by_count = {count: context.prepared.for_budget(count) for count in counts}
+    baseline = _baseline(request.baseline, resolved)
     reasons = _reasons(context, budget, models, prepared)
     shapes = {model.name: _measured(model, prepared, broken) for model in models}
     models = _with_sizes(models, {name: core for name, (_, core) in shapes.items()})
@@ -64,7 +65,7 @@ def plan_training(
     for seed in request.seeds:
         for model in models:
             count = model.augmentations or augmentations
-            run = _run(context, model, budget, count, seed, shapes[model.name][0], reasons)
+            run = _run(context, model, budget, count, seed, shapes[model.name][0], reasons, baseline)
             jobs.append(Job((run,), by_count[count], context.settings.execution_config()))
     return Grid(context, tuple(jobs), budget, models, resolved, broken=broken)
 
@@ -97,6 +98,21 @@ def _models(
     if not distinct:
         raise PluginError("; ".join(map(str, broken.values())))
     return tuple(distinct.values()), resolved, broken
+
+
+def _baseline(text: str, resolved: Mapping[str, str]) -> str:
+    """The row of the model that the others are compared with; empty where none is declared.
+
+    Raises:
+        UsageError: it is none of the models.
+    """
+    if not text:
+        return ""
+    rows = {str(parse_variant(requested)): row for requested, row in resolved.items()}
+    wanted = str(parse_variant(text))
+    if wanted not in rows:
+        raise UsageError(f"--baseline {text}: is none of the models; {nearest(wanted, rows)}")
+    return rows[wanted]
 
 
 def _in_precision(model: ResolvedModel, auto: str) -> ResolvedModel:
@@ -224,8 +240,9 @@ def _run(
     seed: int,
     steps: int,
     reasons: Sequence[str],
+    baseline: str,
 ) -> PlannedRun:
-    """``reasons`` hold for every run of the grid."""
+    """``reasons`` and ``baseline`` hold for every run of the grid."""
     votes = _votes(context, budget.augmentations)
     identity = identity_of(
         context,
@@ -245,6 +262,7 @@ def _run(
         model=model.name,
         display_name=model.display_name,
         supervision_steps=steps,
+        baseline=baseline,
     )
     recipe = {**model.replaced, **context.declared.training}  # a study's own settings are its recipe
     own = [

@@ -16,6 +16,7 @@ from ..api.errors import UsageError
 from ..api.rollouts import Rollouts
 from ..data.prepare import usual_scale
 from ..host.host import host
+from ..planning.decidable import Power, power_of_grid, power_of_study
 from ..planning.evaluation_mode import EvaluationMode, parse_rollouts, parse_steps
 from ..planning.grid import Grid
 from ..planning.request import Request, Value, read_requests
@@ -82,9 +83,19 @@ class Call:
         assert self.grid is not None
         return {None: (self.grid, self.folder)}
 
+    @property
+    def power(self) -> Power:
+        """What the tests of the plan can decide."""
+        if self.study is not None:
+            return power_of_study(self.study.definition, self.study.grids)
+        assert self.grid is not None
+        return power_of_grid(self.grid)
+
     def carry_out(self) -> Results:
         """Run what is planned."""
         assert not self.execution.dry
+        if line := self.power.describe():
+            self.execution.tell(line)
         if self.study is not None:
             statuses = run_study(self.execution, self.study)
         else:
@@ -203,6 +214,7 @@ def training_request(
         seeds=request.seeds or parse_seeds(DEFAULT_SEEDS),
         augmentations=count_of(options, "augmentations"),
         match=_match(options.get("match")),
+        baseline=str(options.get("baseline") or ""),
     )
 
 
@@ -213,7 +225,7 @@ def _match(name: str | None) -> Match:
 
 
 def _refuse_decided(study: PathLike, options: Mapping[str, object]) -> None:
-    for option in ("models", "task", "match", "augmentations"):
+    for option in ("models", "task", "match", "augmentations", "baseline"):
         if options.get(option) not in (None, (), ""):
             raise UsageError(f"--{option} cannot be combined with --study; study {study} sets it")
 

@@ -58,9 +58,12 @@ COMPARISONS: Mapping[str, str] = {
     "low": "lower end of the 95 % interval; missing without a test",
     "high": "upper end of the 95 % interval; missing without a test",
     "p": "two-sided p of this pair alone",
+    "tests": "tests of the family: of the table, or of the study; missing where it is no member",
+    "family_low": "lower end of the interval in the family, at the level at which this pair was tested",
+    "family_high": "upper end of the interval in the family",
     "holm_p": "p adjusted over the family",
-    "verdict": "A > B, B > A, undecided or untested",
-    "detectable": "smallest true difference found with 80 % power",
+    "verdict": "A > B, B > A, equivalent, undecided (alone: …), undecided or untested",
+    "decidable": "smallest true difference that the family finds with 80 % power, 0 to 1",
     "seeds": "seeds of the model that has fewer",
     "share_seeds": "share of the variance that comes from seeds",
     "share_puzzles": "share of the variance that comes from puzzles",
@@ -184,7 +187,7 @@ def _names(**given: str) -> dict[str, Any]:
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
-    difference, shares = pair.difference, pair.shares
+    difference, family, shares = pair.difference, pair.family, pair.shares
     return {
         "a": pair.a,
         "b": pair.b,
@@ -192,9 +195,12 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "low": difference.low,
         "high": difference.high,
         "p": difference.p,
-        "holm_p": pair.holm_p,
+        "tests": family.tests if family else None,
+        "family_low": family.low if family else None,
+        "family_high": family.high if family else None,
+        "holm_p": family.p if family else None,
         "verdict": pair.verdict.value,
-        "detectable": pair.detectable,
+        "decidable": family.decidable if family else None,
         "seeds": difference.seeds,
         "share_seeds": shares.seeds if shares else None,
         "share_puzzles": shares.items if shares else None,

@@ -67,6 +67,7 @@ class RunOptions(CommonOptions, total=False):
         seeds: training seeds, e.g. ``"0-4"`` or ``range(5)``; by default 0 to 4, or the study's.
         augmentations: A, augmentations per puzzle, the puzzle itself included.
         match: what is made equal between models: steps, examples or flops.
+        baseline: the one of the models that all others are compared with; by default every pair is compared.
         force: repeat finished runs.
     """
 
@@ -74,6 +75,7 @@ class RunOptions(CommonOptions, total=False):
     seeds: Seeds | None
     augmentations: int | None
     match: str | None
+    baseline: str | None
     force: bool
 
 

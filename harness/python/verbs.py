@@ -162,6 +162,8 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
             call.execution.tell(f"study {call.study.definition.name}, grid {name}")
         announce(call.execution, grid, folder)
         costs.append({"grid": name, **_grid_costs(grid, folder, call.execution)})
+    if line := call.power.describe():
+        call.execution.tell(line)
     return costs
 
 

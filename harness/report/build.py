@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from ..api.errors import NothingToReport
 from ..stats.across_tasks import Overall, across_tasks
-from ..stats.tests import holm
 from .commands import commands_of
 from .contrasts import answered
-from .notes import advice, notes_of
-from .pairs import compare, judged, model_key, scores_of, table_key
+from .notes import notes_of, notes_on_tests
+from .pairs import compare, judged, model_key, same_results, scores_of, table_key
 from .read import Reading, Run
 from .rows import distinct_names, row_of
-from .table import Report, Row, Table
+from .table import Pair, Report, Row, Table
 
 
 def build_report(reading: Reading) -> Report:
@@ -30,10 +28,13 @@ def build_report(reading: Reading) -> Report:
         found = "; ".join([*reading.problems, *unfinished]) or "no run was found"
         raise NothingToReport(f"nothing to report in {', '.join(map(str, reading.folders))}: {found}")
     # A study asks its own questions; every pair of its many models would be a family that was never declared.
-    of_studies = [group for _, found_runs in reading.studies.values() for group in _groups(found_runs)]
-    tables = [_table(group, pairs=False) for group in of_studies]
+    of_studies = [
+        (group, declared.study.evaluation_labels)
+        for declared, found_runs in reading.studies.values()
+        for group in _groups(found_runs)
+    ]
+    tables = [_table(group, pairs=False, evaluations=labels) for group, labels in of_studies]
     tables += [_table(group, pairs=True) for group in _groups(reading.plain)]
-    tables = _adjusted(tables)
     return Report(
         tuple(tables),
         reading.problems,
@@ -41,7 +42,6 @@ def build_report(reading: Reading) -> Report:
         tuple(commands_of(reading)),
         tuple(_overall(tables)),
         tuple(answered(folder, declared, mine) for folder, (declared, mine) in reading.studies.items()),
-        tests=sum(pair.holm_p is not None for table in tables for pair in table.pairs),
     )
 
 
@@ -71,20 +71,40 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
     )
 
 
-def _table(runs: Sequence[Run], pairs: bool) -> Table:
-    identity, described = runs[0].manifest.identity, runs[0].manifest.description
+def family_of(runs: Sequence[Run]) -> list[tuple[str, Pair]]:
+    """Every pair that the table of these runs tests, and what tells it from others, see `same_results`."""
+    by_model, rows = _rows_of(runs)
+    return [
+        (
+            same_results(by_model[a], by_model[b]),
+            compare(rows[a].name, by_model[a], rows[b].name, by_model[b]),
+        )
+        for a, b in _compared(rows, _baseline(rows, by_model))
+        if rows[a].summary is not None and rows[b].summary is not None
+    ]
+
+
+def _rows_of(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict[str, Row]]:
+    """The runs of each row of a table, and the row, by the model's key."""
     by_model: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.order):
         by_model.setdefault(model_key(run.manifest), []).append(run)
-    scores = {key: scores_of(group, described.primary) for key, group in by_model.items()}
-    evaluators = tuple(dict.fromkeys(name for run in runs for name in run.manifest.evaluators))
-    unnumbered = [row_of(group, scores[key], evaluators) for key, group in by_model.items()]
-    rows = dict(zip(by_model, distinct_names(unnumbered), strict=True))
-    compared = [
-        compare(rows[a].name, by_model[a], rows[b].name, by_model[b])
-        for a, b in (combinations(rows, 2) if pairs else ())
-        if scores[a] is not None and scores[b] is not None and _worth_a_test(rows, a, b)
-    ]
+    primary = runs[0].manifest.description.primary
+    evaluators = _evaluators(runs)
+    rows = [row_of(group, scores_of(group, primary), evaluators) for group in by_model.values()]
+    return by_model, dict(zip(by_model, distinct_names(rows), strict=True))
+
+
+def _evaluators(runs: Sequence[Run]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for run in runs for name in run.manifest.evaluators))
+
+
+def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) -> Table:
+    """``pairs``: whether its rows are compared; ``evaluations``: labels that the runs' study declares."""
+    identity, described = runs[0].manifest.identity, runs[0].manifest.description
+    by_model, rows = _rows_of(runs)
+    compared = judged([pair for _, pair in family_of(runs)]) if pairs else []
+    baseline = _baseline(rows, by_model) if pairs else ""
     tested = described.counts[identity.split]
     by_row = {rows[key].name: group for key, group in by_model.items()}
     return Table(
@@ -98,14 +118,46 @@ def _table(runs: Sequence[Run], pairs: bool) -> Table:
         puzzle_ids=identity.puzzle_ids,
         cluster=described.cluster,
         primary=described.primary,
-        evaluators=evaluators,
+        evaluators=_evaluators(runs),
         headings={key: value for run in runs for key, value in run.manifest.description.headings.items()},
         rows=tuple(rows.values()),
         pairs=tuple(compared),
-        notes=tuple(notes_of(runs, list(rows.values()), by_row, declared=not pairs)),
+        notes=(
+            *notes_of(runs, list(rows.values()), by_row, not pairs, evaluations),
+            *notes_on_tests(compared, described.cluster),
+            *(_baseline_notes(rows, by_model) if pairs else ()),
+        ),
         split=identity.split,
         source_kind=described.source_kind,
+        baseline=rows[baseline].name if baseline else "",
     )
+
+
+def _baseline(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run]]) -> str:
+    """The row, by its key, that all runs declare as the one to compare with; empty where they disagree."""
+    declared = {run.manifest.description.baseline for runs in by_model.values() for run in runs}
+    if len(declared) != 1:
+        return ""
+    (name,) = declared
+    return next((key for key, row in rows.items() if name and row.requested == name), "")
+
+
+def _baseline_notes(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Where some runs declare a baseline and the table tests every pair all the same."""
+    declared = {run.manifest.description.baseline for runs in by_model.values() for run in runs} - {""}
+    if not declared or _baseline(rows, by_model):
+        return []
+    names = ", ".join(sorted(declared))
+    return [f"baseline {names}: not declared for all runs here before they were run, so every pair is tested"]
+
+
+def _compared(rows: Mapping[str, Row], baseline: str) -> Iterator[tuple[str, str]]:
+    """The pairs that are tested; the score of a model that is not trained is known by construction."""
+    keys = [key for key, row in rows.items() if not row.is_fixed]
+    if baseline in keys:
+        yield from ((key, baseline) for key in keys if key != baseline)
+        return
+    yield from ((a, b) for a, b in combinations(keys, 2) if _worth_a_test(rows, a, b))
 
 
 def _worth_a_test(rows: Mapping[str, Row], a: str, b: str) -> bool:
@@ -124,12 +176,3 @@ def _worth_a_test(rows: Mapping[str, Row], a: str, b: str) -> bool:
     if first.halts != second.halts:
         return shallow == deep
     return not any(shallow < depth < deep for depth in depths)
-
-
-def _adjusted(tables: Sequence[Table]) -> list[Table]:
-    """Holm over the family: every pair of every table, on each task's primary metric."""
-    adjusted = iter(holm([pair.difference.p for table in tables for pair in table.pairs]))
-    judged_tables = [
-        replace(table, pairs=tuple(judged(pair, next(adjusted)) for pair in table.pairs)) for table in tables
-    ]
-    return [replace(table, notes=(*table.notes, *advice(table))) for table in judged_tables]

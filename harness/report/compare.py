@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ..api.errors import NothingToReport, UsageError, nearest
 from ..planning.models import in_order
-from ..planning.study import leaves
+from ..planning.study import Declared, declared_in, leaves
 from ..store.records import Manifest
-from .pairs import compare, judged, model_key, table_key
+from . import build, contrasts
+from .pairs import compare, judged, model_key, same_results, table_key
 from .read import Run, distinct_folders, read_runs
 from .table import Pair
 
@@ -27,8 +28,12 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
     runs = _read(folders, problems)
     first, second = (_of_model(runs, name) for name in (a, b))
     tasks = dict.fromkeys(_task(run.manifest) for run in runs)
+    families = [
+        *(build.family_of(group) for group in _tables(runs, folders)),
+        *(contrasts.family_of(folder, declared, runs) for folder, declared in _studies(folders)),
+    ]
     pairs = [
-        _alone(a, left, b, right)
+        _judged(_pair(a, left, b, right), same_results(left, right), families)
         for task in tasks
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
@@ -60,9 +65,36 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
     return [
-        _alone(f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
+        _judged(_pair(f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other)))
         for one, other in names
     ]
+
+
+Family = Sequence[tuple[str, Pair]]
+"""The pairs that a table or a study tests, and what tells each from the others."""
+
+
+def _studies(folders: Sequence[Path]) -> list[tuple[Path, Declared]]:
+    return [(folder, declared) for folder in folders if (declared := declared_in(folder)) is not None]
+
+
+def _tables(runs: Sequence[Run], folders: Sequence[Path]) -> list[list[Run]]:
+    """The runs of each table; the tables of a study test nothing."""
+    of_studies = set(leaves([folder for folder, _ in _studies(folders)]))
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.folder not in of_studies:
+            groups.setdefault(table_key(run.manifest), []).append(run)
+    return list(groups.values())
+
+
+def _judged(pair: Pair, same: str = "", families: Sequence[Family] = ()) -> Pair:
+    """The pair in the family that it belongs to, as the report has it; else as a family of its own."""
+    for family in families:
+        names = [name for name, _ in family]
+        if same in names:
+            return judged([*(other for _, other in family), pair], [*names, same])[-1]
+    return judged([pair])[0]
 
 
 def _read(folders: Sequence[Path], problems: list[str]) -> Sequence[Run]:
@@ -97,8 +129,8 @@ def _of_task(runs: Sequence[Run], task: tuple[str, str]) -> list[Run]:
     return [run for run in runs if _task(run.manifest) == task]
 
 
-def _alone(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
-    """A pair that is a family of its own.
+def _pair(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
+    """Two models compared, not yet in a family.
 
     Raises:
         UsageError: the runs have one name but are not of one model.
@@ -114,5 +146,4 @@ def _alone(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
             )
         if not any(run.samples is not None for run in runs):
             raise NothingToReport(f"no finished run of {name}")
-    pair = compare(a, left, b, right)
-    return judged(pair, pair.difference.p)
+    return compare(a, left, b, right)

@@ -3,46 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..planning.models import parse_variant
-from ..planning.study import Contrast, Declared, evaluated_folder, grid_folder, subject
-from ..stats.rules import Kind
-from ..stats.tests import Verdict, holm
-from .pairs import compare, judged, mixed_code, model_key
+from ..planning.study import Contrast, Declared, StudyDefinition, evaluated_folder, grid_folder, subject
+from .pairs import compare, judged, mixed_code, model_key, same_results
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
-from .words import p_words, points
+from .words import answer
 
 
 def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnswers:
-    """Every question of a study in every grid that asks it, adjusted over all of them."""
+    """Every question of a study in every grid that asks it, as one family."""
     study = declared.study
-    questions = [
+    margin = None if study.margin is None else study.margin / 100
+    asked = [_asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(study)]
+    found = [_compared(one, margin) for one in asked]
+    tested = [place for place, outcome in enumerate(found) if isinstance(outcome, Pair)]
+    pairs = judged(
+        [pair for pair in found if isinstance(pair, Pair)],
+        [same_results(asked[place].left, asked[place].right) for place in tested],
+    )
+    members = dict(zip(tested, pairs, strict=True))
+    answers = tuple(
+        _answer(declared, one, members.get(place, outcome))
+        for place, (one, outcome) in enumerate(zip(asked, found, strict=True))
+    )
+    tests = max((pair.family.tests for pair in pairs if pair.family is not None), default=0)
+    return StudyAnswers(study.name, study.asks, study.source, declared.scale, answers, tests)
+
+
+def family_of(folder: Path, declared: Declared, runs: Sequence[Run]) -> list[tuple[str, Pair]]:
+    """Every pair that a study's questions test, and what tells it from others, see `same_results`."""
+    asked = [
+        _asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(declared.study)
+    ]
+    found = [(one, _compared(one, None)) for one in asked]
+    return [(same_results(one.left, one.right), pair) for one, pair in found if isinstance(pair, Pair)]
+
+
+def questions_of(study: StudyDefinition) -> list[tuple[Contrast, str]]:
+    """Every question with each grid that asks it."""
+    return [
         (contrast, grid)
         for grid in study.grids
         for contrast in study.contrasts
         if contrast.grid in (None, grid)
     ]
-    reserved: dict[int, str] = {}
-    found = []
-    for place, (contrast, grid) in enumerate(questions):
-        sides = _sides(folder, declared, runs, contrast, grid)
-        found.append(_compared(contrast, sides))
-        if not isinstance(found[-1], str) and (reasons := _not_citable([*sides[0][1], *sides[1][1]])):
-            reserved[place] = f" NOT CITABLE: {reasons}."
-    adjusted = holm([pair.difference.p if isinstance(pair, Pair) else None for pair in found])
-    answers = []
-    for place, ((contrast, grid), outcome, p) in enumerate(zip(questions, found, adjusted, strict=True)):
-        pair = judged(outcome, p) if isinstance(outcome, Pair) else None
-        names = _name(declared, contrast.a), _name(declared, contrast.b)
-        sentence = f"{contrast.asks} {outcome}" if pair is None else _sentence(contrast.asks, pair, *names)
-        answers.append(Answer(contrast.asks, grid, pair, sentence + reserved.get(place, "")))
-    return StudyAnswers(study.name, study.asks, study.source, declared.scale, tuple(answers))
 
 
 Side = tuple[str, list[Run]]
 """The requested name of a side of a question, and its runs."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question of a study in one grid, and the runs that answer it."""
+
+    contrast: Contrast
+    grid: str
+    a: str
+    left: list[Run]
+    b: str
+    right: list[Run]
+
+
+def _asked(folder: Path, declared: Declared, runs: Sequence[Run], contrast: Contrast, grid: str) -> Asked:
+    (a, left), (b, right) = _sides(folder, declared, runs, contrast, grid)
+    return Asked(contrast, grid, a, left, b, right)
+
+
+def _answer(declared: Declared, one: Asked, outcome: Pair | str) -> Answer:
+    contrast = one.contrast
+    if isinstance(outcome, str):
+        return Answer(contrast.asks, one.grid, None, f"{contrast.asks} {outcome}")
+    sentence = answer(contrast.asks, outcome, _name(declared, contrast.a), _name(declared, contrast.b))
+    reasons = _not_citable([*one.left, *one.right])
+    return Answer(
+        contrast.asks, one.grid, outcome, sentence + (f" NOT CITABLE: {reasons}." if reasons else "")
+    )
 
 
 def _sides(
@@ -66,24 +106,16 @@ def _not_citable(runs: Sequence[Run]) -> str:
     return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
 
 
-def _compared(contrast: Contrast, sides: Sequence[Side]) -> Pair | str:
+def _compared(one: Asked, margin: float | None) -> Pair | str:
     """The pair of a question, or a sentence that says why there is none."""
-    (a, left), (b, right) = sides
-    if a == b:
-        return f"Nothing to compare: at this scale {contrast.a} and {contrast.b} are both {a}."
-    for name, side in sides:
+    if one.a == one.b:
+        return f"Nothing to compare: at this scale {one.contrast.a} and {one.contrast.b} are both {one.a}."
+    for name, side in ((one.a, one.left), (one.b, one.right)):
         if not any(run.samples is not None for run in side):
             return f"Not tested: no finished run of {name}."
         if len({model_key(run.manifest) for run in side}) > 1:
             return f"Not tested: the runs of {name} were made with several settings or on several devices."
-    return compare(a, left, b, right)
-
-
-ANSWERS = {
-    Verdict.A_BETTER: "Yes",
-    Verdict.B_BETTER: "No, the other way round",
-    Verdict.UNDECIDED: "Undecided",
-}
+    return compare(one.a, one.left, one.b, one.right, margin)
 
 
 def _name(declared: Declared, text: str) -> str:
@@ -92,19 +124,3 @@ def _name(declared: Declared, text: str) -> str:
     labels = {str(parse_variant(model)): label for model, label in declared.study.labels.items()}
     model = labels.get(named.model, named.model)
     return f"{model} @ {named.evaluation}" if named.evaluation else model
-
-
-def _sentence(asks: str, pair: Pair, a: str, b: str) -> str:
-    """The question, yes or no or undecided, and the numbers behind it."""
-    difference = pair.difference
-    numbers = f"{a} minus {b} is {points(difference.delta, True)} points"
-    if difference.kind is not Kind.CROSSED or pair.holm_p is None:
-        return f"{asks} Not tested ({pair.note}): {numbers}."
-    assert difference.low is not None  # a crossed test has an interval
-    assert difference.high is not None
-    numbers += f" (95 % CI {points(difference.low, True)} to {points(difference.high, True)}"
-    numbers += f", Holm's {p_words(pair.holm_p)})"
-    if pair.verdict is Verdict.UNDECIDED and pair.detectable is not None:
-        numbers += f"; differences below {points(pair.detectable)} points were not detectable (80 % power)"
-    note = f"; {pair.note}" if pair.note else ""
-    return f"{asks} {ANSWERS[pair.verdict]}: {numbers}{note}."

@@ -16,15 +16,13 @@ from ..api.errors import UnavailableError
 from ..api.puzzles import PAD
 from ..api.text import cleaned, file_name, one_line
 from ..store.folders import write_atomically
+from .axes import COLOURS, MARKS, axes_of, cost_axis, cost_of, draw_scores, percent_axis
+from .rollout_curves import noise, rollouts, single_answers
 from .table import Report, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000")
-"""Safe for colour-blind readers (Okabe and Ito 2008)."""
-MARKS = "osD^vP*X"
 
 
 def figures(report: Report) -> dict[str, Figure]:
@@ -78,43 +76,12 @@ def save(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def _axes(table: Table, title: str, height: float = 3.2) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, height))
-    axes = figure.add_subplot()
-    axes.set_title(f"{title}\n{table.task} · {table.scale} · {table.conditions}", fontsize=8, loc="left")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _percent_axis(axes: Axes, label: str) -> None:
-    """From 0 to the highest point, with a little air; never far beyond 100."""
-    axes.set_ylabel(label)
-    top = min(100.0, max(1.0, axes.get_ylim()[1]))
-    axes.set_ylim(-0.03 * top, 1.03 * top)
-
-
-def _cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
-    """Few values are their own ticks; far apart they are on a logarithmic axis."""
-    from matplotlib.ticker import NullLocator
-
-    axes.set_xlabel(label)
-    if max(values) >= 10 * min(values):
-        axes.set_xscale("log")
-    if all(value == int(value) and value < 1e5 for value in values):
-        ticks = sorted(set(values))
-        axes.set_xticks(ticks, [f"{int(tick):,}" for tick in ticks])
-        axes.xaxis.set_minor_locator(NullLocator())
-
-
 def differences(table: Table) -> Figure | None:
     """Forest plot: Δ of each pair with its 95 % interval; hollow where nothing is decided."""
     pairs = [pair for pair in table.pairs if pair.difference.low is not None]
     if not pairs:
         return None
-    figure, axes = _axes(
+    figure, axes = axes_of(
         table, f"Differences in {table.heading(table.primary)}, 95 % CI", 1.2 + 0.35 * len(pairs)
     )
     for place, pair in enumerate(reversed(pairs)):
@@ -137,15 +104,11 @@ def _against(table: Table, title: str, label: str, cost: Callable[[Row], float])
     ]
     if len(rows) < 2:
         return None
-    figure, axes = _axes(table, title)
+    figure, axes = axes_of(table, title)
     for place, row in rows:
-        assert row.summary is not None
-        middle = 100 * row.summary.mean
-        around = [[middle - 100 * row.summary.low], [100 * row.summary.high - middle]]
-        colour, mark = COLOURS[place % 8], MARKS[place % 8]
-        axes.errorbar([cost(row)], [middle], around, color=colour, marker=mark, capsize=3, label=row.name)
-    _cost_axis(axes, label, [cost(row) for _, row in rows])
-    _percent_axis(axes, table.heading(table.primary))
+        draw_scores(axes, [cost(row)], [row], place, capsize=3, label=row.name)
+    cost_axis(axes, label, [cost(row) for _, row in rows])
+    percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure
 
@@ -153,7 +116,9 @@ def _against(table: Table, title: str, label: str, cost: Callable[[Row], float])
 def compute(table: Table) -> Figure | None:
     """Score against training FLOPs."""
     label = "training FLOPs of a run"
-    return _against(table, "Score against training compute", label, lambda row: _of(row, "training_flops"))
+    return _against(
+        table, "Score against training compute", label, lambda row: cost_of(row, "training_flops")
+    )
 
 
 def depth(table: Table) -> Figure | None:
@@ -169,42 +134,28 @@ def depth(table: Table) -> Figure | None:
     ]
     if not several:
         title = "Score against inference depth"
-        return _against(table, title, label, lambda row: _of(row, "inference_steps"))
-    figure, axes = _axes(table, "Score against inference depth, 95 % intervals")
+        return _against(table, title, label, lambda row: cost_of(row, "inference_steps"))
+    figure, axes = axes_of(table, "Score against inference depth, 95 % intervals")
     ticks: list[float] = []
     for place, name in enumerate(several):
-        colour, mark = COLOURS[place % 8], MARKS[place % 8]
-        for halts, line, face in ((False, "-", colour), (True, ":", "white")):
-            rows = [row for row in _depths(table, name) if row.halts is halts and row.summary is not None]
-            steps = [_of(row, "steps_taken") or _of(row, "inference_steps") for row in rows]
-            summaries = [row.summary for row in rows if row.summary is not None]
-            middle = [100 * one.mean for one in summaries]
-            around = [
-                [m - 100 * one.low for m, one in zip(middle, summaries, strict=True)],
-                [100 * one.high - m for m, one in zip(middle, summaries, strict=True)],
-            ]
+        for halts, line, face in ((False, "-", COLOURS[place % 8]), (True, ":", "white")):
+            rows = [row for row in _depths(table, name) if row.halts is halts]
+            steps = [cost_of(row, "steps_taken") or cost_of(row, "inference_steps") for row in rows]
             if rows:
-                label = f"{name}, halting" if halts else name
-                axes.errorbar(
-                    steps, middle, around, color=colour, marker=mark, linestyle=line,
-                    markerfacecolor=face, capsize=2, label=label,
-                )  # fmt: skip
+                shown = f"{name}, halting" if halts else name
+                draw_scores(axes, steps, rows, place, linestyle=line, markerfacecolor=face, label=shown)
             ticks += [] if halts else steps
-    _cost_axis(axes, label, ticks)
-    _percent_axis(axes, table.heading(table.primary))
+    cost_axis(axes, label, ticks)
+    percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure
 
 
 def _depths(table: Table, name: str) -> list[Row]:
-    """The rows of one model with a score, the shallowest first; of two alike the one after training."""
-    rows = [row for row in table.rows if row.display_name == name and row.summary is not None and row.depth]
+    """One model's single answers, the shallowest first; of two alike the one after training."""
+    rows = [row for row in single_answers(table, name) if row.summary is not None and row.depth]
     distinct = {(row.depth, row.halts): row for row in reversed(rows)}
-    return sorted(distinct.values(), key=lambda row: _of(row, "steps_taken") or row.depth)
-
-
-def _of(row: Row, name: str) -> float:
-    return float(getattr(row.ledger, name)) if row.ledger is not None else 0.0
+    return sorted(distinct.values(), key=lambda row: cost_of(row, "steps_taken") or row.depth)
 
 
 def curves(table: Table) -> Figure | None:
@@ -212,7 +163,7 @@ def curves(table: Table) -> Figure | None:
     rows = [(place, row) for place, row in enumerate(table.rows) if row.validation]
     if not rows:
         return None
-    figure, axes = _axes(table, "Validation during training, band of seeds")
+    figure, axes = axes_of(table, "Validation during training, band of seeds")
     for place, row in rows:
         steps = [point.step for point in row.validation]
         low, high = ([100 * getattr(point, end) for point in row.validation] for end in ("low", "high"))
@@ -222,26 +173,26 @@ def curves(table: Table) -> Figure | None:
             steps, means, color=COLOURS[place % 8], marker=MARKS[place % 8], markersize=3, label=row.name
         )
     axes.set_xlabel("optimiser steps")
-    _percent_axis(axes, "validation puzzles solved, %")
+    percent_axis(axes, "validation puzzles solved, %")
     axes.legend(fontsize=7)
     return figure
 
 
 def halting(table: Table) -> Figure | None:
     """At which step the model's own rule would have stopped, share of test items."""
-    stepping = [(place, row) for place, row in enumerate(table.rows) if _of(row, "inference_steps") > 1]
+    stepping = [(place, row) for place, row in enumerate(table.rows) if cost_of(row, "inference_steps") > 1]
     rows = [(place, row) for place, row in stepping if row.halting]
     if not rows:
         return None
-    figure, axes = _axes(table, "Step at which the model's own rule would have stopped")
+    figure, axes = axes_of(table, "Step at which the model's own rule would have stopped")
     width = 0.8 / len(rows)
     for offset, (place, row) in enumerate(rows):
         at = [step + (offset - (len(rows) - 1) / 2) * width for step in row.halting]
         shares = [100 * share for share in row.halting.values()]
         axes.bar(at, shares, width, color=COLOURS[place % 8], label=row.name)
-    axes.set_xticks(range(1, 1 + max(int(_of(row, "inference_steps")) for _, row in rows)))
+    axes.set_xticks(range(1, 1 + max(int(cost_of(row, "inference_steps")) for _, row in rows)))
     axes.set_xlabel("supervision step")
-    _percent_axis(axes, "test items, %")
+    percent_axis(axes, "test items, %")
     axes.legend(fontsize=7)
     return figure
 
@@ -251,7 +202,7 @@ def votes(table: Table) -> Figure | None:
     rows = [(place, row) for place, row in enumerate(table.rows) if len(row.vote_curve) > 1]
     if not rows:
         return None
-    figure, axes = _axes(table, f"{table.heading(table.primary)} by number of votes")
+    figure, axes = axes_of(table, f"{table.heading(table.primary)} by number of votes")
     for place, row in rows:
         points = dict(row.vote_curve)
         if row.summary is not None and table.votes:
@@ -259,8 +210,8 @@ def votes(table: Table) -> Figure | None:
         scores = [100 * score for _, score in sorted(points.items())]
         axes.plot(sorted(points), scores, color=COLOURS[place % 8], marker=MARKS[place % 8], label=row.name)
     counts = sorted({votes for _, row in rows for votes in row.vote_curve} | {table.votes or 1})
-    _cost_axis(axes, "votes per test item", [float(count) for count in counts])
-    _percent_axis(axes, table.heading(table.primary))
+    cost_axis(axes, "votes per test item", [float(count) for count in counts])
+    percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure
 
@@ -283,7 +234,7 @@ def difficulty(table: Table) -> Figure | None:
             axes.plot(list(curve), scores, color=COLOURS[place % 8], marker=MARKS[place % 8], label=row.name)
         axes.set_xlabel(name.replace("_", " "))
         axes.grid(alpha=0.25)
-        _percent_axis(axes, table.heading(table.primary))
+        percent_axis(axes, table.heading(table.primary))
     panels[0].legend(fontsize=7)
     return figure
 
@@ -358,6 +309,8 @@ KINDS: Mapping[str, Callable[[Table], Figure | None]] = {
     "differences": differences,
     "compute": compute,
     "depth": depth,
+    "rollouts": rollouts,
+    "noise": noise,
     "training": curves,
     "halting": halting,
     "votes": votes,

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 from ..api.budget import Ledger
-from ..stats.tests import Verdict
-from ..store.records import Manifest
+from ..stats.rules import METHOD_SEEDS
+from ..store.records import Manifest, ScoredSplit
 from .pairs import mixed_code
 from .read import Run
 from .rows import versions_of
-from .table import Row, Table
+from .table import Pair, Row
 
 
 def notes_of(
-    runs: Sequence[Run], rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]], declared: bool = False
+    runs: Sequence[Run],
+    rows: Sequence[Row],
+    by_row: Mapping[str, Sequence[Run]],
+    declared: bool = False,
+    evaluations: Collection[str] = (),
 ) -> list[str]:
     """Everything a reader must know before using a number of the table.
 
-    ``by_row`` are the runs of each row, by the row's name; ``declared``: a study declares the rows.
+    ``by_row`` are the runs of each row, by the row's name; ``declared``: a study declares the rows, and
+    ``evaluations``, by their labels.
     """
-    notes = [_protocol(runs, rows), *_oracle(rows), *_copying(rows), *_numbered(rows, by_row)]
+    notes = [_protocol(runs, rows), *_oracle(rows)]
+    notes += _who_chose(rows, runs[0].manifest.identity.split, evaluations)
+    notes += [*_copying(rows), *_numbered(rows, by_row)]
     notes += [] if declared else _tuning(by_row)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.notes)
     notes += dict.fromkeys(note for run in runs for note in run.manifest.description.source_notes)
@@ -30,6 +38,8 @@ def notes_of(
                 because = f": {seed.reason}" if seed.reason else ""
                 notes.append(f"incomplete: {row.name}, seed {seed.seed}, {seed.status}{because}")
     notes += [f"{row.name}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
+    notes += _two_kinds(rows)
+    notes += _fixed(rows)
     notes += _versions(runs)
     notes += _made_with(runs)
     notes += _carried_out(rows, by_row)
@@ -64,16 +74,80 @@ def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     return [f"NOT CITABLE: {'; '.join(reasons)}"] if reasons else []
 
 
+KINDS_APART = 0.2
+"""Between the scores of two kinds of runs, at least; and three times as far as those of a kind lie apart."""
+
+
+def _two_kinds(rows: Sequence[Row]) -> list[str]:
+    """A warning where some seeds of a model are far from all others, as where training collapses at times."""
+    found = [f"{row.name} ({parts})" for row in rows if (parts := _kinds(row))]
+    if not found:
+        return []
+    return [
+        f"runs of two kinds: {', '.join(found)}. Tests and intervals take the runs of a model for alike; "
+        "with such runs, a quarter of studies with 3 or 5 seeds find differences between equal models, and a "
+        "tenth with 8 (docs/calibration.md)"
+    ]
+
+
+def _kinds(row: Row) -> str:
+    """``2 of 5 up to 12.0 %, the others from 81.0 %``; empty where the runs are of one kind."""
+    scores = sorted(seed.score for seed in row.seeds if seed.score is not None)
+    if len(scores) < METHOD_SEEDS:
+        return ""
+    gap, place = max(
+        (after - before, place) for place, (before, after) in enumerate(pairwise(scores), start=1)
+    )
+    within = max(scores[place - 1] - scores[0], scores[-1] - scores[place])
+    if gap < max(KINDS_APART, 3 * within):
+        return ""
+    return (
+        f"{place} of {len(scores)} up to {100 * scores[place - 1]:.1f} %, "
+        f"the others from {100 * scores[place]:.1f} %"
+    )
+
+
+def _fixed(rows: Sequence[Row]) -> list[str]:
+    """Models whose score is known by construction, and models that are below it."""
+    notes = []
+    for fixed in (row for row in rows if row.is_fixed):
+        notes.append(f"{fixed.name} is not trained: its score is that of a rule, and part of no test")
+        below = [
+            row.name
+            for row in rows
+            if not row.is_fixed and row.summary and fixed.summary and row.summary.mean < fixed.summary.mean
+        ]
+        notes += [f"below {fixed.name}: {', '.join(below)}"] if below else []
+    learnt = [row for row in rows if not row.is_fixed and row.summary is not None]
+    if learnt and all(row.summary is not None and row.summary.mean == 0 for row in learnt):
+        notes.append("no model solved anything: this table says nothing about which is better")
+    return notes
+
+
 def _oracle(rows: Sequence[Row]) -> list[str]:
     """What a perfect choice among several answers would reach."""
-    shares = [
-        f"{row.name} {100 * row.any_right:.1f} % ({100 * row.agree:.0f} % of the answers agree)"
-        for row in rows
-        if row.any_right is not None and row.agree is not None
-    ]
-    if not shares:
+    if all(row.any_right is None for row in rows):
         return []
-    return [f"any of the answers right (an oracle, which knows the solution): {', '.join(shares)}"]
+    return [
+        "any right %: puzzles of which any of the K answers is right, an oracle that knows the solution; no "
+        "rule of selection does, and it is not a score of the model"
+    ]
+
+
+def _who_chose(rows: Sequence[Row], split: ScoredSplit, evaluations: Collection[str]) -> list[str]:
+    """Whether σ, K and the rule of several answers were declared, are being chosen, or were given."""
+    names: dict[bool, list[str]] = {}
+    for row in rows:
+        if row.rollouts is not None:
+            names.setdefault(row.evaluation in evaluations, []).append(row.name)
+    given = (
+        "given by the command; the report cannot know how they were chosen (choose them with --split "
+        "validation or declare them in a study, never by test scores)"
+    )
+    if split == "validation":
+        given = "not declared: these are scores on validation puzzles, by which they may be chosen"
+    said = {True: "declared by the study", False: given}
+    return [f"σ, K and rule of {'; '.join(names[one])}: {said[one]}" for one in said if one in names]
 
 
 def _copying(rows: Sequence[Row]) -> list[str]:
@@ -208,12 +282,27 @@ def _voting(runs: Sequence[Run]) -> str:
     )
 
 
-def advice(table: Table) -> list[str]:
-    """For every undecided pair, what would narrow its interval."""
-    return [
+def notes_on_tests(pairs: Sequence[Pair], cluster: str) -> list[str]:
+    """What the tests of a table could decide, and what would decide more."""
+    notes = []
+    if limits := [pair.family.decidable for pair in pairs if pair.family is not None]:
+        low, high = (f"{100 * end(limits):.0f}" for end in (min, max))
+        notes.append(
+            f"decidable in this family, with 80 % power: differences from {low}"
+            + (f" to {high}" if high != low else "")
+            + " points on, by pair"
+        )
+    notes += [
         f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by "
         f"{pair.shares.twice_the_seeds:.0%}, "
-        f"twice the {table.cluster}s by {pair.shares.twice_the_items:.0%}"
-        for pair in table.pairs
-        if pair.verdict is Verdict.UNDECIDED and pair.shares is not None
+        f"twice the {cluster}s by {pair.shares.twice_the_items:.0%}"
+        for pair in pairs
+        if pair.verdict.is_undecided and pair.shares is not None
     ]
+    members = [pair for pair in pairs if pair.family is not None]
+    if any(pair.difference.seeds != pair.most_seeds for pair in members):
+        notes.append(
+            "models with unequally many seeds are compared: seeds that were added after looks at the results "
+            "make false differences more frequent than 5 %; decide on their number before"
+        )
+    return notes

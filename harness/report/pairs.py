@@ -9,10 +9,21 @@ from ..api.budget import described
 from ..api.errors import TrmBenchError
 from ..api.text import plural
 from ..stats.interval import score_interval
-from ..stats.power import equivalence, minimum_detectable, seeds_to_see, variance_shares
+from ..stats.power import equivalence, variance_shares
 from ..stats.rules import Kind
 from ..stats.scores import ItemScores, align, stack
-from ..stats.tests import Difference, Verdict, crossed_test, mcnemar, paired_test, verdict
+from ..stats.tests import (
+    Difference,
+    Verdict,
+    crossed_test,
+    holm_steps,
+    in_family,
+    may_decide,
+    mcnemar,
+    paired_test,
+    verdict,
+)
+from ..stats.variance import parts_of
 from ..store.records import Manifest
 from .read import Run
 from .table import Pair
@@ -38,8 +49,10 @@ def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
     return stack(runs[0].manifest.description.model, finished) if finished else None
 
 
-def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
-    """Compare two models of which a seed each is finished; not yet adjusted for a family.
+def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: float | None = None) -> Pair:
+    """Compare two models of which a seed each is finished; not yet a member of a family, see `judged`.
+
+    ``margin`` is the largest difference that does not matter, 0 to 1; by default what the runs declare.
 
     Raises:
         TrmBenchError: they were tested on different items.
@@ -62,7 +75,7 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         note = f"{plural(shared, 'seed')} of both are the same weights, and the others are not"
         difference = _untested(difference, note)
     crossed = difference.kind is Kind.CROSSED
-    margin = described_as.margin
+    margin = described_as.margin if margin is None else margin
     on_validation = "" if identity.split == "test" else f" on {identity.split}"
     return Pair(
         a=a,
@@ -72,11 +85,10 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         second=score_interval(b_SC, items=len(second.items)),
         difference=difference,
         mcnemar=mcnemar(a_SC[0], b_SC[0]) if len(a_SC) == len(b_SC) == 1 else None,
-        holm_p=None,
+        family=None,
         verdict=Verdict.UNTESTED,
-        detectable=_detectable(difference),
         shares=variance_shares(a_SC, b_SC) if crossed and not paired else None,
-        needed=None if paired else seeds_to_see(a_SC, b_SC, abs(difference.delta)),
+        parts=parts_of(a_SC, b_SC) if crossed and not paired else None,
         equivalence=None if margin is None else equivalence(difference, margin),
         differs=tuple(treated_differently([run.manifest for run in (*left, *right)])),
         note=note,
@@ -109,12 +121,6 @@ def _require_comparable(manifests: Sequence[Manifest]) -> None:
         )
 
 
-def _detectable(difference: Difference) -> float | None:
-    if difference.kind is not Kind.CROSSED or difference.se is None or difference.df is None:
-        return None
-    return minimum_detectable(difference.se, difference.df)
-
-
 def _weights(runs: Sequence[Run]) -> set[str]:
     trained = (run.manifest.tensors_sha256 or run.manifest.weights_sha256 for run in runs)
     return set(filter(None, trained))
@@ -135,12 +141,36 @@ def same_weights(left: Sequence[Run], right: Sequence[Run]) -> bool:
 
 def _untested(difference: Difference, why: str) -> Difference:
     """The difference alone, without interval or test."""
-    return replace(difference, low=None, high=None, p=None, df=None, se=None, kind=Kind.UNTESTED, note=why)
+    return replace(difference, low=None, high=None, p=None, error=None, kind=Kind.UNTESTED, note=why)
 
 
-def judged(pair: Pair, holm_p: float | None) -> Pair:
-    """With the adjusted p and the verdict that follows from it."""
-    return replace(pair, holm_p=holm_p, verdict=verdict(pair.difference, holm_p))
+def judged(pairs: Sequence[Pair], same: Sequence[str] | None = None) -> list[Pair]:
+    """The pairs as the members of one family, with their verdicts, in the given order.
+
+    Pairs with equal ``same`` are one test, asked more than once; by default each is a test of its own.
+    """
+    names = [str(place) for place in range(len(pairs))] if same is None else same
+    members = {
+        name: pair.difference.p
+        for name, pair in zip(names, pairs, strict=True)
+        if may_decide(pair.difference)
+    }
+    steps = dict(zip(members, holm_steps(list(members.values())), strict=True))
+    found = []
+    for name, pair in zip(names, pairs, strict=True):
+        family = in_family(pair.difference, steps.get(name))
+        equal = pair.equivalence and replace(pair.equivalence, tests=max(len(members), 1))
+        word = verdict(pair.difference, family)
+        if word.is_undecided and equal is not None and equal.equivalent:
+            word = Verdict.EQUIVALENT
+        found.append(replace(pair, family=family, verdict=word, equivalence=equal))
+    return found
+
+
+def same_results(left: Sequence[Run], right: Sequence[Run]) -> str:
+    """Equal for two questions on the very same results, in either order."""
+    sides = [sorted(run.manifest.samples_sha256 or run.name for run in runs) for runs in (left, right)]
+    return repr(sorted(sides))
 
 
 def table_key(manifest: Manifest) -> str:

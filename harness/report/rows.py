@@ -12,7 +12,7 @@ from ..api.budget import Ledger
 from ..inference.scoring import AGREE, ANY_RIGHT
 from ..stats.interval import score_interval
 from ..stats.scores import Floats, ItemScores, cluster_means
-from ..store.records import Manifest
+from ..store.records import NO_WEIGHTS, Manifest
 from .read import Run
 from .samples import Samples
 from .table import CurvePoint, Row, SeedResult
@@ -50,6 +50,7 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
         other_means=_other_means(scores),
         vote_curve=_vote_curve(done),
         copy_cells=_mean_of_extra(done, "cells.copy"),
+        rollouts=runs[0].manifest.identity.rollouts,
         any_right=_mean_of_extra(done, ANY_RIGHT),
         agree=_mean_of_extra(done, AGREE),
         halt_step=_halt_step(done),
@@ -64,6 +65,7 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
                 reason for run in runs for reason in (*run.manifest.not_citable_because, *run.reasons)
             )
         ),
+        is_fixed=bool(done) and all(run.manifest.weights == NO_WEIGHTS for run in done),
     )
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from ..api.budget import Budget, Ledger, described
 from ..api.embedding_rows import PuzzleIds
 from ..api.published import Published
+from ..api.rollouts import Rollouts
+from ..api.text import plural
 from ..stats.across_tasks import Overall
 from ..stats.interval import ScoreSummary
-from ..stats.power import Equivalence, VarianceShares
-from ..stats.tests import Difference, McNemar, Verdict
+from ..stats.power import Equivalence, VarianceShares, seeds_to_see
+from ..stats.tests import Difference, InFamily, McNemar, Verdict
+from ..stats.variance import Parts
 from ..store.predictions import Shown
 from ..store.records import ScoredSplit
 
@@ -59,6 +62,7 @@ class Row:
             items fully correct); empty where every item is a cluster of its own.
         vote_curve: the primary metric by the first N votes, where items are voted on.
         copy_cells: cell accuracy of copying the input, where an evaluator gave it.
+        rollouts: how every item was answered several times, or with noise; None for one answer without.
         any_right: share of items of which any of several answers is right, an oracle; None for one answer.
         agree: mean share of an item's answers that equal the one that counts.
         halt_step: mean step at which the model's own rule would have stopped.
@@ -71,6 +75,7 @@ class Row:
         devices: what the runs ran on.
         not_citable_because: reasons of any of its runs.
         number: tells rows of one name apart that were run with different settings; else None.
+        is_fixed: whether the model has no weights, so that its score is known before any run.
     """
 
     model: str
@@ -82,6 +87,7 @@ class Row:
     other_means: dict[str, float]
     vote_curve: dict[int, float]
     copy_cells: float | None
+    rollouts: Rollouts | None
     any_right: float | None
     agree: float | None
     halt_step: float | None
@@ -93,6 +99,7 @@ class Row:
     devices: tuple[str, ...]
     not_citable_because: tuple[str, ...]
     number: int | None = None
+    is_fixed: bool = False
 
     @property
     def name(self) -> str:
@@ -144,11 +151,10 @@ class Pair:
         first, second: each model by itself.
         difference: A minus B with the test, where there is one.
         mcnemar: with one seed each, the comparison of the two checkpoints; else None.
-        holm_p: adjusted over the family that the pair belongs to; None before that, or without a test.
+        family: the test among those that it belongs to; None where it is no member.
         verdict: in the words of `stats.tests.Verdict`.
-        detectable: smallest true difference found with 80 % power, 0 to 1; None without a test.
         shares: what the variance of the difference consists of; None without a test.
-        needed: seeds per model that would show a difference as large as the measured one, if any would.
+        parts: the variances that ``shares`` are of; None without a test, and where seeds are paired.
         equivalence: with a margin that was declared before the runs; else None.
         differs: how the two were treated differently; empty within one grid.
         note: what must be printed with it.
@@ -161,14 +167,42 @@ class Pair:
     second: ScoreSummary
     difference: Difference
     mcnemar: McNemar | None
-    holm_p: float | None
+    family: InFamily | None
     verdict: Verdict
-    detectable: float | None
     shares: VarianceShares | None
-    needed: int | None
+    parts: Parts | None
     equivalence: Equivalence | None
     differs: tuple[str, ...]
     note: str
+
+    @property
+    def holm_p(self) -> float | None:
+        """Holm's adjusted p; None where the pair is no member of a family."""
+        return None if self.family is None else self.family.p
+
+    @property
+    def decidable(self) -> float | None:
+        """Smallest true difference that the family decides with 80 % power; None where it is no member."""
+        return None if self.family is None else self.family.decidable
+
+    @property
+    def most_seeds(self) -> int:
+        """Of the model that has more."""
+        return max(self.first.seeds, self.second.seeds)
+
+    @property
+    def needed(self) -> int | None:
+        """Seeds per model that would decide a true difference as large as the measured one, if any would."""
+        if self.family is None or self.parts is None:
+            return None
+        return seeds_to_see(self.parts, abs(self.difference.delta), self.family.level)
+
+    def decidable_with(self, seeds: int) -> float | None:
+        """The smallest true difference, 0 to 1, that as many seeds of each would decide in this family."""
+        if self.family is None or self.parts is None:
+            return None
+        more = self.parts.with_seeds(seeds)
+        return more.error.decidable(self.family.level) if more.total > 0 else None
 
 
 @dataclass(frozen=True)
@@ -190,6 +224,7 @@ class Table:
         hidden: names of rows that were left out of print; tests were adjusted with them.
         published: published numbers, where they were requested; reported, not tested.
         source_kind: how the puzzles were obtained, e.g. ``generated`` or ``hub``.
+        baseline: the row that was declared to be the one that all others are compared with; else empty.
     """
 
     task: str
@@ -211,6 +246,23 @@ class Table:
     published: tuple[Published, ...] = ()
     split: ScoredSplit = "test"
     source_kind: str = ""
+    baseline: str = ""
+
+    @property
+    def tests(self) -> int:
+        """Tests of the table's family, hidden rows included."""
+        return max((pair.family.tests for pair in self.pairs if pair.family is not None), default=0)
+
+    @property
+    def family(self) -> str:
+        """Which tests were adjusted together; empty where nothing was tested."""
+        if not self.tests:
+            return ""
+        which = f"every model against {self.baseline}" if self.baseline else "every pair of models"
+        return (
+            f"Family: {plural(self.tests, 'test')}, {which} on this table's primary metric; Holm's p and the "
+            "interval in the family are adjusted for them. Other metrics are unadjusted and exploratory."
+        )
 
     @property
     def title(self) -> str:
@@ -251,12 +303,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class StudyAnswers:
-    """A study's questions and their answers; Holm's p is adjusted over exactly these.
+    """A study's questions and their answers; exactly these are a family.
 
     Attributes:
         name, asks, source: as declared.
         scale: at which it was run.
         answers: grid by grid.
+        tests: of the family: a question on the very same results as another counts once.
     """
 
     name: str
@@ -264,6 +317,15 @@ class StudyAnswers:
     source: str
     scale: str
     answers: tuple[Answer, ...]
+    tests: int = 0
+
+    @property
+    def family(self) -> str:
+        """Which tests were adjusted together."""
+        return (
+            f"Family: {plural(self.tests, 'test')}, the questions that the study declares; Holm's p and the "
+            "interval in the family are adjusted for them. A study's tables show every row without a test."
+        )
 
 
 @dataclass(frozen=True)
@@ -277,7 +339,6 @@ class Report:
         commands: what makes the runs that are shown.
         overall: each model over all tasks, where there are three or more; describes, and tests nothing.
         studies: the answers of the studies among the folders; their tables have no pairs of their own.
-        tests: how many tests Holm's p is adjusted over, hidden rows included.
     """
 
     tables: tuple[Table, ...]
@@ -286,17 +347,5 @@ class Report:
     commands: tuple[str, ...]
     overall: tuple[Overall, ...] = ()
     studies: tuple[StudyAnswers, ...] = ()
-    tests: int = 0
     costs: bool = False
     """Whether reporters of text print the tables of costs; no part of the JSON report."""
-
-    @property
-    def family(self) -> str:
-        """Which tests were adjusted together; empty where nothing was tested."""
-        if not self.tests:
-            return ""
-        tests = "the one test" if self.tests == 1 else f"all {self.tests} tests"
-        return (
-            f"Holm's p is adjusted over {tests} of this report: every pair of its tables, on each table's "
-            "primary metric. Other metrics are unadjusted and exploratory."
-        )

@@ -8,6 +8,9 @@ from ..stats.rules import Kind
 from ..stats.tests import Verdict
 from .table import Pair
 
+SEEDS = (3, 5, 8, 10, 15, 20)
+"""Numbers of seeds that advice speaks of."""
+
 
 def points(value: float, sign: bool = False) -> str:
     """A share as percentage points, ``+3.1``."""
@@ -19,8 +22,76 @@ def p_words(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
 
 
+def answer(asks: str, pair: Pair, a: str, b: str) -> str:
+    """The answer to a question of a study: yes, no or undecided, and the numbers behind it."""
+    numbers = f"{a} minus {b} is {points(pair.difference.delta, True)} points"
+    if pair.family is None:
+        return f"{asks} Not tested ({pair.note or pair.difference.note}): {numbers}."
+    numbers += f" ({readings(pair)})"
+    note = f"; {pair.note}" if pair.note else ""
+    among = plural(pair.family.tests, "question")
+    word = {
+        Verdict.A_BETTER: "Yes",
+        Verdict.B_BETTER: "No, the other way round",
+        Verdict.EQUIVALENT: "No difference that matters",
+        Verdict.ONLY_ALONE_A: f"Undecided among {among}, yes if this were the only one",
+        Verdict.ONLY_ALONE_B: f"Undecided among {among}, the other way round if this were the only one",
+    }.get(pair.verdict, "Undecided")
+    ends = [f"{numbers}{note}", *_within_margin(pair), *(_outlook(pair) if pair.verdict.is_undecided else ())]
+    return f"{asks} {word}: {'. '.join(ends)}."
+
+
+def readings(pair: Pair) -> str:
+    """The interval and p of a pair alone, and those in its family."""
+    difference, family = pair.difference, pair.family
+    if difference.p is None or difference.low is None or difference.high is None:
+        return ""
+    alone = f"alone 95 % CI {_interval(difference.low, difference.high)}, {p_words(difference.p)}"
+    if family is None:
+        return alone
+    if family.tests == 1:
+        return f"{alone}; the only test"
+    among = f"among {family.tests} tests {_interval(family.low, family.high)}"
+    return f"{alone}; {among}, Holm's {p_words(family.p)}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{points(low, True)} to {points(high, True)}"
+
+
+def _within_margin(pair: Pair) -> list[str]:
+    if (
+        pair.verdict is not Verdict.EQUIVALENT
+        or pair.equivalence is None
+        or pair.equivalence.family_p is None
+    ):
+        return []
+    margin, p = points(pair.equivalence.margin), p_words(pair.equivalence.family_p)
+    return [f"The difference is below the declared margin of {margin} points (two one-sided tests, {p})"]
+
+
+def _outlook(pair: Pair) -> list[str]:
+    """What this family can decide, and how many seeds would decide more."""
+    family, seeds = pair.family, pair.difference.seeds
+    if family is None:
+        return []
+    among = f" among {plural(family.tests, 'test')}" if family.tests > 1 else ""
+    now = f"With {plural(seeds, 'seed')} {_from_points(family.decidable)} can be decided{among} (80 % power)"
+    more = next((count for count in SEEDS if count > pair.most_seeds), None)
+    then = None if more is None else pair.decidable_with(more)
+    if more is None or then is None or then >= 0.9 * family.decidable:
+        return [now]
+    return [f"{now}; with {more}, if runs scatter as these, {_from_points(then)}"]
+
+
+def _from_points(decidable: float) -> str:
+    if decidable > 1:
+        return "no difference"
+    return f"nothing under {100 * decidable:.0f} points"
+
+
 def sentences(pair: Pair) -> list[str]:
-    """Sentences about a pair that is a family of its own, most important first."""
+    """Sentences about a pair, most important first."""
     lines = [_scores(pair), _verdict(pair)]
     if pair.difference.kind is Kind.CROSSED:
         lines += [_equivalence(pair), _shares(pair)]
@@ -43,44 +114,37 @@ def _items(one: ScoreSummary) -> str:
 
 
 def _verdict(pair: Pair) -> str:
-    difference = pair.difference
-    if difference.kind is not Kind.CROSSED or difference.p is None:
+    if pair.difference.p is None:
         return _untested(pair)
-    assert difference.low is not None  # a crossed test has an interval
-    assert difference.high is not None
-    numbers = (
-        f"{points(difference.delta, True)} points, 95 % CI {points(difference.low, True)} to "
-        f"{points(difference.high, True)}, {p_words(difference.p)} for this pair alone"
-    )
+    numbers = f"{points(pair.difference.delta, True)} points ({readings(pair)})"
+    if pair.family is None:
+        return f"Undecided: {numbers}; {pair.difference.note}."
     if pair.verdict is Verdict.A_BETTER:
         return f"{pair.a} beats {pair.b}: {numbers}."
     if pair.verdict is Verdict.B_BETTER:
         return f"{pair.b} beats {pair.a}: {numbers} ({pair.a} minus {pair.b})."
-    return f"Undecided: {numbers}. {_what_would_help(pair)}"
+    if pair.verdict is Verdict.EQUIVALENT:
+        return f"No difference that matters: {numbers}."
+    among = f"Undecided among {plural(pair.family.tests, 'test')}"
+    winner = {Verdict.ONLY_ALONE_A: pair.a, Verdict.ONLY_ALONE_B: pair.b}.get(pair.verdict)
+    word = f"{among}; {winner} would be better if this were the only one" if winner else "Undecided"
+    return f"{word}: {numbers}. {_what_would_help(pair)}"
 
 
 def _what_would_help(pair: Pair) -> str:
-    """The smallest detectable difference, and what would show the measured one."""
-    seeds, puzzles = pair.difference.seeds, _items(pair.first)
-    parts = []
-    if pair.detectable is not None:
+    """What can be decided, and what would decide a difference as large as the measured one."""
+    parts, measured = _outlook(pair), points(abs(pair.difference.delta))
+    if pair.needed is not None and pair.needed > pair.difference.seeds:
         parts.append(
-            f"With {plural(seeds, 'seed')} and {puzzles}, differences below {points(pair.detectable)} points "
-            "are not detectable (80 % power)"
-        )
-    if pair.needed is not None and pair.needed > seeds:
-        parts.append(
-            f"if the {points(abs(pair.difference.delta))} points are real, "
-            f"{plural(pair.needed - seeds, 'more seed')} of each model would show them"
+            f"If the {measured} points are real, {pair.needed} seeds of each model would show them; decide "
+            "on their number now, for both, and not by looks at the results"
         )
     elif pair.needed is None and pair.shares is not None and pair.difference.delta:
         parts.append(
-            f"no number of seeds would show the {points(abs(pair.difference.delta))} points on these puzzles "
-            "alone; more puzzles might"
+            f"No number of seeds would show the {measured} points on these puzzles; more puzzles might"
         )
-    if pair.difference.note:
-        parts.append(pair.difference.note)
-    return "; ".join(parts) + "." if parts else ""
+    parts += [pair.difference.note] if pair.difference.note else []
+    return ". ".join(parts) + "." if parts else ""
 
 
 def _untested(pair: Pair) -> str:
@@ -95,10 +159,10 @@ def _untested(pair: Pair) -> str:
 
 
 def _equivalence(pair: Pair) -> str:
-    if pair.equivalence is None or pair.equivalence.p is None:
+    if pair.equivalence is None or pair.equivalence.family_p is None:
         return ""
     shown = "Equivalent" if pair.equivalence.equivalent else "Not shown to be equivalent"
-    margin, p = points(pair.equivalence.margin), p_words(pair.equivalence.p)
+    margin, p = points(pair.equivalence.margin), p_words(pair.equivalence.family_p)
     return f"{shown} within the declared margin of {margin} points (two one-sided tests, {p})."
 
 

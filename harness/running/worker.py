@@ -40,7 +40,7 @@ from ..store import provenance
 from ..store.disk import disk_problem
 from ..store.folders import RunFolder
 from ..store.predictions import pack_predictions
-from ..store.records import Manifest, RunIdentity
+from ..store.records import NO_WEIGHTS, Manifest, RunIdentity
 from ..store.tensors import tensors_sha256
 from ..training.checkpoint import Clock, checkpoint_problem, read_checkpoint, stoppable, write_checkpoint
 from ..training.compiling import compile_parts
@@ -183,7 +183,7 @@ class Worker:
     def train(self) -> Trained:
         """Train until the budget is spent; the averaged weights stay in the model."""
         if not self.spec.trained:
-            return {"ledger": Ledger(), "weights": "none"}
+            return {"ledger": Ledger(), "weights": NO_WEIGHTS}
         spent, past = self._fit()
         ema, weights = self.training.ema, _weights(self.model)
         fields: dict[str, Any] = {

@@ -53,7 +53,7 @@ def score_interval(a: ArrayLike, items: int | None = None) -> ScoreSummary:
     fewer): a few seeds, or a few rare successes, say little of how much they vary. Neither term in t_I is
     larger than t² p(1 - p)/C with C - 1 degrees of freedom. It was made to hold in the
     simulations of benchmarks/calibrate.py; docs/statistics.md has their table.
-    Where V is 0 the size is C and the degrees of freedom S - 1: repeats that never disagree must not count as
+    Where V is 0 the size is C and the degrees of freedom C - 1: repeats that never disagree must not count as
     new items.
     One seed: Wilson's interval over the C clusters, which is too wide rather than too narrow for
     scores between 0 and 1.
@@ -83,7 +83,7 @@ def _squared_quantile_over_size(a_SC: Floats) -> tuple[float, Kind]:
     S, C = a_SC.shape
     t_seeds = t_quantile(1 - ALPHA / 2, S - 1)
     if C < 2:
-        return t_seeds**2 / C, Kind.DEGENERATE
+        return t_seeds**2, Kind.DEGENERATE
     v_seeds, v_items, residual = (
         seed_variance(a_SC),
         item_variance(a_SC.mean(axis=0)),
@@ -91,7 +91,7 @@ def _squared_quantile_over_size(a_SC: Floats) -> tuple[float, Kind]:
     )
     V = Variance(v_seeds, v_items, residual).total
     if V == 0.0:
-        return t_seeds**2 / C, Kind.DEGENERATE
+        return t_quantile(1 - ALPHA / 2, C - 1) ** 2 / C, Kind.DEGENERATE
     t_items = t_quantile(1 - ALPHA / 2, max(_informative_clusters(a_SC) // 2, 1))
     mean = float(a_SC.mean())
     # No clusters of scores from 0 to 1 vary more than such that are all 0 or 1.

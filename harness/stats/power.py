@@ -5,12 +5,13 @@ Shapes: S seeds, C clusters, as in `scores`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
-from scipy import stats as distributions
 
-from .rules import ALPHA, POWER, Kind, t_quantile
+from .rules import ALPHA, Kind
+from .split import SplitError
 from .tests import Difference
 from .variance import Parts, parts_of
 
@@ -61,28 +62,26 @@ def variance_shares(a: ArrayLike, b: ArrayLike) -> VarianceShares | None:
     return VarianceShares(seeds / total, items / total, residual / total)
 
 
-def seeds_to_see(a: ArrayLike, b: ArrayLike, target: float) -> int | None:
-    """How many seeds per model would show a true difference of ``target`` with 80 % power.
+def seeds_to_see(parts: Parts, target: float, alpha: float = ALPHA) -> int | None:
+    """How many seeds per model would show a true difference of ``target`` at ``alpha`` with 80 % power.
 
     The variances are taken as measured. None where no number of seeds up to `MOST_SEEDS` would, because
     the items alone are too few, or where there is nothing to go by.
     """
-    parts = parts_of(a, b)
-    if parts is None or target <= 0:
+    if target <= 0:
         return None
     low, high = 2, MOST_SEEDS
-    if not _sees(parts, high, target):
+    if not _sees(parts, high, target, alpha):
         return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _sees(parts, middle, target) else (middle + 1, high)
+        low, high = (low, middle) if _sees(parts, middle, target, alpha) else (middle + 1, high)
     return low
 
 
-def _sees(parts: Parts, seeds: int, target: float) -> bool:
+def _sees(parts: Parts, seeds: int, target: float, alpha: float) -> bool:
     more = parts.with_seeds(seeds)
-    variance = more.total
-    return variance > 0 and minimum_detectable(variance**0.5, more.df) <= target
+    return more.total > 0 and more.error.decidable(alpha) <= target
 
 
 @dataclass(frozen=True)
@@ -92,36 +91,49 @@ class Equivalence:
     Attributes:
         margin: the largest difference that does not matter, 0 to 1, declared before the results.
         p: of the two one-sided tests, the larger one; None where there is no test.
-        equivalent: p is below 5 %.
+        tests: m, tests of equivalence in the family, for which p is multiplied (Bonferroni).
     """
 
     margin: float
     p: float | None
+    tests: int = 1
+
+    @property
+    def family_p(self) -> float | None:
+        """P adjusted for all tests of the family."""
+        return None if self.p is None else min(1.0, self.p * self.tests)
 
     @property
     def equivalent(self) -> bool:
-        """Whether the difference is shown to be smaller than the margin."""
-        return self.p is not None and self.p < ALPHA
+        """Whether the difference is shown to be smaller than the margin, among all tests of the family."""
+        return self.family_p is not None and self.family_p < ALPHA
 
 
 def equivalence(difference: Difference, margin: float) -> Equivalence:
-    """Two one-sided tests (Schuirmann 1987) on the difference, its error and its degrees of freedom.
+    """Two one-sided tests (Schuirmann 1987) of the difference against either end of the margin.
 
     Raises:
         ValueError: the margin is not above 0.
     """
     if not margin > 0:
         raise ValueError(f"a margin of equivalence must be above 0, not {margin}")
-    if difference.kind is not Kind.CROSSED or difference.se is None or difference.df is None:
+    if difference.kind is not Kind.CROSSED or difference.error is None:
         return Equivalence(margin, None)
-    above = distributions.t.sf((difference.delta + margin) / difference.se, difference.df)
-    below = distributions.t.sf((margin - difference.delta) / difference.se, difference.df)
-    return Equivalence(margin, float(max(above, below)))
+    inside = margin - abs(difference.delta)
+    two_sided = difference.error.p(inside)
+    return Equivalence(margin, two_sided / 2 if inside > 0 else 1 - two_sided / 2)
 
 
-def minimum_detectable(se: float, df: float) -> float:
-    """The smallest true difference, 0 to 1, that a design finds with 80 % power at a two-sided 5 %.
+def decidable_from_scatter(seeds: int, tests: int, seed_sd: float) -> float:
+    """The smallest true difference, 0 to 1, that the first of ``tests`` tests finds with 80 % power.
 
-    ``se`` and ``df`` are those of a `Difference`: (t_{.975,df} + t_{.80,df}) · se.
+    Both models have ``seeds`` runs, whose scores have the standard deviation ``seed_sd``; what puzzles add is
+    left out.
+
+    Raises:
+        ValueError: under two seeds or one test.
     """
-    return (t_quantile(1 - ALPHA / 2, df) + t_quantile(POWER, df)) * se
+    if seeds < 2 or tests < 1:
+        raise ValueError(f"needs two seeds and a test, not {seeds} and {tests}")
+    variance = 2 * seed_sd**2 / seeds
+    return SplitError(((variance, 2.0 * (seeds - 1)),), 0.0, variance, math.inf).decidable(ALPHA / tests)

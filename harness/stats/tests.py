@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from .rules import ALPHA, METHOD_SEEDS, SINGLE_RUN, Kind, t_quantile
+from .rules import ALPHA, METHOD_SEEDS, SINGLE_RUN, Kind
 from .scores import Floats, matrix_of
-from .variance import Variance, item_variance, parts_of, residual_variance, satterthwaite, seed_variance
+from .split import SplitError
+from .variance import Variance, item_variance, parts_of, residual_variance, seed_variance
 
 
 class Verdict(StrEnum):
@@ -21,8 +21,23 @@ class Verdict(StrEnum):
 
     A_BETTER = "A > B"
     B_BETTER = "B > A"
+    EQUIVALENT = "equivalent"
+    """Within a margin that was declared beforehand."""
+    ONLY_ALONE_A = "undecided (alone: A > B)"
+    """Among the tests of its family; decided if it were the only one."""
+    ONLY_ALONE_B = "undecided (alone: B > A)"
     UNDECIDED = "undecided"
     UNTESTED = "untested"
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether one model is shown to be better."""
+        return self in (Verdict.A_BETTER, Verdict.B_BETTER)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether there was a test that decided nothing."""
+        return self in (Verdict.UNDECIDED, Verdict.ONLY_ALONE_A, Verdict.ONLY_ALONE_B)
 
 
 @dataclass(frozen=True)
@@ -34,8 +49,7 @@ class Difference:
         low: lower end of the 95 % interval; None where there is no test.
         high: upper end of the 95 % interval; None where there is no test.
         p: two-sided, unadjusted; None where there is no test.
-        df: degrees of freedom of the t distribution; None where there is no test.
-        se: standard error of ``delta``; None where there is no test.
+        error: variances of ``delta`` and their degrees of freedom; None where there is no test.
         kind: ``CROSSED``, ``DEGENERATE`` or ``UNTESTED``.
         seeds: of the model that has fewer.
         note: what a reader must know with the number; empty for a plain crossed test.
@@ -45,11 +59,15 @@ class Difference:
     low: float | None
     high: float | None
     p: float | None
-    df: float | None
-    se: float | None
+    error: SplitError | None
     kind: Kind
     seeds: int
     note: str = ""
+
+    @property
+    def se(self) -> float | None:
+        """Standard error of ``delta``; None where there is no test."""
+        return None if self.error is None else self.error.se
 
 
 @dataclass(frozen=True)
@@ -79,9 +97,8 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
         b: (S_B, C) cluster means of B; the columns are the same clusters as in ``a``, while the
             seeds of A and B have nothing to do with one another.
 
-    Two-way random-effects analysis of variance: V = max(v_A + v_B + v_I - r_A - r_B, v_I,
-    v_A + v_B), a t test with Satterthwaite's degrees of freedom but no fewer than min(S) - 1.
-    docs/statistics.md has the terms.
+    Two-way random-effects analysis of variance: V = max(v_A + v_B + v_I - r_A - r_B, v_I, v_A + v_B), and a
+    quantile of t for each part of it, see `split.SplitError`. docs/statistics.md has the terms.
 
     Raises:
         ValueError: the numbers of clusters differ, or a score is not within 0 to 1.
@@ -99,7 +116,7 @@ def crossed_test(a: ArrayLike, b: ArrayLike) -> Difference:
     assert parts is not None  # there are two seeds and two clusters
     if parts.total == 0.0:
         return _without_test(delta, Kind.DEGENERATE, seeds, _what_was_seen(a_SC, b_SC))
-    return _t_test(delta, parts.total**0.5, parts.df, seeds)
+    return _split_t_test(delta, parts.error, seeds)
 
 
 def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
@@ -110,7 +127,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
         b: (S, C) of the same runs, row by row, evaluated in the second.
 
     The differences (S, C) are one sample of seeds × clusters: what a seed and a cluster have in common in
-    both modes has gone. V = max(v_S + v_I - r, v_I, v_S), by the analysis of variance of `crossed_test`.
+    both modes has gone. V = max(v_S + v_I - r, v_I, v_S), and the test is that of `crossed_test`.
 
     Raises:
         ValueError: the shapes differ, or a score is not within 0 to 1.
@@ -134,20 +151,18 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
     total = Variance(seeds_part, items_part, residual).total
     if total == 0.0:
         return _without_test(delta, Kind.DEGENERATE, seeds, _what_was_seen(a_SC, b_SC))
-    df = satterthwaite(total, [(seeds_part, seeds - 1), (items_part, clusters - 1)], seeds - 1)
-    return _t_test(delta, total**0.5, df, seeds)
+    error = SplitError(((seeds_part, seeds - 1.0),), max(items_part - residual, 0.0), total, clusters - 1.0)
+    return _split_t_test(delta, error, seeds)
 
 
-def _t_test(delta: float, se: float, df: float, seeds: int) -> Difference:
-    half = t_quantile(1 - ALPHA / 2, df) * se
-    # A t distribution has no p of 0; only floating point does.
-    p = max(2 * float(stats.t.sf(abs(delta) / se, df)), sys.float_info.min)
+def _split_t_test(delta: float, error: SplitError, seeds: int) -> Difference:
+    half = error.half_width(ALPHA)
     note = "" if seeds >= METHOD_SEEDS else f"{seeds} seeds; a claim on methods needs {METHOD_SEEDS} of each"
-    return Difference(delta, delta - half, delta + half, p, df, se, Kind.CROSSED, seeds, note)
+    return Difference(delta, delta - half, delta + half, error.p(delta), error, Kind.CROSSED, seeds, note)
 
 
 def _without_test(delta: float, kind: Kind, seeds: int, note: str) -> Difference:
-    return Difference(delta, None, None, None, None, None, kind, seeds, note)
+    return Difference(delta, None, None, None, None, kind, seeds, note)
 
 
 def _what_was_seen(a_SC: Floats, b_SC: Floats) -> str:
@@ -189,28 +204,94 @@ def mcnemar(a: ArrayLike, b: ArrayLike) -> McNemar:
     return McNemar(a_only, b_only, float(stats.binomtest(a_only, a_only + b_only).pvalue))
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's adjusted p-values (1979) of one family, in the given order; None stays None.
+@dataclass(frozen=True)
+class HolmStep:
+    """One test of a family under Holm's procedure (1979).
+
+    Attributes:
+        p: adjusted; the test decides if it is below 5 %.
+        level: at which this test was made: 5 % / (m - rank + 1), rank 1 for the smallest p; after the first
+            test that decides nothing, that one's level for all others.
+        tests: m, of the family.
+    """
+
+    p: float
+    level: float
+    tests: int
+
+
+def holm_steps(p_values: Sequence[float | None]) -> list[HolmStep | None]:
+    """Holm's procedure over one family, in the given order; None stays None.
 
     An untested pair (None) does not count towards the size of the family.
     """
     places = [place for place, p in enumerate(p_values) if p is not None]
     tested = np.array([p_values[place] for place in places], np.float64)
     order = np.argsort(tested, kind="stable")
-    steps = np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1))
-    adjusted: list[float | None] = [None] * len(p_values)
-    for place, p in zip(order.tolist(), np.minimum(steps, 1.0).tolist(), strict=True):
-        adjusted[places[place]] = p
-    return adjusted
+    left = np.arange(len(tested), 0, -1)
+    adjusted = np.minimum(np.maximum.accumulate(tested[order] * left), 1.0)
+    steps: list[HolmStep | None] = [None] * len(p_values)
+    level = ALPHA
+    stopped = False
+    for place, p, remaining in zip(order.tolist(), adjusted.tolist(), left.tolist(), strict=True):
+        level = level if stopped else ALPHA / remaining
+        stopped = stopped or p >= ALPHA
+        steps[places[place]] = HolmStep(p, level, len(tested))
+    return steps
 
 
-def verdict(difference: Difference, holm_p: float | None) -> Verdict:
-    """The word for one pair, from the Holm-adjusted p-value.
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values of one family, see `holm_steps`."""
+    return [None if step is None else step.p for step in holm_steps(p_values)]
 
-    Under three seeds of either model the word is never that one is better, whatever the p-value.
+
+@dataclass(frozen=True)
+class InFamily:
+    """A difference as one of several tests.
+
+    Attributes:
+        tests: m, tests of the family.
+        level: at which this one was tested, see `HolmStep`.
+        p: Holm's adjusted p.
+        low, high: ends of the interval at that level: 0 is outside exactly where the verdict is decided.
+        decidable: smallest true difference, 0 to 1, that is found at that level with 80 % power.
     """
-    if holm_p is None or difference.kind is not Kind.CROSSED:
+
+    tests: int
+    level: float
+    p: float
+    low: float
+    high: float
+    decidable: float
+
+
+def in_family(difference: Difference, step: HolmStep | None) -> InFamily | None:
+    """The difference at its level; None where there is no test."""
+    if step is None or difference.error is None:
+        return None
+    half = difference.error.half_width(step.level)
+    return InFamily(
+        step.tests,
+        step.level,
+        step.p,
+        difference.delta - half,
+        difference.delta + half,
+        difference.error.decidable(step.level),
+    )
+
+
+def verdict(difference: Difference, family: InFamily | None) -> Verdict:
+    """The word for one pair: of the family, and of the pair alone where only that would be decided."""
+    if family is None or difference.p is None:
         return Verdict.UNTESTED
-    if difference.seeds < METHOD_SEEDS or holm_p >= ALPHA:
-        return Verdict.UNDECIDED
-    return Verdict.A_BETTER if difference.delta > 0 else Verdict.B_BETTER
+    a_is_higher = difference.delta > 0
+    if family.p < ALPHA:
+        return Verdict.A_BETTER if a_is_higher else Verdict.B_BETTER
+    if difference.p < ALPHA:
+        return Verdict.ONLY_ALONE_A if a_is_higher else Verdict.ONLY_ALONE_B
+    return Verdict.UNDECIDED
+
+
+def may_decide(difference: Difference) -> bool:
+    """Whether a test counts in its family: with fewer than three seeds of either model it decides nothing."""
+    return difference.p is not None and difference.seeds >= METHOD_SEEDS

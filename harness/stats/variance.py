@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .scores import Floats, matrix_of
+from .split import SplitError, pooled
 
 _NO_VARIANCE = 1e-24
 """Squared rounding error of means of numbers up to 1. One of 2·10⁶ scores that differs gives 10⁻¹³."""
@@ -48,11 +47,6 @@ def residual_variance(a_SC: Floats) -> float:
     return float(np.square(rest).sum() / ((S - 1) * (C - 1)) / (S * C))
 
 
-def satterthwaite(total: float, parts: Sequence[tuple[float, int]], floor: int) -> float:
-    """Degrees of freedom of a sum of (variance, df) parts (Satterthwaite 1946), at least ``floor``."""
-    return max(total**2 / math.fsum(part**2 / df for part, df in parts), float(floor))
-
-
 @dataclass(frozen=True)
 class Parts:
     """Mean squares, from which the variance of a difference is computed.
@@ -84,14 +78,15 @@ class Parts:
         return Variance(self.seeds_a + self.seeds_b, self.items, self.residual).total
 
     @property
-    def df(self) -> float:
-        """Degrees of freedom that go with ``total``, which must not be 0."""
-        parts = [
-            (self.seeds_a, self.count_a - 1),
-            (self.seeds_b, self.count_b - 1),
-            (self.items, self.clusters - 1),
-        ]
-        return satterthwaite(self.total, parts, min(self.count_a, self.count_b) - 1)
+    def error(self) -> SplitError:
+        """The error of the difference; ``total`` must not be 0."""
+        seeds = ((self.seeds_a, self.count_a - 1.0), (self.seeds_b, self.count_b - 1.0))
+        return SplitError(
+            (pooled(seeds),) if self.count_a == self.count_b else seeds,
+            max(self.items - self.residual, 0.0),
+            self.total,
+            self.clusters - 1.0,
+        )
 
     def with_seeds(self, count: int) -> Parts:
         """The variance expected with ``count`` seeds of each model, other things being equal."""

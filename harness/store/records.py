@@ -83,6 +83,10 @@ class RunIdentity(Frozen):
         return next(part for part in self.parts if part.kind == kind)
 
 
+NO_WEIGHTS = "none"
+"""`Manifest.weights` of a model that is not trained."""
+
+
 class Description(Frozen):
     """Facts about a run that change none of its numbers."""
 
@@ -101,6 +105,7 @@ class Description(Frozen):
     counts: dict[str, int] = Field(description="puzzles by split")
     task_options: dict[str, Any] = Field({}, description="the task's own settings that built the puzzles")
     margin: float | None = Field(None, description="declared differences that do not matter, 0 to 1")
+    baseline: str = Field("", description="the model, as requested, that the others are compared with")
     api_versions: dict[str, str] = Field({}, description="of the plugin interface, by part")
     plugin_files: dict[str, str] = Field({}, description="file of each part that no distribution installed")
 

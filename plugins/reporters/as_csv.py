@@ -1,26 +1,34 @@
-"""The report as CSV: one line for each table and model, for a spreadsheet or a data frame; scores 0 to 1."""
+"""The report as CSV, for a spreadsheet or a data frame; scores 0 to 1.
+
+One line for each model and metric of a table (``line`` is score), each pair of a table (difference) and each
+question of a study (answer).
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from typing import Any
 
+from ...harness.python.frames import comparison_rows
 from ...harness.report.table import Report, Row, Table
 
 COLUMNS = (
-    "task", "scale", "source", "train", "test", "split", "match", "amount", "batch_size", "augmentations",
-    "votes", "model", "requested", "metric", "mean", "low", "high", "seed_sd", "seeds", "items",
+    "line", "task", "scale", "source", "train", "test", "split", "match", "amount", "batch_size",
+    "augmentations", "votes", "model", "requested", "metric", "mean", "low", "high", "seed_sd", "seeds", "items",
     "clusters", "each_seed", "complete", "citable", "core_parameters", "io_parameters",
     "puzzle_embedding_parameters", "training_flops", "training_seconds", "optimiser_steps", "draws",
     "distinct_augmentations", "inference_steps", "inference_flops_per_puzzle",
-    "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes",
+    "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes", "study", "grid", "question", "a",
+    "b", "delta", "p", "tests", "family_low", "family_high", "holm_p", "verdict", "decidable", "note",
 )  # fmt: skip
 
 
 def render(report: Report) -> str:
-    """All tables under one header; the primary metric has its interval, the others their means."""
+    """Everything under one header; the primary metric has its interval, the others their means."""
     lines = [line for table in report.tables for row in table.rows for line in _lines(table, row)]
+    lines += map(_comparison, comparison_rows(report))
     lines = [
         {name: _text(value) if isinstance(value, str) else value for name, value in line.items()}
         for line in lines
@@ -46,10 +54,20 @@ def _digits(value: float) -> str:
     return f"{value:.9g}"
 
 
+def _comparison(found: dict[str, Any]) -> dict[str, object]:
+    """A pair of a table, or a question of a study."""
+    kind = "answer" if found["study"] else "difference"
+    kept = {name: found[name] for name in COLUMNS if found.get(name) is not None}
+    return {"line": kind} | {
+        name: _digits(value) if isinstance(value, float) else value for name, value in kept.items()
+    }
+
+
 def _lines(table: Table, row: Row) -> list[dict[str, object]]:
     """The primary metric's line, and one for every other metric."""
     budget, summary = table.budget, row.summary
     common: dict[str, object] = {
+        "line": "score",
         "task": table.task,
         "scale": table.scale,
         "source": table.source,

@@ -12,7 +12,7 @@ from ...harness.api.errors import UnavailableError
 from ...harness.report.figures import as_svg, figures
 from ...harness.report.table import Report, Table
 from .as_text import as_text
-from .grids import FAMILY, grids, hidden_note, overall, study_lines
+from .grids import grids, hidden_note, overall, study_lines
 
 
 class Section(NamedTuple):
@@ -49,7 +49,6 @@ def render(report: Report) -> str:
         sections=sections,
         missing=missing,
         studies=[(study, study_lines(study)) for study in report.studies],
-        family_of_a_study=FAMILY,
         overall_heading=across.heading if across else "",
         overall=Markup(as_text(across, "html")) if across else "",
     )

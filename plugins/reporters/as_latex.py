@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from ...harness.report.table import Report, StudyAnswers, Table
 from ...harness.stats.tests import Verdict
 from .grids import (
-    FAMILY,
     NO_BREAK,
     NONE,
     Grid,
@@ -18,6 +17,7 @@ from .grids import (
     hidden_note,
     primary_heading,
     published,
+    several_answers,
     spread,
     study_lines,
     supervision,
@@ -27,6 +27,7 @@ from .grids import (
 
 SYMBOLS = {
     "Δ": r"$\Delta$",
+    "σ": r"$\sigma$",
     "–": "--",
     "—": "---",
     "−": r"$-$",
@@ -76,8 +77,7 @@ def render(report: Report) -> str:
     """Each table with its differences and costs, a label, a caption with all conditions, and its notes."""
     parts = [HEAD, *map(_study, report.studies)]
     parts += [
-        _table(table, label, report.family)
-        for table, label in zip(report.tables, _labels(report.tables), strict=True)
+        _table(table, label) for table, label in zip(report.tables, _labels(report.tables), strict=True)
     ]
     parts += [f"% Not read: {' '.join(problem.split())}" for problem in report.problems]
     parts += [f"% Left out or not requested: {' '.join(one.split())}" for one in report.remarks]
@@ -91,7 +91,7 @@ def _study(study: StudyAnswers) -> str:
     # A bracket right after \item would be taken for its label.
     items = "\n".join(f"  \\item {{}}{escape(line)}" for line in study_lines(study))
     list_ = f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
-    return f"{{\\raggedright\n\\paragraph{{{title}}}\n{list_}\n{escape(FAMILY)}\\par}}"
+    return f"{{\\raggedright\n\\paragraph{{{title}}}\n{list_}\n{escape(study.family)}\\par}}"
 
 
 def _labels(tables: Sequence[Table]) -> list[str]:
@@ -101,13 +101,20 @@ def _labels(tables: Sequence[Table]) -> list[str]:
     return [name + (f"-{count + 1}" if count else "") for name, count in zip(names, earlier, strict=True)]
 
 
-def _table(table: Table, label: str, family: str) -> str:
+def _table(table: Table, label: str) -> str:
     title = f"{table.title}; {table.conditions}."
     notes = [*hidden_note(table), *table.notes]
     parts = [_float(title, _scores(table), label, notes, bold=best_row(table))]
     if table.pairs:
         caption = f"Differences in {table.heading(table.primary)}, percentage points. {title}"
-        parts.append(_float(caption, differences(table), f"{label}-differences", [family] if family else []))
+        parts.append(
+            _float(
+                caption, differences(table), f"{label}-differences", [table.family] if table.family else []
+            )
+        )
+    if any(row.rollouts for row in table.rows):
+        grid = several_answers(table)
+        parts.append(_float(f"{grid.heading}. {title}", grid, f"{label}-answers"))
     for number, grid in enumerate(cost_grids(table), start=1):
         parts.append(_float(f"{grid.heading}. {title}", grid, f"{label}-costs-{number}"))
     if table.published:

@@ -9,7 +9,7 @@ from textwrap import wrap
 from tabulate import tabulate
 
 from ...harness.report.table import Report, StudyAnswers, Table
-from .grids import FAMILY, NO_BREAK, Grid, divided, grids, hidden_note, overall, study_lines, unbroken
+from .grids import NO_BREAK, Grid, divided, grids, hidden_note, overall, study_lines, unbroken
 
 WIDTH = 100
 """Characters of a line."""
@@ -26,8 +26,6 @@ def render(report: Report, style: str) -> str:
     parts += [_table(table, style, report.costs) for table in report.tables]
     if report.overall:
         parts += list(_titled(overall(report.overall), style))
-    if report.family:
-        parts.append(report.family)
     if report.problems:
         parts.append("Not read:\n\n" + "\n".join(f"- {problem}" for problem in report.problems))
     if report.remarks:
@@ -45,7 +43,7 @@ def _study(study: StudyAnswers, style: str) -> Iterator[str]:
     yield "\n".join(f"- {line}" for line in study_lines(study))
     if study.source:
         yield f"Source of the question: {study.source}"
-    yield FAMILY
+    yield study.family
 
 
 def _table(table: Table, style: str, costs: bool) -> str:
@@ -53,6 +51,7 @@ def _table(table: Table, style: str, costs: bool) -> str:
     for grid in grids(table, costs):
         parts += _titled(grid, style)
     notes = [*hidden_note(table), *table.notes]
+    parts += [table.family] if table.family else []
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)])
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from ...harness.api.budget import Ledger
 from ...harness.api.published import Published
 from ...harness.report.table import Pair, Row, StudyAnswers, Table
 from ...harness.stats.across_tasks import Overall
-from ...harness.stats.rules import Kind
 
 NONE = "–"
 MODEL = "model"
@@ -62,6 +62,8 @@ def _whole(table: Table, costs: bool) -> Iterator[Grid]:
         yield averages(table)
     if any(row.vote_curve for row in table.rows):
         yield vote_curves(table)
+    if any(row.rollouts for row in table.rows):
+        yield several_answers(table)
     if table.pairs:
         yield differences(table)
         yield power(table)
@@ -212,6 +214,42 @@ def vote_curves(table: Table) -> Grid:
     return Grid(f"{table.heading(table.primary)} by number of votes", headers, rows)
 
 
+def several_answers(table: Table) -> Grid:
+    """Rows with rollouts, and the single answers of the same models, by what they cost."""
+    names = list(dict.fromkeys(row.display_name for row in table.rows if row.rollouts))
+    done = [(row, row.ledger) for row in table.rows if row.display_name in names and row.ledger is not None]
+    done.sort(key=lambda one: (names.index(one[0].display_name), one[1].inference_flops_per_puzzle))
+    headers = (
+        MODEL,
+        "noise σ",
+        "K, rule",
+        primary_heading(table),
+        "FLOPs per puzzle",
+        "ms per puzzle",
+        "any right %",
+        "answers that agree %",
+    )
+    heading = "Several answers per puzzle (costs of all K together; any right: an oracle)"
+    return Grid(heading, headers, [_of_answers(row, ledger) for row, ledger in done])
+
+
+def _of_answers(row: Row, ledger: Ledger) -> list[str]:
+    settings = row.rollouts
+    noise = NONE if settings is None or not settings.noise else f"{settings.noise:g}"
+    on = f" on {settings.on}" if settings is not None and settings.on else ""
+    several = settings is not None and settings.count > 1
+    return [
+        row.label,
+        f"{noise}{on}",
+        f"{settings.count}, {settings.select.value}" if settings is not None and several else "1",
+        with_interval(row),
+        f"{ledger.inference_flops_per_puzzle:.2e}",
+        f"{ledger.milliseconds_per_puzzle:,.2f}",
+        percent(row.any_right),
+        percent(row.agree),
+    ]
+
+
 def pair_name(pair: Pair) -> str:
     """``A − B``."""
     return f"{pair.a} − {pair.b}"
@@ -227,53 +265,57 @@ def _signed(value: float) -> str:
 
 
 def differences(table: Table) -> Grid:
-    """Δ of every pair, its test and its verdict."""
-    rows = [
-        [
+    """Δ of every pair, alone and as a member of the table's family, and its verdict."""
+    among = f"among {table.tests}: " if table.tests > 1 else ""
+    rows = []
+    for pair in table.pairs:
+        alone, family = pair.difference, pair.family
+        row = [
             pair_name(pair),
-            " ".join(
-                filter(
-                    None,
-                    (
-                        _signed(pair.difference.delta),
-                        signed_interval(pair.difference.low, pair.difference.high),
-                    ),
-                )
-            ),
-            p_value(pair.difference.p),
-            p_value(pair.holm_p),
+            " ".join(filter(None, (_signed(alone.delta), signed_interval(alone.low, alone.high)))),
+            p_value(alone.p),
+            signed_interval(family.low, family.high) if family else NONE,
+            p_value(family.p if family else None),
             pair.verdict.value,
         ]
-        for pair in table.pairs
-    ]
-    headers = ("A − B", "Δ [95 % CI]", "p", "Holm p", "verdict")
+        rows.append(row)
+    headers: tuple[str, ...] = ("A − B", "alone: Δ [95 % CI]", "p", f"{among}[CI]", "Holm p", "verdict")
+    if not among:  # the only test: both readings are one
+        headers, rows = (*headers[:3], headers[5]), [[*row[:3], row[5]] for row in rows]
     return Grid(f"Differences in {table.heading(table.primary)}, percentage points", headers, rows)
 
 
 def power(table: Table) -> Grid:
-    """Power of the comparisons, and variance shares."""
+    """What each comparison can decide in its family, and variance shares."""
     rows = [
         [
             pair_name(pair),
-            percent(pair.detectable) if pair.difference.kind is Kind.CROSSED else NONE,
+            decidable(pair),
             NONE
             if pair.shares is None
             else " / ".join(
                 f"{100 * share:.0f}" for share in (pair.shares.seeds, pair.shares.items, pair.shares.residual)
             ),
-            pair.note,
+            pair.note or pair.difference.note,
         ]
         for pair in table.pairs
     ]
     headers: tuple[str, ...] = (
         "A − B",
-        "min. detectable Δ (80 % power)",
+        "decidable Δ (80 % power)",
         "variance: seeds / puzzles / residual %",
         "note",
     )
     if not any(row[-1] for row in rows):
         headers, rows = headers[:-1], [row[:-1] for row in rows]
     return Grid("Power of these comparisons", headers, rows)
+
+
+def decidable(pair: Pair) -> str:
+    """The smallest difference that the family decides with 80 % power; none above 100 points."""
+    if pair.family is None:
+        return NONE
+    return percent(pair.family.decidable) if pair.family.decidable <= 1 else "none"
 
 
 def checkpoints(table: Table) -> Grid:
@@ -402,12 +444,6 @@ def overall(models: Sequence[Overall]) -> Grid:
         for one in models
     ]
     return Grid("Over all tasks (descriptive, no test)", headers, rows)
-
-
-FAMILY = (
-    "Holm's p is adjusted over all questions that the study declares. "
-    "The tables below show every row without a test."
-)
 
 
 def study_lines(study: StudyAnswers) -> list[str]:

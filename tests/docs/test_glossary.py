@@ -13,7 +13,18 @@ from pathlib import Path
 
 import pytest
 from support.documents import text
-from support.folders import PLAIN, TRM, on_task, only_table, render, report_of, three_models, write_model
+from support.folders import (
+    PLAIN,
+    TRM,
+    on_task,
+    only_table,
+    other,
+    render,
+    report_of,
+    three_models,
+    write_model,
+)
+from trm_bench.harness.api.rollouts import Rollouts, Select
 from trm_bench.harness.api.specs import TaskSpec
 from trm_bench.harness.cli.speed import render as render_speed
 from trm_bench.harness.host.host import host
@@ -84,13 +95,15 @@ def on(task: TaskSpec, table: Table) -> Table:
 
 
 def reports(folder: Path) -> Iterator[Report]:
-    """Reports of three seeds, of one seed, of different seeds, and of three tasks."""
+    """Reports of three seeds, of one seed, of different seeds, of several answers, and of three tasks."""
     three_models(folder / "three")
     write_model(folder / "one", "trm-mlp", TRM[:1])
     write_model(folder / "one", "transformer", PLAIN[:1])
     write_model(folder / "uneven", "trm-mlp", TRM)
     write_model(folder / "uneven", "transformer", PLAIN[:2])
-    yield from (report_of(folder / name) for name in ("three", "one", "uneven"))
+    sampled = Rollouts(count=4, noise=1.0, select=Select.MODE)
+    write_model(folder / "sampled", "trm-mlp", TRM, change=other(rollouts=sampled))
+    yield from (report_of(folder / name) for name in ("three", "one", "uneven", "sampled"))
     for task in ("a", "b", "c"):
         write_model(folder / task, "trm-mlp", TRM, change=on_task(task))
     yield report_of(*(folder / task for task in ("a", "b", "c")))

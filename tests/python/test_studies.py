@@ -88,7 +88,7 @@ def dry(tmp_path: Path, run_cli: RunCli) -> Callable[..., Ended]:
 
 def sentences(out: str) -> list[str]:
     """The answers as they are printed."""
-    return [line[2:] for line in out.partition("Holm's p is adjusted")[0].splitlines() if line[:2] == "- "]
+    return [line[2:] for line in out.partition("Family: ")[0].splitlines() if line[:2] == "- "]
 
 
 def reported(folder: Path) -> Report:

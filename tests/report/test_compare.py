@@ -47,7 +47,7 @@ def test_a_clear_winner_is_named_with_interval_and_p(tmp_path: Path, run_cli: Ru
     assert "3 seeds), hrm 4" in first
     assert first.endswith("40 puzzles.")
     assert verdict.startswith("trm-mlp beats hrm: +")
-    assert "for this pair alone." in verdict
+    assert "; among 3 tests " in verdict  # as in the table of the folder
     assert "Twice the seeds would narrow the interval by" in uncertainty
 
 
@@ -68,9 +68,10 @@ def test_an_undecided_pair_says_what_could_have_been_seen_and_what_would_help(tm
     assert "Undecided: " in text
     assert "beats" not in text
     assert "equal" not in text
-    assert found.detectable is not None
-    assert f"differences below {100 * found.detectable:.1f} points are not detectable (80 % power)" in text
-    assert "more seed" in text or "no number of seeds" in text
+    assert found.decidable is not None
+    wanted = f"nothing under {100 * found.decidable:.0f} points can be decided among 3 tests (80 % power)"
+    assert wanted in text
+    assert "seeds of each model would show them" in text or "No number of seeds" in text
 
 
 def test_the_numbers_are_those_of_the_crossed_test(tmp_path: Path) -> None:

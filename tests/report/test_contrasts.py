@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 import shutil
@@ -33,7 +35,6 @@ from support.studies import ask, crossed, declare, definition, paired, write_eva
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.planning.study import FILE
 from trm_bench.harness.report.table import Answer, Report, StudyAnswers
-from trm_bench.harness.stats.power import minimum_detectable
 from trm_bench.harness.stats.rules import SINGLE_RUN, Kind
 from trm_bench.harness.stats.tests import Difference, Verdict, holm
 from trm_bench.harness.store.records import Status
@@ -71,21 +72,19 @@ def p_of(p: float) -> str:
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
 
 
-def numbers(a: str, b: str, difference: Difference, holm_p: float) -> str:
-    """What a sentence must say of a difference."""
+def numbers(answer: Answer, a: str, b: str, difference: Difference, tests: int) -> str:
+    """What a sentence must say of a difference: alone, and in its family."""
+    assert answer.pair is not None
+    family = answer.pair.family
+    assert family is not None
     assert difference.low is not None
     assert difference.high is not None
+    assert difference.p is not None
     return (
-        f"{a} minus {b} is {percent(difference.delta)} points (95 % CI {percent(difference.low)} to "
-        f"{percent(difference.high)}, Holm's {p_of(holm_p)})"
+        f"{a} minus {b} is {percent(difference.delta)} points (alone 95 % CI {percent(difference.low)} to "
+        f"{percent(difference.high)}, {p_of(difference.p)}; among {tests} tests {percent(family.low)} to "
+        f"{percent(family.high)}, Holm's {p_of(family.p)})"
     )
-
-
-def undecided(difference: Difference) -> str:
-    assert difference.se is not None
-    assert difference.df is not None
-    detectable = minimum_detectable(difference.se, difference.df)
-    return f"; differences below {100 * detectable:.1f} points were not detectable (80 % power)"
 
 
 # --- yes, no, undecided --------------------------------------------------------------------------
@@ -99,15 +98,18 @@ def test_each_answer_has_its_word_and_the_numbers_of_the_test(tmp_path: Path) ->
     )
     study = study_of(report_of(made(tmp_path, *questions)))
     tests = [crossed(TRM, HRM), crossed(PLAIN, TRM), crossed(HRM, PLAIN)]
-    first, second, third = holm([test.p for test in tests])
-    assert first is not None
-    assert second is not None
-    assert third is not None
-    assert [answer.sentence for answer in study.answers] == [
-        f"One? Yes: {numbers('trm-mlp', 'hrm', tests[0], first)}.",
-        f"Two? No, the other way round: {numbers('plain', 'trm-mlp', tests[1], second)}.",
-        f"Three? Undecided: {numbers('hrm', 'plain', tests[2], third)}{undecided(tests[2])}.",
-    ]
+    first, second, third = study.answers
+    assert first.sentence == f"One? Yes: {numbers(first, 'trm-mlp', 'hrm', tests[0], 3)}."
+    assert second.sentence == (
+        f"Two? No, the other way round: {numbers(second, 'plain', 'trm-mlp', tests[1], 3)}."
+    )
+    assert third.pair is not None
+    assert third.pair.decidable is not None
+    assert third.sentence.startswith(
+        f"Three? Undecided: {numbers(third, 'hrm', 'plain', tests[2], 3)}. With 3 seeds nothing under "
+        f"{100 * third.pair.decidable:.0f} points can be decided among 3 tests (80 % power); with 5, "
+    )
+    assert holm_p(study.answers) == holm([test.p for test in tests])
     pairs = [answer.pair for answer in study.answers]
     assert [pair and pair.verdict for pair in pairs] == [
         Verdict.A_BETTER,
@@ -136,7 +138,7 @@ def test_a_p_value_is_never_given_as_zero(tmp_path: Path) -> None:
     assert answer.pair is not None
     assert answer.pair.holm_p is not None
     assert 0 < answer.pair.holm_p < 1e-4
-    assert answer.sentence.endswith("Holm's p < 0.0001).")
+    assert answer.sentence.endswith("p < 0.0001; the only test).")
 
 
 def test_a_difference_that_only_holm_takes_back_is_undecided(tmp_path: Path) -> None:
@@ -146,12 +148,41 @@ def test_a_difference_that_only_holm_takes_back_is_undecided(tmp_path: Path) -> 
     assert alone.p is not None
     assert alone.low is not None
     assert 0.0125 < alone.p < 0.05
-    same = [ask("a", "b", f"Question {number}?") for number in range(4)]
-    one, four = (made(tmp_path / name, *same[:count], scores=scores) for name, count in (("1", 1), ("4", 4)))
+    others = {name: solved(place, 0.5, 0.52, 0.48, items=60) for place, name in enumerate("cde", start=3)}
+    asked = [ask("a", "b"), *(ask("b", name, f"And {name}?") for name in others)]
+    one = made(tmp_path / "1", *asked[:1], scores=scores)
+    four = made(tmp_path / "4", *asked, scores={**scores, **others})
     assert "? Yes: " in only_answer(one).sentence
-    for answer in study_of(report_of(four)).answers:
-        assert "? Undecided: " in answer.sentence
-        assert f"95 % CI {percent(alone.low)} to" in answer.sentence
+    answer = study_of(report_of(four)).answers[0]
+    assert "? Undecided among 4 questions, yes if this were the only one: " in answer.sentence
+    assert f"alone 95 % CI {percent(alone.low)} to" in answer.sentence
+    assert answer.pair is not None
+    assert answer.pair.verdict is Verdict.ONLY_ALONE_A
+
+
+def test_a_question_on_the_same_results_counts_once(tmp_path: Path) -> None:
+    """Also where it is asked the other way round: 13 wordings of one test are one test."""
+    asked = [ask("trm-mlp", "hrm", f"Question {number}?") for number in range(4)]
+    folder = made(tmp_path, *asked, ask("hrm", "trm-mlp", "Reversed?"), ask("hrm", "plain", "Another?"))
+    study = study_of(report_of(folder))
+    assert study.tests == 2
+    first, *_, turned, another = holm_p(study.answers)
+    tests = [crossed(TRM, HRM).p, crossed(HRM, PLAIN).p]
+    assert [first, another] == holm(tests)
+    assert turned == first
+
+
+def test_models_within_a_declared_margin_are_no_difference_that_matters(tmp_path: Path) -> None:
+    scores = {"a": solved(1, 0.5, 0.5, 0.5, items=400), "b": solved(1, 0.5, 0.51, 0.5, items=400)}
+    wide, none = (
+        only_answer(made(tmp_path / str(margin), ask("a", "b"), scores=scores, margin=margin))
+        for margin in (20, None)
+    )
+    assert wide.pair is not None
+    assert wide.pair.verdict is Verdict.EQUIVALENT
+    assert "No difference that matters: a minus b" in wide.sentence
+    assert "below the declared margin of 20.0 points" in wide.sentence
+    assert "Undecided: " in none.sentence
 
 
 # --- not tested, not run, nothing to compare -----------------------------------------------------
@@ -183,9 +214,12 @@ def two_seeds(tmp_path: Path) -> Answer:
 def test_two_seeds_decide_nothing_however_small_p_is(tmp_path: Path) -> None:
     answer = two_seeds(tmp_path)
     assert answer.pair is not None
-    assert answer.pair.holm_p is not None
-    assert answer.pair.holm_p < 0.05
-    assert answer.sentence.startswith("Is it better? Undecided: a minus b is +")
+    assert answer.pair.difference.p is not None
+    assert answer.pair.difference.p < 0.05
+    assert (answer.pair.family, answer.pair.verdict) == (None, Verdict.UNTESTED)
+    assert answer.sentence.startswith(
+        "Is it better? Not tested (2 seeds; a claim on methods needs 3 of each)"
+    )
 
 
 def test_two_seeds_that_decide_nothing_are_given_as_the_reason(tmp_path: Path) -> None:
@@ -206,7 +240,7 @@ def test_a_seed_that_is_not_done_leaves_its_question_untested(
     delta = percent(TRM.mean() - HRM.mean())
     assert first.sentence == f"Is it better? Not tested ({INCOMPLETE}): a minus b is {delta} points."
     assert first.pair is not None
-    assert (first.pair.holm_p, first.pair.verdict, first.pair.detectable) == (None, Verdict.UNTESTED, None)
+    assert (first.pair.holm_p, first.pair.verdict, first.pair.decidable) == (None, Verdict.UNTESTED, None)
     assert second.pair is not None
     assert (second.pair.verdict is Verdict.UNTESTED) is (side == "a")
 
@@ -277,7 +311,8 @@ def test_the_same_weights_under_two_evaluations_are_paired(tmp_path: Path) -> No
     assert found.pair is not None
     assert found.pair.difference == test != crossed(again, TRM)
     assert test.p is not None
-    assert numbers("a @ steps=2", "a", test, test.p) in found.sentence
+    assert f"a @ steps=2 minus a is {percent(test.delta)} points" in found.sentence
+    assert f"{p_of(test.p)}; the only test)" in found.sentence
 
 
 def test_an_answer_from_paired_seeds_says_that_they_are(tmp_path: Path) -> None:
@@ -343,7 +378,9 @@ def test_a_question_is_asked_in_every_grid_or_in_the_one_that_it_names(tmp_path:
     ]
     tests = [crossed(TRM, HRM), crossed(HRM, PLAIN), crossed(PLAIN, HRM)]
     assert [answer.pair and answer.pair.difference for answer in answers] == tests
-    assert holm_p(answers) == holm([test.p for test in tests])
+    first, second, again = holm_p(answers)
+    assert [first, second] == holm([test.p for test in tests[:2]])
+    assert again == second  # the third asks about the runs of the second
 
 
 def test_a_grid_that_was_not_run_yet_leaves_its_questions_open(tmp_path: Path) -> None:
@@ -375,7 +412,7 @@ def test_a_run_beside_a_study_keeps_its_pairs_in_a_family_of_its_own(tmp_path: P
     assert [pair.holm_p for pair in of_run.pairs] == holm([pair.difference.p for pair in of_run.pairs])
     assert of_run.pairs == report_of(tmp_path / "run").tables[0].pairs
     assert study_of(together) == study_of(report_of(study))
-    assert "all 3 tests" in together.family
+    assert "3 tests, every pair of models" in of_run.family
 
 
 def test_two_studies_that_trained_the_same_model_are_both_answered(tmp_path: Path) -> None:
@@ -395,7 +432,7 @@ def test_the_tables_of_a_study_have_every_row_and_no_pairs(tmp_path: Path) -> No
     assert [[row.model for row in table.rows] for table in report.tables] == [["a", "b"], ["a", "b"]]
     assert [table.budget and table.budget.amount for table in report.tables] == [100, 40]
     assert all(table.pairs == () for table in report.tables)
-    assert report.family == ""
+    assert all(table.family == "" for table in report.tables)
     assert report_of(folder / "long").tables[0].pairs
 
 
@@ -453,7 +490,7 @@ def test_every_reporter_says_which_study_it_is_and_where_the_question_comes_from
 
 @pytest.mark.parametrize("reporter", ["text", "markdown", "html", "latex"])
 def test_the_family_of_a_study_is_stated_beside_its_answers(reporter: str, shown: Report) -> None:
-    assert as_shown(reporter, "Holm's p is adjusted over all questions that the study declares") in render(
+    assert as_shown(reporter, "the questions that the study declares; Holm's p and the interval") in render(
         shown, reporter
     )
 
@@ -479,16 +516,28 @@ def test_the_json_report_has_the_grid_the_pair_and_the_sentence(shown: Report) -
     for answer, one in zip(study_of(shown).answers, written["answers"], strict=True):
         assert answer.pair is not None
         assert (one["asks"], one["grid"], one["sentence"]) == (answer.asks, answer.grid, answer.sentence)
-        assert one["pair"]["holm_p"] == answer.pair.holm_p
+        assert one["pair"]["family"]["p"] == answer.pair.holm_p
         assert one["pair"]["difference"]["delta"] == answer.pair.difference.delta
         assert answer.pair.difference.kind is Kind.CROSSED
 
 
-def test_csv_is_that_of_the_tables_alone(tmp_path: Path) -> None:
+def test_csv_has_the_tables_and_then_the_answers(tmp_path: Path) -> None:
     folder = grids(tmp_path, ask("a", "b", WICKED))
-    whole = render(report_of(folder), "csv")
-    assert whole == render(report_of(folder / "long", folder / "short"), "csv")
-    assert "better" not in whole
+    report = report_of(folder)
+    lines = list(csv.DictReader(io.StringIO(render(report, "csv"))))
+    answers = [line for line in lines if line["line"] == "answer"]
+    assert {line["line"] for line in lines} == {"score", "answer"}
+    for line, answer in zip(answers, study_of(report).answers, strict=True):
+        assert answer.pair is not None
+        assert answer.pair.family is not None
+        assert (line["question"], line["grid"], line["verdict"]) == (
+            WICKED,
+            answer.grid,
+            answer.pair.verdict.value,
+        )
+        assert (float(line["delta"]), float(line["holm_p"])) == pytest.approx(
+            (answer.pair.difference.delta, answer.pair.family.p)
+        )
 
 
 def test_labels_name_models_in_sentences_and_nowhere_else(tmp_path: Path) -> None:
@@ -530,6 +579,18 @@ def test_a_definition_that_is_damaged_is_named(tmp_path: Path, run_cli: RunCli) 
 
 def test_two_models_of_a_study_are_compared_from_its_folder(tmp_path: Path, run_cli: RunCli) -> None:
     folder = made(tmp_path, ask("trm-mlp", "hrm"))
-    inner = run_cli("compare", "trm-mlp", "hrm", folder / "main")
-    assert inner.code == 0
-    assert run_cli("compare", "trm-mlp", "hrm", folder) == inner
+    inner, whole = (run_cli("compare", "trm-mlp", "hrm", one) for one in (folder / "main", folder))
+    assert inner.code == whole.code == 0
+    assert "; among 3 tests " in inner.out  # all pairs of the grid's table
+    assert "; the only test)" in whole.out  # the one question of the study
+
+
+def test_compare_puts_a_pair_into_the_family_of_its_study(tmp_path: Path, run_cli: RunCli) -> None:
+    folder = made(tmp_path, ask("trm-mlp", "hrm"), ask("hrm", "plain"))
+    told = study_of(report_of(folder)).answers[1].pair
+    assert told is not None
+    assert told.family is not None
+    compared = run_cli("compare", "plain", "hrm", folder).out
+    assert f"among 2 tests {percent(-told.family.high)} to {percent(-told.family.low)}" in compared
+    assert f"Holm's {p_of(told.family.p)}" in compared
+    assert "the only test" in run_cli("compare", "trm-mlp", "plain", folder).out  # no question of the study

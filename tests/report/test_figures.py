@@ -45,7 +45,7 @@ def text_of(svg: str) -> str:
 
 
 def test_every_figure_that_has_something_to_show_is_drawn(report: Report) -> None:
-    assert set(drawn(report)) == set(KINDS) - {"votes", "difficulty"}
+    assert set(drawn(report)) == set(KINDS) - {"votes", "difficulty", "rollouts", "noise"}
 
 
 def test_every_figure_says_task_scale_and_budget(report: Report) -> None:

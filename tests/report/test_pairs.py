@@ -27,7 +27,6 @@ from trm_bench.harness.report.pairs import PAIRED, same_weights
 from trm_bench.harness.report.read import Run, read_runs
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.report.words import sentences
-from trm_bench.harness.stats.power import minimum_detectable
 from trm_bench.harness.stats.scores import Floats
 from trm_bench.harness.stats.tests import Verdict
 from trm_bench.harness.store.records import Status
@@ -95,9 +94,8 @@ def test_a_report_pairs_the_same_weights_and_says_so(tmp_path: Path) -> None:
     assert pair.difference == paired(a, b) != crossed(a, b)
     assert pair.note == PAIRED
     assert pair.shares is None
-    assert pair.difference.se is not None
-    assert pair.difference.df is not None
-    assert pair.detectable == minimum_detectable(pair.difference.se, pair.difference.df)
+    assert pair.difference.error is not None
+    assert pair.decidable == pair.difference.error.decidable()
     assert PAIRED in render(report)
 
 
@@ -128,7 +126,7 @@ def test_a_seed_that_is_not_done_leaves_the_pair_untested(tmp_path: Path) -> Non
     }
     write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, **more)
     (pair,) = only_table(report_of(tmp_path)).pairs
-    assert (pair.note, pair.verdict, pair.holm_p, pair.detectable) == (
+    assert (pair.note, pair.verdict, pair.holm_p, pair.decidable) == (
         INCOMPLETE,
         Verdict.UNTESTED,
         None,
@@ -142,7 +140,7 @@ def test_compare_pairs_two_evaluations_of_one_folder(tmp_path: Path) -> None:
     (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
     assert found.difference == paired(HRM, again(TRM)) != crossed(HRM, again(TRM))
     assert (found.shares, found.needed) == (None, None)
-    assert found.detectable is not None
+    assert found.decidable is not None
     write_evaluated(tmp_path, "trm-mlp", HRM, DEEP, steps=12, weights_sha256="")
     (found,) = compare_models(f"trm-mlp @ {DEEP}", f"trm-mlp @ {SHALLOW}", [tmp_path], [])
     assert found.difference == crossed(HRM, again(TRM))

@@ -37,11 +37,10 @@ from support.folders import (
 from trm_bench.harness.api.budget import Budget, Ledger, Match
 from trm_bench.harness.api.embedding_rows import PuzzleIds
 from trm_bench.harness.stats.interval import score_interval
-from trm_bench.harness.stats.power import minimum_detectable
 from trm_bench.harness.stats.rules import SINGLE_RUN, Kind
 from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.stats.tests import Verdict, crossed_test, holm, mcnemar
-from trm_bench.harness.store.records import RunIdentity, Status
+from trm_bench.harness.store.records import NO_WEIGHTS, RunIdentity, Status
 from trm_bench.harness.store.requests import RUNS
 from trm_bench.plugins.reporters.grids import p_value
 
@@ -71,9 +70,9 @@ def test_rows_and_pairs_hold_what_the_statistics_give_for_the_same_arrays(size: 
     assert [pair.difference for pair in pairs] == differences
     assert [pair.holm_p for pair in pairs] == holm([difference.p for difference in differences])
     for pair in pairs:
-        assert pair.difference.se is not None
-        assert pair.difference.df is not None
-        assert pair.detectable == minimum_detectable(pair.difference.se, pair.difference.df)
+        assert pair.difference.error is not None
+        assert pair.family is not None
+        assert pair.decidable == pair.difference.error.decidable(pair.family.level)
     assert pairs[0].verdict is Verdict.A_BETTER
     assert pairs[2].verdict is Verdict.UNDECIDED
 
@@ -293,17 +292,47 @@ def test_a_limit_is_what_the_title_counts(tmp_path: Path) -> None:
     assert only_table(report_of(tmp_path)).title == "made · mini · generated v1, seed 0 · 20 train, 5 test"
 
 
-def test_holm_is_over_every_pair_of_every_table(tmp_path: Path) -> None:
+def test_a_table_is_a_family_whatever_is_reported_beside_it(tmp_path: Path) -> None:
     three_models(tmp_path / "a")
     write_model(tmp_path / "b", "trm-mlp", TRM, change=on_task("maze-hard"))
     write_model(tmp_path / "b", "hrm", PLAIN, change=on_task("maze-hard"))
     together = report_of(tmp_path / "a", tmp_path / "b")
-    pairs = [pair for table in together.tables for pair in table.pairs]
-    assert len(pairs) == 4
-    assert [pair.holm_p for pair in pairs] == holm([pair.difference.p for pair in pairs])
-    alone = only_table(report_of(tmp_path / "a")).pairs
-    assert [pair.difference for pair in alone] == [pair.difference for pair in pairs[:3]]
-    assert [pair.holm_p for pair in alone] != [pair.holm_p for pair in pairs[:3]]
+    assert [table.tests for table in together.tables] == [3, 1]
+    for table in together.tables:
+        assert [pair.holm_p for pair in table.pairs] == holm([pair.difference.p for pair in table.pairs])
+    assert only_table(report_of(tmp_path / "a")).pairs == together.tables[0].pairs
+
+
+def test_a_model_that_is_not_trained_is_part_of_no_test(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    names += write_model(tmp_path, "copy", np.zeros((3, ITEMS)), weights=NO_WEIGHTS)
+    request(tmp_path, names)
+    table = only_table(report_of(tmp_path))
+    assert [row.is_fixed for row in table.rows] == [False, False, False, True]
+    assert table.tests == len(table.pairs) == 3
+    assert any(note.startswith("copy is not trained") for note in table.notes)
+
+
+def test_with_a_baseline_every_model_is_compared_with_it_alone(tmp_path: Path) -> None:
+    three_models(tmp_path, describe=lambda one: one.model_copy(update={"baseline": "hrm"}))
+    table = only_table(report_of(tmp_path))
+    assert [(pair.a, pair.b) for pair in table.pairs] == [("trm-mlp", "hrm"), ("plain", "hrm")]
+    assert [pair.holm_p for pair in table.pairs] == holm([pair.difference.p for pair in table.pairs])
+    assert "2 tests, every model against hrm" in table.family
+
+
+def test_runs_of_two_kinds_are_warned_about(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", solved(1, 0.05, 0.9, 0.95))
+    write_model(tmp_path, "hrm", solved(2, 0.5, 0.6, 0.7))
+    (warning,) = (note for note in only_table(report_of(tmp_path)).notes if "two kinds" in note)
+    assert "trm-mlp (1 of 3 up to 7.5 %, the others from 92.5 %)" in warning
+    assert "hrm" not in warning
+
+
+def test_a_table_of_zeros_says_so(tmp_path: Path) -> None:
+    for model in ("trm-mlp", "hrm"):
+        write_model(tmp_path, model, np.zeros((3, ITEMS)))
+    assert any(note.startswith("no model solved anything") for note in only_table(report_of(tmp_path)).notes)
 
 
 # --- one seed, two seeds, no variance ------------------------------------------------------------
@@ -317,14 +346,14 @@ def test_one_seed_is_compared_as_checkpoints_and_never_as_methods(tmp_path: Path
     pair = pair_of(report, "trm-mlp", "hrm")
     a, b = cluster_means(HRM[:1], clusters), cluster_means(TRM[:1], clusters)
     assert (pair.a, pair.mcnemar) == ("hrm", mcnemar(a[0], b[0]))
-    assert (pair.difference.p, pair.difference.low, pair.holm_p, pair.detectable) == (None,) * 4
+    assert (pair.difference.p, pair.difference.low, pair.holm_p, pair.decidable) == (None,) * 4
     assert (pair.verdict, pair.note) == (Verdict.UNTESTED, SINGLE_RUN)
     test = mcnemar(a[0], b[0])
     checkpoints = printed(report, "Single checkpoints (no claim about methods)")["hrm − trm-mlp"]
     assert list(checkpoints.values())[1:] == [str(test.a_only), str(test.b_only), p_value(test.p)]
     assert printed(report, "Power")["hrm − trm-mlp"]["note"] == SINGLE_RUN
     delta = f"{100 * pair.difference.delta:+.1f}".replace("-", "−")
-    assert list(printed(report, "Differences")["hrm − trm-mlp"].values())[1:] == [delta, "–", "–", "untested"]
+    assert list(printed(report, "Differences")["hrm − trm-mlp"].values())[1:] == [delta, "–", "untested"]
     assert row_of(report, "hrm").summary == score_interval(a, items=ITEMS)
 
 
@@ -333,14 +362,14 @@ def test_the_interval_of_a_single_run_carries_the_words_also_where_there_is_no_p
     assert SINGLE_RUN in render(report_of(tmp_path))
 
 
-def test_two_seeds_are_tested_but_nobody_is_called_better(tmp_path: Path) -> None:
+def test_two_seeds_have_a_p_but_nobody_is_called_better(tmp_path: Path) -> None:
     write_model(tmp_path, "trm-mlp", solved(1, 1.1, 1.2))
     write_model(tmp_path, "hrm", solved(2, 0.0, 0.05))
     report = report_of(tmp_path)
     pair = pair_of(report, "trm-mlp", "hrm")
     assert pair.difference.kind is Kind.CROSSED
     assert pair.mcnemar is None
-    assert pair.verdict is Verdict.UNDECIDED
+    assert (pair.family, pair.verdict) == (None, Verdict.UNTESTED)
     assert "2 seeds; a claim on methods needs 3 of each" in render(report)
 
 
@@ -350,14 +379,14 @@ def test_where_everything_is_solved_no_p_is_printed_and_no_certainty_claimed(tmp
     report = report_of(tmp_path)
     pair = pair_of(report, "trm-mlp", "hrm")
     assert (pair.difference.kind, pair.difference.p, pair.holm_p) == (Kind.DEGENERATE, None, None)
-    assert (pair.verdict, pair.detectable) == (Verdict.UNTESTED, None)
+    assert (pair.verdict, pair.decidable) == (Verdict.UNTESTED, None)
     for model in ("trm-mlp", "hrm"):
         summary = row_of(report, model).summary
         assert summary is not None
         assert (summary.mean, summary.high) == (1.0, 1.0)
         assert summary.low < 0.95
     difference, power = (printed(report, heading)["hrm − trm-mlp"] for heading in ("Differences", "Power"))
-    assert list(difference.values())[1:] == ["+0.0", "–", "–", "untested"]
+    assert list(difference.values())[1:] == ["+0.0", "–", "untested"]
     assert list(power.values())[1:] == ["–", "–", "both models solved every puzzle in every seed"]
     assert "[100.0, 100.0]" not in render(report)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from trm_bench.harness.stats.across_tasks import across_tasks
-from trm_bench.harness.stats.power import equivalence, minimum_detectable, seeds_to_see, variance_shares
+from trm_bench.harness.stats.power import equivalence, seeds_to_see, variance_shares
 from trm_bench.harness.stats.rules import Kind
 from trm_bench.harness.stats.tests import crossed_test
 from trm_bench.harness.stats.variance import parts_of
@@ -73,12 +73,14 @@ def test_shares_add_up_to_one(a: np.ndarray, b: np.ndarray) -> None:
 @pytest.mark.parametrize(("a", "b"), [((1, 9), (3, 9)), ((3, 1), (3, 1))])
 def test_one_seed_or_one_cluster_has_no_shares(a: tuple[int, int], b: tuple[int, int]) -> None:
     assert variance_shares(np.zeros(a), np.zeros(b)) is None
-    assert seeds_to_see(np.zeros(a), np.zeros(b), 0.1) is None
+    assert parts_of(np.zeros(a), np.zeros(b)) is None
 
 
 def test_without_variance_there_is_nothing_to_share() -> None:
     assert variance_shares(np.ones((3, 5)), np.zeros((3, 5))) is None
-    assert seeds_to_see(np.ones((3, 5)), np.zeros((3, 5)), 0.1) is None
+    parts = parts_of(np.ones((3, 5)), np.zeros((3, 5)))
+    assert parts is not None
+    assert seeds_to_see(parts, 0.1) is None
 
 
 # --- more seeds ----------------------------------------------------------------------------------
@@ -88,12 +90,11 @@ def test_the_number_of_seeds_is_the_first_that_would_do() -> None:
     a, b = scores(5, 400, seed_sd=0.05, noise=0.2), scores(5, 400, seed_sd=0.05, noise=0.2)
     parts = parts_of(a, b)
     assert parts is not None
-    needed = seeds_to_see(a, b, 0.03)
+    needed = seeds_to_see(parts, 0.03)
     assert needed is not None
 
     def detectable(seeds: int) -> float:
-        more = parts.with_seeds(seeds)
-        return minimum_detectable(more.total**0.5, more.df)
+        return parts.with_seeds(seeds).error.decidable()
 
     assert detectable(needed) <= 0.03 < detectable(needed - 1)
 
@@ -103,12 +104,15 @@ def test_as_many_seeds_as_there_are_change_nothing() -> None:
     parts = parts_of(a, b)
     assert parts is not None
     same = parts.with_seeds(4)
-    assert (same.total, same.df) == (pytest.approx(parts.total), pytest.approx(parts.df))
+    assert same.total == pytest.approx(parts.total)
+    assert same.error.half_width(0.05) == pytest.approx(parts.error.half_width(0.05))
 
 
 def test_where_items_are_too_few_no_number_of_seeds_helps() -> None:
     a, b = scores(5, 10, item_sd=0.2, noise=0.01), scores(5, 10, item_sd=0.2, noise=0.01)
-    assert seeds_to_see(a, b, 0.001) is None
+    parts = parts_of(a, b)
+    assert parts is not None
+    assert seeds_to_see(parts, 0.001) is None
 
 
 # --- equivalence ---------------------------------------------------------------------------------
@@ -125,13 +129,9 @@ def test_models_that_are_alike_are_shown_to_be_so_within_a_wide_margin_only() ->
 
 def test_equivalence_agrees_with_the_ninety_percent_interval() -> None:
     """Two one-sided tests at 5 % reject exactly if the 90 % interval lies within the margin."""
-    from scipy.stats import t
-
     difference = crossed_test(scores(5, 80, seed_sd=0.03, noise=0.2), scores(5, 80, seed_sd=0.03, noise=0.2))
-    assert difference.se is not None
-    assert difference.df is not None
-    half = t.ppf(0.95, difference.df) * difference.se
-    edge = abs(difference.delta) + half
+    assert difference.error is not None
+    edge = abs(difference.delta) + difference.error.half_width(0.1)
     assert equivalence(difference, edge * 1.001).equivalent
     assert not equivalence(difference, edge * 0.999).equivalent
 
@@ -139,7 +139,7 @@ def test_equivalence_agrees_with_the_ninety_percent_interval() -> None:
 def test_a_large_difference_is_not_equivalent_and_an_untested_one_neither() -> None:
     difference = crossed_test(scores(5, 80, noise=0.1), scores(5, 80, noise=0.1) * 0.2)
     assert not equivalence(difference, 0.05).equivalent
-    untested = replace(difference, kind=Kind.UNTESTED, se=None, df=None)
+    untested = replace(difference, kind=Kind.UNTESTED, error=None)
     assert equivalence(untested, 0.5).p is None
     assert not equivalence(untested, 0.5).equivalent
 

@@ -15,15 +15,26 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats as sps
 from support.paths import ROOT
 from trm_bench.harness.stats.interval import score_interval
-from trm_bench.harness.stats.power import minimum_detectable
+from trm_bench.harness.stats.power import decidable_from_scatter
 from trm_bench.harness.stats.rules import Kind
 from trm_bench.harness.stats.scores import Floats, cluster_means
-from trm_bench.harness.stats.tests import Difference, Verdict, crossed_test, holm, mcnemar, verdict
+from trm_bench.harness.stats.split import SMALLEST_P, SplitError, pooled
+from trm_bench.harness.stats.tests import (
+    Difference,
+    InFamily,
+    Verdict,
+    crossed_test,
+    holm,
+    holm_steps,
+    in_family,
+    may_decide,
+    mcnemar,
+    verdict,
+)
 
 A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 B = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 T_975_2 = 4.302653  # of a printed t table
-T_975_4 = 2.776445
 Z_975 = 1.959964
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 
@@ -73,14 +84,16 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 
 
 def test_crossed_test_by_hand() -> None:
-    # v_A = v_B = r_A = r_B = 1/36; item differences 1, 0, 0 give v_I = 1/9, so V = 1/9 and
-    # df = (1/81) / (1/1296 + 1/1296 + (1/81)/2) = 16/10.
+    # v_A = v_B = r_A = r_B = 1/36; item differences 1, 0, 0 give v_I = V = 1/9. The seeds' 1/18 has two
+    # degrees of freedom, one of each model, and so have the items' 1/9 - 1/18: together t²/9, as V alone.
     result = crossed_test(A, B)
-    half = float(sps.t.ppf(0.975, 1.6)) / 3
+    half = float(sps.t.ppf(0.975, 2)) / 3
     assert result.delta == pytest.approx(1 / 3)
     assert result.se == pytest.approx(1 / 3)
-    assert result.df == pytest.approx(1.6)
-    assert result.p == pytest.approx(2 * float(sps.t.sf(1, 1.6)))
+    assert result.error == SplitError(
+        ((pytest.approx(1 / 18), 2.0),), *map(pytest.approx, (1 / 18, 1 / 9)), 2.0
+    )
+    assert result.p == pytest.approx(2 * float(sps.t.sf(1, 2)))
     assert (result.low, result.high) == pytest.approx((1 / 3 - half, 1 / 3 + half))
     assert (result.kind, result.seeds) == (Kind.CROSSED, 2)
 
@@ -92,17 +105,17 @@ def test_crossed_test_of_unequal_seeds_by_hand() -> None:
     b = [[0, 0, 0], [0, 1, 0], [0, 1, 1]]
     result = crossed_test(A, b)
     assert result.delta == pytest.approx(1 / 2 - 1 / 3)
+    # Each model's part has a t of its own: one degree of freedom for A, two for B and for the items.
+    one, two = (float(sps.t.ppf(0.975, df)) ** 2 for df in (1, 2))
+    half = max(one / 36 + two / 27 + two * (19 / 108 - 1 / 36 - 1 / 54), two * 21 / 108) ** 0.5
     assert result.se == pytest.approx((21 / 108) ** 0.5)
-    assert result.df == pytest.approx(
-        (21 / 108) ** 2 / ((1 / 36) ** 2 + (1 / 27) ** 2 / 2 + (19 / 108) ** 2 / 2)
-    )
+    assert (result.low, result.high) == pytest.approx((1 / 6 - half, 1 / 6 + half))
     assert result.seeds == 2
 
 
 def test_seeds_that_all_agree_leave_a_paired_t_test_over_clusters() -> None:
     # V = v_I = 1/9 with two degrees of freedom, whose p has the closed form 1 - t/sqrt(2 + t²).
     result = crossed_test(np.tile([1, 1, 0], (3, 1)), np.tile([0, 1, 0], (3, 1)))
-    assert result.df == pytest.approx(2)
     assert result.p == pytest.approx(1 - 1 / 3**0.5)
     assert result.low == pytest.approx(1 / 3 - T_975_2 / 3, abs=1e-6)
     assert result.note == ""
@@ -111,23 +124,40 @@ def test_seeds_that_all_agree_leave_a_paired_t_test_over_clusters() -> None:
 def test_items_that_all_agree_leave_a_welch_test_over_seeds() -> None:
     a, b = (
         np.repeat([[0.5], [0.625], [0.75]], 8, axis=1),
-        np.repeat([[0.25], [0.5], [0.25], [0.5]], 8, axis=1),
+        np.repeat([[0.25], [0.5], [0.25]], 8, axis=1),
     )
     result = crossed_test(a, b)
     welch = sps.ttest_ind(a[:, 0], b[:, 0], equal_var=False)
     assert result.p == pytest.approx(float(welch.pvalue))
-    assert result.df == pytest.approx(float(welch.df))
     assert (result.low, result.high) == pytest.approx(tuple(welch.confidence_interval()))
 
 
-def test_degrees_of_freedom_never_fall_below_the_seeds() -> None:
-    # With few clusters the subtracted residual leaves a V that is small against its squared parts.
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        a, b = (rng.random((2, 4, 6)) < 0.5).astype(float)
-        result = crossed_test(a, b)
-        assert result.df is not None
-        assert result.df >= 3
+def test_a_pooled_part_has_no_fewer_degrees_of_freedom_than_its_own_parts() -> None:
+    assert pooled(((1.0, 3.0), (0.0, 9.0))) == (1.0, 3.0)
+    assert pooled(((1.0, 3.0), (1.0, 3.0))) == (2.0, 6.0)
+    assert pooled(((0.0, 3.0), (0.0, 9.0))) == (0.0, 3.0)
+
+
+def test_the_fewer_seeds_of_a_model_that_scatters_count_for_it_alone() -> None:
+    """Ten steady runs of the other model say nothing about three runs that scatter."""
+    scattering, steady = np.repeat([[0.2], [0.5], [0.8]], 9, axis=1), np.full((10, 9), 0.5)
+    result = crossed_test(scattering, steady)
+    assert result.high == pytest.approx(T_975_2 * (0.09 / 3) ** 0.5)
+
+
+@UNHURRIED
+@given(st.floats(1e-6, 1.0), st.floats(0, 0.1), st.floats(0, 0.1), st.integers(1, 9), st.integers(1, 999))
+def test_p_is_the_level_whose_interval_ends_at_zero(
+    distance: float, of_seeds: float, of_items: float, few: int, many: int
+) -> None:
+    whole = max(of_seeds + of_items, 1e-9)
+    error = SplitError(((of_seeds, few),), of_items, whole, many)
+    p = error.p(distance)
+    assert 0 < p <= 1
+    if p > SMALLEST_P:
+        assert error.half_width(p) == pytest.approx(distance, rel=1e-6)
+    assert error.p(-distance) == p
+    assert error.half_width(0.05 / 20) > error.half_width(0.05)
 
 
 def test_a_p_value_is_never_zero() -> None:
@@ -135,14 +165,14 @@ def test_a_p_value_is_never_zero() -> None:
     a[:, 0] = 0
     result = crossed_test(a, np.zeros((3, 5000)))
     assert result.p is not None
-    assert 0 < result.p < 1e-100
+    assert 0 < result.p < 1e-70
 
 
 @pytest.mark.parametrize(("seeds_a", "seeds_b"), [(1, 5), (5, 1), (1, 1)])
 def test_one_seed_on_either_side_is_no_method_test(seeds_a: int, seeds_b: int) -> None:
     result = crossed_test(np.tile([1, 1, 0, 1], (seeds_a, 1)), np.tile([0, 1, 0, 0], (seeds_b, 1)))
     assert result.delta == pytest.approx(0.5)
-    assert (result.low, result.high, result.p, result.df, result.se) == (None,) * 5
+    assert (result.low, result.high, result.p, result.error, result.se) == (None,) * 5
     assert result.kind is Kind.UNTESTED
     assert result.note == "single training run; checkpoint-level only"
 
@@ -175,7 +205,7 @@ ROUNDED = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]])  # the seeds' means diffe
 def test_no_variance_gives_words_and_no_numbers(a: Floats, b: Floats, delta: float, note: str) -> None:
     result = crossed_test(a, b)
     assert result.delta == pytest.approx(delta)
-    assert (result.low, result.high, result.p, result.df, result.se) == (None,) * 5
+    assert (result.low, result.high, result.p, result.error, result.se) == (None,) * 5
     assert result.kind is Kind.DEGENERATE
     assert result.note.startswith(note)
 
@@ -199,7 +229,7 @@ def pairs(draw: st.DrawFn, low: int = 2) -> tuple[Floats, Floats]:
 
 
 def numbers(result: Difference) -> list[float]:
-    found = (result.delta, result.low, result.high, result.p, result.df, result.se)
+    found = (result.delta, result.low, result.high, result.p, result.se)
     return [math.nan if value is None else value for value in found]
 
 
@@ -329,7 +359,7 @@ def test_one_seed_gives_wilson_s_interval_as_scipy_has_it() -> None:
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_all_right_and_all_wrong_leave_room_for_doubt(seeds: int) -> None:
     # At p = 1 Wilson's lower end is n / (n + t²), at p = 0 the upper end is t² / (n + t²).
-    t = {1: Z_975, 5: T_975_4}[seeds]
+    t = {1: Z_975, 5: float(sps.t.ppf(0.975, 399))}[seeds]  # how often the seeds agree says nothing about it
     right, wrong = score_interval(np.ones((seeds, 400))), score_interval(np.zeros((seeds, 400)))
     assert (right.mean, right.high) == (1, 1)
     assert right.low == pytest.approx(400 / (400 + t**2), abs=1e-6)
@@ -393,12 +423,21 @@ def test_holm_is_no_smaller_than_raw_and_keeps_the_order(raw: list[float | None]
     assert all(earlier[1] <= later[1] for earlier, later in itertools.pairwise(both))
 
 
-def test_minimum_detectable_by_hand() -> None:
-    assert minimum_detectable(0.01, 1e9) == pytest.approx(0.01 * (1.959964 + 0.841621), abs=1e-7)
-    assert minimum_detectable(0.01, 4) == pytest.approx(0.01 * (2.776445 + 0.940965), abs=1e-7)
+def test_what_is_decidable_by_hand() -> None:
+    of_items = SplitError(((0.0, 4.0),), 1e-4, 1e-4, 1e9)
+    assert of_items.decidable() == pytest.approx(0.01 * (1.959964 + 0.841621), abs=1e-7)
+    of_seeds = SplitError(((1e-4, 4.0),), 0.0, 1e-4, 1e9)
+    assert of_seeds.decidable() == pytest.approx(0.01 * (2.776445 + 0.940965), abs=1e-7)
+    assert of_seeds.decidable(0.05 / 2) == pytest.approx(0.01 * (3.495406 + 0.940965), abs=1e-7)
+    # The same from the scatter of runs: 5 seeds of each model, 8 degrees of freedom.
+    assert decidable_from_scatter(5, 1, 0.1) == pytest.approx((2.306004 + 0.888890) * (2 * 0.01 / 5) ** 0.5)
 
 
-PLAIN = Difference(0.1, 0.05, 0.15, 0.001, 8.0, 0.02, Kind.CROSSED, 5)
+PLAIN = Difference(0.1, 0.05, 0.15, 0.001, None, Kind.CROSSED, 5)
+
+
+def family(p: float) -> InFamily:
+    return InFamily(tests=9, level=0.05 / 9, p=p, low=-1.0, high=1.0, decidable=0.5)
 
 
 @pytest.mark.parametrize(
@@ -406,16 +445,55 @@ PLAIN = Difference(0.1, 0.05, 0.15, 0.001, 8.0, 0.02, Kind.CROSSED, 5)
     [
         (PLAIN, 0.0499, Verdict.A_BETTER),
         (replace(PLAIN, delta=-0.1), 0.0499, Verdict.B_BETTER),
-        (PLAIN, 0.05, Verdict.UNDECIDED),
-        (replace(PLAIN, seeds=3), 0.01, Verdict.A_BETTER),
-        (replace(PLAIN, seeds=2), 0.01, Verdict.UNDECIDED),
+        (PLAIN, 0.05, Verdict.ONLY_ALONE_A),
+        (replace(PLAIN, delta=-0.1), 0.05, Verdict.ONLY_ALONE_B),
+        (replace(PLAIN, p=0.05), 0.45, Verdict.UNDECIDED),
         (PLAIN, None, Verdict.UNTESTED),
-        (replace(PLAIN, kind=Kind.DEGENERATE), 0.01, Verdict.UNTESTED),
-        (replace(PLAIN, kind=Kind.UNTESTED), 0.01, Verdict.UNTESTED),
+        (replace(PLAIN, p=None), 0.01, Verdict.UNTESTED),
     ],
 )
 def test_verdict(difference: Difference, holm_p: float | None, word: Verdict) -> None:
-    assert verdict(difference, holm_p) is word
+    assert verdict(difference, None if holm_p is None else family(holm_p)) is word
+
+
+def test_two_seeds_of_a_model_are_no_member_of_a_family() -> None:
+    assert may_decide(replace(PLAIN, seeds=3))
+    assert not may_decide(replace(PLAIN, seeds=2))
+    assert not may_decide(replace(PLAIN, p=None))
+
+
+def test_holm_steps_by_hand() -> None:
+    """Of four tests the two smallest decide; the third does not, and its level is that of the fourth, too."""
+    steps = holm_steps([0.03, 0.001, None, 0.04, 0.016])
+    assert [None if step is None else round(step.level, 6) for step in steps] == [
+        0.025,
+        0.0125,
+        None,
+        0.025,
+        0.016667,
+    ]
+    assert [None if step is None else round(step.p, 6) for step in steps] == [0.06, 0.004, None, 0.06, 0.048]
+    assert {step.tests for step in steps if step is not None} == {4}
+
+
+@UNHURRIED
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(1e-6, 0.2)), min_size=1, max_size=9))
+def test_an_interval_in_the_family_excludes_zero_exactly_where_the_verdict_is_decided(
+    drawn: list[tuple[float, float]],
+) -> None:
+    errors = [SplitError(((variance, 4.0),), variance / 3, 1.2 * variance, 99.0) for _, variance in drawn]
+    found = [
+        replace(PLAIN, delta=delta, p=error.p(delta), error=error)
+        for (delta, _), error in zip(drawn, errors, strict=True)
+    ]
+    steps = holm_steps([one.p for one in found])
+    for one, step in zip(found, steps, strict=True):
+        member = in_family(one, step)
+        assert member is not None
+        assert step is not None
+        if abs(step.p - 0.05) > 1e-6:
+            assert verdict(one, member).is_decided == (not member.low <= 0 <= member.high)
+        assert member.decidable > (member.high - member.low) / 2
 
 
 def test_two_seeds_are_tested_but_claim_nothing_of_methods() -> None:
@@ -424,7 +502,8 @@ def test_two_seeds_are_tested_but_claim_nothing_of_methods() -> None:
 
 
 def test_verdicts_print_as_the_words_of_the_table() -> None:
-    assert [str(word) for word in Verdict] == ["A > B", "B > A", "undecided", "untested"]
+    words = "A > B|B > A|equivalent|undecided (alone: A > B)|undecided (alone: B > A)|undecided|untested"
+    assert [str(word) for word in Verdict] == words.split("|")
 
 
 # --- the documentation ---------------------------------------------------------------------------

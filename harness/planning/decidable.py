@@ -1,0 +1,73 @@
+"""What the tests of a plan can decide, before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import comb
+
+from ..api.text import plural
+from ..stats.power import decidable_from_scatter
+from ..stats.rules import METHOD_SEEDS
+from .grid import Grid
+from .study import StudyDefinition, subject
+
+SCATTER = 0.1
+"""Standard deviation of the scores of a model's runs that a plan is judged by: usual at `mini`."""
+TOO_LITTLE = 0.5
+"""Differences that must be larger than this are a reason to warn."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """The family of tests of a plan.
+
+    Attributes:
+        tests: m, if all runs finish.
+        seeds: of each model.
+        decidable: the smallest true difference, 0 to 1, that the first of them decides with 80 % power where
+            runs scatter by `SCATTER`; None where there are no tests, or too few seeds for any.
+    """
+
+    tests: int
+    seeds: int
+
+    @property
+    def decidable(self) -> float | None:
+        """See the class."""
+        if not self.tests or self.seeds < METHOD_SEEDS:
+            return None
+        return decidable_from_scatter(self.seeds, self.tests, SCATTER)
+
+    def describe(self) -> str:
+        """One line; empty where nothing is compared."""
+        if not self.tests:
+            return ""
+        design = f"{plural(self.seeds, 'seed')}, {plural(self.tests, 'test')}"
+        if self.decidable is None:
+            return f"{design}: nothing is decided; a claim about methods needs {METHOD_SEEDS} seeds"
+        line = (
+            f"{design}: where the runs of a model scatter by {100 * SCATTER:.0f} points, differences from "
+            f"{100 * self.decidable:.0f} points on are decided (80 % power)"
+        )
+        few = "; take more seeds, or --baseline" if self.decidable > TOO_LITTLE else ""
+        return line + few
+
+
+def power_of_grid(grid: Grid) -> Power:
+    """Every pair of trained models is a test, or with a baseline every other model against it."""
+    trained = [model for model in grid.models if model.part.spec.trained]
+    pairs = len(trained) - 1 if grid.context.request.baseline else comb(len(trained), 2)
+    return Power(max(pairs, 0), len(grid.context.request.seeds))
+
+
+def power_of_study(study: StudyDefinition, grids: Mapping[str, Grid]) -> Power:
+    """Every question in every grid that asks it, where its sides are different models there."""
+    tests = 0
+    for name, grid in grids.items():
+        kept = {str(subject(text)): row for text, row in grid.resolved.items()}
+        for contrast in study.contrasts:
+            a, b = (subject(side) for side in (contrast.a, contrast.b))
+            rows = [(kept.get(side.model, side.model), side.evaluation) for side in (a, b)]
+            tests += contrast.grid in (None, name) and rows[0] != rows[1]
+    return Power(tests, min((len(grid.context.request.seeds) for grid in grids.values()), default=0))
