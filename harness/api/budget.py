@@ -80,9 +80,10 @@ class Ledger(BaseModel):
     puzzle_embedding_parameters: int = Field(0, description="table of puzzle embeddings")
     inference_steps: int = Field(0, description="supervision steps that a puzzle may take at evaluation")
     steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
-    training_seconds: float = 0.0
+    training_seconds: float = Field(0.0, description="without validating and saving")
+    validation_seconds: float = Field(0.0, description="of validating and saving during training")
     processes: int = Field(
-        1, description="that trained together; device time is training_seconds times these"
+        1, description="that trained together; device time is training and validation times these"
     )
     evaluation_seconds: float = 0.0
     puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--baseline", help="The one of the models that all others are compared with; by default every pair is."
 )
+@click.option("--until-decided", is_flag=True, help="Run 5, 8 and 10 seeds, until every test is decided.")
 @limit_option
 @evaluators_option
 @device_option

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import comb
 
 from ..api.text import plural
+from ..stats.looks import Plan
 from ..stats.power import decidable_from_scatter
 from ..stats.rules import METHOD_SEEDS
 from .grid import Grid
@@ -25,25 +26,29 @@ class Power:
     Attributes:
         tests: m, if all runs finish.
         seeds: of each model.
+        looks: seeds at which looks are planned, the last of them ``seeds``; empty for none.
         decidable: the smallest true difference, 0 to 1, that the first of them decides with 80 % power where
             runs scatter by `SCATTER`; None where there are no tests, or too few seeds for any.
     """
 
     tests: int
     seeds: int
+    looks: tuple[int, ...] = ()
 
     @property
     def decidable(self) -> float | None:
         """See the class."""
         if not self.tests or self.seeds < METHOD_SEEDS:
             return None
-        return decidable_from_scatter(self.seeds, self.tests, SCATTER)
+        level = Plan(self.looks).level(len(self.looks) - 1, self.tests) if self.looks else None
+        return decidable_from_scatter(self.seeds, self.tests, SCATTER, level)
 
     def describe(self) -> str:
         """One line; empty where nothing is compared."""
         if not self.tests:
             return ""
-        design = f"{plural(self.seeds, 'seed')}, {plural(self.tests, 'test')}"
+        at = f" at most, with looks at {', '.join(map(str, self.looks))}" if self.looks else ""
+        design = f"{plural(self.seeds, 'seed')}{at}, {plural(self.tests, 'test')}"
         if self.decidable is None:
             return f"{design}: nothing is decided; a claim about methods needs {METHOD_SEEDS} seeds"
         line = (
@@ -58,7 +63,8 @@ def power_of_grid(grid: Grid) -> Power:
     """Every pair of trained models is a test, or with a baseline every other model against it."""
     trained = [model for model in grid.models if model.part.spec.trained]
     pairs = len(trained) - 1 if grid.context.request.baseline else comb(len(trained), 2)
-    return Power(max(pairs, 0), len(grid.context.request.seeds))
+    request = grid.context.request
+    return Power(max(pairs, 0), len(request.seeds), Plan().seeds if request.until_decided else ())
 
 
 def power_of_study(study: StudyDefinition, grids: Mapping[str, Grid]) -> Power:

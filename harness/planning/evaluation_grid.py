@@ -227,6 +227,7 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
         model=origin.description.model,
         display_name=origin.description.display_name,
         supervision_steps=shapes.supervision_steps,
+        looks=origin.description.looks,
     )
     update = {
         "fingerprints": context.prepared.fingerprints,

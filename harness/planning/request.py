@@ -38,6 +38,8 @@ class Request:
         train, test: files to read instead of what the folder holds; they make the source ``official``, too.
         split: the puzzles that the runs are scored on.
         baseline: the one of ``models`` that all others are compared with; empty for every pair.
+        until_decided: whether seeds are run from one planned look at the results to the next, see `looks`;
+            ``seeds`` are those of the last one.
         augmentations: A, augmentations per puzzle.
         limit: only the first N items of the split.
         evaluators: further ones, in addition to the task's own.
@@ -70,6 +72,7 @@ class Request:
     test: tuple[Path, ...] = ()
     split: ScoredSplit = "test"
     baseline: str = ""
+    until_decided: bool = False
 
     def __post_init__(self) -> None:
         if not self.precision:

@@ -13,6 +13,7 @@ from ..api.specs import AugmentationRequest, Progress, no_progress
 from ..data.prepare import Prepared
 from ..host.calls import calling
 from ..host.host import Host
+from ..stats.looks import Plan
 from ..store import provenance
 from ..training.costs import count_flops, count_parameters
 from ..training.cuda_graph import check_optimizer
@@ -263,6 +264,7 @@ def _run(
         display_name=model.display_name,
         supervision_steps=steps,
         baseline=baseline,
+        looks=list(Plan().seeds) if context.request.until_decided else [],
     )
     recipe = {**model.replaced, **context.declared.training}  # a study's own settings are its recipe
     own = [

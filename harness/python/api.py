@@ -19,6 +19,7 @@ from ..host.host import host
 from ..planning.decidable import Power, power_of_grid, power_of_study
 from ..planning.evaluation_mode import EvaluationMode, parse_rollouts, parse_steps
 from ..planning.grid import Grid
+from ..planning.looks import plan_looks
 from ..planning.request import Request, Value, read_requests
 from ..planning.settings import parse_seeds, read_settings, texts_of
 from ..planning.study import leaves
@@ -42,6 +43,7 @@ from .grids import (
     resumable,
     run_study,
 )
+from .looks import carry_out_seeds, until_decided
 from .options import (
     CommonOptions,
     EvaluateOptions,
@@ -57,6 +59,8 @@ from .options import (
 from .results import Results
 
 DEFAULT_SEEDS = "0-4"
+MOST_SEEDS = "0-9"
+"""With --until-decided."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Call:
             statuses = run_study(self.execution, self.study)
         else:
             assert self.grid is not None
-            statuses = carry_out(self.execution, self.grid, self.folder)
+            statuses = carry_out_seeds(self.execution, self.grid, self.folder)
         results = results_of([self.folder], statuses)
         for grid, _ in self.grids.values():
             results.failed |= {name: str(error) for name, error in grid.without_runs.items()}
@@ -184,10 +188,19 @@ def prepare_run(
     execution = replace(execution_of(options, placement, bool(options.get("force"))), dry=dry)
     if study is not None:
         _refuse_decided(study, {"models": models, "task": task, **options})
+        if options.get("until_decided"):
+            raise UsageError(
+                "--until-decided cannot be combined with --study, which declares its seeds; name --models "
+                "and --task"
+            )
         planned = plan_study(execution, find_definition(host(), study), request, folder)
         return Call(execution, planned.folder, study=planned)
     request = training_request(request, models, task, options)
+    if options.get("until_decided"):
+        request = until_decided(request, execution)
     grid = plan_quietly(execution, request)
+    if request.until_decided:
+        plan_looks(grid)  # refuses what cannot be decided, before anything is written
     return Call(execution, folder or Path("results") / f"{grid.task.name}-{request.scale}", grid)
 
 
@@ -211,7 +224,7 @@ def training_request(
         models=names,
         task=task,
         scale=request.scale or usual_scale(spec),
-        seeds=request.seeds or parse_seeds(DEFAULT_SEEDS),
+        seeds=request.seeds or parse_seeds(MOST_SEEDS if options.get("until_decided") else DEFAULT_SEEDS),
         augmentations=count_of(options, "augmentations"),
         match=_match(options.get("match")),
         baseline=str(options.get("baseline") or ""),
@@ -370,7 +383,7 @@ def resume(
         planned.append((execution, plan_quietly(execution, request), leaf))
     statuses: dict[str, Status] = {}
     for execution, grid, leaf in planned:
-        statuses |= carry_out(execution, grid, leaf)
+        statuses |= carry_out_seeds(execution, grid, leaf)
     return results_of([root], statuses)
 
 

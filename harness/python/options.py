@@ -68,6 +68,8 @@ class RunOptions(CommonOptions, total=False):
         augmentations: A, augmentations per puzzle, the puzzle itself included.
         match: what is made equal between models: steps, examples or flops.
         baseline: the one of the models that all others are compared with; by default every pair is compared.
+        until_decided: run 5, 8 and 10 seeds of each model, until every test is decided; ``seeds`` then names
+            at least 10.
         force: repeat finished runs.
     """
 
@@ -76,6 +78,7 @@ class RunOptions(CommonOptions, total=False):
     augmentations: int | None
     match: str | None
     baseline: str | None
+    until_decided: bool
     force: bool
 
 

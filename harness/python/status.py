@@ -217,6 +217,11 @@ def plan(models: Names = (), task: str | None = None, **options: Unpack[RunOptio
 
 def planned_runs(call: Call) -> list[tuple[str, str]]:
     """As `plan`, for a call that is planned already."""
+    if call.grid is not None and call.grid.context.request.until_decided:
+        raise UsageError(
+            "--until-decided: which seeds are run depends on the looks, so that no plan can be written; "
+            "leave --plan-only out (--on submits the runs of one look after the other)"
+        )
     if call.study is not None:
         for name, grid in call.study.grids.items():
             claim_study(call.study, name, grid)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from ..api.errors import NothingToReport
 from ..stats.across_tasks import Overall, across_tasks
 from .commands import commands_of
 from .contrasts import answered
+from .looks import looks_of
 from .notes import notes_of, notes_on_tests
 from .pairs import compare, judged, model_key, same_results, scores_of, table_key
 from .read import Reading, Run
@@ -75,13 +77,18 @@ def family_of(runs: Sequence[Run]) -> list[tuple[str, Pair]]:
     """Every pair that the table of these runs tests, and what tells it from others, see `same_results`."""
     by_model, rows = _rows_of(runs)
     return [
-        (
-            same_results(by_model[a], by_model[b]),
-            compare(rows[a].name, by_model[a], rows[b].name, by_model[b]),
-        )
-        for a, b in _compared(rows, _baseline(rows, by_model))
-        if rows[a].summary is not None and rows[b].summary is not None
+        (same_results(left, right), compare(a, left, b, right))
+        for a, left, b, right in _sides(by_model, rows)
     ]
+
+
+def _sides(
+    by_model: Mapping[str, list[Run]], rows: Mapping[str, Row]
+) -> Iterator[tuple[str, list[Run], str, list[Run]]]:
+    """Both rows of every test, by name, and their runs."""
+    for a, b in _compared(rows, _baseline(rows, by_model)):
+        if rows[a].summary is not None and rows[b].summary is not None:
+            yield rows[a].name, by_model[a], rows[b].name, by_model[b]
 
 
 def _rows_of(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict[str, Row]]:
@@ -102,8 +109,14 @@ def _evaluators(runs: Sequence[Run]) -> tuple[str, ...]:
 def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) -> Table:
     """``pairs``: whether its rows are compared; ``evaluations``: labels that the runs' study declares."""
     identity, described = runs[0].manifest.identity, runs[0].manifest.description
+    looked = looks_of(runs) if pairs else None
+    if looked is not None:
+        runs = [replace(run, reasons=(*run.reasons, *looked.reasons)) for run in runs]
     by_model, rows = _rows_of(runs)
-    compared = judged([pair for _, pair in family_of(runs)]) if pairs else []
+    if looked is not None:
+        compared = [looked.judged(*sides) for sides in _sides(by_model, rows)]
+    else:
+        compared = judged([pair for _, pair in family_of(runs)]) if pairs else []
     baseline = _baseline(rows, by_model) if pairs else ""
     tested = described.counts[identity.split]
     by_row = {rows[key].name: group for key, group in by_model.items()}
@@ -124,6 +137,7 @@ def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) 
         pairs=tuple(compared),
         notes=(
             *notes_of(runs, list(rows.values()), by_row, not pairs, evaluations),
+            *([] if looked is None else [looked.note(compared)]),
             *notes_on_tests(compared, described.cluster),
             *(_baseline_notes(rows, by_model) if pairs else ()),
         ),

@@ -18,9 +18,21 @@ def commands_of(reading: Reading) -> list[str]:
     folders: dict[Path, list[Run]] = {}
     for run in reading.plain:
         folders.setdefault(run.folder, []).append(run)
+    usual = [_usual_folder(runs) for runs in folders.values()]
     of_studies = [run for _, runs in reading.studies.values() for run in runs]
-    made = [command for folder, runs in folders.items() for command in _of_folder(folder, runs)]
+    made = [
+        command
+        for place, (folder, runs) in enumerate(folders.items())
+        # Two grids cannot share the folder that is written to by default.
+        for command in _of_folder(folder, runs, named=usual.count(usual[place]) > 1)
+    ]
     return list(dict.fromkeys([*made, *_typed(of_studies)]))
+
+
+def _usual_folder(runs: Sequence[Run]) -> str:
+    """Where `run` writes these by default."""
+    identity = runs[0].manifest.identity
+    return f"{identity.part('task').name}-{identity.scale}"
 
 
 def _typed(runs: Sequence[Run]) -> Iterator[str]:
@@ -29,8 +41,11 @@ def _typed(runs: Sequence[Run]) -> Iterator[str]:
             yield " ".join(run.manifest.command)
 
 
-def _of_folder(folder: Path, runs: Sequence[Run]) -> list[str]:
-    """From the requests made of a folder, the latest first; where it has none, what was typed."""
+def _of_folder(folder: Path, runs: Sequence[Run], named: bool) -> list[str]:
+    """From the requests made of a folder, the latest first; where it has none, what was typed.
+
+    ``named``: the commands name the folder.
+    """
     try:
         requests = read_requests(folder)
     except TrmBenchError:  # only the command would come from it
@@ -46,7 +61,10 @@ def _of_folder(folder: Path, runs: Sequence[Run]) -> list[str]:
             mine = tuple(seed for seed in request.seeds if wanted.pop((model, seed), None) is not None)
             if mine:
                 seeds.setdefault(mine, []).append(text)
-        commands = [run_command(request, models, mine, start) for mine, models in seeds.items()] + commands
+        output = folder if named else None
+        commands = [
+            run_command(request, models, mine, start, output) for mine, models in seeds.items()
+        ] + commands
     return [*commands, *dict.fromkeys(_typed([run for left in wanted.values() for run in left]))]
 
 
@@ -57,28 +75,37 @@ def _start(runs: Sequence[Run]) -> list[str]:
 
 
 def run_command(
-    request: Request, models: Sequence[str], seeds: Sequence[int], start: Sequence[str] = ()
+    request: Request,
+    models: Sequence[str],
+    seeds: Sequence[int],
+    start: Sequence[str] = (),
+    output: Path | None = None,
 ) -> str:
     """The command line of a request for training, with some of its models and seeds.
 
-    ``start`` is what comes before the verb.
+    ``start`` is what comes before the verb, ``output`` the folder if it is to be named.
     """
+    kept = {str(parse_variant(text)) for text in models}
+    baseline = request.baseline if request.baseline and str(parse_variant(request.baseline)) in kept else None
     options = {
         "models": ",".join(models),
         "task": request.task,
         "scale": request.scale,
-        "seeds": _ranges(seeds),
+        "seeds": _ranges(request.seeds if request.until_decided else seeds),
         "source": request.source,
         "data": request.data,
         "augmentations": request.augmentations,
         "match": None if request.match is Match.STEPS else request.match.value,
+        "baseline": baseline,
         "limit": request.limit,
         "evaluators": ",".join(request.evaluators) or None,
         "device": None if request.device == "cpu" else request.device,
+        "output": output,
     }
     words = ["trm-bench", *start, "run"]
     for name, value in options.items():
         words += [] if value is None else [f"--{name}", str(value)]
+    words += ["--until-decided"] if request.until_decided else []
     for name, files in (("train", request.train), ("test", request.test)):
         words += [word for file in files for word in (f"--{name}", str(file))]
     words += [word for key, value in request.settings.items() for word in ("--set", f"{key}={value}")]

@@ -10,6 +10,7 @@ from ..planning.models import in_order
 from ..planning.study import Declared, declared_in, leaves
 from ..store.records import Manifest
 from . import build, contrasts
+from .looks import looks_of, reasons_of
 from .pairs import compare, judged, model_key, same_results, table_key
 from .read import Run, distinct_folders, read_runs
 from .table import Pair
@@ -28,12 +29,14 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
     runs = _read(folders, problems)
     first, second = (_of_model(runs, name) for name in (a, b))
     tasks = dict.fromkeys(_task(run.manifest) for run in runs)
+    tables = _tables(runs, folders)
+    problems += [f"NOT CITABLE: {reason}" for group in tables for reason in reasons_of(group)]
     families = [
-        *(build.family_of(group) for group in _tables(runs, folders)),
+        *(build.family_of(group) for group in tables),
         *(contrasts.family_of(folder, declared, runs) for folder, declared in _studies(folders)),
     ]
     pairs = [
-        _judged(_pair(a, left, b, right), same_results(left, right), families)
+        _judged(a, left, b, right, families, tables)
         for task in tasks
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
@@ -65,7 +68,7 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
     return [
-        _judged(_pair(f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other)))
+        _judged(f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
         for one, other in names
     ]
 
@@ -88,8 +91,20 @@ def _tables(runs: Sequence[Run], folders: Sequence[Path]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def _judged(pair: Pair, same: str = "", families: Sequence[Family] = ()) -> Pair:
-    """The pair in the family that it belongs to, as the report has it; else as a family of its own."""
+def _judged(
+    a: str,
+    left: Sequence[Run],
+    b: str,
+    right: Sequence[Run],
+    families: Sequence[Family] = (),
+    tables: Sequence[Sequence[Run]] = (),
+) -> Pair:
+    """The pair as the report has it, by planned looks or in its family; else as a family of its own."""
+    pair, same, both = _pair(a, left, b, right), same_results(left, right), [*left, *right]
+    keys = {run.key for run in both}
+    together = next((table for table in tables if keys <= {run.key for run in table}), both)
+    if (looked := looks_of(together)) is not None:
+        return looked.judged(a, left, b, right)
     for family in families:
         names = [name for name, _ in family]
         if same in names:

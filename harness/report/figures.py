@@ -77,19 +77,23 @@ def save(report: Report, folder: Path) -> list[Path]:
 
 
 def differences(table: Table) -> Figure | None:
-    """Forest plot: Δ of each pair with its 95 % interval; hollow where nothing is decided."""
+    """Forest plot: Δ of each pair, its interval alone (thick) and in the family (thin); hollow: undecided."""
     pairs = [pair for pair in table.pairs if pair.difference.low is not None]
     if not pairs:
         return None
     figure, axes = axes_of(
-        table, f"Differences in {table.heading(table.primary)}, 95 % CI", 1.2 + 0.35 * len(pairs)
+        table,
+        f"Differences in {table.heading(table.primary)}: 95 % CI alone (thick), in the family (thin)",
+        1.2 + 0.35 * len(pairs),
     )
     for place, pair in enumerate(reversed(pairs)):
         low, high = 100 * (pair.difference.low or 0), 100 * (pair.difference.high or 0)
-        decided = pair.verdict.value in ("A > B", "B > A")
-        colour = COLOURS[0] if decided else COLOURS[6]
-        axes.plot([low, high], [place, place], color=colour, linewidth=1.5)
-        face = colour if decided else "white"
+        colour = COLOURS[0] if pair.verdict.is_decided else COLOURS[6]
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.5)
+        if pair.family is not None:
+            ends = [100 * pair.family.low, 100 * pair.family.high]
+            axes.plot(ends, [place, place], color=colour, linewidth=0.8)
+        face = colour if pair.verdict.is_decided else "white"
         axes.plot(100 * pair.difference.delta, place, "o", color=colour, markerfacecolor=face)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(pairs)), [f"{pair.a} − {pair.b}" for pair in reversed(pairs)], fontsize=8)

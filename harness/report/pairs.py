@@ -70,10 +70,10 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: f
     difference = paired_test(a_SC, b_SC) if paired else crossed_test(a_SC, b_SC)
     note = "; ".join(filter(None, (difference.note, PAIRED if paired and len(a_SC) > 1 else "")))
     if any(run.samples is None for run in (*left, *right)):
-        note, difference = INCOMPLETE, _untested(difference, INCOMPLETE)
+        note, difference = INCOMPLETE, untested(difference, INCOMPLETE)
     elif not paired and (shared := len(_weights(left) & _weights(right))):
         note = f"{plural(shared, 'seed')} of both are the same weights, and the others are not"
-        difference = _untested(difference, note)
+        difference = untested(difference, note)
     crossed = difference.kind is Kind.CROSSED
     margin = described_as.margin if margin is None else margin
     on_validation = "" if identity.split == "test" else f" on {identity.split}"
@@ -139,7 +139,7 @@ def same_weights(left: Sequence[Run], right: Sequence[Run]) -> bool:
     return ours == theirs and all(ours)
 
 
-def _untested(difference: Difference, why: str) -> Difference:
+def untested(difference: Difference, why: str) -> Difference:
     """The difference alone, without interval or test."""
     return replace(difference, low=None, high=None, p=None, error=None, kind=Kind.UNTESTED, note=why)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..api.errors import UnavailableError
 from ..api.text import plural
 from ..planning.identity import identity_hash
+from ..planning.looks import Looks, read_looks
 from ..planning.study import FILE as STUDY
 from ..planning.study import Declared, declared_in, leaves
 from ..store.checked import DamagedResult
@@ -32,6 +33,7 @@ class Run:
         folder: the output folder.
         where: its own folder, whatever that is called.
         reasons: why it may not be cited as it is shown here.
+        looks: those that were planned at its output folder's results, or why they cannot be read.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Run:
     folder: Path = Path()
     where: Path = Path()
     reasons: tuple[str, ...] = ()
+    looks: Looks | str | None = None
 
     @property
     def path(self) -> Path:
@@ -161,14 +164,23 @@ def read_runs(folders: Sequence[Path], problems: list[str], remarks: list[str]) 
     """
     found: dict[tuple[str, str], Run] = {}
     for place, (folder, chosen) in enumerate(_outputs(folders)):
+        looks = _looks_or_problem(folder, problems)
         for run in _read_folder(folder, chosen, problems, remarks):
-            placed = replace(run, folder=folder, order=run.order + place * FOLDER)
+            placed = replace(run, folder=folder, order=run.order + place * FOLDER, looks=looks)
             first = found.setdefault(placed.key, placed)
             if first is not placed:
                 remarks.append(_repeated(first, placed))
                 if first.samples is None and placed.samples is not None:
                     found[placed.key] = replace(placed, order=first.order)
     return sorted(found.values(), key=lambda run: run.order)
+
+
+def _looks_or_problem(folder: Path, problems: list[str]) -> Looks | str | None:
+    try:
+        return read_looks(folder)
+    except DamagedResult as error:
+        problems.append(str(error))
+        return str(error)
 
 
 def _repeated(first: Run, second: Run) -> str:

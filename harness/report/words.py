@@ -95,8 +95,15 @@ def sentences(pair: Pair) -> list[str]:
     lines = [_scores(pair), _verdict(pair)]
     if pair.difference.kind is Kind.CROSSED:
         lines += [_equivalence(pair), _shares(pair)]
+    lines += [_note(pair)]
     lines += [f"Treated differently: {difference}." for difference in pair.differs]
     return [sentence for sentence in lines if sentence]
+
+
+def _note(pair: Pair) -> str:
+    """What must be printed with the pair, but for what its difference says already."""
+    note = pair.note.removeprefix(pair.difference.note).removeprefix("; ")
+    return f"{note[:1].upper()}{note[1:]}." if note else ""
 
 
 def _scores(pair: Pair) -> str:

@@ -62,7 +62,8 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
         evaluations = plural(len(grid.runs), "evaluation")
         lines.append(f"{where}: {evaluations} in {passes} over the {request.split} set, to {folder}")
     else:
-        models, seeds = plural(len(grid.models), "model"), plural(len(request.seeds), "seed")
+        models = plural(len(grid.models), "model")
+        seeds = plural(len({run.identity.seed for run in grid.runs}), "seed")
         size = f"{models} × {seeds} = {plural(len(grid.runs), 'run')}"
         lines += [f"{where}: {size}, to {folder}", grid.budget.describe()]
     unknown = "; finished runs are not recognised" if context.missing_source else ""

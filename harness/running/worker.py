@@ -311,6 +311,7 @@ class Worker:
             supervision_steps=spent.supervision_steps,
             training_flops=spent.flops,
             training_seconds=spent.seconds,
+            validation_seconds=spent.aside,
             processes=self.group.size,
         )
 

@@ -124,11 +124,11 @@ def equivalence(difference: Difference, margin: float) -> Equivalence:
     return Equivalence(margin, two_sided / 2 if inside > 0 else 1 - two_sided / 2)
 
 
-def decidable_from_scatter(seeds: int, tests: int, seed_sd: float) -> float:
+def decidable_from_scatter(seeds: int, tests: int, seed_sd: float, level: float | None = None) -> float:
     """The smallest true difference, 0 to 1, that the first of ``tests`` tests finds with 80 % power.
 
     Both models have ``seeds`` runs, whose scores have the standard deviation ``seed_sd``; what puzzles add is
-    left out.
+    left out. ``level`` of that test is 5 % / ``tests`` where none is given.
 
     Raises:
         ValueError: under two seeds or one test.
@@ -136,4 +136,6 @@ def decidable_from_scatter(seeds: int, tests: int, seed_sd: float) -> float:
     if seeds < 2 or tests < 1:
         raise ValueError(f"needs two seeds and a test, not {seeds} and {tests}")
     variance = 2 * seed_sd**2 / seeds
-    return SplitError(((variance, 2.0 * (seeds - 1)),), 0.0, variance, math.inf).decidable(ALPHA / tests)
+    return SplitError(((variance, 2.0 * (seeds - 1)),), 0.0, variance, math.inf).decidable(
+        level or ALPHA / tests
+    )

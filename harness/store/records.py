@@ -106,6 +106,7 @@ class Description(Frozen):
     task_options: dict[str, Any] = Field({}, description="the task's own settings that built the puzzles")
     margin: float | None = Field(None, description="declared differences that do not matter, 0 to 1")
     baseline: str = Field("", description="the model, as requested, that the others are compared with")
+    looks: list[int] = Field([], description="seeds at which looks at the results were planned")
     api_versions: dict[str, str] = Field({}, description="of the plugin interface, by part")
     plugin_files: dict[str, str] = Field({}, description="file of each part that no distribution installed")
 

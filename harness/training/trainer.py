@@ -56,13 +56,14 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Spent:
-    """The ledger of a training run; ``seconds`` are without those of validation."""
+    """The ledger of a training run; ``seconds`` are without validating and saving, which is ``aside``."""
 
     steps: int
     draws: int
     supervision_steps: int
     flops: float
     seconds: float
+    aside: float = 0.0
 
 
 class Trainer:
@@ -206,11 +207,14 @@ class Trainer:
         synchronize(self.device)
         supervision = self.steps * self.budget.batch_size
         flops = supervision * self.flops.training_step
-        return Spent(self.steps, self.drawn(), supervision, flops, self.seconds())
+        return Spent(self.steps, self.drawn(), supervision, flops, self.seconds(), self._aside_seconds())
 
     def seconds(self) -> float:
         """Wall time of training, that before an interruption included; without validating and saving."""
         return self.reported.seconds + time.perf_counter() - self._started - self._aside
+
+    def _aside_seconds(self) -> float:
+        return self.reported.aside + self._aside
 
     def _pause(self, work: Callable[[], None]) -> None:
         """Do work whose time does not count as training."""
@@ -236,7 +240,7 @@ class Trainer:
             "ema": self.ema.shadow if self.ema else [],
             "slots": self.slots.kept(),
             "steps": self.steps,
-            "reported": {**asdict(self.reported), "seconds": self.seconds()},
+            "reported": {**asdict(self.reported), "seconds": self.seconds(), "aside": self._aside_seconds()},
             "average": self.average.totals(),
             "random": random_state(),
         }
@@ -303,12 +307,13 @@ def portions(batch: int, microbatch: int | str) -> list[slice]:
 
 @dataclass
 class _Reported:
-    """How far a run has been reported on; ``seconds`` are those before this process."""
+    """How far a run has been reported on; ``seconds`` and ``aside`` are those before this process."""
 
     logged: int = 0
     validated: int = 0
     last_validation: int = 0
     seconds: float = 0.0
+    aside: float = 0.0
 
 
 class Average:

@@ -16,9 +16,10 @@ from ...harness.report.table import Report, Row, Table
 
 COLUMNS = (
     "line", "task", "scale", "source", "train", "test", "split", "match", "amount", "batch_size",
-    "augmentations", "votes", "model", "requested", "metric", "mean", "low", "high", "seed_sd", "seeds", "items",
-    "clusters", "each_seed", "complete", "citable", "core_parameters", "io_parameters",
-    "puzzle_embedding_parameters", "training_flops", "training_seconds", "optimiser_steps", "draws",
+    "augmentations", "votes", "model", "requested", "metric", "mean", "low", "high", "seed_sd", "seeds",
+    "items", "clusters", "each_seed", "complete", "citable", "core_parameters", "io_parameters",
+    "puzzle_embedding_parameters", "training_flops", "training_seconds",
+    "validation_seconds", "optimiser_steps", "draws",
     "distinct_augmentations", "inference_steps", "inference_flops_per_puzzle",
     "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes", "study", "grid", "question", "a",
     "b", "delta", "p", "tests", "family_low", "family_high", "holm_p", "verdict", "decidable", "note",

@@ -375,7 +375,8 @@ def training_cost(table: Table, devices: str) -> Grid:
             f"{ledger.draws:,}",
             f"{ledger.distinct_augmentations:,}",
             f"{ledger.training_seconds:,.1f}",
-            *([f"{ledger.training_seconds * ledger.processes:,.1f}"] if together else []),
+            f"{ledger.validation_seconds:,.1f}",
+            *([f"{_device_seconds(ledger):,.1f}"] if together else []),
         ]
         for ledger in (row.ledger for row in table.rows)
     ]
@@ -386,9 +387,14 @@ def training_cost(table: Table, devices: str) -> Grid:
         "draws",
         "distinct augmentations",
         "train seconds",
+        "validation seconds",
         *(["device seconds"] if together else []),
     )
     return _costs(table, f"Cost per training run (mean over seeds, {devices})", headers, each)
+
+
+def _device_seconds(ledger: Ledger) -> float:
+    return (ledger.training_seconds + ledger.validation_seconds) * ledger.processes
 
 
 def inference_cost(table: Table, devices: str) -> Grid:

@@ -48,10 +48,10 @@ DOCUMENTS = ("docs/tutorial.md", "docs/write-a-model.md", "README.md")
 """In this order, in one folder: README evaluates the weights of the tutorial."""
 TINY = "--seeds 0 --limit 16 --set steps=8"
 SMALLER = [
-    Smaller("docs/tutorial.md", "--seeds 0,1 --set steps=300", TINY),
+    Smaller("docs/tutorial.md", "--seeds 0-2 --set steps=300", TINY),
     Smaller("docs/tutorial.md", "s0-* --weights results/first/trm-mlp-s1-*", "s0-*"),  # there is one seed
     Smaller("docs/tutorial.md", "trm-mlp-s1-*", "trm-mlp-s0-*"),
-    Smaller("docs/tutorial.md", "--steps 1,2,4,6,12", "--steps 1,12"),
+    Smaller("docs/tutorial.md", "--weights results/first/trm-mlp-s2-* --steps 1,2,4,6,12", "--steps 1,12"),
     Smaller("docs/write-a-model.md", "my-model,transformer", "my-model"),
     Smaller("docs/write-a-model.md", "--seeds 0-2 --set steps=300", TINY),
     Smaller("docs/write-a-model.md", "pytest my-model", "pytest my-model -k is_a_model"),  # the other trains

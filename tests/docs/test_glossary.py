@@ -57,6 +57,7 @@ def plain(header: str) -> str:
     header = header.removesuffix(" [95 % CI]")
     if re.fullmatch(r"seeds? \d.*", header):
         return "each seed"
+    header = re.sub(r"^among \d+: ", "among 3: ", header)
     return re.sub(r"^[\d,]+ votes$", "N votes", header)
 
 

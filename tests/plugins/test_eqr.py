@@ -159,10 +159,11 @@ def test_its_sizes_and_training_settings_are_trm_s(mixer: str, scale: str) -> No
     assert count_flops(ours.shapes(task), task.cells) == count_flops(theirs.shapes(task), task.cells)
 
 
-def test_on_maze_unique_it_has_the_published_size() -> None:
+@pytest.mark.parametrize("name", ["eqr", "trm"])
+def test_on_maze_unique_it_and_trm_have_the_published_size(name: str) -> None:
     task = TaskInfo("maze-unique", "paper", 30, 30, 6)
-    model = resolve("eqr", task)
-    assert model.part.spec.name == "eqr-att"
+    model = resolve(name, task)
+    assert model.part.spec.name == f"{name}-att"
     assert count_parameters(model.shapes(task))[0] == pytest.approx(0.26e6, rel=0.03)
 
 

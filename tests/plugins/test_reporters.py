@@ -422,10 +422,15 @@ def test_runs_of_several_processes_have_the_time_of_all_devices(golden_report: R
     assert "device seconds" not in training_cost(table, "cpu").headers
     first, *rest = table.rows
     assert first.ledger is not None
-    four = replace(first, ledger=first.ledger.model_copy(update={"processes": 4, "training_seconds": 2.5}))
+    four = replace(
+        first,
+        ledger=first.ledger.model_copy(
+            update={"processes": 4, "training_seconds": 2.5, "validation_seconds": 0.5}
+        ),
+    )
     grid = training_cost(replace(table, rows=(four, *rest)), "cpu")
-    assert grid.headers[-2:] == ("train seconds", "device seconds")
-    assert grid.rows[0][-2:] == ["2.5", "10.0"]
+    assert grid.headers[-3:] == ("train seconds", "validation seconds", "device seconds")
+    assert grid.rows[0][-3:] == ["2.5", "0.5", "12.0"]
 
 
 # --- the schema of the JSON ----------------------------------------------------------------------

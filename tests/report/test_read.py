@@ -234,6 +234,22 @@ def test_reproduce_with_makes_what_is_shown(tmp_path: Path) -> None:
     assert report_of(*picked).commands == (one,)
 
 
+def test_commands_of_two_folders_of_one_task_name_them(tmp_path: Path) -> None:
+    """Both would write to the folder of the task and scale by default, and the second would be refused."""
+    folders = [tmp_path / "slow", tmp_path / "fast"]
+    for folder, steps in zip(folders, (9, 8), strict=True):
+        names = write_model(folder, "trm-mlp", TRM, change=other(training={"lr": steps}))
+        request(folder, names)
+        add_request(folder, Request(("trm-mlp",), "made", "mini", (0, 1, 2), settings={"steps": steps}))
+    made = report_of(*folders).commands
+    assert [f"--output {folder}" in command for folder, command in zip(folders, made, strict=True)] == [
+        True,
+        True,
+    ]
+    (alone,) = report_of(folders[0]).commands
+    assert "--output" not in alone
+
+
 # --- nothing is left out without a word ------------------------------------------------------------
 
 
