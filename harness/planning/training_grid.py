@@ -112,7 +112,10 @@ def _baseline(text: str, resolved: Mapping[str, str]) -> str:
     rows = {str(parse_variant(requested)): row for requested, row in resolved.items()}
     wanted = str(parse_variant(text))
     if wanted not in rows:
-        raise UsageError(f"--baseline {text}: is none of the models; {nearest(wanted, rows)}")
+        raise UsageError(
+            f"--baseline {text}: is none of the models; name it among them, too (finished runs are reused); "
+            f"{nearest(wanted, rows)}"
+        )
     return rows[wanted]
 
 

@@ -258,10 +258,10 @@ class Table:
         """Which tests were adjusted together; empty where nothing was tested."""
         if not self.tests:
             return ""
-        which = f"every model against {self.baseline}" if self.baseline else "every pair of models"
+        which = f"every model against {self.baseline}" if self.baseline else "the pairs of this table"
         return (
-            f"Family: {plural(self.tests, 'test')}, {which} on this table's primary metric; Holm's p and the "
-            "interval in the family are adjusted for them. Other metrics are unadjusted and exploratory."
+            f"Family: {plural(self.tests, 'test')}, {which}, on its primary metric; Holm's p and the interval in "
+            "the family are adjusted for them. Other metrics are unadjusted and exploratory."
         )
 
     @property

@@ -125,7 +125,7 @@ def _verdict(pair: Pair) -> str:
         return _untested(pair)
     numbers = f"{points(pair.difference.delta, True)} points ({readings(pair)})"
     if pair.family is None:
-        return f"Undecided: {numbers}; {pair.difference.note}."
+        return f"Untested ({pair.difference.note}): {numbers}."
     if pair.verdict is Verdict.A_BETTER:
         return f"{pair.a} beats {pair.b}: {numbers}."
     if pair.verdict is Verdict.B_BETTER:

@@ -412,7 +412,7 @@ def test_a_run_beside_a_study_keeps_its_pairs_in_a_family_of_its_own(tmp_path: P
     assert [pair.holm_p for pair in of_run.pairs] == holm([pair.difference.p for pair in of_run.pairs])
     assert of_run.pairs == report_of(tmp_path / "run").tables[0].pairs
     assert study_of(together) == study_of(report_of(study))
-    assert "3 tests, every pair of models" in of_run.family
+    assert "3 tests, the pairs of this table" in of_run.family
 
 
 def test_two_studies_that_trained_the_same_model_are_both_answered(tmp_path: Path) -> None:
