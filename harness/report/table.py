@@ -260,8 +260,8 @@ class Table:
             return ""
         which = f"every model against {self.baseline}" if self.baseline else "the pairs of this table"
         return (
-            f"Family: {plural(self.tests, 'test')}, {which}, on its primary metric; Holm's p and the interval "
-            "in the family are adjusted for them. Other metrics are unadjusted and exploratory."
+            f"Family: {plural(self.tests, 'test')}, {which}, on its primary metric; Holm's p and the "
+            "interval in the family are adjusted for them. Other metrics are unadjusted and exploratory."
         )
 
     @property
