@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from tabulate import tabulate
+from trm_bench.harness.api.text import plural
 from trm_bench.harness.host.host import OWN_DISTRIBUTION, host
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.figures import as_svg, figures
@@ -160,7 +161,14 @@ def _claims(tables: Mapping[Path, Report], studies: Mapping[str, Report]) -> str
 def _evidence(
     claim: Mapping[str, Any], tables: Mapping[str, Report], studies: Mapping[str, Report]
 ) -> Iterator[tuple[str, str]]:
-    """The word and the numbers of each answer, or pair, that speaks of a claim."""
+    """The word and the numbers of each answer, or pair, that speaks of a claim.
+
+    Raises:
+        ValueError: a study does not ask the question, or a table does not test the pair.
+    """
+    as_good = bool(claim.get("as_good"))
+    if claim.get("study", STUDIES[0]) not in STUDIES or claim.get("table", TABLES[0]) not in TABLES:
+        raise ValueError(f"claims.yaml: no such study or table: {dict(claim)}")
     if report := studies.get(claim.get("study", "")):
         answers = [one for one in report.studies[0].answers if one.asks == claim["asks"]]
         if not answers:
@@ -168,15 +176,18 @@ def _evidence(
         for answer in answers:
             grid = f" ({answer.grid})" if len(answers) > 1 else ""
             if answer.pair is not None:
-                yield _word(answer.pair) + grid, _numbers(answer.pair) + grid
+                yield _word(answer.pair, as_good) + grid, _numbers(answer.pair) + grid
     if report := tables.get(claim.get("table", "")):
         pairs = [pair for table in report.tables for pair in table.pairs]
-        yield from (
-            (_word(pair), _numbers(pair)) for pair in pairs if (pair.a, pair.b) == (claim["a"], claim["b"])
-        )
+        found = [pair for pair in pairs if (pair.a, pair.b) == (claim["a"], claim["b"])]
+        if not found:
+            raise ValueError(f"claims.yaml: {claim['table']} does not test {claim['a']} against {claim['b']}")
+        yield from ((_word(pair, as_good), _numbers(pair)) for pair in found)
 
 
-def _word(pair: Pair) -> str:
+def _word(pair: Pair, as_good: bool) -> str:
+    if as_good and pair.verdict is Verdict.EQUIVALENT:
+        return "supported"
     return WORDS.get(pair.verdict, pair.verdict.value)
 
 
@@ -186,7 +197,7 @@ def _numbers(pair: Pair) -> str:
     if family is None:
         return f"{delta} points, not tested"
     interval = signed_interval(family.low, family.high)
-    return f"{delta} points {interval} among {family.tests} tests, {pair.difference.seeds} seeds"
+    return f"{delta} points {interval} among {plural(family.tests, 'test')}, {pair.difference.seeds} seeds"
 
 
 if __name__ == "__main__":

@@ -72,8 +72,10 @@ def power_of_study(study: StudyDefinition, grids: Mapping[str, Grid]) -> Power:
     tests = 0
     for name, grid in grids.items():
         kept = {str(subject(text)): row for text, row in grid.resolved.items()}
+        fixed = {str(model.requested) for model in grid.models if not model.part.spec.trained}
         for contrast in study.contrasts:
             a, b = (subject(side) for side in (contrast.a, contrast.b))
             rows = [(kept.get(side.model, side.model), side.evaluation) for side in (a, b)]
-            tests += contrast.grid in (None, name) and rows[0] != rows[1]
+            counts = rows[0] != rows[1] and not {row for row, _ in rows} & fixed
+            tests += contrast.grid in (None, name) and counts
     return Power(tests, min((len(grid.context.request.seeds) for grid in grids.values()), default=0))

@@ -58,7 +58,7 @@ def plan_training(
     for count in sorted(counts):
         _check_augmentations(context, count)
     by_count = {count: context.prepared.for_budget(count) for count in counts}
-    baseline = _baseline(request.baseline, resolved)
+    baseline = _baseline(request.baseline, resolved, models)
     reasons = _reasons(context, budget, models, prepared)
     shapes = {model.name: _measured(model, prepared, broken) for model in models}
     models = _with_sizes(models, {name: core for name, (_, core) in shapes.items()})
@@ -101,11 +101,11 @@ def _models(
     return tuple(distinct.values()), resolved, broken
 
 
-def _baseline(text: str, resolved: Mapping[str, str]) -> str:
+def _baseline(text: str, resolved: Mapping[str, str], models: Sequence[ResolvedModel]) -> str:
     """The row of the model that the others are compared with; empty where none is declared.
 
     Raises:
-        UsageError: it is none of the models.
+        UsageError: it is none of the models, or is not trained.
     """
     if not text:
         return ""
@@ -116,7 +116,10 @@ def _baseline(text: str, resolved: Mapping[str, str]) -> str:
             f"--baseline {text}: is none of the models; name it among them, too (finished runs are reused); "
             f"{nearest(wanted, rows)}"
         )
-    return rows[wanted]
+    row = rows[wanted]
+    if not all(model.part.spec.trained for model in models if str(model.requested) == row):
+        raise UsageError(f"--baseline {text}: is not trained, and part of no test; name a model that is")
+    return row
 
 
 def _in_precision(model: ResolvedModel, auto: str) -> ResolvedModel:

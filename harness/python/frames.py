@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..api.budget import described
 from ..report.read import Run
 from ..report.table import Pair, Report, Row, Table
 
@@ -49,6 +50,9 @@ COMPARISONS: Mapping[str, str] = {
     "task": "name of the task; empty for the questions of a study",
     "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
+    "source": "where the puzzles come from; empty for the questions of a study",
+    "budget": "of training; empty for the questions of a study",
+    "citable": "whether the runs of both may be cited, and together",
     "study": "name of the study whose question it is; empty for the pairs of a table",
     "grid": "the study's grid",
     "question": "the study's question",
@@ -63,7 +67,9 @@ COMPARISONS: Mapping[str, str] = {
     "family_high": "upper end of the interval in the family",
     "holm_p": "p adjusted over the family",
     "verdict": "A > B, B > A, equivalent, undecided (alone: …), undecided or untested",
-    "decidable": "smallest true difference that the family finds with 80 % power, 0 to 1",
+    "decidable": "smallest true difference that the family finds with 80 % power; above 1 there is none",
+    "margin": "declared difference that does not matter, 0 to 1; missing without one",
+    "equivalence_p": "p of the two one-sided tests against it, adjusted for the family",
     "seeds": "seeds of the model that has fewer",
     "share_seeds": "share of the variance that comes from seeds",
     "share_puzzles": "share of the variance that comes from puzzles",
@@ -174,17 +180,31 @@ def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
     """A row for each pair of each table, and for each question of each study."""
     for table in report.tables:
         for pair in table.pairs:
-            yield {**_names(task=table.task, scale=table.scale, split=table.split), **_pair(pair)}
+            names = _names(
+                task=table.task,
+                scale=table.scale,
+                split=table.split,
+                source=table.source,
+                budget=described(table.budget),
+                citable=not any(note.startswith("NOT CITABLE") for note in table.notes),
+            )
+            yield {**names, **_pair(pair)}
     for study in report.studies:
         for answer in study.answers:
             names = _names(
-                scale=study.scale, split="test", study=study.name, grid=answer.grid, question=answer.asks
+                scale=study.scale,
+                split="test",
+                citable="NOT CITABLE" not in answer.sentence,
+                study=study.name,
+                grid=answer.grid,
+                question=answer.asks,
             )
             yield {**names, **(_pair(answer.pair) if answer.pair else {"note": answer.sentence})}
 
 
-def _names(**given: str) -> dict[str, Any]:
-    return {**dict.fromkeys(("task", "scale", "split", "study", "grid", "question"), ""), **given}
+def _names(**given: str | bool) -> dict[str, Any]:
+    texts = ("task", "scale", "split", "source", "budget", "study", "grid", "question")
+    return {**dict.fromkeys(texts, ""), **given}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -202,6 +222,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "holm_p": family.p if family else None,
         "verdict": pair.verdict.value,
         "decidable": family.decidable if family else None,
+        "margin": pair.equivalence.margin if pair.equivalence else None,
+        "equivalence_p": pair.equivalence.family_p if pair.equivalence else None,
         "seeds": difference.seeds,
         "share_seeds": shares.seeds if shares else None,
         "share_puzzles": shares.items if shares else None,

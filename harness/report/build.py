@@ -7,12 +7,13 @@ from dataclasses import replace
 from itertools import combinations
 
 from ..api.errors import NothingToReport
+from ..planning.study import declared_in
 from ..stats.across_tasks import Overall, across_tasks
 from .commands import commands_of
 from .contrasts import answered
 from .looks import looks_of
 from .notes import notes_of, notes_on_tests
-from .pairs import compare, judged, model_key, same_results, scores_of, table_key
+from .pairs import compare, judged, model_key, same_results, scores_of, table_key, weights_of
 from .read import Reading, Run
 from .rows import distinct_names, row_of
 from .table import Pair, Report, Row, Table
@@ -86,7 +87,7 @@ def _sides(
     by_model: Mapping[str, list[Run]], rows: Mapping[str, Row]
 ) -> Iterator[tuple[str, list[Run], str, list[Run]]]:
     """Both rows of every test, by name, and their runs."""
-    for a, b in _compared(rows, _baseline(rows, by_model)):
+    for a, b in _compared(rows, by_model):
         if rows[a].summary is not None and rows[b].summary is not None:
             yield rows[a].name, by_model[a], rows[b].name, by_model[b]
 
@@ -139,7 +140,8 @@ def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) 
             *notes_of(runs, list(rows.values()), by_row, not pairs, evaluations),
             *([] if looked is None else [looked.note(compared)]),
             *notes_on_tests(compared, described.cluster),
-            *(_baseline_notes(rows, by_model) if pairs else ()),
+            *(_baseline_notes(rows, by_model) if pairs and looked is None else ()),
+            *(_family_notes(runs) if compared else ()),
         ),
         split=identity.split,
         source_kind=described.source_kind,
@@ -148,12 +150,31 @@ def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) 
 
 
 def _baseline(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run]]) -> str:
-    """The row, by its key, that all runs declare as the one to compare with; empty where they disagree."""
+    """The row, by its key, that all runs declare as the one to compare with.
+
+    Empty where they disagree, or where several rows, of several settings, have its name.
+    """
     declared = {run.manifest.description.baseline for runs in by_model.values() for run in runs}
-    if len(declared) != 1:
-        return ""
-    (name,) = declared
-    return next((key for key, row in rows.items() if name and row.requested == name), "")
+    named = [key for key, row in rows.items() if declared == {row.requested}]
+    return named[0] if len(named) == 1 else ""
+
+
+def _family_notes(runs: Sequence[Run]) -> list[str]:
+    """Where the rows that make up a table's family were not put together by one command."""
+    folders = dict.fromkeys(run.folder for run in runs)
+    notes = (
+        [f"the rows of {len(folders)} folders make up this table and its family"] if len(folders) > 1 else []
+    )
+    studies = {
+        declared.study.name: folder.parent
+        for folder in folders
+        if (declared := declared_in(folder.parent)) is not None
+    }
+    return notes + [
+        f"these runs belong to study {name}, which declares its own questions: its family is in the report "
+        f"of {folder}, and the pairs here are exploratory"
+        for name, folder in studies.items()
+    ]
 
 
 def _baseline_notes(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -165,27 +186,32 @@ def _baseline_notes(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run
     return [f"baseline {names}: not declared for all runs here before they were run, so every pair is tested"]
 
 
-def _compared(rows: Mapping[str, Row], baseline: str) -> Iterator[tuple[str, str]]:
+def _compared(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run]]) -> Iterator[tuple[str, str]]:
     """The pairs that are tested; the score of a model that is not trained is known by construction."""
-    keys = [key for key, row in rows.items() if not row.is_fixed]
-    if baseline in keys:
-        yield from ((key, baseline) for key in keys if key != baseline)
-        return
-    yield from ((a, b) for a, b in combinations(keys, 2) if _worth_a_test(rows, a, b))
+    keys, baseline = [key for key, row in rows.items() if not row.is_fixed], _baseline(rows, by_model)
+    pairs = [(key, baseline) for key in keys if key != baseline] if baseline else combinations(keys, 2)
+    weights = {key: weights_of(runs) for key, runs in by_model.items()}
+    yield from ((a, b) for a, b in pairs if _worth_a_test(rows, weights, a, b))
 
 
-def _worth_a_test(rows: Mapping[str, Row], a: str, b: str) -> bool:
+def _worth_a_test(rows: Mapping[str, Row], weights: Mapping[str, set[str]], a: str, b: str) -> bool:
     """Whether two rows are worth a test: models evaluated alike, or one model with one thing changed.
 
     Of one model's depths, each is compared with the next: all pairs of them would be a family in which
-    nothing can be decided.
+    nothing can be decided. ``weights`` of the rows tell models of one name, with several recipes, apart.
     """
+
+    def is_same_model(one: str, other: str) -> bool:
+        known = weights[one] and weights[other]
+        same = not known or bool(weights[one] & weights[other])
+        return same and rows[one].display_name == rows[other].display_name
+
     first, second = rows[a], rows[b]
     if first.evaluation == second.evaluation:
         return True
-    if first.display_name != second.display_name:
+    if not is_same_model(a, b):
         return False
-    depths = [row.depth for row in rows.values() if row.display_name == first.display_name]
+    depths = [row.depth for key, row in rows.items() if is_same_model(key, a)]
     shallow, deep = sorted((first.depth, second.depth))
     if first.halts != second.halts:
         return shallow == deep

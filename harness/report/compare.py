@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..api.errors import NothingToReport, UsageError, nearest
@@ -40,6 +41,9 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         for task in tasks
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
+    shown = [run for run in (*first, *second) if run.samples is not None]
+    if reasons := contrasts.not_citable(shown):
+        problems.append(f"NOT CITABLE: {reasons}")
     ours, theirs = ({_task(run.manifest) for run in runs} for runs in (first, second))
     for name, alone in ((a, ours - theirs), (b, theirs - ours)):
         problems += [f"{name} alone was run on {task} at {scale}; left out" for task, scale in sorted(alone)]
@@ -109,7 +113,16 @@ def _judged(
         names = [name for name, _ in family]
         if same in names:
             return judged([*(other for _, other in family), pair], [*names, same])[-1]
+    if families:
+        return _exploratory(pair)
     return judged([pair])[0]
+
+
+def _exploratory(pair: Pair) -> Pair:
+    """A pair that is none of the tests of the folders it comes from: its numbers alone, and no verdict."""
+    why = "exploratory: neither a pair of a table's family nor a question of a study"
+    note = "; ".join(filter(None, (pair.difference.note, why)))
+    return replace(pair, difference=replace(pair.difference, note=note), note=note)
 
 
 def _read(folders: Sequence[Path], problems: list[str]) -> Sequence[Run]:

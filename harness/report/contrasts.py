@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..planning.models import parse_variant
 from ..planning.study import Contrast, Declared, StudyDefinition, evaluated_folder, grid_folder, subject
-from .pairs import compare, judged, mixed_code, model_key, same_results
+from ..store.records import NO_WEIGHTS
+from .pairs import compare, judged, mixed_code, model_key, same_results, untested
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
 from .words import answer
@@ -79,7 +80,7 @@ def _answer(declared: Declared, one: Asked, outcome: Pair | str) -> Answer:
     if isinstance(outcome, str):
         return Answer(contrast.asks, one.grid, None, f"{contrast.asks} {outcome}")
     sentence = answer(contrast.asks, outcome, _name(declared, contrast.a), _name(declared, contrast.b))
-    reasons = _not_citable([*one.left, *one.right])
+    reasons = not_citable([*one.left, *one.right])
     return Answer(
         contrast.asks, one.grid, outcome, sentence + (f" NOT CITABLE: {reasons}." if reasons else "")
     )
@@ -100,7 +101,7 @@ def _sides(
     return sides
 
 
-def _not_citable(runs: Sequence[Run]) -> str:
+def not_citable(runs: Sequence[Run]) -> str:
     """Why runs must not be cited, or not together; empty where they may."""
     reasons = [reason for run in runs for reason in run.manifest.not_citable_because]
     return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
@@ -115,7 +116,12 @@ def _compared(one: Asked, margin: float | None) -> Pair | str:
             return f"Not tested: no finished run of {name}."
         if len({model_key(run.manifest) for run in side}) > 1:
             return f"Not tested: the runs of {name} were made with several settings or on several devices."
-    return compare(one.a, one.left, one.b, one.right, margin)
+    pair = compare(one.a, one.left, one.b, one.right, margin)
+    for name, side in ((one.a, one.left), (one.b, one.right)):
+        if all(run.manifest.weights == NO_WEIGHTS for run in side):
+            why = f"{name} is not trained, and part of no test"
+            return replace(pair, difference=untested(pair.difference, why), note=why, shares=None, parts=None)
+    return pair
 
 
 def _name(declared: Declared, text: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from ..api.budget import Ledger
-from ..stats.rules import METHOD_SEEDS
 from ..store.records import Manifest, ScoredSplit
 from .pairs import mixed_code
 from .read import Run
@@ -78,22 +77,26 @@ KINDS_APART = 0.2
 """Between the scores of two kinds of runs, at least; and three times as far as those of a kind lie apart."""
 
 
+ENOUGH_TO_TELL = 5
+"""Seeds; of fewer that scatter widely by nature, many would look like two kinds."""
+
+
 def _two_kinds(rows: Sequence[Row]) -> list[str]:
     """A warning where some seeds of a model are far from all others, as where training collapses at times."""
     found = [f"{row.name} ({parts})" for row in rows if (parts := _kinds(row))]
     if not found:
         return []
     return [
-        f"runs of two kinds: {', '.join(found)}. Tests and intervals take the runs of a model for alike; "
-        "with such runs, a quarter of studies with 3 or 5 seeds find differences between equal models, and a "
-        "tenth with 8 (docs/calibration.md)"
+        f"runs that may be of two kinds: {', '.join(found)}. Tests and intervals take the runs of a model "
+        "for alike; with such runs, a quarter of studies with 3 or 5 seeds find differences between equal "
+        "models, and a tenth with 8 (docs/calibration.md)"
     ]
 
 
 def _kinds(row: Row) -> str:
     """``2 of 5 up to 12.0 %, the others from 81.0 %``; empty where the runs are of one kind."""
     scores = sorted(seed.score for seed in row.seeds if seed.score is not None)
-    if len(scores) < METHOD_SEEDS:
+    if len(scores) < ENOUGH_TO_TELL:
         return ""
     gap, place = max(
         (after - before, place) for place, (before, after) in enumerate(pairwise(scores), start=1)
@@ -111,7 +114,7 @@ def _fixed(rows: Sequence[Row]) -> list[str]:
     """Models whose score is known by construction, and models that are below it."""
     notes = []
     for fixed in (row for row in rows if row.is_fixed):
-        notes.append(f"{fixed.name} is not trained: its score is that of a rule, and part of no test")
+        notes.append(f"{fixed.name} is not trained, and part of no test")
         below = [
             row.name
             for row in rows
@@ -119,7 +122,7 @@ def _fixed(rows: Sequence[Row]) -> list[str]:
         ]
         notes += [f"below {fixed.name}: {', '.join(below)}"] if below else []
     learnt = [row for row in rows if not row.is_fixed and row.summary is not None]
-    if learnt and all(row.summary is not None and row.summary.mean == 0 for row in learnt):
+    if len(learnt) > 1 and all(row.summary is not None and row.summary.mean == 0 for row in learnt):
         notes.append("no model solved anything: this table says nothing about which is better")
     return notes
 
@@ -282,16 +285,21 @@ def _voting(runs: Sequence[Run]) -> str:
     )
 
 
+def _limits(least: float, most: float) -> str:
+    """From which differences on the pairs of a family are decided."""
+    if least > 1:
+        return "no difference, by any pair"
+    if most > 1:
+        return f"differences from {100 * least:.0f} points on, by pair; by some pairs none"
+    low, high = f"{100 * least:.0f}", f"{100 * most:.0f}"
+    return f"differences from {low}" + (f" to {high}" if high != low else "") + " points on, by pair"
+
+
 def notes_on_tests(pairs: Sequence[Pair], cluster: str) -> list[str]:
     """What the tests of a table could decide, and what would decide more."""
     notes = []
     if limits := [pair.family.decidable for pair in pairs if pair.family is not None]:
-        low, high = (f"{100 * end(limits):.0f}" for end in (min, max))
-        notes.append(
-            f"decidable in this family, with 80 % power: differences from {low}"
-            + (f" to {high}" if high != low else "")
-            + " points on, by pair"
-        )
+        notes.append(f"decidable in this family, with 80 % power: {_limits(min(limits), max(limits))}")
     notes += [
         f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by "
         f"{pair.shares.twice_the_seeds:.0%}, "

@@ -52,7 +52,7 @@ def scores_of(runs: Sequence[Run], metric: str) -> ItemScores | None:
 def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: float | None = None) -> Pair:
     """Compare two models of which a seed each is finished; not yet a member of a family, see `judged`.
 
-    ``margin`` is the largest difference that does not matter, 0 to 1; by default what the runs declare.
+    ``margin`` is the largest difference that does not matter, 0 to 1; by default what all runs declare.
 
     Raises:
         TrmBenchError: they were tested on different items.
@@ -71,11 +71,11 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: f
     note = "; ".join(filter(None, (difference.note, PAIRED if paired and len(a_SC) > 1 else "")))
     if any(run.samples is None for run in (*left, *right)):
         note, difference = INCOMPLETE, untested(difference, INCOMPLETE)
-    elif not paired and (shared := len(_weights(left) & _weights(right))):
+    elif not paired and (shared := len(weights_of(left) & weights_of(right))):
         note = f"{plural(shared, 'seed')} of both are the same weights, and the others are not"
         difference = untested(difference, note)
     crossed = difference.kind is Kind.CROSSED
-    margin = described_as.margin if margin is None else margin
+    margin = _margin_of([*left, *right]) if margin is None else margin
     on_validation = "" if identity.split == "test" else f" on {identity.split}"
     return Pair(
         a=a,
@@ -93,6 +93,12 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: f
         differs=tuple(treated_differently([run.manifest for run in (*left, *right)])),
         note=note,
     )
+
+
+def _margin_of(runs: Sequence[Run]) -> float | None:
+    """The margin that all runs declare; one that some lack, or have otherwise, was not declared for both."""
+    declared = {run.manifest.description.margin for run in runs}
+    return declared.pop() if len(declared) == 1 else None
 
 
 def _require_comparable(manifests: Sequence[Manifest]) -> None:
@@ -121,7 +127,8 @@ def _require_comparable(manifests: Sequence[Manifest]) -> None:
         )
 
 
-def _weights(runs: Sequence[Run]) -> set[str]:
+def weights_of(runs: Sequence[Run]) -> set[str]:
+    """Hashes of the weights of runs, where they are known."""
     trained = (run.manifest.tensors_sha256 or run.manifest.weights_sha256 for run in runs)
     return set(filter(None, trained))
 

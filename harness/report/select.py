@@ -129,7 +129,14 @@ def _select(table: Table, shown: Sequence[Row], renamed: Sequence[Row]) -> Table
         if pair.a in names and pair.b in names
     )
     notes = tuple(_rename_in(note, displayed | names) for note in table.notes)
-    return replace(table, rows=tuple(renamed), pairs=pairs, notes=notes, hidden=(*table.hidden, *hidden))
+    return replace(
+        table,
+        rows=tuple(renamed),
+        pairs=pairs,
+        notes=notes,
+        hidden=(*table.hidden, *hidden),
+        baseline=names.get(table.baseline, table.baseline),
+    )
 
 
 def _rename_in(note: str, names: Mapping[str, str]) -> str:

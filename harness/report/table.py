@@ -258,7 +258,7 @@ class Table:
         """Which tests were adjusted together; empty where nothing was tested."""
         if not self.tests:
             return ""
-        which = f"every model against {self.baseline}" if self.baseline else "the pairs of this table"
+        which = f"every model against {self.baseline}" if self.baseline else "the tested pairs of this table"
         return (
             f"Family: {plural(self.tests, 'test')}, {which}, on its primary metric; Holm's p and the "
             "interval in the family are adjusted for them. Other metrics are unadjusted and exploratory."
@@ -321,7 +321,9 @@ class StudyAnswers:
 
     @property
     def family(self) -> str:
-        """Which tests were adjusted together."""
+        """Which tests were adjusted together; empty where nothing was tested."""
+        if not self.tests:
+            return ""
         return (
             f"Family: {plural(self.tests, 'test')}, the questions that the study declares; Holm's p and the "
             "interval in the family are adjusted for them. A study's tables show every row without a test."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from ..api.text import plural
 from ..stats.interval import ScoreSummary
-from ..stats.rules import Kind
+from ..stats.rules import ALPHA, Kind
 from ..stats.tests import Verdict
 from .table import Pair
 
@@ -26,7 +28,8 @@ def answer(asks: str, pair: Pair, a: str, b: str) -> str:
     """The answer to a question of a study: yes, no or undecided, and the numbers behind it."""
     numbers = f"{a} minus {b} is {points(pair.difference.delta, True)} points"
     if pair.family is None:
-        return f"{asks} Not tested ({pair.note or pair.difference.note}): {numbers}."
+        why = _named(pair.note or pair.difference.note, a, b)
+        return f"{asks} Not tested ({why}): {numbers}."
     numbers += f" ({readings(pair)})"
     note = f"; {pair.note}" if pair.note else ""
     among = plural(pair.family.tests, "question")
@@ -39,6 +42,13 @@ def answer(asks: str, pair: Pair, a: str, b: str) -> str:
     }.get(pair.verdict, "Undecided")
     ends = [f"{numbers}{note}", *_within_margin(pair), *(_outlook(pair) if pair.verdict.is_undecided else ())]
     return f"{asks} {word}: {'. '.join(ends)}."
+
+
+def _named(note: str, a: str, b: str) -> str:
+    """A note on a sample without variance, which speaks of A and B, with their names."""
+    if not note.startswith(("A solved", "B solved", "every seed of A")):
+        return note
+    return re.sub(r"\b[AB]\b", lambda found: {"A": a, "B": b}[found[0]], note)
 
 
 def readings(pair: Pair) -> str:
@@ -67,7 +77,13 @@ def _within_margin(pair: Pair) -> list[str]:
     ):
         return []
     margin, p = points(pair.equivalence.margin), p_words(pair.equivalence.family_p)
-    return [f"The difference is below the declared margin of {margin} points (two one-sided tests, {p})"]
+    level = 2 * ALPHA / pair.equivalence.tests
+    half = pair.difference.error.half_width(level) if pair.difference.error else 0.0
+    delta = pair.difference.delta
+    return [
+        f"The difference is below the declared margin of {margin} points (two one-sided tests, {p}; "
+        f"{100 * (1 - level):.3g} % CI {_interval(delta - half, delta + half)})"
+    ]
 
 
 def _outlook(pair: Pair) -> list[str]:
@@ -76,7 +92,10 @@ def _outlook(pair: Pair) -> list[str]:
     if family is None:
         return []
     among = f" among {plural(family.tests, 'test')}" if family.tests > 1 else ""
-    now = f"With {plural(seeds, 'seed')} {_from_points(family.decidable)} can be decided{among} (80 % power)"
+    most = "" if pair.most_seeds == seeds else f" and {pair.most_seeds}"
+    now = (
+        f"With {seeds}{most} seeds this pair is decided{among} {_from_points(family.decidable)} (80 % power)"
+    )
     more = next((count for count in SEEDS if count > pair.most_seeds), None)
     then = None if more is None else pair.decidable_with(more)
     if more is None or then is None or then >= 0.9 * family.decidable:
@@ -86,8 +105,8 @@ def _outlook(pair: Pair) -> list[str]:
 
 def _from_points(decidable: float) -> str:
     if decidable > 1:
-        return "no difference"
-    return f"nothing under {100 * decidable:.0f} points"
+        return "by no difference"
+    return f"from {100 * decidable:.{0 if decidable >= 0.1 else 1}f} points on"
 
 
 def sentences(pair: Pair) -> list[str]:
@@ -155,7 +174,7 @@ def _what_would_help(pair: Pair) -> str:
 
 
 def _untested(pair: Pair) -> str:
-    start = f"No test between methods ({pair.difference.note})"
+    start = f"No test between methods ({_named(pair.difference.note, pair.a, pair.b)})"
     if pair.mcnemar is None:
         return f"{start}: the difference is {points(pair.difference.delta, True)} points."
     only = pair.mcnemar
@@ -167,6 +186,8 @@ def _untested(pair: Pair) -> str:
 
 def _equivalence(pair: Pair) -> str:
     if pair.equivalence is None or pair.equivalence.family_p is None:
+        return ""
+    if pair.family is None or pair.verdict.is_decided:
         return ""
     shown = "Equivalent" if pair.equivalence.equivalent else "Not shown to be equivalent"
     margin, p = points(pair.equivalence.margin), p_words(pair.equivalence.family_p)

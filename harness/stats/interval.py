@@ -70,11 +70,10 @@ def score_interval(a: ArrayLike, items: int | None = None) -> ScoreSummary:
     ratio, kind = _squared_quantile_over_size(a_SC)
     low, high = _wilson(mean, ratio)
     seed_sd = float(a_SC.mean(axis=1).std(ddof=1))
-    note = (
-        ""
-        if kind is Kind.CROSSED
-        else f"all seeds agree on every puzzle, so the interval counts the {C} puzzles once"
-    )
+    note = "" if kind is Kind.CROSSED else "one cluster: how puzzles vary is unknown"
+    if kind is Kind.DEGENERATE and C > 1:
+        counted = f"{C} puzzles" if items in (None, C) else f"{C} clusters of puzzles"
+        note = f"all seeds agree on every puzzle, so the interval counts the {counted} once"
     return ScoreSummary(mean, low, high, seed_sd, S, items or C, C, kind, note)
 
 

@@ -21,8 +21,9 @@ COLUMNS = (
     "puzzle_embedding_parameters", "training_flops", "training_seconds",
     "validation_seconds", "optimiser_steps", "draws",
     "distinct_augmentations", "inference_steps", "inference_flops_per_puzzle",
-    "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes", "study", "grid", "question", "a",
-    "b", "delta", "p", "tests", "family_low", "family_high", "holm_p", "verdict", "decidable", "note",
+    "milliseconds_per_puzzle", "puzzles_per_second", "peak_memory_bytes", "study", "grid", "question",
+    "budget", "a", "b", "delta", "p", "tests", "family_low", "family_high", "holm_p", "verdict", "decidable",
+    "margin", "equivalence_p", "note",
 )  # fmt: skip
 
 

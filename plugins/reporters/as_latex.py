@@ -146,7 +146,7 @@ def best_row(table: Table) -> int | None:
         winner = {Verdict.A_BETTER: pair.a, Verdict.B_BETTER: pair.b}.get(pair.verdict)
         if winner is not None:
             wins[winner] = wins.get(winner, 0) + 1
-    others = len(table.rows) + len(table.hidden) - 1
+    others = sum(not row.is_fixed for row in table.rows) + len(table.hidden) - 1
     names = [row.name for row in table.rows]
     best = [name for name, count in wins.items() if count == others and name in names]
     return names.index(best[0]) if best and others else None

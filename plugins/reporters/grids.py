@@ -12,6 +12,7 @@ from ...harness.api.budget import Ledger
 from ...harness.api.published import Published
 from ...harness.report.table import Pair, Row, StudyAnswers, Table
 from ...harness.stats.across_tasks import Overall
+from ...harness.stats.tests import Verdict
 
 NONE = "–"
 MODEL = "model"
@@ -276,13 +277,20 @@ def differences(table: Table) -> Grid:
             p_value(alone.p),
             signed_interval(family.low, family.high) if family else NONE,
             p_value(family.p if family else None),
-            pair.verdict.value,
+            verdict(pair),
         ]
         rows.append(row)
     headers: tuple[str, ...] = ("A − B", "alone: Δ [95 % CI]", "p", f"{among}[CI]", "Holm p", "verdict")
     if not among:  # the only test: both readings are one
         headers, rows = (*headers[:3], headers[5]), [[*row[:3], row[5]] for row in rows]
     return Grid(f"Differences in {table.heading(table.primary)}, percentage points", headers, rows)
+
+
+def verdict(pair: Pair) -> str:
+    """The word, with the margin of ``equivalent``."""
+    if pair.verdict is Verdict.EQUIVALENT and pair.equivalence is not None:
+        return f"equivalent (±{100 * pair.equivalence.margin:g})"
+    return pair.verdict.value
 
 
 def power(table: Table) -> Grid:

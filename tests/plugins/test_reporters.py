@@ -301,7 +301,7 @@ def test_a_table_that_is_too_wide_goes_on_below_and_loses_nothing(wide_report: R
 def test_the_family_is_stated_and_counts_what_was_tested(golden_report: Report, tmp_path: Path) -> None:
     first, second = golden_report.tables
     assert first.tests == sum(pair.holm_p is not None for pair in first.pairs) == 3
-    assert first.family.startswith("Family: 3 tests, the pairs of this table")
+    assert first.family.startswith("Family: 3 tests, the tested pairs of this table")
     assert first.family in render(golden_report)
     assert second.family == ""  # one seed of each: nothing is tested
     write_model(tmp_path / "single", "trm-mlp", TRM[:1])

@@ -88,7 +88,7 @@ def dry(tmp_path: Path, run_cli: RunCli) -> Callable[..., Ended]:
 
 def sentences(out: str) -> list[str]:
     """The answers as they are printed."""
-    return [line[2:] for line in out.partition("Family: ")[0].splitlines() if line[:2] == "- "]
+    return [line[2:] for line in out.split("\n\n")[1].splitlines() if line[:2] == "- "]
 
 
 def reported(folder: Path) -> Report:
@@ -253,7 +253,7 @@ def test_an_evaluation_that_a_model_cannot_have_is_left_out_and_named(
     assert "left out: mirror @ halting=true: the model has no halting rule" in ended.err
     halted, better = sentences(ended.out)
     assert halted == "Halted? Not tested: no finished run of mirror @ halting=true."
-    assert better.startswith("Better? Not tested (single training run")
+    assert better.startswith("Better? Not tested (copy is not trained")
 
 
 def test_a_grid_without_any_weights_is_not_evaluated_and_says_so(tmp_path: Path, run_cli: RunCli) -> None:
@@ -480,9 +480,7 @@ def test_two_names_of_one_model_are_nothing_to_compare(tmp_path: Path, run_cli: 
     assert f"{same} is the same as mirror here" in ended.err
     first, second = sentences(ended.out)
     assert first == f"One? Nothing to compare: at this scale mirror and {same} are both mirror."
-    assert second.startswith(
-        f"Two? Not tested (single training run; checkpoint-level only): {same} minus copy"
-    )
+    assert second.startswith(f"Two? Not tested (copy is not trained, and part of no test): {same} minus copy")
     assert len(folders(tmp_path / "out" / "main")) == 2
 
 

@@ -69,7 +69,7 @@ def test_an_undecided_pair_says_what_could_have_been_seen_and_what_would_help(tm
     assert "beats" not in text
     assert "equal" not in text
     assert found.decidable is not None
-    wanted = f"nothing under {100 * found.decidable:.0f} points can be decided among 3 tests (80 % power)"
+    wanted = f"this pair is decided among 3 tests from {100 * found.decidable:.0f} points on (80 % power)"
     assert wanted in text
     assert "seeds of each model would show them" in text or "No number of seeds" in text
 

@@ -106,8 +106,8 @@ def test_each_answer_has_its_word_and_the_numbers_of_the_test(tmp_path: Path) ->
     assert third.pair is not None
     assert third.pair.decidable is not None
     assert third.sentence.startswith(
-        f"Three? Undecided: {numbers(third, 'hrm', 'plain', tests[2], 3)}. With 3 seeds nothing under "
-        f"{100 * third.pair.decidable:.0f} points can be decided among 3 tests (80 % power); with 5, "
+        f"Three? Undecided: {numbers(third, 'hrm', 'plain', tests[2], 3)}. With 3 seeds this pair is "
+        f"decided among 3 tests from {100 * third.pair.decidable:.0f} points on (80 % power); with 5, "
     )
     assert holm_p(study.answers) == holm([test.p for test in tests])
     pairs = [answer.pair for answer in study.answers]
@@ -201,7 +201,7 @@ def test_runs_that_never_vary_are_not_tested(tmp_path: Path) -> None:
     scores = {"a": np.ones((3, ITEMS)), "b": np.zeros((3, ITEMS))}
     answer = only_answer(made(tmp_path, ask("a", "b"), scores=scores))
     assert answer.sentence == (
-        "Is it better? Not tested (A solved every puzzle in every seed, B solved none in any): "
+        "Is it better? Not tested (a solved every puzzle in every seed, b solved none in any): "
         "a minus b is +100.0 points."
     )
 
@@ -412,7 +412,7 @@ def test_a_run_beside_a_study_keeps_its_pairs_in_a_family_of_its_own(tmp_path: P
     assert [pair.holm_p for pair in of_run.pairs] == holm([pair.difference.p for pair in of_run.pairs])
     assert of_run.pairs == report_of(tmp_path / "run").tables[0].pairs
     assert study_of(together) == study_of(report_of(study))
-    assert "3 tests, the pairs of this table" in of_run.family
+    assert "3 tests, the tested pairs of this table" in of_run.family
 
 
 def test_two_studies_that_trained_the_same_model_are_both_answered(tmp_path: Path) -> None:
@@ -593,4 +593,6 @@ def test_compare_puts_a_pair_into_the_family_of_its_study(tmp_path: Path, run_cl
     compared = run_cli("compare", "plain", "hrm", folder).out
     assert f"among 2 tests {percent(-told.family.high)} to {percent(-told.family.low)}" in compared
     assert f"Holm's {p_of(told.family.p)}" in compared
-    assert "the only test" in run_cli("compare", "trm-mlp", "plain", folder).out  # no question of the study
+    other = run_cli("compare", "trm-mlp", "plain", folder).out  # no question of the study
+    assert "Untested (exploratory: neither a pair of a table's family nor a question of a study)" in other
+    assert "beats" not in other

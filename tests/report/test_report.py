@@ -322,10 +322,10 @@ def test_with_a_baseline_every_model_is_compared_with_it_alone(tmp_path: Path) -
 
 
 def test_runs_of_two_kinds_are_warned_about(tmp_path: Path) -> None:
-    write_model(tmp_path, "trm-mlp", solved(1, 0.05, 0.9, 0.95))
-    write_model(tmp_path, "hrm", solved(2, 0.5, 0.6, 0.7))
+    write_model(tmp_path, "trm-mlp", solved(1, 0.05, 0.9, 0.95, 0.92, 0.9))
+    write_model(tmp_path, "hrm", solved(2, 0.5, 0.6, 0.7, 0.6, 0.55))
     (warning,) = (note for note in only_table(report_of(tmp_path)).notes if "two kinds" in note)
-    assert "trm-mlp (1 of 3 up to 7.5 %, the others from 92.5 %)" in warning
+    assert "trm-mlp (1 of 5 up to 7.5 %, the others from 90.0 %)" in warning
     assert "hrm" not in warning
 
 
