@@ -7,6 +7,7 @@ claim, in `claims.yaml`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def pages() -> dict[Path, str]:
     for name, report in studies.items():
         folder = HERE / "studies" / name
         answers = report.studies[0]
-        drawn = _drawn(report, HERE / "studies" / "figures", name, FIGURES.get(name, ("compute",)))
+        drawn = _drawn(report, HERE / "figures", name, FIGURES.get(name, ("compute",)))
         heading = f"## {name}: {answers.asks}\n\nTables and figures: [{name}]({name}.md)."
         lines = "\n".join(f"- {line}" for line in study_lines(answers))
         summaries.append("\n\n".join([heading, _notes(folder), lines]))
@@ -137,7 +138,7 @@ def _drawn(report: Report, place: Path, name: str, kinds: tuple[str, ...]) -> di
 
 def _shown(drawn: Mapping[Path, str], page: Path) -> Iterator[str]:
     for path in drawn:
-        yield f"![{path.stem}]({path.relative_to(page).as_posix()})"
+        yield f"![{path.stem}]({os.path.relpath(path, page)})"
 
 
 def _claims(tables: Mapping[Path, Report], studies: Mapping[str, Report]) -> str:
