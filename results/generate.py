@@ -100,7 +100,7 @@ def pages() -> dict[Path, str]:
     tables = {folder: build_report(read_folders([folder])) for folder in _present(TABLES)}
     for folder, report in tables.items():
         name = "-".join(folder.relative_to(HERE).parts)
-        drawn = _drawn(report, HERE / "figures", name, ("differences", "compute"))
+        drawn = _drawn(report, HERE / "figures", name, ("differences", "compute", "training"))
         title = f"## {folder.name} at {folder.parent.name}"
         parts += [
             title,

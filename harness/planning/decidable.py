@@ -69,13 +69,14 @@ def power_of_grid(grid: Grid) -> Power:
 
 def power_of_study(study: StudyDefinition, grids: Mapping[str, Grid]) -> Power:
     """Every question in every grid that asks it, where its sides are different models there."""
-    tests = 0
+    asked = set()
     for name, grid in grids.items():
         kept = {str(subject(text)): row for text, row in grid.resolved.items()}
         fixed = {str(model.requested) for model in grid.models if not model.part.spec.trained}
         for contrast in study.contrasts:
             a, b = (subject(side) for side in (contrast.a, contrast.b))
-            rows = [(kept.get(side.model, side.model), side.evaluation) for side in (a, b)]
-            counts = rows[0] != rows[1] and not {row for row, _ in rows} & fixed
-            tests += contrast.grid in (None, name) and counts
-    return Power(tests, min((len(grid.context.request.seeds) for grid in grids.values()), default=0))
+            rows = frozenset((kept.get(side.model, side.model), side.evaluation) for side in (a, b))
+            counts = len(rows) == 2 and not {row for row, _ in rows} & fixed
+            if contrast.grid in (None, name) and counts:
+                asked.add((name, rows))  # once, also where it is asked the other way round
+    return Power(len(asked), min((len(grid.context.request.seeds) for grid in grids.values()), default=0))

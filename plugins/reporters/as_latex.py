@@ -15,6 +15,7 @@ from .grids import (
     differences,
     divided,
     hidden_note,
+    power,
     primary_heading,
     published,
     several_answers,
@@ -107,11 +108,10 @@ def _table(table: Table, label: str) -> str:
     parts = [_float(title, _scores(table), label, notes, bold=best_row(table))]
     if table.pairs:
         caption = f"Differences in {table.heading(table.primary)}, percentage points. {title}"
-        parts.append(
-            _float(
-                caption, differences(table), f"{label}-differences", [table.family] if table.family else []
-            )
-        )
+        family = [table.family] if table.family else []
+        parts.append(_float(caption, differences(table), f"{label}-differences", family))
+        grid = power(table)
+        parts.append(_float(f"{grid.heading}. {title}", grid, f"{label}-power"))
     if any(row.rollouts for row in table.rows):
         grid = several_answers(table)
         parts.append(_float(f"{grid.heading}. {title}", grid, f"{label}-answers"))
