@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import comb
+from pathlib import Path
 
 from ..api.text import plural
 from ..stats.looks import Plan
 from ..stats.power import decidable_from_scatter
 from ..stats.rules import METHOD_SEEDS
+from ..store.folders import Output
+from ..store.records import NO_WEIGHTS
 from .grid import Grid
 from .study import StudyDefinition, subject
 
@@ -51,20 +54,34 @@ class Power:
         design = f"{plural(self.seeds, 'seed')}{at}, {plural(self.tests, 'test')}"
         if self.decidable is None:
             return f"{design}: nothing is decided; a claim about methods needs {METHOD_SEEDS} seeds"
-        line = (
-            f"{design}: where the runs of a model scatter by {100 * SCATTER:.0f} points, differences from "
-            f"{100 * self.decidable:.0f} points on are decided (80 % power)"
+        which = (
+            "no difference is"
+            if self.decidable > 1
+            else f"differences from {100 * self.decidable:.0f} points on are"
         )
         few = "; take more seeds, or --baseline" if self.decidable > TOO_LITTLE else ""
-        return line + few
+        return (
+            f"{design}: where the runs of a model scatter by {100 * SCATTER:.0f} points, {which} decided "
+            f"(80 % power){few}"
+        )
 
 
-def power_of_grid(grid: Grid) -> Power:
-    """Every pair of trained models is a test, or with a baseline every other model against it."""
-    trained = [model for model in grid.models if model.part.spec.trained]
-    pairs = len(trained) - 1 if grid.context.request.baseline else comb(len(trained), 2)
-    request = grid.context.request
-    return Power(max(pairs, 0), len(request.seeds), Plan().seeds if request.until_decided else ())
+def power_of_grid(grid: Grid, folder: Path) -> Power:
+    """Every pair of trained models is a test, or with a baseline every other model against it.
+
+    Finished runs of the output folder are in the same table, and take part in its tests. A grid that is
+    scored on validation puzzles has none: they are there to choose by.
+    """
+    request, seeds = grid.context.request, len(grid.context.request.seeds)
+    if request.split != "test":
+        return Power(0, seeds)
+    there = [run.manifest() for run in Output(folder).runs() if run.is_done()]
+    baselines = {run.description.baseline for run in (*grid.runs, *there)}
+    trained = {model.name for model in grid.models if model.part.spec.trained}
+    trained |= {run.description.model for run in there if run.weights != NO_WEIGHTS}
+    agreed = len(baselines) == 1 and "" not in baselines
+    tests = len(trained) - 1 if agreed else comb(len(trained), 2)
+    return Power(max(tests, 0), seeds, Plan().seeds if request.until_decided else ())
 
 
 def power_of_study(study: StudyDefinition, grids: Mapping[str, Grid]) -> Power:

@@ -93,7 +93,7 @@ class Call:
         if self.study is not None:
             return power_of_study(self.study.definition, self.study.grids)
         assert self.grid is not None
-        return power_of_grid(self.grid)
+        return power_of_grid(self.grid, self.folder)
 
     def carry_out(self) -> Results:
         """Run what is planned."""

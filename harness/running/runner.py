@@ -68,11 +68,7 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
         lines += [f"{where}: {size}, to {folder}", grid.budget.describe()]
     unknown = "; finished runs are not recognised" if context.missing_source else ""
     lines.append(f"puzzles: {context.puzzles}{unknown}")
-    lines += [
-        f"{model.requested} resolves to {model.name}"
-        for model in grid.models
-        if str(model.requested) != model.name
-    ]
+    lines += _resolutions(grid)
     lines += [
         f"{text} is the same as {kept} here"
         for text, kept in grid.resolved.items()
@@ -82,6 +78,15 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in context.prepared.source.files]
     lines += [f"failed: {error}" for error in grid.broken.values()]
     return lines + [f"not citable: {reason}" for reason in grid.all_reasons()]
+
+
+def _resolutions(grid: Grid) -> list[str]:
+    """Which rows have other names than were typed; of the many settings of a search only other models."""
+    if grid.context.request.split == "test":
+        names = {str(model.requested): model.name for model in grid.models}
+    else:
+        names = {model.requested.name: model.part.spec.name for model in grid.models}
+    return [f"{typed} resolves to {name}" for typed, name in names.items() if typed != name]
 
 
 def scale_line(grid: Grid) -> str:
