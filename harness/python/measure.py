@@ -52,6 +52,8 @@ def measure_speed(
     out = console_of(options)
     with counted(out) as progress:
         grid = plan_training(host(), request, progress, at_most=AT_MOST)
+    if (processes := grid.context.settings.execution_config().processes) > 1:
+        raise UsageError(f"--set processes={processes}: speed measures a run of one process; leave it out")
 
     def tell(line: str) -> None:
         out.print(line, markup=False, soft_wrap=True)

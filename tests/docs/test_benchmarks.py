@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import gpu_day
 import pytest
 from portions import Cases, Part, Result, carry_out, measure
 from step_floor import Product, Rates, count
+from support.interrupted import stopped_once
 from support.paths import ROOT
 from support.training import INFO
 from trm_bench.harness.host.host import host
@@ -69,19 +66,6 @@ def test_a_training_that_is_interrupted_continues_where_it_was(tmp_path: Path) -
     assert carry_out(part, 5, 2)
     first, second = part.read()["cases"].values()
     assert 0 < first["steps"] < second["steps"] == 300
-
-
-def stopped_once(folder: Path, done: Mapping[str, Result]) -> Cases:
-    """The training of the program; its first portion is interrupted once a step is done."""
-    if not done:
-        Thread(target=interrupt_after, args=(folder,), daemon=True).start()
-    return gpu_day.train(gpu_day.Options(folder, "cpu", 5, True), done)
-
-
-def interrupt_after(folder: Path) -> None:
-    while not list(folder.glob("train/*/metrics.jsonl")):
-        time.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 class Stopping:

@@ -204,6 +204,10 @@ def test_the_tables_show_shares_of_the_peak_and_why_a_row_is_empty() -> None:
         (["--models", "trn", "--task", "tiny"], "trn"),
         (["--models", "copy", "--task", "tiny", "--ways", "quick"], "--ways quick: unknown"),
         (["--models", "copy", "--task", "tiny", "--set", "speed=1"], "setting speed=1: unknown key"),
+        (
+            ["--models", "mirror", "--task", "tiny", "--set", "processes=2"],
+            "speed measures a run of one process",
+        ),
     ],
 )
 def test_wrong_input_is_named(run_cli: RunCli, arguments: list[str], words: str) -> None:
