@@ -24,7 +24,13 @@ from trm_bench.harness.stats.tests import Verdict
 from trm_bench.plugins.reporters.grids import signed_interval, study_lines
 
 HERE = Path(__file__).resolve().parent
-TABLES = ("mini/maze-hard", "mini/sudoku-extreme", "mini/arc-agi-1", "small/sudoku-extreme")
+TABLES = (
+    "mini/maze-hard",
+    "mini/sudoku-extreme",
+    "mini/arc-agi-1",
+    "small/sudoku-extreme",
+    "small/maze-hard",
+)
 STUDIES = (
     "where-the-gain-is",
     "recursion-or-augmentation",

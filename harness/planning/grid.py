@@ -108,6 +108,18 @@ class Grid:
         """Why runs may not be cited."""
         return list(dict.fromkeys(reason for run in self.runs for reason in run.reasons))
 
+    def reasons_by_models(self) -> list[str]:
+        """The same, each with the models of which it is true where it is not of all."""
+        models: dict[str, dict[str, None]] = {}
+        for run in self.runs:
+            for reason in run.reasons:
+                models.setdefault(reason, {})[run.description.model] = None
+        every = len({run.description.model for run in self.runs})
+        return [
+            reason if len(names) == every else f"{', '.join(names)}: {reason}"
+            for reason, names in models.items()
+        ]
+
     def common(self) -> dict[str, Any]:
         """Return what every run of an output folder has in common, for `grid.json`."""
         identity, request = self.runs[0].identity, self.context.request

@@ -276,7 +276,7 @@ def _run(
     own = [
         f"changed recipe: {key}={getattr(model.training, key)} instead of {recipe[key]}"
         for key in model.replaced
-        if recipe[key] != getattr(model.training, key)
+        if model.part.spec.trained and recipe[key] != getattr(model.training, key)
     ]
     return planned_run(context, identity, description, model.notes, [*reasons, *own])
 

@@ -163,20 +163,26 @@ def _depths(table: Table, name: str) -> list[Row]:
 
 
 def curves(table: Table) -> Figure | None:
-    """Validation during training: the mean of the seeds, and a band from the lowest to the highest."""
-    rows = [(place, row) for place, row in enumerate(table.rows) if row.validation]
+    """Validation against training FLOPs: the mean of the seeds, and a band from the lowest to the highest."""
+    rows = [
+        (place, row)
+        for place, row in enumerate(table.rows)
+        if row.validation and cost_of(row, "training_flops") > 0 and cost_of(row, "optimiser_steps") > 0
+    ]
     if not rows:
         return None
     figure, axes = axes_of(table, "Validation during training, band of seeds")
     for place, row in rows:
-        steps = [point.step for point in row.validation]
+        of_a_step = cost_of(row, "training_flops") / cost_of(row, "optimiser_steps")
+        spent = [of_a_step * point.step for point in row.validation]
         low, high = ([100 * getattr(point, end) for point in row.validation] for end in ("low", "high"))
-        axes.fill_between(steps, low, high, color=COLOURS[place % 8], alpha=0.15, linewidth=0)
+        axes.fill_between(spent, low, high, color=COLOURS[place % 8], alpha=0.15, linewidth=0)
         means = [100 * point.mean for point in row.validation]
         axes.plot(
-            steps, means, color=COLOURS[place % 8], marker=MARKS[place % 8], markersize=3, label=row.name
+            spent, means, color=COLOURS[place % 8], marker=MARKS[place % 8], markersize=3, label=row.name
         )
-    axes.set_xlabel("optimiser steps")
+    axes.set_xscale("log")
+    axes.set_xlabel("training FLOPs so far")
     percent_axis(axes, "validation puzzles solved, %")
     axes.legend(fontsize=7)
     return figure

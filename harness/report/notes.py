@@ -36,7 +36,8 @@ def notes_of(
             if seed.status != "done":
                 because = f": {seed.reason}" if seed.reason else ""
                 notes.append(f"incomplete: {row.name}, seed {seed.seed}, {seed.status}{because}")
-    notes += [f"{row.name}: {row.summary.note}" for row in rows if row.summary and row.summary.note]
+    summaries = {row.name: row.summary for row in rows if row.summary and not row.is_fixed}
+    notes += [f"{name}: {summary.note}" for name, summary in summaries.items() if summary.note]
     notes += _two_kinds(rows)
     notes += _fixed(rows)
     notes += _versions(runs)
@@ -122,8 +123,9 @@ def _fixed(rows: Sequence[Row]) -> list[str]:
         ]
         notes += [f"below {fixed.name}: {', '.join(below)}"] if below else []
     learnt = [row for row in rows if not row.is_fixed and row.summary is not None]
-    if len(learnt) > 1 and all(row.summary is not None and row.summary.mean == 0 for row in learnt):
-        notes.append("no model solved anything: this table says nothing about which is better")
+    if learnt and all(row.summary is not None and row.summary.mean == 0 for row in learnt):
+        no_model = "no model" if len(learnt) > 1 else f"{learnt[0].name} has not"
+        notes.append(f"{no_model} solved anything: this table says nothing about which is better")
     return notes
 
 
@@ -154,9 +156,14 @@ def _who_chose(rows: Sequence[Row], split: ScoredSplit, evaluations: Collection[
 
 
 def _copying(rows: Sequence[Row]) -> list[str]:
-    """Cell accuracy of copying the input, once for the whole table."""
-    shares = {f"{100 * row.copy_cells:.1f}" for row in rows if row.copy_cells is not None}
-    return [f"cell accuracy of copying the input: {' or '.join(sorted(shares))} %"] if shares else []
+    """Cell accuracy of copying the input, once for the whole table, and the rows below it."""
+    known = [row for row in rows if row.copy_cells is not None]
+    if not known:
+        return []
+    shares = sorted({f"{100 * row.copy_cells:.1f}" for row in known if row.copy_cells is not None})
+    below = [row.name for row in known if row.means.get("cells", 1.0) < (row.copy_cells or 0.0)]
+    which = f", which is above {', '.join(below)}" if below else ""
+    return [f"cell accuracy of copying the input: {' or '.join(shares)} %{which}"]
 
 
 def _numbered(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -308,6 +315,11 @@ def notes_on_tests(pairs: Sequence[Pair], cluster: str) -> list[str]:
         if pair.verdict.is_undecided and pair.shares is not None
     ]
     members = [pair for pair in pairs if pair.family is not None]
+    if any(pair.difference.seeds < ENOUGH_TO_TELL for pair in members):
+        notes.append(
+            f"fewer than {ENOUGH_TO_TELL} seeds: if training collapses at times, they may not show it, and "
+            "a quarter of such studies find differences between equal models (docs/calibration.md)"
+        )
     if any(pair.difference.seeds != pair.most_seeds for pair in members):
         notes.append(
             "models with unequally many seeds are compared: seeds that were added after looks at the results "

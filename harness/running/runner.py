@@ -77,7 +77,7 @@ def announcement(grid: Grid, folder: Path) -> list[str]:
     lines += dict.fromkeys(note for model in grid.models for note in model.notes)
     lines += [f"read {file.name} ({file.rows:,} rows)" for file in context.prepared.source.files]
     lines += [f"failed: {error}" for error in grid.broken.values()]
-    return lines + [f"not citable: {reason}" for reason in grid.all_reasons()]
+    return lines + [f"not citable: {reason}" for reason in grid.reasons_by_models()]
 
 
 def _resolutions(grid: Grid) -> list[str]:
@@ -137,11 +137,13 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
     """Carry out the runs of a grid that are not done; returns the status of every run by name.
 
     Raises:
-        UsageError: the folder belongs to other runs, or another process is writing to it.
+        UsageError: the folder belongs to other runs, another process is writing to it, or the settings of
+            ``--on`` give a run fewer cores or GPUs than it has processes.
         UnavailableError: it cannot be written to, or there are fewer GPUs than a run has processes.
     """
     processes = grid.context.settings.execution_config().processes
-    execution = replace(execution, places=places_of(execution.places, processes))
+    queue = None if execution.queue is None else execution.queue.with_room(processes)
+    execution = replace(execution, places=places_of(execution.places, processes), queue=queue)
     results = Output(folder)
     results.claim(grid.common())
     with locked(folder, execution.tell) as lock:

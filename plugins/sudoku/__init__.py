@@ -41,7 +41,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
     return [
         TaskSpec(
             name="sudoku-extreme",
-            summary="hard Sudoku puzzles with one solution, 6×6 at mini, 9×9 at lite and paper",
+            summary="hard Sudoku puzzles with one solution, 6×6 at mini, 9×9 above",
             version=2,
             scales={scale.name: scale for scale in _scales()},
             build=_build,
@@ -92,7 +92,7 @@ def _scales() -> tuple[Scale, ...]:
             steps=12_000,
             batch_size=64,
             augmentations=1000,
-            takes="a run takes up to an hour on one CPU core",
+            takes="a run takes up to an hour on one CPU core with bf16 products, several without",
         ),
         Scale(
             "lite",

@@ -32,6 +32,12 @@ def test_the_pages_are_generated_from_the_records() -> None:
             assert path.read_text(encoding="utf-8") == content, path
 
 
+def test_every_kept_table_may_be_cited() -> None:
+    pages = sorted(RESULTS.rglob("*.md"))
+    assert pages
+    assert [page for page in pages if "NOT CITABLE" in page.read_text(encoding="utf-8")] == []
+
+
 @pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
 def test_a_kept_run_is_complete_citable_and_small(folder: Path) -> None:
     run = RunFolder(folder)

@@ -1,4 +1,4 @@
-"""What a call announces that its tests can decide, against the family that its report then has."""
+"""What a call announces: what its tests can decide, as its report will test it, and what is not citable."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def test_tuning_claims_nothing_and_names_other_models_once(tmp_path: Path) -> No
     assert call.call.power.describe() == ""
     resolved = [line for line in announcement(call.grid, tmp_path) if "resolves to" in line]
     assert resolved == ["trm resolves to trm-mlp"]
+
+
+def test_a_setting_is_a_reason_against_the_models_that_it_changes(tmp_path: Path) -> None:
+    grid = prepare_run(["mirror[lr=0.01]", B, "copy"], "tiny", output=tmp_path, lr=0.02).grid
+    assert grid is not None
+    changed = [line for line in announcement(grid, tmp_path) if "changed recipe: lr" in line]
+    assert [line.partition(" changed")[0] for line in changed] == [f"not citable: {B}:"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from trm_bench.testing.pytest_plugin import RunCli
 __all__ = ["quick"]
 
 CURVE = [{"step": step, "spent": step / 100, "validation_exact": step / 200} for step in (25, 50, 75, 100)]
-COSTS = Ledger(inference_steps=6, training_flops=3e12)
+COSTS = Ledger(inference_steps=6, optimiser_steps=100, training_flops=3e12)
 
 
 @pytest.fixture

@@ -78,6 +78,13 @@ def test_a_resumed_run_keeps_what_it_was_begun_with() -> None:
     assert told == ["continues with compile=false, as it was begun; --force starts from scratch"]
 
 
+def test_a_run_may_be_resumed_by_another_number_of_processes_and_says_so() -> None:
+    begun = ExecutionConfig(processes=2, microbatch=8).model_dump(mode="json")
+    told: list[str] = []
+    assert kept(ExecutionConfig(), begun, 16, told.append).processes == 1
+    assert told == ["begun with processes=2, continues with 1: sums are rounded otherwise"]
+
+
 def run(folder: Path, **settings: Any) -> Any:
     with in_this_process():
         return trm_bench.run(
