@@ -44,6 +44,7 @@ ALL_ROWS = _paper("2609.39967")
 INFILOOP = _paper("2610.11570")
 FLOWS = Report("Looped Flows", "2026-09, only its summary was read")
 MDLARC = Report("mdlARC", "by 2026-11")
+ENERGY = Report("energy study", "by 2026-11")
 PRIZE = Report("ARC Prize", "by 2026-11, verified on hidden tasks")
 OTHERS = Report("reproductions", "by 2026-11, lowest to highest")
 
@@ -100,6 +101,10 @@ _SUDOKU: tuple[Row, ...] = (
     ("Looped Flows", "98.2", "solved", "", "", "1", FLOWS),
     ("model of 2609.39967, 13.6M", "98.41", "solved", "3.8 million", "", "1", ALL_ROWS),
     ("one-pass, 8 layers", "18.30", "solved", "3.8 million", "one pass", "1", ALL_ROWS),
+    ("energy study, depth 9", "62.4 ± 0.3", "solved", "", "equal compute in these four rows", "3", ENERGY),
+    ("energy study, depth 18", "50.1 ± 1.7", "solved", "", "equal compute", "3", ENERGY),
+    ("energy study, depth 36", "36.3 ± 0.8", "solved", "", "equal compute", "3", ENERGY),
+    ("energy study, looped control", "49.7 ± 2.1", "solved", "", "equal compute", "3", ENERGY),
     ("InfiLoop, 6.8M", "97.9", "solved", "", "", "1", INFILOOP),
     ("TRM in InfiLoop's code", "73.6", "solved", "", "", "1", INFILOOP),
 )

@@ -82,9 +82,7 @@ class Ledger(BaseModel):
     steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
     training_seconds: float = Field(0.0, description="without validating and saving")
     validation_seconds: float = Field(0.0, description="of validating and saving during training")
-    processes: int = Field(
-        1, description="that trained together; device time is training and validation times these"
-    )
+    processes: int = Field(1, description="that trained together; device-hours are hours times these")
     evaluation_seconds: float = 0.0
     puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")
     evaluation_batch: int = 0
@@ -94,3 +92,9 @@ class Ledger(BaseModel):
     augmentations_of: dict[str, int] = Field(
         {}, description="distinct augmentations of each puzzle identity, where puzzles have one"
     )
+
+    @property
+    def device_hours(self) -> float:
+        """Hours of all devices together: training, validation and evaluation, times the processes."""
+        seconds = self.training_seconds + self.validation_seconds + self.evaluation_seconds
+        return seconds * self.processes / 3600

@@ -31,6 +31,8 @@ class Predictions:
         kept: (N, `KEPT_ANSWERS`, L) what such a folder keeps of the votes.
         rollouts: (N, K, L) the answers of all rollouts, where there are several and no votes; no folder keeps
             them.
+        rollout_digests: (V, K) of all rollouts under each vote of ``ballots``, where there are several: a
+            number for each answer, its view undone (`inference.rollouts.digests`); no folder keeps them.
     """
 
     tokens: Tokens
@@ -41,6 +43,7 @@ class Predictions:
     halted: bool = False
     kept: Tokens | None = None
     rollouts: Tokens | None = None
+    rollout_digests: NDArray[np.uint64] | None = None
 
     def best(self, k: int) -> Tokens:
         """(N, k, L) the k answers of each item with most votes, best first; all padding where it has fewer.

@@ -37,7 +37,7 @@ class Rollouts(BaseModel):
         noise: σ of the normal noise that is added to the state before every supervision step.
         on: the part of the state that gets it, or ``both``.
         select: which one counts.
-        seed: of the noise.
+        seed: of the noise, and of what a stochastic model draws at evaluation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

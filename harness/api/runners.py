@@ -72,6 +72,9 @@ class RunnerSpec:
         logs: called with an id and the folder; gives the files that the job writes to, which may be missing.
         device: called with the settings; gives the device of the runs, ``cpu`` or ``cuda``; None for the best
             of this machine, where all jobs are then carried out, ``--jobs`` at a time.
+        with_room: called with the settings and the processes of one run, more than one; gives settings with
+            a core or GPU for each, or raises `UsageError` where the user's do not have them. None: settings
+            are taken as they are.
         api_version: of the plugin interface that it was made for.
     """
 
@@ -83,4 +86,5 @@ class RunnerSpec:
     cancel: Callable[[Sequence[str], Path], None]
     logs: Callable[[str, Path], Sequence[Path]]
     device: Callable[[Any], str | None]
+    with_room: Callable[[Any, int], Any] | None = None
     api_version: str = API_VERSION

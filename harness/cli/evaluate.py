@@ -49,6 +49,7 @@ from .options import (
 @click.option("--rollouts", help="Answers per puzzle by comma, e.g. 1,4,16; each is a row.")
 @click.option("--noise", help="Noise on the state before every supervision step by comma, e.g. 0.1,0.3.")
 @click.option("--noise-on", help="Part of the state that gets it, e.g. z or y, or both.")
+@click.option("--noise-seed", type=int, help="Seed of the noise at evaluation; 0 by default.")
 @click.option(
     "--select",
     type=click.Choice(["first", "mode", "q", "residual"]),

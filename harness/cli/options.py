@@ -145,7 +145,7 @@ def _data_options(scale: str, source: str) -> Callable[[F], F]:
 
 
 data_options = _data_options(
-    "mini (the default), lite or paper; see `trm-bench list tasks`.",
+    "mini (the default), small, lite or paper; see `trm-bench list tasks`.",
     "generated, official or hub; by default the task's at that scale, or official with --data.",
 )
 weights_data_options = _data_options(

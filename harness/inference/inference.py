@@ -25,7 +25,7 @@ from ..nn.noise import KeyedNormal
 from ..nn.precision import refresh, set_precision
 from ..training.device import autocast, synchronize
 from ..training.group import ALONE, Group
-from .rollouts import Residual, choose, item_numbers, keys_of
+from .rollouts import Residual, choose, digests, item_numbers, keys_of
 
 ONCE = Rollouts()
 LATENCY_REPEATS = 5
@@ -181,7 +181,8 @@ class _Batch:
     """A batch at one depth: tokens (n, L), first halt (n,), halt probability (n,), wall time until then.
 
     ``q`` (n,) are halt logits and ``residual`` (n,) changes of the logits. ``votes`` (n, L) are the tokens
-    with their views undone, ``every`` (n, K, L) the answers of all rollouts, ``taken`` (n, K) their halts.
+    and ``every`` (n, K, L) the answers of all rollouts, with their views undone; ``taken`` (n, K) are the
+    halts of all rollouts.
     """
 
     tokens: Tokens
@@ -208,10 +209,11 @@ class _Batch:
 
     def first(self, count: int, undo: Callable[[Tokens], Tokens]) -> _Batch:
         """Without the puzzles that filled it up, and with votes."""
-        kept = {
-            name: getattr(self, name)[:count] for name in ("tokens", "halts", "probability", "every", "taken")
-        }
-        return replace(self, **kept, votes=undo(kept["tokens"]))
+        kept = {name: getattr(self, name)[:count] for name in ("tokens", "halts", "probability", "taken")}
+        votes, every = undo(kept["tokens"]), self.every[:count]
+        K = every.shape[1]
+        undone = votes[:, None] if K == 1 else np.stack([undo(every[:, k]) for k in range(K)], axis=1)
+        return replace(self, **kept, votes=votes, every=undone)
 
 
 class _Column:
@@ -222,6 +224,7 @@ class _Column:
         self.box = None if views is None else BallotBox(views.votes)
         self.parts: list[tuple[Tokens, Ints, NDArray[np.float64]]] = []
         self.every: list[Tokens] = []
+        self.digests: list[NDArray[np.uint64]] = []
         self.seconds = 0.0
         self.steps: list[Ints] = []
 
@@ -232,8 +235,11 @@ class _Column:
                 self.box.add(items, ks, batch.votes, batch.probability)
             itself = ks == 0
             self.parts.append((batch.tokens[itself], batch.halts[itself], batch.probability[itself]))
-            if self.box is None:
+            several = batch.every.shape[1] > 1
+            if several and self.box is None:
                 self.every.append(batch.every)
+            elif several:
+                self.digests.append(digests(batch.every))
             taken = np.minimum(batch.taken.ravel(), self.depth)
             self.steps.append(taken if self.halting else np.full(len(taken), self.depth))
         self.seconds += max(batch.seconds for batch in batches)
@@ -242,10 +248,10 @@ class _Column:
         tokens, halts, probability = (np.concatenate(part) for part in zip(*self.parts, strict=True))
         ballots = None if self.box is None else self.box.ballots()
         halt_steps = np.minimum(halts, self.depth)
-        several = len(self.every) > 0 and self.every[0].shape[1] > 1
-        every = np.concatenate(self.every) if several else None
         predictions = Predictions(
-            tokens, self.depth, halt_steps, probability, ballots, self.halting, rollouts=every
+            *(tokens, self.depth, halt_steps, probability, ballots, self.halting),
+            rollouts=np.concatenate(self.every) if self.every else None,
+            rollout_digests=np.concatenate(self.digests) if self.digests else None,
         )
         mean_steps = float(np.concatenate(self.steps).mean())
         return Read(predictions, self.seconds, mean_steps, halts <= self.depth)

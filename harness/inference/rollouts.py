@@ -26,6 +26,15 @@ def item_numbers(ids: Iterable[object]) -> Ints:
     return np.array([int.from_bytes(digest, "big") >> 1 for digest in digests], np.int64)
 
 
+def digests(answers: Tokens) -> NDArray[np.uint64]:
+    """(...) a number for each of the (..., L) answers: of two different ones it is the same once in 2**60.
+
+    In place of the answers under votes, of which K times a thousand for each puzzle would fill the memory.
+    """
+    weights = np.random.default_rng(0).integers(2**64, size=answers.shape[-1], dtype=np.uint64) | np.uint64(1)
+    return np.asarray(answers.astype(np.uint64) @ weights)
+
+
 def keys_of(rollouts: Rollouts, numbers: Ints, views: Ints) -> Tensor:
     """(n · K,) keys of the rows of a batch, the rollouts of a puzzle one after another."""
     each = np.repeat(numbers, rollouts.count), np.repeat(views, rollouts.count)

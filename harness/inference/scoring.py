@@ -11,7 +11,9 @@ from ..api.errors import TrmBenchError
 from ..api.predictions import Predictions
 from ..api.puzzles import PAD, PuzzleSet, TaskInfo
 from ..api.specs import EvaluatorSpec
+from ..api.voting import Ballots
 from ..store.records import Record
+from .rollouts import digests
 
 
 def exact_share(predictions: Predictions, puzzles: PuzzleSet) -> float:
@@ -25,6 +27,8 @@ ANY_RIGHT, AGREE = "rollouts.any_right", "rollouts.agree"
 
 def _of_rollouts(predictions: Predictions, test: PuzzleSet) -> dict[str, list[float]]:
     """See `score`."""
+    if predictions.rollout_digests is not None:
+        return _of_votes(predictions.every_vote(), predictions.rollout_digests, test)
     answers = predictions.rollouts
     if answers is None:
         return {}
@@ -34,6 +38,15 @@ def _of_rollouts(predictions: Predictions, test: PuzzleSet) -> dict[str, list[fl
         ANY_RIGHT: right.all(axis=2).any(axis=1).astype(float).tolist(),
         AGREE: same.mean(axis=1).tolist(),
     }
+
+
+def _of_votes(ballots: Ballots, answers: NDArray[np.uint64], test: PuzzleSet) -> dict[str, list[float]]:
+    """The same of (V, K) digests of answers under views, all of an item's votes together; see `score`."""
+    right = answers == digests(test.targets)[ballots.item, None]
+    same = answers == digests(ballots.best(1)[:, 0])[ballots.item, None]
+    rights = np.bincount(ballots.item, weights=right.any(axis=1), minlength=len(test))
+    shares = np.bincount(ballots.item, weights=same.mean(axis=1), minlength=len(test)) / ballots.votes
+    return {ANY_RIGHT: (rights > 0).astype(float).tolist(), AGREE: shares.tolist()}
 
 
 def score(
@@ -47,7 +60,8 @@ def score(
 
     ``features`` are what the task knows of each test puzzle, (N,) by name. Where a puzzle has several
     answers, `ANY_RIGHT` is whether any of them is right, which no rule of selection knows, and `AGREE` the
-    share of them that equals the one that counts.
+    share of them that equals the one that counts. With votes, these are the answers of all views together,
+    and the one with most votes counts.
 
     Raises:
         TrmBenchError: an evaluator did not give one sample per item, in order, scored 0 to 1.

@@ -76,7 +76,7 @@ def power_of_grid(grid: Grid, folder: Path) -> Power:
     if request.split != "test":
         return Power(0, seeds)
     there = [run.manifest() for run in Output(folder).runs() if run.is_done()]
-    baselines = {run.description.baseline for run in (*grid.runs, *there)}
+    baselines = {run.description.baseline for run in grid.runs} | {run.description.baseline for run in there}
     trained = {model.name for model in grid.models if model.part.spec.trained}
     trained |= {run.description.model for run in there if run.weights != NO_WEIGHTS}
     agreed = len(baselines) == 1 and "" not in baselines

@@ -7,14 +7,14 @@ the user says are known.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..api.embedding_rows import PuzzleIds
 from ..api.errors import NothingToReport, UsageError
-from ..api.reasoner import Halting, Reasoner
+from ..api.reasoner import Reasoner
 from ..api.specs import Progress, Scale, TaskSpec, no_progress
 from ..api.text import plural
 from ..data.prepare import Prepared
@@ -22,7 +22,7 @@ from ..host.host import Host, Part
 from ..training.config import AT_EVALUATION, TrainingConfig
 from ..training.costs import count_flops
 from ..weights.files import check_weights
-from .evaluation_mode import EvaluationMode, check_rollouts
+from .evaluation_mode import EvaluationMode, obstacle
 from .find_weights import config_of, external_model, find_weights, model_part, picked_seeds, require_model
 from .grid import Context, Grid, context_of, votes_of
 from .identity import describe, identity_of, in_precision, planned_run
@@ -57,12 +57,15 @@ def plan_evaluation(host: Host, request: Request, progress: Progress = no_progre
     left_out[:0] = unfinished
     jobs: list[Job] = []
     picked = {} if request.study else picked_seeds(weights)
-    for job, shapes in _labelled(context, bases):
+    labelled = _labelled(context, bases)
+    unable: dict[EvaluationMode, list[str]] = {}
+    for job, shapes in labelled:
         why = [picked[place]] if (place := _stored(job).file.absolute().parents[1]) in picked else []
         why += ["weights of runs that are not finished were left out"] if unfinished else []
         if why and _stored(job).origin is not None:
             job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, *why)),))
-        jobs += _jobs(context, job, shapes, left_out)
+        jobs += _jobs(context, job, shapes, unable)
+    left_out += _named(request, unable, len(labelled))
     if not jobs:
         raise NothingToReport(f"nothing to evaluate: {'; '.join(left_out)}")
     _refuse_clashes(jobs)
@@ -371,15 +374,31 @@ def _shapes(part: Part[Any], config: Any, prepared: Prepared) -> Reasoner:
     return shapes_of(part.spec.name, lambda info: part.spec.build(config, info), prepared.info)
 
 
-def _jobs(context: Context, base: Job, shapes: Reasoner, left_out: list[str]) -> list[Job]:
+def _named(request: Request, unable: Mapping[EvaluationMode, list[str]], weights: int) -> list[str]:
+    """What is left out because a model cannot do it.
+
+    Raises:
+        UsageError: several answers or noise, which none of the weights can have. A study was checked before
+            it was trained, and with ``--halt threshold`` there is another row.
+    """
+    for mode, problems in unable.items():
+        asked = mode.rollouts is not None and not mode.halting and not request.study
+        if asked and len(problems) == weights:
+            raise UsageError(problems[0])
+    return [problem for problems in unable.values() for problem in problems]
+
+
+def _jobs(
+    context: Context, base: Job, shapes: Reasoner, unable: dict[EvaluationMode, list[str]]
+) -> list[Job]:
     """A job for each kind of pass; modes that differ in depth alone share one, the shallowest first."""
     passes: dict[EvaluationMode, dict[str, PlannedRun]] = {}
     usual = base.run.description.supervision_steps
     for mode in sorted(context.request.modes, key=lambda mode: mode.steps or usual):
-        if mode.halting and shapes.halting is Halting.NONE:
-            left_out.append(f"{base.run.description.requested} @ {mode.label}: the model has no halting rule")
+        problem = obstacle(mode, shapes)
+        if problem is not None:
+            unable.setdefault(mode, []).append(f"{base.run.description.requested} @ {mode.label}: {problem}")
             continue
-        check_rollouts(mode, shapes, base.run.description.requested)
         run = _run(context, base.run, mode)
         passes.setdefault(replace(mode, steps=None), {}).setdefault(run.name, run)
     return [replace(base, runs=tuple(runs.values())) for runs in passes.values()]

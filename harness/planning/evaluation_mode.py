@@ -12,8 +12,10 @@ from ..api.reasoner import Halting, Reasoner
 from ..api.rollouts import Rollouts, Select
 from .settings import read_settings
 
-KEYS = ("halting", "noise", "noise_on", "puzzle_ids", "rollouts", "select", "steps", "votes")
+KEYS = ("halting", "noise", "noise_on", "noise_seed", "puzzle_ids", "rollouts", "select", "steps", "votes")
 MOST_ROLLOUTS = 100_000
+MOST_DIGITS = 9
+"""Of a seed of the noise."""
 DEEPEST = 100_000
 """Supervision steps beyond which a number is a slip of the keyboard."""
 
@@ -72,7 +74,9 @@ class EvaluationMode:
         return cls(steps, halting == "true", settings.votes, settings.puzzle_ids, rollouts)
 
 
-_ROLLOUTS = ("rollouts", "noise", "noise_on", "select")
+_ROLLOUTS = ("rollouts", "noise", "noise_on", "noise_seed", "select")
+_NEEDS = {"select": "rollouts", "noise_on": "noise"}
+"""Keys that mean nothing without another."""
 
 
 def _parts(rollouts: Rollouts | None) -> dict[str, object]:
@@ -82,19 +86,25 @@ def _parts(rollouts: Rollouts | None) -> dict[str, object]:
     return {
         "noise": f"{rollouts.noise:g}" if rollouts.noise else None,
         "noise_on": rollouts.on or None,
+        "noise_seed": rollouts.seed or None,
         "rollouts": rollouts.count if several else None,
         "select": rollouts.select.value if several else None,
     }
 
 
 def parse_rollouts(texts: Mapping[str, object], what: str = "") -> Rollouts | None:
-    """Rollouts by the keys ``rollouts``, ``noise``, ``noise_on`` and ``select``; None for one without noise.
+    """Rollouts by the keys `_ROLLOUTS`; None for one without noise and with the usual seed.
 
     ``what`` begins the messages.
 
     Raises:
-        UsageError: a number or rule that it cannot be, or several rollouts without a rule.
+        UsageError: a number or rule that it cannot be, several rollouts without a rule, or a key without the
+            one that it needs.
     """
+    for key, needed in _NEEDS.items():
+        if key in texts and needed not in texts:
+            problem = f"means nothing without {needed}; add {needed}, or leave it out"
+            raise UsageError(f"{what}{_shown(key, what)}={texts[key]}: {problem}")
     count = str(texts.get("rollouts", 1))
     if not count.isdecimal() or len(count) > len(str(MOST_ROLLOUTS)) or not 1 <= int(count) <= MOST_ROLLOUTS:
         raise UsageError(f"{what}rollouts={count}: not a whole number from 1 to {MOST_ROLLOUTS:,}")
@@ -110,36 +120,44 @@ def parse_rollouts(texts: Mapping[str, object], what: str = "") -> Rollouts | No
     if int(count) > 1 and rule is None:
         rules = ", ".join(Select)
         raise UsageError(f"{what}rollouts={count}: say which one counts with select; choose one of {rules}")
-    if int(count) == 1 and noise == 0:
+    seed = str(texts.get("noise_seed", 0))
+    if not seed.isdecimal() or len(seed) > MOST_DIGITS:
+        limits = f"from 0, of at most {MOST_DIGITS} digits"
+        raise UsageError(f"{what}{_shown('noise_seed', what)}={seed}: not a whole number {limits}")
+    if int(count) == 1 and noise == 0 and int(seed) == 0:
         return None
     rule = Select.FIRST if rule is None or int(count) == 1 else Select(str(rule))
     on = str(texts.get("noise_on", "")) if noise else ""
-    return Rollouts(count=int(count), noise=noise, on=on, select=rule)
+    return Rollouts(count=int(count), noise=noise, on=on, select=rule, seed=int(seed))
 
 
-def check_rollouts(mode: EvaluationMode, model: Reasoner, name: str) -> None:
-    """Whether a model can answer several times in this way.
+def _shown(key: str, what: str) -> str:
+    """A key as the command line writes it, where it is an option."""
+    return key.replace("_", "-") if what == "--" else key
 
-    Raises:
-        UsageError: it is deterministic, or lacks what the mode reads; says what it has.
-    """
-    rollouts = mode.rollouts
-    if rollouts is None:
-        return
+
+def obstacle(mode: EvaluationMode, model: Reasoner) -> str | None:
+    """Why a model cannot be evaluated in this way; None where it can."""
+    if mode.halting and model.halting is Halting.NONE:
+        return "the model has no halting rule"
+    return None if mode.rollouts is None else _obstacle(mode, mode.rollouts, model)
+
+
+def _obstacle(mode: EvaluationMode, rollouts: Rollouts, model: Reasoner) -> str | None:
     parts = (*model.perturbable, "both")
     if rollouts.noise and not model.perturbable:
-        raise UsageError(f"noise={rollouts.noise:g}: {name} has no state that noise can be added to")
+        return "the model has no state that noise can be added to"
     if rollouts.on and rollouts.on not in parts:
-        raise UsageError(f"noise_on={rollouts.on}: {name} has {', '.join(parts)}")
-    if rollouts.count > 1 and not rollouts.noise and not model.stochastic:
-        raise UsageError(
-            f"rollouts={rollouts.count}: {name} is deterministic, and all of them would be equal; add noise, "
-            "e.g. noise=0.3"
-        )
+        return f"noise_on={rollouts.on}: the model has {', '.join(parts)}"
+    if not rollouts.noise and not model.stochastic:
+        return "the model is deterministic, and every answer would be the same; add noise, e.g. noise=0.3"
     if rollouts.select is Select.Q and model.halting is Halting.NONE:
-        raise UsageError(f"select=q: {name} has no halt logit; choose mode or residual")
+        return "select=q: the model has no halt logit; choose mode or residual"
     if rollouts.select is Select.RESIDUAL and mode.halting:
-        raise UsageError("select=residual: does not go with halting, where puzzles stop at different steps")
+        return "select=residual does not go with halting, where puzzles stop at different steps"
+    if rollouts.select is Select.RESIDUAL and (mode.steps or model.supervision_steps) == 1:
+        return "select=residual compares the logits of supervision steps, and there is one; take at least 2"
+    return None
 
 
 def parse_steps(text: str, what: str = "steps") -> int:

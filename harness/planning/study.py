@@ -63,6 +63,7 @@ class StudyDefinition(Frozen):
         name: what ``--study`` takes.
         asks: what it is about, one line.
         source: where the question comes from.
+        scales: those of the task that its numbers belong to; None for every one.
         labels: short names of models, for the answers.
         evaluations: modes such as ``steps=32`` or ``puzzle_ids=blank``, in which the stored weights of every
             trained model are evaluated too.
@@ -74,6 +75,7 @@ class StudyDefinition(Frozen):
     asks: str
     source: str = ""
     task: str
+    scales: list[str] | None = Field(None, min_length=1)
     models: list[str] = Field(min_length=1)
     labels: dict[str, str] = Field({})
     seeds: str = "0-4"
@@ -206,9 +208,11 @@ def _require(name: str, known: Iterable[str], problem: str) -> None:
 
 
 def questions(study: StudyDefinition) -> StudyDefinition:
-    """The part of a study that must not change once it is run: everything but its wording."""
+    """The part of a study that must not change once it is run: not its wording, nor where it may be run."""
     bare = [contrast.model_copy(update={"asks": ""}) for contrast in study.contrasts]
-    return study.model_copy(update={"asks": "", "source": "", "labels": {}, "contrasts": bare})
+    return study.model_copy(
+        update={"asks": "", "source": "", "scales": None, "labels": {}, "contrasts": bare}
+    )
 
 
 class Declared(Frozen):

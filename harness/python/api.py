@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -298,16 +299,12 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
 
 def _rollouts(options: EvaluateOptions) -> list[Rollouts | None]:
     """Every number of rollouts with every noise."""
-    counts, noises = options.get("rollouts"), options.get("noise")
-    named = {
-        key: value
-        for key, value in (("noise_on", options.get("noise_on")), ("select", options.get("select")))
-        if value is not None
-    }
+    lists = {key: value for key in ("rollouts", "noise") if (value := options.get(key)) is not None}
+    keys = ("noise_on", "noise_seed", "select")
+    named = {key: value for key in keys if (value := options.get(key)) is not None}
     found = [
-        parse_rollouts({"rollouts": count, "noise": noise, **named}, "--")
-        for count in (["1"] if counts is None else texts_of(counts))
-        for noise in (["0"] if noises is None else texts_of(noises))
+        parse_rollouts({**dict(zip(lists, values, strict=True)), **named}, "--")
+        for values in product(*map(texts_of, lists.values()))
     ]
     return list(dict.fromkeys(found))
 

@@ -93,7 +93,8 @@ COSTS: Mapping[str, str] = {
     "distinct_augmentations": "distinct pairs of puzzle and augmentation drawn",
     "training_seconds": "wall time of training, without validating and saving",
     "validation_seconds": "wall time of validating and saving during training",
-    "processes": "that trained a run together; device time is training and validation times these",
+    "processes": "that trained a run together; device-hours are hours times these",
+    "device_hours": "of all finished runs; of stored weights, of the evaluation alone",
     "inference_flops_per_puzzle": "FLOPs of a prediction, all votes together",
     "inference_steps": "supervision steps that a puzzle may take at test",
     "steps_taken": "supervision steps that it took, mean",
@@ -172,8 +173,8 @@ def cost_rows(report: Report) -> Iterator[dict[str, Any]]:
         for row in table.rows:
             if row.ledger is not None:
                 ledger = row.ledger.model_dump(exclude={"augmentations_of", "evaluation_batch"})
-                devices = {"devices": ", ".join(row.devices), "mean_halt_step": row.halt_step}
-                yield {**_row_names(table, row), **devices, **ledger}
+                devices = {"devices": ", ".join(row.devices), "device_hours": row.device_hours}
+                yield {**_row_names(table, row), **devices, "mean_halt_step": row.halt_step, **ledger}
 
 
 def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:

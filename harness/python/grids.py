@@ -9,8 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..api.errors import NothingToReport, TrmBenchError, UnavailableError, UsageError, nearest
-from ..api.specs import TaskSpec
+from ..api.errors import NothingToReport, TrmBenchError, UnavailableError, UsageError
 from ..data.prepare import scale_of, usual_scale
 from ..host.host import Host
 from ..planning.evaluation_grid import check_modes
@@ -32,6 +31,7 @@ from ..planning.study import (
     read_definition,
     write_declared,
 )
+from ..planning.study_checks import check_evaluations, check_scales
 from ..report.read import Reading, read_folders
 from ..running.progress import console, counted
 from ..running.runner import Execution, announcement, execute
@@ -112,31 +112,30 @@ def plan_study(
     """Plan every grid of a study; ``base`` has the scale, seeds, device and other options of the call.
 
     Raises:
-        UsageError: a scale or an evaluation does not fit the task.
+        UsageError: a scale or an evaluation does not fit the task, the models or the study.
     """
     spec = execution.host.tasks.get(study.task).spec
     scale = base.scale or usual_scale(spec)
     size = scale_of(spec, scale)
+    check_scales(study, spec, scale, _file_of(execution.host, study))
     modes = [EvaluationMode.parse(text) for text in study.evaluations]
     grids: dict[str, Grid] = {}
     for name, grid in study.grids.items():
-        _check_shares(study, name, grid, spec)
         with placed(f"study {study.name}: grids.{name}"):
             read_settings(grid.settings, spec.options)
         grids[name] = plan_quietly(execution, _grid_request(execution, study, grid, base, scale))
         budgets = [run.identity.budget for run in grids[name].runs]
         fewest = min(budget.augmentations for budget in budgets if budget is not None)
         check_modes(study.task, size, grids[name].context.prepared, fewest, modes)
+        for problem in check_evaluations(study, name, grids[name], modes):
+            execution.tell(f"left out: {problem}")
     return PlannedStudy(study, scale, folder or Path("results") / f"{study.name}-{scale}", grids)
 
 
-def _check_shares(study: StudyDefinition, name: str, grid: GridDefinition, spec: TaskSpec) -> None:
-    for scale in grid.share:
-        if scale not in spec.scales:
-            raise UsageError(
-                f"study {study.name}: grids.{name}.share: task {spec.name!r} has no scale {scale!r}; "
-                f"{nearest(scale, spec.scales)}"
-            )
+def _file_of(host: Host, study: StudyDefinition) -> str:
+    """The file of a registered study, for a message."""
+    files = [part.spec.file for part in host.studies.parts if part.spec.name == study.name]
+    return next((str(file) for file in files if read_definition(file) == study), "its file")
 
 
 def _grid_request(
@@ -232,7 +231,11 @@ def _evaluate(
         declared={},
         study=True,
     )
-    again = plan_quietly(execution, request)
+    try:
+        again = plan_quietly(execution, request)
+    except NothingToReport as problem:  # the models that could be evaluated so have not finished
+        execution.tell(str(problem))
+        return {}
     return carry_out(execution, again, evaluated_folder(planned.folder, name))
 
 

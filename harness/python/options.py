@@ -112,6 +112,7 @@ class EvaluateOptions(CommonOptions, total=False):
         noise: σ of the noise that is added to the state before every supervision step, e.g. ``"0.1,0.3"``;
             each is a row.
         noise_on: the part of the state that gets it, or both; by default the model's usual one.
+        noise_seed: of the noise, and of the numbers that a stochastic model draws; 0 by default.
         select: which of several answers counts: first, mode, q or residual.
         model: architecture of external weights, e.g. ``trm[cycles=3]``.
         weights_key: which weights of a file that holds several, e.g. ``model_state_dict``; by default the
@@ -126,6 +127,7 @@ class EvaluateOptions(CommonOptions, total=False):
     rollouts: str | int | Iterable[int] | None
     noise: str | float | Iterable[float] | None
     noise_on: str | None
+    noise_seed: int | None
     select: str | None
     model: str | None
     weights_key: str | None

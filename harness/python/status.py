@@ -19,12 +19,12 @@ from ..planning.study import declared_in, leaves
 from ..running.processes import run_jobs
 from ..running.progress import GridProgress
 from ..running.queue import queue_of
-from ..running.queued_jobs import belongs, last_lines
+from ..running.queued_jobs import belongs, last_lines, without_log
 from ..running.queued_jobs import cancel as cancel_jobs
 from ..running.runner import claim, work_of
 from ..store.checked import DamagedResult
 from ..store.folders import METRICS, Output, RunFolder
-from ..store.locks import is_running
+from ..store.locks import Holder, holder_of
 from ..store.records import Manifest, Status
 from ..store.requests import read_requested
 from ..store.submitted import SubmittedRun, read_submitted
@@ -97,7 +97,9 @@ def _of_leaf(leaf: Path) -> Iterator[RunStatus]:
         log = ""
         if unfinished and job is not None:
             with suppress(UsageError):
-                log = last_lines(queue_of(host(), job.runner), job, leaf)
+                queue = queue_of(host(), job.runner)
+                log = last_lines(queue, job, leaf)
+                why += without_log(queue, job, leaf) if manifest is None and not job.cancelled else ""
         yield RunStatus(
             folder=str(leaf),
             run=wanted.run,
@@ -135,28 +137,35 @@ def _state(
     if waits and not (job is not None and job.cancelled):
         assert state is not None
         begun = manifest is not None and job is not None and belongs(manifest, job)
+        marked = _marked(run) if state.phase is Phase.RUNNING else ""
         if state.phase is Phase.RUNNING and begun:
-            return Status.RUNNING.value, ""
+            return Status.RUNNING.value, marked
         starts = "it is starting, or waits for a free place" if state.phase is Phase.RUNNING else ""
-        return "queued", state.reason or starts
+        return "queued", state.reason or marked or starts
     if job is not None and job.cancelled:
         return "cancelled", ""
     if manifest is None:
         return (NEVER, "") if state is None else (Status.FAILED.value, state.reason or "its job ended")
     if manifest.status is Status.RUNNING:
-        if _locked(run):
-            return Status.RUNNING.value, ""
+        if _holder(run) is not None:
+            return Status.RUNNING.value, _marked(run)
         reason = "" if state is None else state.reason
         return Status.INTERRUPTED.value, reason or "its process is gone; the same command continues it"
     return manifest.status.value, manifest.error or ("" if state is None else state.reason)
 
 
-def _locked(run: RunFolder) -> bool:
-    """Whether a process has the run; another user's lock cannot be tried, and is believed."""
+def _holder(run: RunFolder) -> Holder | None:
+    """Who has the run; another user's lock cannot be tried, and is believed."""
     try:
-        return is_running(run.folder.parent, run.name)
+        return holder_of(run.folder.parent, run.name)
     except UnavailableError:
-        return True
+        return Holder()
+
+
+def _marked(run: RunFolder) -> str:
+    """Whose mark keeps others from the run, and the file to delete; empty where the file system has locks."""
+    holder = _holder(run)
+    return "" if holder is None or holder.mark is None else f"marked by {holder}{holder.advice}"
 
 
 def _spent(run: RunFolder) -> float:
@@ -222,6 +231,12 @@ def planned_runs(call: Call) -> list[tuple[str, str]]:
             "--until-decided: which seeds are run depends on the looks, so that no plan can be written; "
             "leave --plan-only out (--on submits the runs of one look after the other)"
         )
+    if call.execution.queue is not None:
+        raise UsageError(
+            f"--plan-only cannot be combined with --on (here {call.execution.queue.spec.name}), as it "
+            "submits nothing: leave --on out and carry the runs out with trm-bench run-one, or leave "
+            "--plan-only out"
+        )
     if call.study is not None:
         for name, grid in call.study.grids.items():
             claim_study(call.study, name, grid)
@@ -266,8 +281,10 @@ def run_one(
         raise UsageError(f"--device {device}: {run} is planned for {planned}; leave it out")
     execution = execution_of(options, placement)
     place: Gpu | None = placement.single("run-one")
-    if is_running(root, job.run.name):
-        raise UsageError(f"{run}: another process is carrying it out; trm-bench status {root}")
+    if (holder := holder_of(root, job.run.name)) is not None:
+        raise UsageError(
+            f"{run}: another process{holder.which} is carrying it out; trm-bench status {root}{holder.advice}"
+        )
     output = Output(root)
     output.run(job.run.name).restore()  # what a killed --force had set aside
     names = {one.name for one in job.runs}

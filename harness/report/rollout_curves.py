@@ -47,8 +47,12 @@ def _numbered_name(row: Row) -> str:
 
 
 def _noise(settings: Rollouts) -> str:
-    """``σ = 0.3 on y``; the part is named where the command named it."""
-    return f"σ = {settings.noise:g}" + (f" on {settings.on}" if settings.on else "")
+    """``σ = 0.3 on y``; part and seed are named where the command named them."""
+    return f"σ = {settings.noise:g}" + (f" on {settings.on}" if settings.on else "") + _seed(settings)
+
+
+def _seed(settings: Rollouts) -> str:
+    return f", noise seed {settings.seed}" if settings.seed else ""
 
 
 def _steps(row: Row, rows: Sequence[tuple[Row, Rollouts]]) -> str:
@@ -85,7 +89,7 @@ def over_noise(table: Table) -> list[Curve]:
     groups: dict[str, dict[float, Row]] = {}
     for row, settings in rows:
         rule = f", {settings.select.value}" if settings.count > 1 else ""
-        part = f", noise on {settings.on}" if settings.on else ""
+        part = (f", noise on {settings.on}" if settings.on else "") + _seed(settings)
         label = f"{_numbered_name(row)}{_steps(row, rows)}, K = {settings.count}{rule}{part}"
         groups.setdefault(label, {}).setdefault(settings.noise, row)
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
             )
         ),
         is_fixed=bool(done) and all(run.manifest.weights == NO_WEIGHTS for run in done),
+        device_hours=fsum(_device_hours(run.manifest) for run in done),
     )
 
 
@@ -199,3 +201,12 @@ def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
         mean = float(np.mean([getattr(ledger, name) for ledger in ledgers]))
         fields[name] = round(mean) if field.annotation is int else mean
     return Ledger(**fields)
+
+
+def _device_hours(manifest: Manifest) -> float:
+    """Of one run; where it evaluated stored weights, their training counts in the run that trained them."""
+    ledger = manifest.ledger
+    if manifest.weights_file:
+        processes = manifest.execution.get("processes", 1)
+        ledger = Ledger(evaluation_seconds=ledger.evaluation_seconds, processes=processes)
+    return ledger.device_hours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 
 from ..api.budget import Budget, Ledger, described
 from ..api.embedding_rows import PuzzleIds
@@ -76,6 +77,7 @@ class Row:
         not_citable_because: reasons of any of its runs.
         number: tells rows of one name apart that were run with different settings; else None.
         is_fixed: whether the model has no weights, so that its score is known before any run.
+        device_hours: of all its finished runs; where stored weights were evaluated, of the evaluation alone.
     """
 
     model: str
@@ -100,6 +102,7 @@ class Row:
     not_citable_because: tuple[str, ...]
     number: int | None = None
     is_fixed: bool = False
+    device_hours: float = 0.0
 
     @property
     def name(self) -> str:
@@ -138,7 +141,17 @@ class Row:
     @property
     def complete(self) -> bool:
         """Whether every requested seed is done."""
-        return all(seed.status == "done" for seed in self.seeds)
+        return self.finished == len(self.seeds)
+
+    @property
+    def finished(self) -> int:
+        """Number of seeds that are done."""
+        return sum(seed.status == "done" for seed in self.seeds)
+
+    @property
+    def hours_per_run(self) -> float | None:
+        """Device-hours of a finished run, mean; None where none is finished."""
+        return self.device_hours / self.finished if self.finished else None
 
 
 @dataclass(frozen=True)
@@ -247,6 +260,11 @@ class Table:
     split: ScoredSplit = "test"
     source_kind: str = ""
     baseline: str = ""
+
+    @property
+    def device_hours(self) -> float:
+        """Of all finished runs of all rows."""
+        return fsum(row.device_hours for row in self.rows)
 
     @property
     def tests(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,16 @@ class Queue:
     def device(self) -> str | None:
         """Of the runs; None for the best of this machine, where they are carried out."""
         return self.spec.device(self.settings)
+
+    def with_room(self, processes: int) -> Queue:
+        """The runner with settings that have a core or GPU for each process of a run.
+
+        Raises:
+            UsageError: those that the user gave do not.
+        """
+        if processes == 1 or self.spec.with_room is None:
+            return self
+        return replace(self, settings=self.spec.with_room(self.settings, processes))
 
     def states(self, runs: Sequence[SubmittedRun], folder: Path) -> Mapping[str, JobState]:
         """What the runner knows of the jobs of some runs, by job."""

@@ -19,7 +19,7 @@ from ..host.host import Host
 from ..planning.job import Job
 from ..store.checked import DamagedResult
 from ..store.folders import METRICS, RunFolder
-from ..store.locks import is_running
+from ..store.locks import holder_of, is_running
 from ..store.records import Manifest, Status
 from ..store.submitted import SubmittedRun, add_submitted, jobs_folder, read_submitted
 from ..training.gpus import Gpu
@@ -202,10 +202,12 @@ def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
 def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Status, str]:
     """Mark the run of a job that ended without a word."""
     reason = f": {one.state.reason}" if one.state.reason else ""
-    why = f"{queue.spec.name} job {one.submitted.job} ended{reason}"
-    trace = last_lines(queue, one.submitted, one.job.folder) or None
     root = one.job.folder
-    if not is_running(root, one.job.run.name):
+    why = f"{queue.spec.name} job {one.submitted.job} ended{reason}{without_log(queue, one.submitted, root)}"
+    trace = last_lines(queue, one.submitted, root) or None
+    if (holder := holder_of(root, one.job.run.name)) is not None:
+        why += f"; another process{holder.which} has the run{holder.advice}"
+    else:
         for run in one.job.runs:
             written = (
                 manifest if manifest is not None and run == one.job.run else first_manifest(one.job, run)
@@ -213,6 +215,14 @@ def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Stat
             marked = failed(written, TrmBenchError(why)).model_copy(update={"trace": trace})
             mark(RunFolder(root / run.name), marked)
     return Status.FAILED, why
+
+
+def without_log(queue: Queue, submitted: SubmittedRun, folder: Path) -> str:
+    """A question to add where an ended job wrote no log: most often its node cannot see the folder."""
+    logs = queue.spec.logs(submitted.job, jobs_folder(folder))
+    if not logs or any(path.exists() for path in logs):
+        return ""
+    return f"; it wrote no log: did it start, and do the nodes see {folder}?"
 
 
 def last_lines(queue: Queue, submitted: SubmittedRun, folder: Path, count: int = LOG_LINES) -> str:

@@ -16,7 +16,7 @@ from ..host.host import host
 from ..planning.job import Job
 from ..store.checked import DamagedResult
 from ..store.folders import GRID, RunFolder
-from ..store.locks import Held, is_running, locked
+from ..store.locks import Held, Holder, holder_of, locked, take_over
 from ..store.provenance import batch_job, hostname
 from ..store.records import Status
 from ..store.submitted import jobs_folder
@@ -127,19 +127,33 @@ class QueuedRun:
     def _wait(self) -> None:
         """Wait for a process that has the run: a job queued again may meet its own of a lost node."""
         told = False
-        while is_running(self.job.folder, self.name):
+        while (holder := holder_of(self.job.folder, self.name)) is not None:
+            if holder.mark is not None and self._left_by_this_job(holder):
+                print(f"{self.name}: takes over from {holder}, where this job was before", flush=True)
+                take_over(holder)
+                continue
             if not told:
-                print(f"{self.name}: waits for another process that is carrying it out", flush=True)
+                who = f"another process{holder.which} that is carrying it out{holder.advice}"
+                print(f"{self.name}: waits for {who}", flush=True)
             told = True
             time.sleep(WAIT_SECONDS)
 
+    def _left_by_this_job(self, holder: Holder) -> bool:
+        """Whether a mark is of this job on another machine, which it left: a job is on one at a time."""
+        return holder.host not in ("", hostname()) and self._began_on() == holder.host
+
     def _began_here(self) -> bool:
         """Whether this job, before it was requeued, has begun the run."""
+        return self._began_on() is not None
+
+    def _began_on(self) -> str | None:
+        """The machine on which this job, before it was requeued, began the run; None where another did."""
         try:
             environment = RunFolder(self.job.folder / self.name).manifest().environment
         except DamagedResult:
-            return False
-        return batch_job() is not None and environment.get("job") == batch_job()
+            return None
+        own = batch_job() is not None and environment.get("job") == batch_job()
+        return str(environment.get("host") or "") if own else None
 
 
 def _check_puzzles(job: Job) -> None:

@@ -199,10 +199,10 @@ def places_of(places: Sequence[Gpu | None], processes: int) -> tuple[Gpu | None,
             f"setting processes={processes} needs a GPU for each; to be used are {', '.join(map(str, gpus))}"
         )
     starts = range(0, len(gpus) - processes + 1, processes)
-    return tuple(_merged(gpus[start : start + processes]) for start in starts)
+    return tuple(merged(gpus[start : start + processes]) for start in starts)
 
 
-def _merged(gpus: Sequence[Gpu]) -> Gpu:
+def merged(gpus: Sequence[Gpu]) -> Gpu:
     """Several GPUs as one place: a process that is started there sees all of them."""
     return replace(
         gpus[0],

@@ -19,7 +19,7 @@ from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
 from ..training.gpus import gpu_facts, visible_gpus
 from ..training.trainer import Metrics
-from .ranks import together
+from .ranks import merged, together
 from .worker import Worker
 
 OnMetrics = Callable[[Metrics], None]
@@ -125,7 +125,8 @@ def _environment(job: Job) -> dict[str, Any]:
     found = provenance.environment()
     if job.run.identity.device != "cuda":
         return found
-    gpu = job.gpu or next(iter(visible_gpus()), None)  # on a cluster, the one that the batch system gave
+    gpus = visible_gpus() if job.gpu is None else ()  # on a cluster, those that the batch system gave
+    gpu = merged(gpus[: job.execution.processes]) if gpus else job.gpu
     return found if gpu is None else {**found, "gpu": gpu_facts(gpu)}
 
 

@@ -103,7 +103,7 @@ class Worker:
             self.execution, why = chosen(
                 self.job.execution, self.model, self.training, self._work(), self.device
             )
-            if self.job.execution.compile == "auto":
+            if self.job.execution.compile == "auto" and self.spec.trained:
                 self.tell(f"{'compiled' if self.execution.compile else 'not compiled'}: {why}")
             self._choose_microbatch()
         if self.execution.compile is True:

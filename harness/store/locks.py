@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -28,13 +29,51 @@ _CLUSTER = " (several machines at once: docs/clusters.md)"
 _HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK}
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock; known only where a file marks it, as the file system has no locks.
+
+    Attributes:
+        mark: that file; None where the file system has locks.
+        process: its number on ``host``; None where the mark does not say.
+        host: name of the machine; empty where the mark does not say.
+    """
+
+    mark: Path | None = None
+    process: int | None = None
+    host: str = ""
+
+    def __str__(self) -> str:
+        if self.mark is None:
+            return "another process"
+        return "a process that has not said which" if self.process is None else self._known
+
+    @property
+    def which(self) -> str:
+        """`` (process 7 on node3)``, to be put after "another process"; empty where it is not known."""
+        return "" if self.process is None else f" ({self._known})"
+
+    @property
+    def advice(self) -> str:
+        """A sentence on the file to delete; empty where the lock ends with its process."""
+        return "" if self.mark is None else f". If that process is gone, delete {self.mark}"
+
+    @property
+    def _known(self) -> str:
+        return f"process {self.process} on {self.host}"
+
+
 class Held(UsageError):
-    """Another process holds a lock."""
+    """Another process holds a lock; ``holder`` is what is known of it."""
+
+    def __init__(self, message: str, holder: Holder):
+        super().__init__(message)
+        self.holder = holder
 
 
 @contextmanager
 def locked(
-    folder: Path, tell: Callable[[str], None], patience: float = PATIENCE, lock: str = LOCK
+    folder: Path, tell: Callable[[str], None], patience: float | None = None, lock: str = LOCK
 ) -> Iterator[int | None]:
     """Keep other processes out of a folder; gives the descriptor that holds the lock, where one does.
 
@@ -45,6 +84,7 @@ def locked(
         UsageError: another process is writing to the folder.
         UnavailableError: the lock file cannot be opened.
     """
+    patience = PATIENCE if patience is None else patience
     with _opened(folder / lock) as handle:
         problem = "no fcntl on this system" if fcntl is None else _flock(folder, handle, patience)
         if problem is None:
@@ -69,18 +109,38 @@ def run_locked(folder: Path, run: str, tell: Callable[[str], None]) -> Iterator[
         with locked(folder, tell, lock=_of_run(run)):
             yield
     except Held as error:
-        raise Held(f"{run}: another process is carrying out this run; trm-bench status {folder}") from error
+        holder = error.holder
+        raise Held(
+            f"{run}: another process{holder.which} is carrying out this run; trm-bench status "
+            f"{folder}{holder.advice}",
+            holder,
+        ) from error
 
 
 def is_running(folder: Path, run: str) -> bool:
     """Whether a process is carrying out a run of an output folder."""
+    return holder_of(folder, run) is not None
+
+
+def holder_of(folder: Path, run: str) -> Holder | None:
+    """Who is carrying out a run of an output folder; None where no process is.
+
+    The mark of a process that is gone counts as long as this machine cannot know that.
+    """
     if not (folder / _of_run(run)).exists():
-        return False
+        return None
     try:
         with locked(folder, lambda line: None, patience=0.0, lock=_of_run(run)):
-            return False
-    except Held:
-        return True
+            return None
+    except Held as error:
+        return error.holder
+
+
+def take_over(holder: Holder) -> None:
+    """Delete the mark of a process that is known to be gone, unless another one has it by now."""
+    assert holder.mark is not None
+    if _holder(holder.mark) == holder:
+        holder.mark.unlink(missing_ok=True)
 
 
 def _of_run(run: str) -> str:
@@ -118,7 +178,9 @@ def _flock(folder: Path, handle: int, patience: float) -> str | None:
             if error.errno not in _HELD:
                 return error.strerror or str(error)
         if monotonic() > deadline:
-            raise Held(f"another process is writing to {folder}; wait, or choose another folder{_CLUSTER}")
+            raise Held(
+                f"another process is writing to {folder}; wait, or choose another folder{_CLUSTER}", Holder()
+            )
         sleep(0.05)
 
 
@@ -130,9 +192,11 @@ def _soft(mark: Path, patience: float) -> Iterator[None]:
     try:
         lock.acquire(timeout=patience, poll_interval=0.05)
     except Timeout:
+        holder = _holder(mark)
         raise Held(
-            f"another process is writing to {folder} ({_holder(mark)}); wait, or choose another folder. If "
-            f"that process is gone, delete {mark}"
+            f"another process is writing to {folder}{holder.which}; wait, or choose another folder"
+            f"{_CLUSTER}{holder.advice}",
+            holder,
         ) from None
     try:
         yield
@@ -140,8 +204,9 @@ def _soft(mark: Path, patience: float) -> Iterator[None]:
         lock.release()
 
 
-def _holder(mark: Path) -> str:
+def _holder(mark: Path) -> Holder:
+    """Who wrote a mark, which begins with two lines: the process and the host."""
     with suppress(OSError, ValueError):
         number, host, *_ = mark.read_text(encoding="utf-8")[:500].split("\n")
-        return f"process {int(number)} on {host}"
-    return "it has not said which"
+        return Holder(mark, int(number), host.partition("?")[0])  # in a container its namespace follows
+    return Holder(mark)

@@ -106,8 +106,7 @@ def with_interval(row: Row) -> str:
 
 def spread(row: Row) -> str:
     """``1.9 (5)``: the seeds' standard deviation and their number; ``(3 of 5)`` where some are missing."""
-    done = sum(seed.status == "done" for seed in row.seeds)
-    seeds = str(done) if row.complete else f"{done} of {len(row.seeds)}"
+    seeds = str(row.finished) if row.complete else f"{row.finished} of {len(row.seeds)}"
     return f"{percent(row.summary.seed_sd if row.summary else None)} ({seeds})"
 
 
@@ -238,6 +237,7 @@ def _of_answers(row: Row, ledger: Ledger) -> list[str]:
     settings = row.rollouts
     noise = NONE if settings is None or not settings.noise else f"{settings.noise:g}"
     on = f" on {settings.on}" if settings is not None and settings.on else ""
+    on += f", seed {settings.seed}" if settings is not None and settings.seed else ""
     several = settings is not None and settings.count > 1
     return [
         row.label,
@@ -338,12 +338,13 @@ def checkpoints(table: Table) -> Grid:
 
 
 def cost_grids(table: Table) -> Iterator[Grid]:
-    """Parameters, training and inference, each at most eight columns."""
+    """Parameters, training, inference, and the time of all devices, each at most eight columns."""
     devices = ", ".join(sorted({device for row in table.rows for device in row.devices})).upper()
     yield parameters(table)
     if table.budget is not None:  # of external weights the training cost is unknown
         yield training_cost(table, devices)
     yield inference_cost(table, devices)
+    yield device_hours(table, devices)
 
 
 def _costs(table: Table, heading: str, headers: Sequence[str], each: Sequence[Sequence[str] | None]) -> Grid:
@@ -370,9 +371,7 @@ def parameters(table: Table) -> Grid:
 
 
 def training_cost(table: Table, devices: str) -> Grid:
-    """Cost of a training run; the time of all devices where several processes trained one together."""
-    ledgers = [row.ledger for row in table.rows if row.ledger is not None]
-    together = any(ledger.processes > 1 for ledger in ledgers)
+    """Cost of a training run."""
     each = [
         None
         if ledger is None
@@ -384,7 +383,6 @@ def training_cost(table: Table, devices: str) -> Grid:
             f"{ledger.distinct_augmentations:,}",
             f"{ledger.training_seconds:,.1f}",
             f"{ledger.validation_seconds:,.1f}",
-            *([f"{_device_seconds(ledger):,.1f}"] if together else []),
         ]
         for ledger in (row.ledger for row in table.rows)
     ]
@@ -396,13 +394,8 @@ def training_cost(table: Table, devices: str) -> Grid:
         "distinct augmentations",
         "train seconds",
         "validation seconds",
-        *(["device seconds"] if together else []),
     )
     return _costs(table, f"Cost per training run (mean over seeds, {devices})", headers, each)
-
-
-def _device_seconds(ledger: Ledger) -> float:
-    return (ledger.training_seconds + ledger.validation_seconds) * ledger.processes
 
 
 def inference_cost(table: Table, devices: str) -> Grid:
@@ -429,6 +422,29 @@ def inference_cost(table: Table, devices: str) -> Grid:
         "mean halt step",
     )
     return _costs(table, f"Cost of evaluation (mean over seeds, {devices})", headers, each)
+
+
+def device_hours(table: Table, devices: str) -> Grid:
+    """What the finished runs took, of all seeds together, and the sum for the table."""
+    rows = [
+        [
+            row.label,
+            _hours(row.hours_per_run),
+            str(row.finished),
+            _hours(row.device_hours if row.finished else None),
+        ]
+        for row in table.rows
+    ]
+    rows.append(["total", "", str(sum(row.finished for row in table.rows)), _hours(table.device_hours)])
+    headers = (MODEL, "device-hours per run", "finished runs", "device-hours")
+    return Grid(f"Device-hours of the finished runs ({devices})", headers, rows)
+
+
+def _hours(hours: float | None) -> str:
+    """Two digits of less than an hour; else one decimal."""
+    if hours is None:
+        return NONE
+    return f"{hours:.2g}" if hours < 1 else f"{hours:,.1f}"
 
 
 def published(table: Table) -> Grid:

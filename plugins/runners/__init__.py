@@ -8,7 +8,7 @@ from typing import Any
 
 from ...harness.api.hookspecs import hookimpl
 from ...harness.api.runners import JobState, QueuedWork, RunnerSpec
-from .settings import LocalSettings, SlurmSettings
+from .settings import LocalSettings, SlurmSettings, with_room
 
 
 def _submit_to_slurm(work: Sequence[QueuedWork], settings: SlurmSettings, folder: Path) -> Sequence[str]:
@@ -69,6 +69,7 @@ def trm_bench_register_runners() -> Iterable[RunnerSpec]:
             cancel=_cancel_in_slurm,
             logs=_logs,
             device=_device,
+            with_room=with_room,
         ),
         RunnerSpec(
             "local",

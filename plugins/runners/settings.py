@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ...harness.api.errors import UsageError
+
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d\d)(?::\d\d)?")
 
 
@@ -46,6 +48,23 @@ class SlurmSettings(BaseModel):
     extra: dict[str, str | int] = Field({}, description="further options of sbatch, e.g. exclude: node7")
     warn_seconds: int = Field(90, gt=0, description="before the time is over: when the run saves and stops")
     repeats: int = Field(20, ge=0, description="times that a run is queued again when its time is over")
+
+
+def with_room(settings: SlurmSettings, processes: int) -> SlurmSettings:
+    """Settings with a GPU for each process of a run, or a core on the CPU; what was not given is raised.
+
+    Raises:
+        UsageError: the user's settings have fewer.
+    """
+    needed = "gpus" if settings.gpus else "cpus"
+    if (there := getattr(settings, needed)) < processes and needed in settings.model_fields_set:
+        raise UsageError(
+            f"--on slurm: {needed}={there} is too few for setting processes={processes}, a "
+            f"{'GPU' if settings.gpus else 'core'} each: write {needed}: {processes} in the file of --on, or "
+            f"--set processes={there}"
+        )
+    raised = {} if "cpus" in settings.model_fields_set else {"cpus": max(settings.cpus, processes)}
+    return settings.model_copy(update=raised)
 
 
 class LocalSettings(BaseModel):

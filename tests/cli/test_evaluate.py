@@ -189,6 +189,62 @@ def built(manifest: Manifest) -> dict[str, Any]:
     return {**options, "puzzle_emb_ndim": options["puzzle_emb_ndim"] or options["hidden"]}
 
 
+# --- several answers -----------------------------------------------------------------------------
+
+
+def test_several_answers_are_in_the_label_and_in_the_cost_and_have_an_oracle(
+    trained: Path, tmp_path: Path
+) -> None:
+    words = ("--rollouts", "1,4", "--noise", "0,0.5", "--noise-seed", 0, "--select", "mode")
+    ended = evaluate(tmp_path / "noise", trained, more=words)
+    assert ended.code == 2  # four answers without noise are one
+    assert "@ rollouts=4,select=mode: the model is deterministic" in ended.err
+    assert not (tmp_path / "noise").exists()
+    words = ("--rollouts", "1,4", "--noise", 0.5, "--noise-seed", 3, "--select", "mode")
+    ended = evaluate(tmp_path / "out", trained, more=words)
+    assert ended.code == 0, ended.err
+    assert "any right %" in ended.out
+    usual = {one.manifest().identity.seed: one for one in runs(trained)}
+    found = [one.manifest() for one in runs(tmp_path / "out")]
+    labels = {"noise=0.5,noise_seed=3": 1, "noise=0.5,noise_seed=3,rollouts=4,select=mode": 4}
+    assert len(found) == 2 * len(labels)  # two seeds
+    for manifest in found:
+        label = manifest.description.requested.partition(" @ ")[2]
+        single = usual[manifest.identity.seed].manifest().ledger.inference_flops_per_puzzle
+        assert manifest.ledger.inference_flops_per_puzzle == pytest.approx(labels[label] * single)
+        assert f"changed protocol: {label}, which no study declares" in manifest.not_citable_because
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--select", "q"), "--select=q: means nothing without rollouts"),
+        (("--noise-on", "w"), "--noise-on=w: means nothing without noise"),
+        (("--noise-on", "w", "--noise", "1"), "noise_on=w: the model has y, z, both"),
+        (("--noise-seed", "4"), "@ noise_seed=4: the model is deterministic"),
+        (
+            ("--rollouts", "2", "--noise", "1", "--select", "residual", "--steps", "1,2"),
+            "@ noise=1,rollouts=2,select=residual,steps=1: select=residual compares the logits",
+        ),
+    ],
+)
+def test_an_option_of_several_answers_that_would_do_nothing_is_refused(
+    ours: RunFolder, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    ended = evaluate(tmp_path / "out", ours.folder, more=words)
+    assert ended.code == 2
+    assert message in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_cannot_have_noise_are_left_out_next_to_others(trained: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "other", asked("transformer"))
+    ended = evaluate(tmp_path / "out", trained, other, more=("--noise", "0.5"))
+    assert ended.code == 0, ended.err
+    assert "@ noise=0.5: the model has no state that noise can be added to" in ended.err
+    assert len(runs(tmp_path / "out")) == 2
+
+
 # --- exported, and read back ---------------------------------------------------------------------
 
 

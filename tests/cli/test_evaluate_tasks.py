@@ -137,6 +137,21 @@ def test_votes_may_be_fewer_but_no_more_than_augmentations(voted: RunFolder, tmp
     assert "votes=5: there are only A = 4 augmentations to vote" in ended.err
 
 
+def test_several_answers_to_each_view_multiply_the_cost_and_have_an_oracle(tmp_path: Path) -> None:
+    model = asked("trm-mlp", embedding_lr=1, lr=0.01, ema=0)
+    words = (*ARC, "--models", model, "--seeds", 0, "--limit", 6, "--set", "batch_size=4")
+    assert command("run", *words, "--output", tmp_path / "own").code == 0
+    (own,) = runs(tmp_path / "own")
+    words = ("--rollouts", 3, "--noise", 0.5, "--select", "q", "--limit", 6)
+    (several,) = evaluated(tmp_path / "out", own.folder, more=words)
+    costs = [one.manifest().ledger.inference_flops_per_puzzle for one in (several, own)]
+    assert costs[0] == pytest.approx(3 * costs[1])
+    assert several.manifest().ledger.votes_per_puzzle == 3
+    for record in several.records():
+        assert record["extras"]["rollouts.any_right"] in (0, 1)
+        assert 0 < record["extras"]["rollouts.agree"] <= 1
+
+
 def test_of_embeddings_of_other_puzzles_only_the_blank_one_can_be_used(
     voted: RunFolder, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from support.folders import TRM, described, on_task, three_models, write_model
 from trm_bench.harness.store.checked import read_stamped
 from trm_bench.testing.pytest_plugin import RunCli
 
-COSTS = ("Parameters", "Cost per training run", "Cost of evaluation")
+COSTS = ("Parameters", "Cost per training run", "Cost of evaluation", "Device-hours")
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from trm_bench.harness.report.select import with_published
 from trm_bench.harness.report.table import Report, Row, Table
 from trm_bench.harness.running.machine import Machine
 from trm_bench.harness.running.speed import InferenceSpeed, Measured, Speed, TrainingSpeed
-from trm_bench.plugins.reporters.grids import grids, overall, training_cost
+from trm_bench.plugins.reporters.grids import grids, overall
 from trm_bench.testing.pytest_plugin import RunCli
 
 import trm_bench
@@ -123,15 +123,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         shown = with_published(replace(report, tables=tuple(tables)), host())
         printed_grids = [grid for table in shown.tables for grid in grids(table, costs=True)]
         printed_grids += [overall(report.overall)] if report.overall else []
-        printed_grids += [training_cost(by_two_processes(table), "cpu") for table in shown.tables]
         found |= {plain(header) for grid in printed_grids for header in grid.headers}
     return found
-
-
-def by_two_processes(table: Table) -> Table:
-    ledgers = [row.ledger and row.ledger.model_copy(update={"processes": 2}) for row in table.rows]
-    rows = [replace(row, ledger=ledger) for row, ledger in zip(table.rows, ledgers, strict=True)]
-    return replace(table, rows=tuple(rows))
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 import torch
 from support.training import CPU, INFO, MODELS, puzzles
 from torch import Tensor
-from trm_bench.harness.api.augment import NoAugmentation
+from trm_bench.harness.api.augment import CellTokenTransforms, NoAugmentation
 from trm_bench.harness.api.reasoner import Output, Reasoner, State
 from trm_bench.harness.api.rollouts import Rollouts, Select
 from trm_bench.harness.inference.inference import Depths, InferenceConfig, Read, Views, infer
-from trm_bench.harness.inference.rollouts import Residual, choose, item_numbers
+from trm_bench.harness.inference.rollouts import Residual, choose, digests, item_numbers
 from trm_bench.harness.inference.scoring import AGREE, ANY_RIGHT, score
 
 EIGHT = Rollouts(count=8, noise=0.7, select=Select.MODE)
@@ -119,6 +119,42 @@ def test_views_vote_with_the_answer_that_counts_in_each(trm: Reasoner) -> None:
     own = ballots.candidates[ballots.candidate[ballots.augmentation == 0]]
     assert (own == read(trm, EIGHT, rows=slice(0, 4)).predictions.tokens).all()
     assert read_.predictions.rollouts is None
+
+
+class Shifts:
+    """Augmentation k moves every cell k places."""
+
+    max_augmentations = 3
+
+    def transforms(self, seed: int, items: np.ndarray, ks: np.ndarray) -> CellTokenTransforms:
+        cells = (np.arange(INFO.cells) - ks[:, None]) % INFO.cells
+        return CellTokenTransforms(cells, np.tile(np.arange(INFO.vocab_size, dtype=np.uint8), (len(ks), 1)))
+
+
+class Echo(Dice):
+    """Answers with the question."""
+
+    def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
+        return state, Output(torch.nn.functional.one_hot(inputs, INFO.vocab_size).float())
+
+
+def test_the_oracle_over_views_counts_every_answer_of_every_view_undone() -> None:
+    test = puzzles().take(slice(0, 4))
+    views = Views(Shifts(), 0, np.array([3, 1, 2, 3]), lambda items, ks: np.zeros(len(items), np.int64))
+    (read_,) = infer(Echo(), test, InferenceConfig(CPU), Depths((2,)), views, rollouts=Rollouts(count=5))
+    found = read_.predictions.rollout_digests
+    assert found is not None
+    assert found.shape == (9, 5)
+    assert (found == digests(test.inputs)[[0, 0, 0, 1, 2, 2, 3, 3, 3], None]).all()
+    found[7, 4] = digests(test.targets)[3]  # the last answer under the second view of the last puzzle
+    records = score([], INFO, test, read_.predictions, {})
+    assert [record.extras[ANY_RIGHT] for record in records] == [0, 0, 0, 1]
+    assert [record.extras[AGREE] for record in records] == pytest.approx([1, 1, 1, 14 / 15])
+
+
+def test_different_answers_have_different_numbers() -> None:
+    answers = np.array(list(itertools.product(range(4), repeat=6)), np.uint8)
+    assert len(set(digests(answers).tolist())) == len(answers)
 
 
 # --- choosing -------------------------------------------------------------------------------------

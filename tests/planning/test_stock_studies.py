@@ -333,6 +333,35 @@ def test_recursion_or_augmentation_differs_in_these_two_alone(scale: str) -> Non
         assert (model.augmentations or full) == (full if count == "full" else int(count))
 
 
+def permitted(name: str) -> list[str]:
+    """The scales of a stock study."""
+    study = STUDIES[name]
+    return study.scales or list(BUILT_IN.tasks.get(study.task).spec.scales)
+
+
+def test_many_answers_have_the_compute_of_the_deeper_one_that_they_are_compared_with() -> None:
+    name = "rollouts"
+    sides = [(subject(one.a), subject(one.b)) for one in STUDIES[name].contrasts]
+    pairs = [tuple(EvaluationMode.parse(side.evaluation) for side in both) for both in sides]
+    deeper = [(several, single) for several, single in pairs if single.steps is not None]
+    assert [mode.rollouts and mode.rollouts.count for mode, _ in deeper] == [4, 16, 64]
+    for scale in permitted(name):
+        (model,) = resolved(name, scale).values()
+        usual = options(model)["supervision"]
+        for mode, single in deeper:
+            assert mode.rollouts is not None
+            assert single.rollouts is None
+            assert mode.rollouts.count * (mode.steps or usual) == single.steps
+
+
+def test_depth_at_equal_flops_applies_the_network_equally_often() -> None:
+    name = "depth-at-equal-flops"
+    for scale in permitted(name):
+        found = [options(model) for model in resolved(name, scale).values()]
+        assert len({each["cycles"] * (each["updates"] + 1) * each["supervision"] for each in found}) == 1
+        assert len({(each["cycles"], each["updates"], each["supervision"]) for each in found}) == len(found)
+
+
 def test_depth_goes_from_one_step_to_128_and_to_halting() -> None:
     study = STUDIES["depth"]
     depths = [

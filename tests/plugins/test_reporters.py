@@ -34,7 +34,7 @@ from support.folders import (
 from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.stats.tests import Verdict
-from trm_bench.plugins.reporters.grids import count, p_value, percent, training_cost
+from trm_bench.plugins.reporters.grids import count, p_value, percent
 from trm_bench.testing.pytest_plugin import RunCli
 
 # --- notes under a table -------------------------------------------------------------------------
@@ -417,20 +417,20 @@ def test_a_published_number_is_printed_with_everything_it_depends_on_in_one_grid
     )
 
 
-def test_runs_of_several_processes_have_the_time_of_all_devices(golden_report: Report) -> None:
-    table = golden_report.tables[0]
-    assert "device seconds" not in training_cost(table, "cpu").headers
-    first, *rest = table.rows
-    assert first.ledger is not None
-    four = replace(
-        first,
-        ledger=first.ledger.model_copy(
-            update={"processes": 4, "training_seconds": 2.5, "validation_seconds": 0.5}
-        ),
-    )
-    grid = training_cost(replace(table, rows=(four, *rest)), "cpu")
-    assert grid.headers[-3:] == ("train seconds", "validation seconds", "device seconds")
-    assert grid.rows[0][-3:] == ["2.5", "0.5", "12.0"]
+def test_device_hours_are_of_all_processes_and_seeds_and_training_counts_once(tmp_path: Path) -> None:
+    spent = {"training_seconds": 3000.0, "validation_seconds": 500.0, "evaluation_seconds": 100.0}
+    ledger = Ledger(**spent, processes=2)  # type: ignore[arg-type]
+    assert ledger.device_hours == 2.0
+    write_model(tmp_path, "trm-mlp", TRM[:3], ledger=ledger)
+    write_model(tmp_path, "hrm", HRM[:1], ledger=Ledger(**spent))  # type: ignore[arg-type]
+    # Stored weights keep the ledger of their training, which took place in another run.
+    write_model(tmp_path, "plain", PLAIN[:1], ledger=ledger, weights_file="model.safetensors")
+    rows = printed(replace(report_of(tmp_path), costs=True), "Device-hours of the finished runs (CPU)")
+    per_run, runs, hours = "device-hours per run", "finished runs", "device-hours"
+    assert rows["trm-mlp"] | {"model": ""} == {"model": "", per_run: "2.0", runs: "3", hours: "6.0"}
+    assert (rows["hrm"][per_run], rows["hrm"][hours]) == ("1.0", "1.0")
+    assert rows["plain"][hours] == "0.028"
+    assert (rows["total"][runs], rows["total"][hours]) == ("5", "7.0")
 
 
 # --- the schema of the JSON ----------------------------------------------------------------------

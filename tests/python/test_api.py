@@ -33,7 +33,7 @@ COLUMNS = {
         share_seeds share_puzzles share_residual note""",
     "costs": """task scale split model evaluation devices core_parameters io_parameters
         puzzle_embedding_parameters training_flops optimiser_steps supervision_steps draws
-        distinct_augmentations training_seconds validation_seconds processes
+        distinct_augmentations training_seconds validation_seconds processes device_hours
         inference_flops_per_puzzle inference_steps steps_taken mean_halt_step
         milliseconds_per_puzzle puzzles_per_second evaluation_seconds
         peak_memory_bytes votes_per_puzzle""",

@@ -30,7 +30,7 @@ from support.studies import (
     stamps,
     write_yaml,
 )
-from trm_bench.harness.planning.models import SCALE_DEFAULTS
+from trm_bench.harness.planning.models import SCALE_DEFAULTS, parse_variant
 from trm_bench.harness.planning.request import REQUESTS
 from trm_bench.harness.planning.study import Declared, declared_in, read_definition
 from trm_bench.harness.report.build import build_report
@@ -242,18 +242,24 @@ def test_without_the_runs_of_a_model_its_questions_have_no_answer(copied: Finish
 def test_an_evaluation_that_a_model_cannot_have_is_left_out_and_named(
     tmp_path: Path, run_cli: RunCli
 ) -> None:
-    contrasts = [
-        ask("mirror @ halting=true", "mirror", "Halted?"),
-        ask("mirror @ steps=1", "copy", "Better?"),
-    ]
-    content = {**QUICK, "evaluations": ["halting=true", "steps=1"], "contrasts": contrasts}
+    noisy = "noise=1,rollouts=2,select=mode"
+    content = {
+        **QUICK,
+        "models": [TRM, "mirror"],
+        "evaluations": ["halting=true", noisy],
+        "contrasts": [ask(f"{TRM} @ {noisy}", TRM, "Several?")],
+    }
     file = write_yaml(tmp_path / "halt.yaml", content)
     ended = run_cli("run", "--study", file, *LIMIT, "--output", tmp_path / "out")
-    assert ended.code == 0
-    assert "left out: mirror @ halting=true: the model has no halting rule" in ended.err
-    halted, better = sentences(ended.out)
-    assert halted == "Halted? Not tested: no finished run of mirror @ halting=true."
-    assert better.startswith("Better? Not tested (copy is not trained")
+    assert ended.code == 0, ended.err
+    for problem in (
+        "halting=true: the model has no halting rule",
+        f"{noisy}: the model has no state that noise can be added to",
+    ):
+        assert ended.err.count(f"left out: mirror @ {problem}") == 2  # before training, and after it
+    assert sentences(ended.out)[0].startswith("Several? Not tested (single training run")
+    kept = manifests(tmp_path / "out" / "main-evaluated").values()
+    assert sorted(map(mode_of, kept)) == ["halting=true", noisy]
 
 
 def test_a_grid_without_any_weights_is_not_evaluated_and_says_so(tmp_path: Path, run_cli: RunCli) -> None:
@@ -411,6 +417,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, run_cli: RunCli) -> N
     assert f"study {tmp_path / 'none.yaml'}: cannot be read" in ended.err
 
 
+TRM_ROW = str(parse_variant(TRM))
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a contrast of an unknown model": ({"contrasts": [ask("miror", "copy")]}, "did you mean 'mirror'?"),
     "an unknown task": ({"task": "tinny"}, "unknown task 'tinny'; did you mean 'tiny'?"),
@@ -419,6 +426,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "unknown model 'miror'; did you mean 'mirror'?",
     ),
     "an unknown setting": ({"grids": {"main": {"settings": {"stpes": 3}}}}, "did you mean 'steps'?"),
+    "a scale that the task does not have": ({"scales": ["mimi"]}, "did you mean 'mini'?"),
+    "several answers that would be one": (
+        {"models": [TRM], "evaluations": ["rollouts=4,select=mode"], "contrasts": [ask(TRM, TRM)]},
+        f"study quick: evaluations: {TRM_ROW} @ rollouts=4,select=mode: the model is deterministic",
+    ),
+    "noise on a model that takes none": (
+        {"evaluations": ["noise=1"]},
+        "study quick: evaluations: mirror @ noise=1: the model has no state",
+    ),
+    "a question about what its model cannot do": (
+        {
+            "models": [TRM, "mirror"],
+            "evaluations": ["halting=true"],
+            "contrasts": [ask("mirror @ halting=true", TRM)],
+        },
+        "study quick: contrast 1: mirror @ halting=true: the model has no halting rule",
+    ),
     "unknown seeds": ({"seeds": "one"}, "cannot read 'one'; write 0-4, 0,1,2 or 3"),
 }
 
@@ -453,6 +477,14 @@ def test_bad_input_is_refused_before_anything_is_trained(
     file = write_yaml(tmp_path / "bad.yaml", {**QUICK, **change})
     ended = run_cli("run", "--study", file, "--output", tmp_path / "out")
     assert ended.code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stock_study_of_one_scale_is_refused_at_another(tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli("run", "--study", "rollouts", "--scale", "small", "--output", tmp_path / "out")
+    assert ended.code == 2
+    assert "study rollouts: is for scale mini, not for small" in ended.err
+    assert "rollouts.yaml, change them, and write scales: [small] into the copy" in ended.err
     assert not (tmp_path / "out").exists()
 
 

@@ -147,6 +147,20 @@ def test_noise_on_another_part_is_another_line(tmp_path: Path) -> None:
     assert len(over_count(table)) == 4
 
 
+def test_another_seed_of_the_noise_is_another_line(report: Report) -> None:
+    table = only_table(report)
+    again = [
+        replace(row, rollouts=row.rollouts.model_copy(update={"seed": 5}))
+        for row in table.rows
+        if row.rollouts
+    ]
+    found = replace(table, rows=(*table.rows, *again))
+    before, after = over_count(table), over_count(found)
+    assert [len(curve.rows) for curve in after] == [len(curve.rows) for curve in before] * 2
+    assert after[-1].label == "a, σ = 0.3, noise seed 5, mode, K = 4"
+    assert len(over_noise(found)) == 2 * len(over_noise(table))
+
+
 def test_depths_of_noisy_answers_are_lines_of_their_own(report: Report) -> None:
     table = only_table(report)
     deep = [

@@ -27,7 +27,7 @@ from trm_bench.harness.python.measure import measure_speed
 from trm_bench.harness.python.verbs import dry_run, open_model
 from trm_bench.harness.running.processes import run_jobs
 from trm_bench.harness.running.progress import GridProgress
-from trm_bench.harness.running.run import Outcome
+from trm_bench.harness.running.run import Outcome, first_manifest
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
 from trm_bench.harness.training.gpus import VISIBLE, torch_device
@@ -164,3 +164,17 @@ def test_gpus_of_runs_on_a_cpu_are_refused(tmp_path: Path, run_cli: RunCli) -> N
     ended = run_cli("resume", tmp_path, "--gpus", "0")
     assert ended.code == 2
     assert f"--gpus 0: the runs in {tmp_path} are for cpu; leave it out" in ended.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("processes", "names"), [(1, "H100"), (2, "H100, H100"), (3, "H100, H100, L4")])
+def test_a_run_that_a_batch_system_gave_several_gpus_names_those_that_it_uses(
+    processes: int, names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm_bench.harness.running.run.visible_gpus", lambda: FAKE)
+    call = prepare_run(**TINY, seeds=0, output=tmp_path, processes=processes, batch_size=12)
+    assert call.grid is not None
+    (job,) = call.grid.jobs
+    assert job.gpu is None
+    assert job.run.identity.device == "cuda"
+    gpu = first_manifest(job, job.run).environment["gpu"]
+    assert (gpu["name"], gpu["uuid"].count("GPU-")) == (names, processes)

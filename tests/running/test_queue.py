@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import importlib.util
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,15 @@ from trm_bench.harness.host.host import Part, Plugin, host
 from trm_bench.harness.planning.study import declared_in
 from trm_bench.harness.python import status as status_module
 from trm_bench.harness.python.api import prepare_run
-from trm_bench.harness.python.status import cancel, planned_runs, run_one, status
+from trm_bench.harness.python.status import RunStatus, cancel, planned_runs, run_one, status
 from trm_bench.harness.running import queued_jobs
 from trm_bench.harness.running.queue import read_queue
+from trm_bench.harness.running.queued_run import QueuedRun
 from trm_bench.harness.running.run import ended, failed, first_manifest
 from trm_bench.harness.store.checked import DamagedResult
 from trm_bench.harness.store.folders import METRICS, RunFolder
 from trm_bench.harness.store.locks import Held, is_running, run_locked
+from trm_bench.harness.store.provenance import hostname
 from trm_bench.harness.store.records import Manifest, Status
 from trm_bench.harness.store.submitted import SubmittedRun, add_submitted, jobs_folder, read_submitted
 from trm_bench.plugins.runners import slurm
@@ -121,6 +127,56 @@ def test_without_slurm_a_login_node_is_asked_for(
         trm_bench.run("copy", "tiny", seeds=0, on="slurm", output=tmp_path)
 
 
+# --- a run of several processes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("partition: cpu", {"cpus": 4, "gpus": 0}),
+        ("cpus: 8", {"cpus": 8, "gpus": 0}),
+        ("gpus: 4", {"cpus": 4, "gpus": 4}),
+        ("{gpus: 4, cpus: 1}", {"cpus": 1, "gpus": 4}),
+        (
+            "cpus: 1",
+            "cpus=1 is too few for setting processes=4, a core each: write cpus: 4 in the file",
+        ),
+        (
+            "{gpus: 1, cpus: 4}",
+            "gpus=1 is too few for setting processes=4, a GPU each: write gpus: 4 in the file",
+        ),
+    ],
+)
+def test_a_job_has_room_for_all_processes_of_a_run(
+    content: str, expected: dict[str, int] | str, tmp_path: Path
+) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(content)
+    queue = read_queue(host(), str(file))
+    assert queue.with_room(1) is queue
+    if isinstance(expected, str):
+        with pytest.raises(UsageError, match=re.escape(expected)):
+            queue.with_room(4)
+        return
+    assert queue.with_room(4).settings.model_dump(include=set(expected)) == expected
+
+
+def test_a_file_with_too_few_cores_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text("cpus: 1\n")
+    with pytest.raises(UsageError, match=r"or --set processes=1"):
+        trm_bench.run("copy", "tiny", seeds=0, on=file, processes=4, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_is_not_made_for_a_runner(tmp_path: Path, run_cli: RunCli) -> None:
+    line = ("--models", "copy", "--task", "tiny", "--seeds", "0", "--output", tmp_path / "out")
+    ended = run_cli("run", *line, "--plan-only", "--on", "slurm")
+    assert ended.code == 2
+    assert "--plan-only cannot be combined with --on (here slurm), as it submits nothing" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 # --- a runner of a plugin ------------------------------------------------------------------------
 
 
@@ -135,6 +191,7 @@ class Shelf:
     reason: str = ""
     lazy: bool = False
     silent: int = 0
+    writes: bool = True
     work: dict[str, QueuedWork] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
@@ -156,7 +213,8 @@ class Shelf:
         if self.asked[job] == 1:
             return JobState(Phase.QUEUED, "no room")
         if self.asked[job] == 2:
-            (self.logs(job, folder)[0]).write_text("\n".join(f"line {number}" for number in range(30)))
+            if self.writes:
+                (self.logs(job, folder)[0]).write_text("\n".join(f"line {number}" for number in range(30)))
             if not self.lazy:
                 self.work[job]()
             return JobState(Phase.RUNNING)
@@ -264,6 +322,17 @@ def test_a_job_that_ends_without_a_word_has_failed_for_the_runners_reason(
     assert run.why == "shelf job b0 ended: TIMEOUT"
 
 
+def test_a_job_without_a_log_asks_whether_the_nodes_see_the_folder(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.lazy, shelf.reason, shelf.writes = True, "FAILED", False
+    asks = f"; it wrote no log: did it start, and do the nodes see {tmp_path}?"
+    results = trm_bench.run("copy", "tiny", seeds=0, on="shelf", output=tmp_path)
+    assert list(results.failed.values()) == [f"shelf job b0 ended: FAILED{asks}"]
+    (run,) = status(tmp_path)
+    assert run.why == f"shelf job b0 ended: FAILED{asks}"
+    (tmp_path / run.run / "manifest.json").unlink()  # as long as nobody follows
+    assert [one.why for one in status(tmp_path)] == [f"FAILED{asks}"]
+
+
 def test_only_the_runner_goes_on_with_what_is_queued_there(shelf: Shelf, tmp_path: Path) -> None:
     ((_, run),) = planned_runs(prepare_run("copy", "tiny", seeds=0, output=tmp_path))
     add_submitted(tmp_path, [submission(run, "b7")])
@@ -346,7 +415,7 @@ def test_a_run_is_called_what_it_is(
             (found,) = status(tmp_path)
     else:
         (found,) = status(tmp_path)
-    assert (found.state, found.why) == expected
+    assert (found.state, found.why.partition("; it wrote no log")[0]) == expected
     assert found.spent == (0.0 if manifest is None else 0.25)
     assert (found.seconds_left is not None) == (found.state == "running")
 
@@ -385,7 +454,7 @@ def test_a_planned_run_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.M
             run_one(tmp_path, run)
         # Both looked before either of them had the lock:
         with monkeypatch.context() as patch:
-            patch.setattr(status_module, "is_running", lambda *_: False)
+            patch.setattr(status_module, "holder_of", lambda *_: None)
             assert run_one(tmp_path, run).state == "not started"
     assert not (tmp_path / run).exists()
     done = run_one(tmp_path, run)
@@ -393,6 +462,77 @@ def test_a_planned_run_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.M
     assert run_one(tmp_path, run) == done
     with pytest.raises(UsageError, match=rf"copy-s0: not planned in {tmp_path}; did you mean '{run}'\?"):
         run_one(tmp_path, "copy-s0")
+
+
+@dataclass
+class Requeued:
+    """A job whose run a process on ``node3`` has marked, on a file system without locks."""
+
+    queued: QueuedRun
+    mark: Path
+
+    def mark_as(self, host: str) -> None:
+        self.mark.with_suffix("").touch()
+        self.mark.write_text(f"7\n{host}\n")
+
+
+@pytest.fixture
+def requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Requeued:
+    def flock(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr("trm_bench.harness.running.queued_run.WAIT_SECONDS", 0.01)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    call = prepare_run("copy", "tiny", seeds=0, output=tmp_path)
+    ((_, run),) = planned_runs(call)
+    assert call.grid is not None
+    (job,) = call.grid.jobs
+    begun = first_manifest(job, job.run)
+    folder = RunFolder(tmp_path / run)
+    folder.folder.mkdir()
+    folder.write_manifest(begun.model_copy(update={"environment": {**begun.environment, "host": "node3"}}))
+    found = Requeued(QueuedRun(replace(job, folder=tmp_path)), tmp_path / f".lock-{run}.held")
+    found.mark_as("node3")
+    return found
+
+
+def test_a_job_that_is_queued_again_takes_over_its_own_mark(
+    requeued: Requeued, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requeued.queued._wait()
+    assert not requeued.mark.exists()
+    assert "takes over from process 7 on node3, where this job was before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("job", "host"), [("13", "node3"), ("12", "node4"), ("12", hostname())])
+def test_a_mark_that_may_be_of_another_process_is_waited_for_and_named(
+    job: str,
+    host: str,
+    requeued: Requeued,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requeued.mark_as(host)
+    requeued.mark.write_text(f"{os.getppid()}\n{host}\n")
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    shown: list[RunStatus] = []
+
+    def user(seconds: float) -> None:  # looks, and does as the message says
+        shown.extend(status(requeued.mark.parent))
+        requeued.mark.unlink()
+
+    monkeypatch.setattr("trm_bench.harness.running.queued_run.time.sleep", user)
+    requeued.queued._wait()
+    expected = f"process {os.getppid()} on {host}"
+    out = capsys.readouterr().out
+    assert f"waits for another process ({expected}) that is carrying it out" in out
+    assert f"If that process is gone, delete {requeued.mark}" in out
+    (run,) = shown
+    assert (run.state, run.why) == (
+        "running",
+        f"marked by {expected}. If that process is gone, delete {requeued.mark}",
+    )
 
 
 def test_a_damaged_list_of_jobs_is_named_with_what_to_do(tmp_path: Path) -> None:

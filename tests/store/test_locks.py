@@ -17,7 +17,16 @@ from pathlib import Path
 import pytest
 from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.store import locks
-from trm_bench.harness.store.locks import LOCK, SOFT, locked
+from trm_bench.harness.store.locks import (
+    LOCK,
+    SOFT,
+    Held,
+    holder_of,
+    is_running,
+    locked,
+    run_locked,
+    take_over,
+)
 
 HOLD = """
 import sys, time
@@ -113,6 +122,34 @@ def test_a_mark_from_another_host_is_not_taken_over(tmp_path: Path, without_floc
     with pytest.raises(UsageError, match="process 1 on another-host"), locked(tmp_path, print):
         pass
     assert (tmp_path / SOFT_LOCK).exists()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_mark_of_a_run_names_process_host_page_and_the_file_to_delete(
+    tmp_path: Path, without_flock: Refuse
+) -> None:
+    without_flock(errno.ENOSYS)
+    mark = tmp_path / f"{LOCK}-r1{SOFT}"
+    (tmp_path / f"{LOCK}-r1").touch()
+    mark.write_text("7\nnode3?pidns-f00\n")  # filelock adds the namespace of a container
+    with pytest.raises(Held) as caught, run_locked(tmp_path, "r1", print):
+        pass
+    assert str(caught.value) == (
+        f"r1: another process (process 7 on node3) is carrying out this run; trm-bench status {tmp_path}. If "
+        f"that process is gone, delete {mark}"
+    )
+    with pytest.raises(Held, match=r"docs/clusters\.md\)\. If that process is gone, delete"):
+        locked(tmp_path, print, lock=f"{LOCK}-r1").__enter__()
+    holder = holder_of(tmp_path, "r1")
+    assert holder is not None
+    mark.write_text("8\nnode4\n")
+    take_over(holder)  # another has it by now
+    assert is_running(tmp_path, "r1")
+    holder = holder_of(tmp_path, "r1")
+    assert holder is not None
+    assert str(holder) == "process 8 on node4"
+    take_over(holder)
+    assert not is_running(tmp_path, "r1")
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["link", "broken link"])

@@ -24,6 +24,10 @@ from trm_bench.hrm_baseline.config import HRMConfig
 from trm_bench.hrm_baseline.model import HRM
 from trm_bench.plugins.controls.config import LoopedConfig, TransformerConfig
 from trm_bench.plugins.controls.transformers import LoopedTransformer, Transformer
+from trm_bench.plugins.eqr.config import EqRConfig
+from trm_bench.plugins.eqr.model import EqR
+from trm_bench.plugins.urm.config import URMConfig
+from trm_bench.plugins.urm.model import URM
 from trm_bench.trm.config import TRMConfig, TRMMLPConfig
 from trm_bench.trm.model import TRM
 
@@ -45,6 +49,13 @@ MODELS = {
 }
 
 
+LATER = {
+    "urm": lambda: URM(URMConfig(**SMALL, blocks=1, loops=3, untracked=1, supervision=3), INFO),
+    "eqr": lambda: EqR(EqRConfig(**SMALL, blocks=1, cycles=2, updates=1, supervision=3), INFO),
+}
+"""Built by few tests: they consist of the parts of `MODELS`."""
+
+
 def puzzles(count: int = 40) -> PuzzleSet:
     tokens = np.random.default_rng(0).integers(1, 5, (count, INFO.cells)).astype(np.uint8)
     return PuzzleSet.single_identity(tokens, tokens[:, ::-1].copy(), [str(i) for i in range(count)])
@@ -60,7 +71,7 @@ def trainer(
 ) -> Trainer:
     """A trainer of a small model; settings are those of the recipe and of its execution."""
     torch.manual_seed(seed)
-    model = (MODELS[name]() if name in MODELS else Exploding()).to(device)
+    model = ({**MODELS, **LATER}.get(name, Exploding)()).to(device)
     given: dict[str, Any] = {"precision": "float32", "lr": 3e-3, "warmup": 5, "ema": 0.9, **settings}
     execution = ExecutionConfig(
         **{key: given.pop(key) for key in ExecutionConfig.model_fields if key in given}

@@ -65,6 +65,23 @@ def test_two_processes_train_as_one_does(name: str, settings: dict[str, Any], pa
     assert same(first.state, second.state)  # replicas hold the same bits
 
 
+def test_urm_trains_in_two_processes_as_in_one(pair: Pair) -> None:
+    alone = train(ALONE, "urm", STEPS)
+    first, second = pair.both(train, "urm", STEPS)
+    equal_but_for_rounding(alone, first)
+    assert same(first.state, second.state)
+
+
+def test_a_stochastic_model_is_the_same_in_both_and_resumes_to_the_bit(pair: Pair) -> None:
+    together, second = pair.both(train, "eqr", STEPS)
+    assert together.losses == second.losses
+    assert same(together.state, second.state)
+    saved, _ = pair.both(train, "eqr", 5)
+    resumed, _ = pair.both(train, "eqr", STEPS - 5, saved.state)
+    assert saved.losses + resumed.losses == together.losses
+    assert same(resumed.state["model"], together.state["model"])
+
+
 def test_matrices_that_muon_trains_are_the_same_in_both(pair: Pair) -> None:
     alone = train(ALONE, "trm-mlp", STEPS, optimizer="muon")
     first, second = pair.both(train, "trm-mlp", STEPS, optimizer="muon")
