@@ -28,7 +28,7 @@ class Power:
 
     Attributes:
         tests: m, if all runs finish.
-        seeds: of each model.
+        seeds: of each model, or of the one with the fewest.
         looks: seeds at which looks are planned, the last of them ``seeds``; empty for none.
         decidable: the smallest true difference, 0 to 1, that the first of them decides with 80 % power where
             runs scatter by `SCATTER`; None where there are no tests, or too few seeds for any.
@@ -72,16 +72,20 @@ def power_of_grid(grid: Grid, folder: Path) -> Power:
     Finished runs of the output folder are in the same table, and take part in its tests. A grid that is
     scored on validation puzzles has none: they are there to choose by.
     """
-    request, seeds = grid.context.request, len(grid.context.request.seeds)
+    request = grid.context.request
     if request.split != "test":
-        return Power(0, seeds)
+        return Power(0, len(request.seeds))
     there = [run.manifest() for run in Output(folder).runs() if run.is_done()]
+    seeds: dict[str, set[int]] = {}
+    for run in (*grid.runs, *there):
+        seeds.setdefault(run.description.model, set()).add(run.identity.seed)
     baselines = {run.description.baseline for run in grid.runs} | {run.description.baseline for run in there}
     trained = {model.name for model in grid.models if model.part.spec.trained}
     trained |= {run.description.model for run in there if run.weights != NO_WEIGHTS}
     agreed = len(baselines) == 1 and "" not in baselines
     tests = len(trained) - 1 if agreed else comb(len(trained), 2)
-    return Power(max(tests, 0), seeds, Plan().seeds if request.until_decided else ())
+    fewest = min((len(seeds[name]) for name in trained if name in seeds), default=len(request.seeds))
+    return Power(max(tests, 0), fewest, Plan().seeds if request.until_decided else ())
 
 
 def power_of_study(study: StudyDefinition, grids: Mapping[str, Grid]) -> Power:

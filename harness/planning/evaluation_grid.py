@@ -385,7 +385,9 @@ def _named(request: Request, unable: Mapping[EvaluationMode, list[str]], weights
         asked = mode.rollouts is not None and not mode.halting and not request.study
         if asked and len(problems) == weights:
             raise UsageError(problems[0])
-    return [problem for problems in unable.values() for problem in problems]
+    return list(
+        dict.fromkeys(problem for problems in unable.values() for problem in problems)
+    )  # of many seeds
 
 
 def _jobs(

@@ -150,7 +150,8 @@ def _obstacle(mode: EvaluationMode, rollouts: Rollouts, model: Reasoner) -> str 
     if rollouts.on and rollouts.on not in parts:
         return f"noise_on={rollouts.on}: the model has {', '.join(parts)}"
     if not rollouts.noise and not model.stochastic:
-        return "the model is deterministic, and every answer would be the same; add noise, e.g. noise=0.3"
+        advice = "; add noise, e.g. noise=0.3" if model.perturbable else ""
+        return f"the model is deterministic, and every answer would be the same{advice}"
     if rollouts.select is Select.Q and model.halting is Halting.NONE:
         return "select=q: the model has no halt logit; choose mode or residual"
     if rollouts.select is Select.RESIDUAL and mode.halting:

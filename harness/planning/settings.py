@@ -133,6 +133,7 @@ _WORDS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length}",
     "dict_type": "must be a mapping of keys and values",
     "string_type": "must be text",
     "extra_forbidden": "unknown key",

@@ -28,7 +28,7 @@ from ..report.compare import compare_folders, compare_models
 from ..report.read import read_folders
 from ..report.table import Pair
 from ..running.queue import Queue, read_queue
-from ..running.runner import Execution, cores
+from ..running.runner import Execution, check_room, cores
 from ..store.records import ScoredSplit, Status
 from ..training.gpus import Gpu, Gpus, Placement, choose_device
 from .grids import (
@@ -195,11 +195,14 @@ def prepare_run(
                 "and --task"
             )
         planned = plan_study(execution, find_definition(host(), study), request, folder)
+        for one in planned.grids.values():
+            check_room(execution, one)
         return Call(execution, planned.folder, study=planned)
     request = training_request(request, models, task, options)
     if options.get("until_decided"):
         request = until_decided(request, execution)
     grid = plan_quietly(execution, request)
+    check_room(execution, grid)
     if request.until_decided:
         plan_looks(grid)  # refuses what cannot be decided, before anything is written
     return Call(execution, folder or Path("results") / f"{grid.task.name}-{request.scale}", grid)

@@ -137,9 +137,9 @@ def _state(
     if waits and not (job is not None and job.cancelled):
         assert state is not None
         begun = manifest is not None and job is not None and belongs(manifest, job)
+        if state.phase is Phase.RUNNING and begun:  # the lock is its own
+            return Status.RUNNING.value, ""
         marked = _marked(run) if state.phase is Phase.RUNNING else ""
-        if state.phase is Phase.RUNNING and begun:
-            return Status.RUNNING.value, marked
         starts = "it is starting, or waits for a free place" if state.phase is Phase.RUNNING else ""
         return "queued", state.reason or marked or starts
     if job is not None and job.cancelled:
@@ -233,9 +233,8 @@ def planned_runs(call: Call) -> list[tuple[str, str]]:
         )
     if call.execution.queue is not None:
         raise UsageError(
-            f"--plan-only cannot be combined with --on (here {call.execution.queue.spec.name}), as it "
-            "submits nothing: leave --on out and carry the runs out with trm-bench run-one, or leave "
-            "--plan-only out"
+            f"--plan-only cannot be combined with --on {call.execution.queue.spec.name}: it submits nothing. "
+            "Leave --on out, and carry each line out with trm-bench run-one"
         )
     if call.study is not None:
         for name, grid in call.study.grids.items():

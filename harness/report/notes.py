@@ -78,6 +78,8 @@ KINDS_APART = 0.2
 """Between the scores of two kinds of runs, at least; and three times as far as those of a kind lie apart."""
 
 
+ENOUGH_FOR_COLLAPSE = 8
+"""Seeds; with fewer, up to a quarter of studies of equal models that collapse at times find a difference."""
 ENOUGH_TO_TELL = 5
 """Seeds; of fewer that scatter widely by nature, many would look like two kinds."""
 
@@ -124,8 +126,8 @@ def _fixed(rows: Sequence[Row]) -> list[str]:
         notes += [f"below {fixed.name}: {', '.join(below)}"] if below else []
     learnt = [row for row in rows if not row.is_fixed and row.summary is not None]
     if learnt and all(row.summary is not None and row.summary.mean == 0 for row in learnt):
-        no_model = "no model" if len(learnt) > 1 else f"{learnt[0].name} has not"
-        notes.append(f"{no_model} solved anything: this table says nothing about which is better")
+        nothing = "no model solved anything: this table says nothing about which is better"
+        notes.append(nothing if len(learnt) > 1 else f"{learnt[0].name} solved nothing")
     return notes
 
 
@@ -162,8 +164,10 @@ def _copying(rows: Sequence[Row]) -> list[str]:
         return []
     shares = sorted({f"{100 * row.copy_cells:.1f}" for row in known if row.copy_cells is not None})
     below = [row.name for row in known if row.means.get("cells", 1.0) < (row.copy_cells or 0.0)]
-    which = f", which is above {', '.join(below)}" if below else ""
-    return [f"cell accuracy of copying the input: {' or '.join(shares)} %{which}"]
+    return [
+        f"cell accuracy of copying the input: {' or '.join(shares)} %",
+        *([f"fewer cells right than copying: {', '.join(below)}"] if below else []),
+    ]
 
 
 def _numbered(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -315,10 +319,10 @@ def notes_on_tests(pairs: Sequence[Pair], cluster: str) -> list[str]:
         if pair.verdict.is_undecided and pair.shares is not None
     ]
     members = [pair for pair in pairs if pair.family is not None]
-    if any(pair.difference.seeds < ENOUGH_TO_TELL for pair in members):
+    if any(pair.difference.seeds < ENOUGH_FOR_COLLAPSE for pair in members):
         notes.append(
-            f"fewer than {ENOUGH_TO_TELL} seeds: if training collapses at times, they may not show it, and "
-            "a quarter of such studies find differences between equal models (docs/calibration.md)"
+            f"fewer than {ENOUGH_FOR_COLLAPSE} seeds: if training collapses at times, they may not show it, "
+            "and a quarter of such studies find differences between equal models (docs/calibration.md)"
         )
     if any(pair.difference.seeds != pair.most_seeds for pair in members):
         notes.append(

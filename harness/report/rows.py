@@ -204,7 +204,7 @@ def _mean_ledger(ledgers: Sequence[Ledger]) -> Ledger | None:
 
 
 def _device_hours(manifest: Manifest) -> float:
-    """Of one run; where it evaluated stored weights, their training counts in the run that trained them."""
+    """What one run took; of one that evaluated stored weights, the evaluation alone."""
     ledger = manifest.ledger
     if manifest.weights_file:
         processes = manifest.execution.get("processes", 1)

@@ -263,8 +263,14 @@ class Table:
 
     @property
     def device_hours(self) -> float:
-        """Of all finished runs of all rows."""
-        return fsum(row.device_hours for row in self.rows)
+        """All finished runs of all rows; a pass that is read at several depths counts once."""
+        trained = [row.device_hours for row in self.rows if not row.evaluation]
+        passes: dict[tuple[str, ...], float] = {}
+        for row in (row for row in self.rows if row.evaluation):
+            mode = [pair for pair in row.evaluation.split(",") if not pair.startswith("steps=")]
+            key = (row.display_name, str(row.number), *mode)
+            passes[key] = max(passes.get(key, 0.0), row.device_hours)
+        return fsum([*trained, *passes.values()])
 
     @property
     def tests(self) -> int:

@@ -64,10 +64,7 @@ def kept(
         if key in requested.model_fields_set and wanted not in ("auto", begun[key]) and not whole:
             value = str(begun[key]).lower()
             tell(f"continues with {key}={value}, as it was begun; --force starts from scratch")
-    if (
-        before := begun["processes"]
-    ) != requested.processes:  # which may follow the machine, see docs/clusters.md
-        tell(
-            f"begun with processes={before}, continues with {requested.processes}: sums are rounded otherwise"
-        )
+    before, now = begun["processes"], requested.processes
+    if before != now:  # their number may follow the machine, see docs/clusters.md
+        tell(f"begun with processes={before}, continues with {now}: sums are rounded otherwise")
     return requested.model_copy(update={key: begun[key] for key in KEPT})

@@ -206,7 +206,7 @@ def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Stat
     why = f"{queue.spec.name} job {one.submitted.job} ended{reason}{without_log(queue, one.submitted, root)}"
     trace = last_lines(queue, one.submitted, root) or None
     if (holder := holder_of(root, one.job.run.name)) is not None:
-        why += f"; another process{holder.which} has the run{holder.advice}"
+        why += f"; the run is locked by another process{holder.which}{holder.advice}"
     else:
         for run in one.job.runs:
             written = (

@@ -139,7 +139,7 @@ class QueuedRun:
             time.sleep(WAIT_SECONDS)
 
     def _left_by_this_job(self, holder: Holder) -> bool:
-        """Whether a mark is of this job on another machine, which it left: a job is on one at a time."""
+        """Whether a mark is of this job on another machine, which the batch system has taken it from."""
         return holder.host not in ("", hostname()) and self._began_on() == holder.host
 
     def _began_here(self) -> bool:

@@ -142,7 +142,7 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
         UnavailableError: it cannot be written to, or there are fewer GPUs than a run has processes.
     """
     processes = grid.context.settings.execution_config().processes
-    queue = None if execution.queue is None else execution.queue.with_room(processes)
+    queue = check_room(execution, grid)
     execution = replace(execution, places=places_of(execution.places, processes), queue=queue)
     results = Output(folder)
     results.claim(grid.common())
@@ -175,6 +175,16 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
     if execution.ahead:
         return statuses
     return statuses | _run(execution, grid, results, jobs, partial(_follow, execution, submitted))
+
+
+def check_room(execution: Execution, grid: Grid) -> Queue | None:
+    """The runner of ``--on`` with a core or GPU for each process of a run.
+
+    Raises:
+        UsageError: its settings have fewer.
+    """
+    processes = grid.context.settings.execution_config().processes
+    return None if execution.queue is None else execution.queue.with_room(processes)
 
 
 def claim(execution: Execution, grid: Grid, folder: Path) -> list[Job]:

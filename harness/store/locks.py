@@ -137,7 +137,7 @@ def holder_of(folder: Path, run: str) -> Holder | None:
 
 
 def take_over(holder: Holder) -> None:
-    """Delete the mark of a process that is known to be gone, unless another one has it by now."""
+    """Delete the mark of a process that is taken to be gone, unless another one has it by now."""
     assert holder.mark is not None
     if _holder(holder.mark) == holder:
         holder.mark.unlink(missing_ok=True)
@@ -208,5 +208,6 @@ def _holder(mark: Path) -> Holder:
     """Who wrote a mark, which begins with two lines: the process and the host."""
     with suppress(OSError, ValueError):
         number, host, *_ = mark.read_text(encoding="utf-8")[:500].split("\n")
-        return Holder(mark, int(number), host.partition("?")[0])  # in a container its namespace follows
+        host = host.partition("?")[0]  # in a container its namespace follows
+        return Holder(mark, int(number), host) if host else Holder(mark)
     return Holder(mark)

@@ -85,7 +85,7 @@ SCALES = {
         steps=6_000,
         batch_size=32,
         augmentations=1,
-        takes="a run takes up to an hour on one CPU core with bf16 products, several without",
+        takes="a run takes about an hour on one CPU core with bf16 instructions, several hours on others",
     ),
     "lite": Scale(
         name="lite",
@@ -128,7 +128,7 @@ UNIQUE_SCALES = {
         steps=6_000,
         batch_size=32,
         augmentations=1,
-        takes="a run takes up to an hour on one CPU core with bf16 products, several without",
+        takes="a run takes about an hour on one CPU core with bf16 instructions, several hours on others",
     ),
     "lite": Scale(
         name="lite",

@@ -441,10 +441,12 @@ def device_hours(table: Table, devices: str) -> Grid:
 
 
 def _hours(hours: float | None) -> str:
-    """Two digits of less than an hour; else one decimal."""
+    """Three decimals of less than an hour; else one."""
     if hours is None:
         return NONE
-    return f"{hours:.2g}" if hours < 1 else f"{hours:,.1f}"
+    if 0 < hours < 0.001:
+        return "< 0.001"
+    return f"{hours:.3f}" if hours < 1 else f"{hours:,.1f}"
 
 
 def published(table: Table) -> Grid:

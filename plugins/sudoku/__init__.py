@@ -92,7 +92,7 @@ def _scales() -> tuple[Scale, ...]:
             steps=12_000,
             batch_size=64,
             augmentations=1000,
-            takes="a run takes up to an hour on one CPU core with bf16 products, several without",
+            takes="a run takes about an hour on one CPU core with bf16 instructions, several hours on others",
         ),
         Scale(
             "lite",

@@ -73,8 +73,8 @@ BAD: dict[str, tuple[object, str]] = {
         r"main\.stpes: unknown key",
     ),
     "no contrasts": ({key: GOOD[key] for key in GOOD if key != "contrasts"}, "contrasts: is missing"),
-    "an empty list of contrasts": ({**GOOD, "contrasts": []}, "contrasts: .*at least 1 item"),
-    "no models": ({**GOOD, "models": []}, "models: .*at least 1 item"),
+    "an empty list of contrasts": ({**GOOD, "contrasts": []}, "contrasts: must have at least 1"),
+    "no models": ({**GOOD, "models": []}, "models: must have at least 1"),
     "a number for a model": ({**GOOD, "models": [1, "copy"]}, r"models\.0: must be text"),
     "no question": ({**GOOD, "contrasts": [{"a": "mirror", "b": "copy"}]}, r"contrasts\.0\.asks: is missing"),
     "an unknown model": (

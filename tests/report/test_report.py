@@ -420,18 +420,20 @@ def test_rows_below_copying_are_named_by_score_and_by_cells(tmp_path: Path) -> N
     write_model(tmp_path, "copy", np.full((3, ITEMS), 0.5), weights=NO_WEIGHTS)
     write_model(tmp_path, "worse", np.zeros((3, ITEMS)))
     assert "below copy: worse" in notes(tmp_path)
-    assert "cell accuracy of copying the input: 25.0 %, which is above worse" in notes(tmp_path)
+    assert "fewer cells right than copying: worse" in notes(tmp_path)
 
 
-@pytest.mark.parametrize(("models", "who"), [(["one"], "one has not"), (["one", "two"], "no model")])
+@pytest.mark.parametrize(
+    ("models", "who"), [(["one"], "one solved nothing"), (["one", "two"], "no model solved anything")]
+)
 def test_a_table_of_zeros_says_that_it_tells_nothing(tmp_path: Path, models: list[str], who: str) -> None:
     for model in models:
         write_model(tmp_path, model, np.zeros((3, ITEMS)))
-    assert f"{who} solved anything" in notes(tmp_path)
+    assert who in notes(tmp_path)
 
 
-@pytest.mark.parametrize(("seeds", "warned"), [(4, True), (5, False)])
+@pytest.mark.parametrize(("seeds", "warned"), [(5, True), (8, False)])
 def test_tests_over_few_seeds_may_miss_a_collapse(tmp_path: Path, seeds: int, warned: bool) -> None:
     for model, share in (("one", 0.3), ("two", 0.6)):
         write_model(tmp_path, model, solved(1, *(share + 0.01 * seed for seed in range(seeds))))
-    assert ("fewer than 5 seeds" in notes(tmp_path)) is warned
+    assert ("fewer than 8 seeds" in notes(tmp_path)) is warned

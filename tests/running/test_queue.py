@@ -173,7 +173,7 @@ def test_a_plan_is_not_made_for_a_runner(tmp_path: Path, run_cli: RunCli) -> Non
     line = ("--models", "copy", "--task", "tiny", "--seeds", "0", "--output", tmp_path / "out")
     ended = run_cli("run", *line, "--plan-only", "--on", "slurm")
     assert ended.code == 2
-    assert "--plan-only cannot be combined with --on (here slurm), as it submits nothing" in ended.err
+    assert "--plan-only cannot be combined with --on slurm: it submits nothing" in ended.err
     assert not (tmp_path / "out").exists()
 
 
