@@ -77,9 +77,11 @@ def power_of_grid(grid: Grid, folder: Path) -> Power:
         return Power(0, len(request.seeds))
     there = [run.manifest() for run in Output(folder).runs() if run.is_done()]
     seeds: dict[str, set[int]] = {}
-    for run in (*grid.runs, *there):
-        seeds.setdefault(run.description.model, set()).add(run.identity.seed)
-    baselines = {run.description.baseline for run in grid.runs} | {run.description.baseline for run in there}
+    known = [(run.description, run.identity.seed) for run in grid.runs]
+    known += [(run.description, run.identity.seed) for run in there]
+    for described, seed in known:
+        seeds.setdefault(described.model, set()).add(seed)
+    baselines = {described.baseline for described, _ in known}
     trained = {model.name for model in grid.models if model.part.spec.trained}
     trained |= {run.description.model for run in there if run.weights != NO_WEIGHTS}
     agreed = len(baselines) == 1 and "" not in baselines

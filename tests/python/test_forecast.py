@@ -44,6 +44,14 @@ def test_finished_runs_of_the_folder_are_of_the_family(tmp_path: Path, earlier: 
     assert len(only_table(report_of(tmp_path)).pairs) == expected == (2 if earlier else 3)
 
 
+@pytest.mark.parametrize(("models", "seeds"), [((A, B), 4), ((A,), 2)], ids=["both go on", "one goes on"])
+def test_seeds_are_those_of_the_model_with_the_fewest(
+    tmp_path: Path, models: tuple[str, ...], seeds: int
+) -> None:
+    train(tmp_path, A, B, seeds="0-1")
+    assert prepare_run(list(models), "tiny", output=tmp_path, seeds="2-3", **SHORT).power.seeds == seeds
+
+
 def test_tuning_claims_nothing_and_names_other_models_once(tmp_path: Path) -> None:
     call = prepare_tune("trm", "tiny", {"lr": [0.001, 0.002, 0.004]}, output=tmp_path / "out", **SHORT)
     assert call.call.power.describe() == ""
