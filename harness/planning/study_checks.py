@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..api.errors import UsageError, nearest
 from ..api.reasoner import Reasoner
@@ -51,6 +51,20 @@ def _refuse_undeclared_noise(study: StudyDefinition) -> None:
                 "choose one there with evaluate --split validation, and write "
                 f"scales: [{PUBLISHED}] into the study's file"
             )
+
+
+def twins(grids: Mapping[str, Grid]) -> list[str]:
+    """A line for each grid that has the same runs as one before it."""
+    seen: dict[frozenset[str], str] = {}
+    lines = []
+    for name, grid in grids.items():
+        first = seen.setdefault(frozenset(run.name for run in grid.runs), name)
+        if first != name:
+            lines.append(
+                f"grid {name} has the same runs as {first} here: they are trained twice and count once, and "
+                f"the questions of {name} have no answer"
+            )
+    return lines
 
 
 def check_evaluations(

@@ -31,7 +31,7 @@ from ..planning.study import (
     read_definition,
     write_declared,
 )
-from ..planning.study_checks import check_evaluations, check_scales
+from ..planning.study_checks import check_evaluations, check_scales, twins
 from ..report.read import Reading, read_folders
 from ..running.progress import console, counted
 from ..running.runner import Execution, announcement, execute
@@ -129,6 +129,8 @@ def plan_study(
         check_modes(study.task, size, grids[name].context.prepared, fewest, modes)
         for problem in check_evaluations(study, name, grids[name], modes):
             execution.tell(f"left out: {problem}")
+    for line in twins(grids):
+        execution.tell(line)
     return PlannedStudy(study, scale, folder or Path("results") / f"{study.name}-{scale}", grids)
 
 

@@ -396,3 +396,14 @@ def test_the_example_of_the_documentation_is_a_study() -> None:
         resolve_model(BUILT_IN, model, SUDOKU["mini"], {})
     for evaluation in study.evaluations:
         EvaluationMode.parse(evaluation)
+
+
+@every_study
+def test_no_two_grids_of_a_study_are_the_same_at_a_scale(name: str) -> None:
+    study = STUDIES[name]
+    for scale in study.scales or BUILT_IN.tasks.get(study.task).spec.scales:
+        budgets = [
+            (grid.match, grid.share.get(scale, 1.0), grid.augmentations, *sorted(grid.settings.items()))
+            for grid in study.grids.values()
+        ]
+        assert len(budgets) == len(set(budgets)), scale

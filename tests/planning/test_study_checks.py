@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from support.models import BUILT_IN
 from support.studies import ask, definition
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.planning.study import checked, questions
-from trm_bench.harness.planning.study_checks import check_scales
+from trm_bench.harness.planning.study_checks import check_scales, twins
 
 NOISY: dict[str, Any] = {**definition(ask("trm", "hrm"), models=["trm", "hrm"]), "evaluations": ["noise=0.5"]}
 MAZES = BUILT_IN.tasks.get("maze-hard").spec
@@ -43,3 +44,12 @@ def test_another_scale_is_refused_with_what_to_do(change: dict[str, Any], scale:
 def test_a_study_of_a_folder_may_get_further_scales() -> None:
     one, both = (checked({**NOISY, "scales": scales}, "here") for scales in (["mini"], ["mini", "paper"]))
     assert questions(one) == questions(both)
+
+
+def test_a_grid_with_the_runs_of_another_one_is_named() -> None:
+    grids: Any = {
+        name: SimpleNamespace(runs=[SimpleNamespace(name=run) for run in runs])
+        for name, runs in {"main": ["a", "b"], "short": ["c", "d"], "again": ["b", "a"]}.items()
+    }
+    (line,) = twins(grids)
+    assert line.startswith("grid again has the same runs as main here")
