@@ -409,6 +409,24 @@ def test_the_same_seed_on_another_device_is_a_row_of_its_own(tmp_path: Path) -> 
     assert [len(row.seeds) for row in rows] == [3, 3]
 
 
+def test_a_pass_that_is_read_at_several_depths_counts_once_in_the_total(tmp_path: Path) -> None:
+    for depth, seconds in ((1, 1800.0), (6, 3600.0)):
+        requested, ledger = f"trm-mlp @ steps={depth}", Ledger(evaluation_seconds=seconds)
+        write_run(
+            tmp_path,
+            "trm-mlp",
+            0,
+            TRM[0],
+            change=lambda identity, depth=depth: identity.model_copy(update={"steps": depth}),
+            requested=requested,
+            ledger=ledger,
+            weights_file="model.safetensors",
+        )
+    table = only_table(report_of(tmp_path))
+    assert sorted(row.device_hours for row in table.rows) == [0.5, 1.0]
+    assert table.device_hours == 1.0
+
+
 # --- what a table of zeros, or below copying, says ------------------------------------------------
 
 
