@@ -1,13 +1,11 @@
-"""Runners: how they are named, what is made of what they say, and one that a plugin brings."""
+"""Runners: what is made of what they say, and one that a plugin brings."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import importlib.util
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
+from support.queued import submission
 from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.api.runners import JobState, Phase, QueuedWork, RunnerSpec
 from trm_bench.harness.host.host import Part, Plugin, host
@@ -23,7 +22,6 @@ from trm_bench.harness.python import status as status_module
 from trm_bench.harness.python.api import prepare_run
 from trm_bench.harness.python.status import RunStatus, cancel, planned_runs, run_one, status
 from trm_bench.harness.running import queued_jobs
-from trm_bench.harness.running.queue import read_queue
 from trm_bench.harness.running.queued_run import QueuedRun
 from trm_bench.harness.running.run import ended, failed, first_manifest
 from trm_bench.harness.store.checked import DamagedResult
@@ -36,146 +34,6 @@ from trm_bench.plugins.runners import slurm
 from trm_bench.testing.pytest_plugin import RunCli
 
 import trm_bench
-
-# --- what --on takes -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("time", "minutes"), [("90", 90), ("12:00", 720), ("1:30:00", 90), ("2-00:00:00", 2880)]
-)
-def test_a_name_or_a_file_of_settings_names_a_runner(time: str, minutes: int, tmp_path: Path) -> None:
-    file = tmp_path / "site.yaml"
-    file.write_text(f"partition: gpu\ntime: {time}\ngpus: 1\n")
-    found = read_queue(host(), str(file))
-    assert (found.spec.name, found.device) == ("slurm", "cuda")
-    assert found.settings.model_dump(include={"partition", "time"}) == {"partition": "gpu", "time": minutes}
-    file.write_text("runner: local\n")
-    assert read_queue(host(), str(file)).spec.name == "local"
-    assert read_queue(host(), "local").device is None
-    assert read_queue(host(), "slurm").device == "cpu"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("partition: [", "no YAML (while parsing"),
-        ("- gpu", "write settings such as `partition: gpu`, one on each line"),
-        ("partiton: gpu", "partiton: unknown; did you mean 'partition'? known: account, at_most, constraint"),
-        ("gpus: many", "gpus='many': Input should be a valid integer"),
-        ("time: 1 day", "time='1 day': write minutes, or hours and minutes as in 12:00"),
-        ("time: 0", "time=0: Input should be greater than 0"),
-        ("runner: local\npartition: gpu", "partition: unknown; known: none"),
-        ("runner: locale", "did you mean 'local'? known: local, slurm"),
-    ],
-)
-def test_a_wrong_file_of_settings_is_named_with_what_is_wrong(
-    content: str, said: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "site.yaml"
-    file.write_text(content)
-    with pytest.raises(UsageError) as caught:
-        read_queue(host(), str(file))
-    assert said in str(caught.value)
-    assert str(file) in str(caught.value) or "runner" in str(caught.value)
-
-
-def test_a_runner_or_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"slrm.*did you mean 'slurm'\?"):
-        read_queue(host(), "slrm")
-    with pytest.raises(UsageError, match=r"gone\.yaml: cannot be read \(No such file or directory\)"):
-        read_queue(host(), str(tmp_path / "gone.yaml"))
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"device": "cuda"}, "--device cuda: the settings of --on slurm give the runs cpu; put that right"),
-        ({"gpus": 1}, "--gpus 1: slurm chooses them; leave it out"),
-    ],
-)
-def test_the_device_is_that_of_the_settings(options: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        trm_bench.run("copy", "tiny", on="slurm", output=tmp_path / "out", **options)
-    assert said in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("on", ["slurm", "local"])
-def test_a_missing_library_is_named_with_its_extra(
-    on: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *more: None if name == "submitit" else find(name, *more)
-    )
-    with pytest.raises(UnavailableError, match=r"need submitit: pip install 'trm-bench\[cluster\]'"):
-        trm_bench.run("copy", "tiny", seeds=0, on=on, output=tmp_path)
-    assert read_submitted(tmp_path) == {}
-
-
-@pytest.mark.parametrize("program", ["sbatch", "squeue"])
-def test_without_slurm_a_login_node_is_asked_for(
-    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    if program == "squeue":  # of a folder whose jobs were submitted elsewhere
-        add_submitted(tmp_path, [submission("copy-s0-4b1c2d3e", runner="slurm")])
-        with pytest.raises(UnavailableError, match=r"no squeue here; run the command on a login node"):
-            cancel(tmp_path)
-        return
-    with pytest.raises(UnavailableError, match=r"no sbatch here .*run the command on a login node"):
-        trm_bench.run("copy", "tiny", seeds=0, on="slurm", output=tmp_path)
-
-
-# --- a run of several processes ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("partition: cpu", {"cpus": 4, "gpus": 0}),
-        ("cpus: 8", {"cpus": 8, "gpus": 0}),
-        ("gpus: 4", {"cpus": 4, "gpus": 4}),
-        ("{gpus: 4, cpus: 1}", {"cpus": 1, "gpus": 4}),
-        (
-            "cpus: 1",
-            "cpus=1 is too few for setting processes=4, a core each: write cpus: 4 in the file",
-        ),
-        (
-            "{gpus: 1, cpus: 4}",
-            "gpus=1 is too few for setting processes=4, a GPU each: write gpus: 4 in the file",
-        ),
-    ],
-)
-def test_a_job_has_room_for_all_processes_of_a_run(
-    content: str, expected: dict[str, int] | str, tmp_path: Path
-) -> None:
-    file = tmp_path / "site.yaml"
-    file.write_text(content)
-    queue = read_queue(host(), str(file))
-    assert queue.with_room(1) is queue
-    if isinstance(expected, str):
-        with pytest.raises(UsageError, match=re.escape(expected)):
-            queue.with_room(4)
-        return
-    assert queue.with_room(4).settings.model_dump(include=set(expected)) == expected
-
-
-def test_a_file_with_too_few_cores_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    file = tmp_path / "site.yaml"
-    file.write_text("cpus: 1\n")
-    with pytest.raises(UsageError, match=r"or --set processes=1"):
-        trm_bench.run("copy", "tiny", seeds=0, on=file, processes=4, output=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_plan_is_not_made_for_a_runner(tmp_path: Path, run_cli: RunCli) -> None:
-    line = ("--models", "copy", "--task", "tiny", "--seeds", "0", "--output", tmp_path / "out")
-    ended = run_cli("run", *line, "--plan-only", "--on", "slurm")
-    assert ended.code == 2
-    assert "--plan-only cannot be combined with --on slurm: it submits nothing" in ended.err
-    assert not (tmp_path / "out").exists()
-
 
 # --- a runner of a plugin ------------------------------------------------------------------------
 
@@ -247,10 +105,6 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     for pause in ("LOOK_SECONDS", "ASK_SECONDS", "SETTLE_SECONDS"):
         monkeypatch.setattr(queued_jobs, pause, 0.0)
     return made
-
-
-def submission(run: str, job: str = "j", runner: str = "shelf", **more: Any) -> SubmittedRun:
-    return SubmittedRun(run=run, runner=runner, job=job, submitted="2020-01-01T00:00:00+00:00", **more)
 
 
 def test_a_runner_of_a_plugin_carries_a_grid_out(shelf: Shelf, tmp_path: Path) -> None:

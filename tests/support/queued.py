@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trm_bench.harness.running import queued_jobs
 from trm_bench.harness.store.checked import DamagedResult
 from trm_bench.harness.store.folders import CHECKPOINT, SAMPLES, Output
 from trm_bench.harness.store.records import Manifest
+from trm_bench.harness.store.submitted import SubmittedRun
 
 import trm_bench
 
@@ -81,3 +83,8 @@ def manifests(folder: Path) -> list[Manifest]:
 def wait_saved(folder: Path, *seeds: int) -> None:
     """Wait for a checkpoint of each of these runs."""
     wait_for(lambda: all(list(folder.glob(f"*-s{seed}-*/{CHECKPOINT}")) for seed in seeds))
+
+
+def submission(run: str, job: str = "j", runner: str = "shelf", **more: Any) -> SubmittedRun:
+    """A run that was submitted long ago."""
+    return SubmittedRun(run=run, runner=runner, job=job, submitted="2020-01-01T00:00:00+00:00", **more)
