@@ -7,6 +7,7 @@ claim, in `claims.yaml`.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.figures import as_svg, figures
 from trm_bench.harness.report.read import read_folders
 from trm_bench.harness.report.table import Pair, Report
+from trm_bench.harness.report.tuning import Standing
 from trm_bench.harness.stats.tests import Verdict
 from trm_bench.plugins.reporters.grids import signed_interval, study_lines
 
@@ -42,6 +44,7 @@ STUDIES = (
     "rollouts",
 )
 """Those of which there are records are printed."""
+TUNED = ("sudoku-extreme", "maze-hard")
 FIGURES = {"depth": ("depth",), "rollouts": ("rollouts", "noise")}
 MADE = "<!-- Written by results/generate.py from the records here. Edit that, then run `make results`. -->"
 HEAD = f"""\
@@ -53,6 +56,7 @@ computed from these records; `make results` computes them again.
 
 - [Claims](claims.md): what the papers claim, and what these results say to it, claim by claim.
 - [Studies](studies/README.md): the declared studies, question by question.
+- [Tuning](tuning.md): the searches that the recipes of `mini` come from.
 - Below: every model on each task.
 
 `trm-bench run` writes to `results/TASK-SCALE` by default; such folders are not kept.
@@ -77,6 +81,14 @@ the verdict of the test, in the family of its table or study: **supported** and 
 **no difference** means shown to be below the declared margin, **undecided** that these runs cannot tell.
 Published numbers are single runs of 9×9 puzzles, 30×30 mazes and millions of parameters: a claim that is
 undecided or contradicted here may hold there.
+"""
+TUNING_HEAD = f"""\
+{MADE}
+# Tuning
+
+The searches that the recipes of `mini` come from ([docs/recipes.md](../docs/recipes.md)). They were scored on
+validation puzzles; the test puzzles were not read. A score is the mean of the seeds, with the lowest and the
+highest of them in brackets; the best of each row is bold and in the recipe.
 """
 WORDS = {
     Verdict.A_BETTER: "supported",
@@ -130,7 +142,28 @@ def pages() -> dict[Path, str]:
         found |= drawn
     found[HERE / "studies" / "README.md"] = f"{STUDIES_HEAD}\n" + "\n\n".join(summaries) + "\n"
     found[HERE / "claims.md"] = _claims(tables, studies)
+    found[HERE / "tuning.md"] = (
+        f"{TUNING_HEAD}\n" + "\n\n".join(map(_tuning, _present(TUNED, "tuning"))) + "\n"
+    )
     return found
+
+
+def _tuning(folder: Path) -> str:
+    """The settings of one search, one row for each model."""
+    found = json.loads((folder / "tuning.json").read_text(encoding="utf-8"))
+    rows = [[model["resolved"], *map(_score, model["settings"])] for model in found["models"]]
+    points = [" / ".join(setting["values"].values()) for setting in found["models"][0]["settings"]]
+    headers = [f"{found['heading']} at {' / '.join(found['axes'])}", *points]
+    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+    title = f"## {found['task']} at {found['scale']}"
+    return "\n\n".join([title, _notes(folder), found["conditions"], table])
+
+
+def _score(setting: Mapping[str, Any]) -> str:
+    scores = [100 * seed["score"] for seed in setting["seeds"]]
+    mean = f"{100 * setting['summary']['mean']:.1f}"
+    shown = f"**{mean}**" if setting["standing"] == Standing.BEST else mean
+    return f"{shown} ({min(scores):g}–{max(scores):g})"
 
 
 def _drawn(report: Report, place: Path, name: str, kinds: tuple[str, ...]) -> dict[Path, str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.host.host import host
+from trm_bench.harness.planning.models import resolve_model
 from trm_bench.harness.planning.study import FILE, declared_in, grid_folder
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
@@ -46,6 +50,20 @@ def test_a_kept_run_is_complete_citable_and_small(folder: Path) -> None:
     assert manifest.citable, manifest.not_citable_because
     assert len(run.records()) == manifest.samples
     assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+
+
+@pytest.mark.parametrize(
+    "search", sorted((RESULTS / "tuning").glob("*/tuning.json")), ids=lambda path: path.parent.name
+)
+def test_recipes_are_the_winners_of_the_kept_search(search: Path) -> None:
+    found = json.loads(search.read_text(encoding="utf-8"))
+    task = TaskInfo(found["task"], found["scale"], 6, 6, 7)
+    for model in found["models"]:
+        best = max(model["settings"], key=lambda setting: float(setting["summary"]["mean"]))
+        recipe = resolve_model(host(), model["model"], task, {}).training
+        assert {key: getattr(recipe, key) for key in found["axes"]} == {
+            key: float(value) for key, value in best["values"].items()
+        }, model["model"]
 
 
 def test_there_are_five_seeds_of_four_models_on_three_tasks() -> None:
