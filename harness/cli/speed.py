@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import INTERRUPTED
 from .options import (
     all_settings,
     config_option,
@@ -50,13 +51,20 @@ def command(
         trm-bench speed --models trm,hrm,transformer --task sudoku-extreme
     """
     from ..python.measure import measure_speed
+    from ..running.speed import SpeedInterrupted
 
     given = {**options, "settings": all_settings(settings), "progress": True}
-    speed = measure_speed(models or (), task, ways=ways, minutes=minutes, **given)
+    interrupted = False
+    try:
+        speed = measure_speed(models or (), task, ways=ways, minutes=minutes, **given)
+    except SpeedInterrupted as stopped:
+        speed, interrupted = stopped.speed, True
     if as_json:
         echo_json(asdict(speed))
     else:
         echo(render(speed))
+    if interrupted:
+        return INTERRUPTED
     good = {one.model for one in speed.measured if one.training or one.inference}
     return 0 if all(one.model in good for one in speed.measured) else 1
 

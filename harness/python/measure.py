@@ -36,6 +36,7 @@ def measure_speed(
 
     Raises:
         UsageError: a name, value or way is wrong.
+        SpeedInterrupted: a KeyboardInterrupt that has what was measured until then.
     """
     refuse_options("measure_speed", options, "limit", "evaluators", "jobs", "output", "on")
     placement = choose_device(options.get("device"), options.get("gpus"))

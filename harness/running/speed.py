@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -121,6 +122,14 @@ class Speed:
     measured: tuple[Measured, ...]
 
 
+class SpeedInterrupted(KeyboardInterrupt):
+    """Ctrl-C while measuring; ``speed`` is what had been measured, where the rest says why it was not."""
+
+    def __init__(self, speed: Speed) -> None:
+        super().__init__()
+        self.speed = speed
+
+
 def parse_ways(text: str | None, device: str) -> tuple[str, ...]:
     """The value of ``--ways``; by default every way that is worth its time on a device.
 
@@ -143,7 +152,10 @@ def parse_ways(text: str | None, device: str) -> tuple[str, ...]:
 def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable[[str], None]) -> Speed:
     """Measure every model of a grid in every way, within about ``seconds`` in all.
 
-    ``tell`` is called with a line before and after each measurement, so that nothing measured is lost.
+    ``tell`` is called with a line before and after each measurement.
+
+    Raises:
+        SpeedInterrupted: with what was measured until then.
     """
     identity = grid.runs[0].identity
     precision = identity.training["precision"]
@@ -151,32 +163,39 @@ def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable
     started = time.monotonic()
     machine = apart(_measure_machine, (identity.device, identity.threads, precision), limit=120)
     todo = [(job, way) for job in grid.jobs for way in ways]
-    measured = []
-    for number, (job, way) in enumerate(todo):
-        left = seconds - (time.monotonic() - started)
-        tell(
-            f"measuring {job.run.description.model}, {way} ({number + 1} of {len(todo)}, at most about "
-            f"{duration(left)} left)"
-        )
-        broken = grid.broken.get(job.run.description.model)
-        measured.append(
-            _measured(
-                job,
-                way,
-                machine,
-                left,
-                len(todo) - number,
-                inference=way == ways[0] or not WAYS[way]["graph"],
+    measured: list[Measured] = []
+    try:
+        for number, (job, way) in enumerate(todo):
+            left, model = seconds - (time.monotonic() - started), job.run.description.model
+            tell(
+                f"measuring {model}, {way} ({number + 1} of {len(todo)}, at most about {duration(left)} left)"
             )
-            if broken is None
-            else Measured(job.run.description.model, way, why=str(broken))
-        )
-        tell(_line(measured[-1], machine))
+            if (broken := grid.broken.get(model)) is not None:
+                measured.append(Measured(model, way, why=str(broken)))
+            else:
+                infers = way == ways[0] or not WAYS[way]["graph"]
+                measured.append(_measured(job, way, machine, left, len(todo) - number, infers))
+            tell(_line(measured[-1], machine))
+    except KeyboardInterrupt:
+        rest = [(job.run.description.model, way) for job, way in todo[len(measured) :]]
+        measured += [Measured(model, way, why="interrupted") for model, way in rest]
+        raise SpeedInterrupted(_speed(grid, machine, measured)) from None
     measured += [Measured(name, ways[0], why=str(error)) for name, error in grid.without_runs.items()]
+    return _speed(grid, machine, measured)
+
+
+def _speed(grid: Grid, machine: Machine, measured: Sequence[Measured]) -> Speed:
+    identity = grid.runs[0].identity
     assert grid.budget is not None  # of training
-    batch = grid.budget.batch_size
-    scale = grid.context.scale
-    return Speed(grid.task.name, scale, identity.device, precision, batch, machine, tuple(measured))
+    return Speed(
+        grid.task.name,
+        grid.context.scale,
+        identity.device,
+        identity.training["precision"],
+        grid.budget.batch_size,
+        machine,
+        tuple(measured),
+    )
 
 
 def _line(measured: Measured, machine: Machine) -> str:
@@ -326,6 +345,7 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
 
 
 def _send_result(pipe: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process, too; its parent ends it
     stdout_to_stderr()
     keep_memory()
     try:

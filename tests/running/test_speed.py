@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +26,7 @@ from trm_bench.harness.running.speed import (
     InferenceSpeed,
     Measured,
     Speed,
+    SpeedInterrupted,
     TrainingSpeed,
     apart,
     measure,
@@ -112,6 +116,47 @@ def test_a_failure_is_a_row_and_the_others_are_measured() -> None:
     assert bad.why
     assert good.training is not None
     assert [line for line in told if "2 of 2" in line]
+
+
+def test_an_interrupt_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Measured(SMALL, "plain", TrainingSpeed(1.0, 0.1, 3, 10.0, 1e9, 1))
+    results = iter([MACHINE, done])
+
+    def apart(*_: object, **__: object) -> object:
+        for result in results:
+            return result
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trm_bench.harness.running.speed.apart", apart)
+    with pytest.raises(SpeedInterrupted) as caught:
+        measure_grid(planned(SMALL, "mirror"), ("plain",), 30, lambda line: None)
+    first, second = caught.value.speed.measured
+    assert (first, second.training, second.why) == (done, None, "interrupted")
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_printed_after_an_interrupt() -> None:
+    call = [
+        sys.executable,
+        "-m",
+        "trm_bench",
+        "speed",
+        "--models",
+        f"copy,{SMALL}",
+        "--task",
+        "tiny",
+        "--json",
+    ]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "2 of 2" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert [one["why"] for one in json.loads(out)["measured"]] == ["nothing is trained", "interrupted"]
 
 
 @pytest.mark.parametrize(
