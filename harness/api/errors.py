@@ -43,7 +43,7 @@ class PluginError(TrmBenchError):
 
 
 class TrainingDiverged(TrmBenchError):
-    """A loss or a weight is no longer finite; names the optimiser step."""
+    """A loss or a weight is no longer finite, or an answer no number; names the step."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from .errors import PluginError
+
 State = tuple[Tensor, ...]
 """State carried from one supervision step to the next; each tensor is (B, ...)."""
 
@@ -131,6 +133,32 @@ class Reasoner(nn.Module):
             puzzle_ids: (B,) rows of the puzzle embedding, int64.
         """
         raise NotImplementedError
+
+
+def supervise(model: Reasoner, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
+    """One supervision step of a model: `Reasoner.forward`, with what it returns checked.
+
+    Logits of another shape would be broadcast over the puzzles of the batch and score as an answer.
+
+    Raises:
+        PluginError: it did not return a state and an `Output`, or logits or halt logits of another shape.
+    """
+    returned = model(state, inputs, puzzle_ids)
+    name = f"forward of {type(model).__name__}"
+    if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Output)):
+        raise PluginError(f"{name} returned {type(returned).__name__}, not (state, Output)")
+    new, output = returned
+    logits, (rows, cells) = output.logits, inputs.shape
+    if logits.ndim != 3 or logits.shape[:2] != inputs.shape or not logits.is_floating_point():
+        raise PluginError(
+            f"{name}: Output.logits has shape {tuple(logits.shape)} and type {logits.dtype}, "
+            f"not (B, L, V) = ({rows}, {cells}, V) of floating-point numbers"
+        )
+    for part in ("q_halt", "q_continue"):
+        q = getattr(output, part)
+        if q is not None and q.shape != (rows,):
+            raise PluginError(f"{name}: Output.{part} has shape {tuple(q.shape)}, not (B,) = ({rows},)")
+    return new, output
 
 
 def halt_decision(policy: Halting, output: Output) -> Tensor:

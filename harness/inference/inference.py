@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..api.augment import Augmentation, Ints
+from ..api.errors import PluginError, TrainingDiverged
 from ..api.predictions import Predictions
 from ..api.puzzles import PuzzleSet, Tokens
-from ..api.reasoner import Reasoner, halt_decision
+from ..api.reasoner import Reasoner, halt_decision, supervise
 from ..api.rollouts import Rollouts, Select
+from ..api.text import plural
 from ..api.voting import BallotBox
 from ..nn.noise import KeyedNormal
 from ..nn.precision import refresh, set_precision
@@ -43,6 +45,7 @@ class InferenceConfig:
         batch_size: puzzles at a time.
         compiled: whether the model's compiled parts are used, which are made for one size of batch.
         group: the processes among which the batches are dealt, each of which gets all predictions.
+        vocabulary: tokens of the task, which the model's classes must be; None where it is not known.
     """
 
     device: torch.device
@@ -50,6 +53,7 @@ class InferenceConfig:
     batch_size: int = 256
     compiled: bool = False
     group: Group = ALONE
+    vocabulary: int | None = None
 
 
 @dataclass(frozen=True)
@@ -306,14 +310,14 @@ def _run(
             if len(running):
                 if rollouts.noise:
                     state = model.perturb(state, rollouts.noise, rollouts.on)
-                state, output = model(state, inputs, ids)
+                state, output = supervise(model, state, inputs, ids)
                 if residual is not None:
                     residual.add(output.logits)
                 stop = halt_decision(model.halting, output)
                 halts[running] = torch.where(stop, halts[running].clamp(max=step), halts[running])
             leaving = depths.halting and len(running) and bool(stop.any())
             if len(running) and (leaving or step in depths.steps):
-                predicted[running] = output.logits.argmax(-1).to(torch.uint8)
+                predicted[running] = _tokens(output.logits, step, config.vocabulary)
                 if output.q_halt is not None:
                     q_halt[running] = output.q_halt.float()
             if leaving:
@@ -325,6 +329,25 @@ def _run(
                 change = torch.full((count,), math.nan) if residual is None else residual.value(count)
                 reads.append(_read(predicted, halts, q_halt, change, config, started))
     return reads
+
+
+def _tokens(logits: Tensor, step: int, vocabulary: int | None) -> Tensor:
+    """(B, L, V) logits to (B, L) tokens, uint8.
+
+    Raises:
+        PluginError: V is not the size of the task's vocabulary.
+        TrainingDiverged: some are not numbers, of which the largest would be an arbitrary answer.
+    """
+    classes = logits.shape[-1]
+    if vocabulary not in (None, classes):
+        raise PluginError(f"Output.logits has {classes} classes, and the task {vocabulary} tokens")
+    wrong = logits.isnan().flatten(1).any(1)
+    if bool(wrong.any()):
+        raise TrainingDiverged(
+            f"the logits of {int(wrong.sum())} of {plural(len(logits), 'puzzle')} are not numbers (NaN) at "
+            f"evaluation, after supervision step {step}"
+        )
+    return logits.argmax(-1).to(torch.uint8)
 
 
 def _read(

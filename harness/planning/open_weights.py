@@ -57,6 +57,8 @@ def open_weights(
     device = torch_device(request.device, gpu)
     reasoner = spec.build(spec.config(**identity.architecture), job.prepared.info).to(device)
     load_weights(reasoner, spec, stored.file, key=request.weights_key)
-    inference = InferenceConfig(device, identity.training["precision"])
+    inference = InferenceConfig(
+        device, identity.training["precision"], vocabulary=job.prepared.info.vocab_size
+    )
     name = job.run.description.display_name
     return OpenedWeights(reasoner.eval(), name, context.task, job.prepared, inference)

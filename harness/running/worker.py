@@ -90,7 +90,12 @@ class Worker:
         self.flops = count_flops(self.model, self.info.cells)
         self.rollouts = identity.rollouts or ONCE
         self.execution = job.execution
-        self.inference = InferenceConfig(self.device, self.training.precision, job.execution.evaluation_batch)
+        self.inference = InferenceConfig(
+            self.device,
+            self.training.precision,
+            job.execution.evaluation_batch,
+            vocabulary=self.info.vocab_size,
+        )
 
     def choose(self) -> ExecutionConfig:
         """Settle how the run is carried out, before its first step; a resumed one keeps what it had."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..api.reasoner import Halting, Output, Reasoner, State, halt_decision
+from ..api.reasoner import Halting, Output, Reasoner, State, halt_decision, supervise
 from ..data.examples import Batch
 from .group import ALONE, Group
 
@@ -141,7 +141,7 @@ def continue_target(slots: Slots | Portion, state: State) -> Tensor | None:
     model = slots.model
     if model.halting is not Halting.Q_LEARNING:
         return None
-    _, following = model(state, slots.inputs, slots.puzzle_ids)
+    _, following = supervise(model, state, slots.inputs, slots.puzzle_ids)
     if following.q_halt is None or following.q_continue is None:
         raise ValueError("halting policy 'q-learning' needs Output.q_halt and Output.q_continue")
     last = slots.steps + 1 >= model.supervision_steps

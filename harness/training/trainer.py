@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..api.budget import Budget, Match
 from ..api.errors import TrainingDiverged
-from ..api.reasoner import Reasoner
+from ..api.reasoner import Reasoner, supervise
 from ..data.examples import ExampleStream, Feed
 from ..nn.blocks import Stack
 from ..nn.embedding import PuzzleEmbedding
@@ -166,7 +166,7 @@ class Trainer:
         """One supervision step of some slots: their gradients are added, and they keep their new state."""
         slots = self.slots.part(rows)
         with autocast(self.device, self.config.precision):
-            state, output = self.model(slots.state, slots.inputs, slots.puzzle_ids)
+            state, output = supervise(self.model, slots.state, slots.inputs, slots.puzzle_ids)
             target = continue_target(slots, state)
         loss = step_loss(output, slots.targets, target)
         (loss.total / self.budget.batch_size).backward()  # type: ignore[no-untyped-call]
