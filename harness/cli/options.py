@@ -185,7 +185,7 @@ on_option = click.option(
 limit_option = click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="Use only the first N test puzzles (results are marked not citable).",
+    help="Use only the first N test and validation puzzles, and N votes (not citable).",
 )
 evaluators_option = click.option(
     "--evaluators",

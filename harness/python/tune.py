@@ -14,6 +14,7 @@ from ..api.errors import UsageError
 from ..api.text import plural
 from ..host.host import host
 from ..planning.grid import Grid, context_of
+from ..planning.identity import identity_hash
 from ..planning.models import parse_variant
 from ..planning.settings import parse_seeds
 from ..planning.tune import MOST_RUNS, Axes, Candidate, candidates_of, read_axes, recipe_of, recipe_text
@@ -89,6 +90,7 @@ class Tuning:
         tries: settings requested for each model; None for the whole grid.
         shuffle: seed by which they were drawn, where they are fewer.
         models: in the order in which they were named.
+        earlier: other settings that were tried in the folder before, as they were requested.
         notes: what must be printed with the table.
         failed: why each run that did not finish did not, by name.
     """
@@ -105,6 +107,7 @@ class Tuning:
     tries: int | None
     shuffle: int
     models: tuple[TunedModel, ...]
+    earlier: tuple[str, ...]
     notes: tuple[str, ...]
     failed: Mapping[str, str]
 
@@ -121,6 +124,7 @@ class Tuning:
             f"# {named}: best of {plural(len(model.settings), 'setting')} on validation, "
             f"{plural(len(self.seeds), 'seed')} each",
             *(f"# undecided between it and {one.label}" for one in model.undecided),
+            *(f"# {note}" for note in _tried_before(self.earlier)),
         ]
         return "\n".join([*lines, recipe_text(self.task, self.scale, model.recipe)])
 
@@ -188,9 +192,14 @@ class TuneCall:
         context, prepared = grid.context, grid.context.prepared
         assert grid.budget is not None  # of training
         models = tuple(self._tuned(model, runs) for model in dict.fromkeys(c.model for c in self.candidates))
-        counts = f"{prepared.counts['train']:,} train, {prepared.counts['validation']:,} validation"
+        scored, limit = prepared.counts["validation"], context.request.limit
+        scored = scored if limit is None else min(limit, scored)
+        counts = f"{prepared.counts['train']:,} train, {scored:,} validation"
         headings = {part.spec.name: part.spec.heading for part in context.evaluators}
         mine = [runs[run.name] for run in grid.runs if run.name in runs]
+        tried = {identity_hash(run.identity) for run in grid.runs}
+        others = [run.manifest for run in runs.values() if identity_hash(run.manifest.identity) not in tried]
+        earlier = tuple(sorted({manifest.description.requested for manifest in others}))
         return Tuning(
             folder=self.call.folder,
             title=f"{spec.name} · {context.scale} · {prepared.source.summary} · {counts}",
@@ -204,7 +213,8 @@ class TuneCall:
             tries=self.tries,
             shuffle=self.shuffle,
             models=models,
-            notes=tuple(_notes(self, models, mine)),
+            earlier=earlier,
+            notes=(*_notes(self, models, mine), *_tried_before(earlier)),
             failed=failed,
         )
 
@@ -274,6 +284,17 @@ def _notes(call: TuneCall, models: Sequence[TunedModel], runs: Sequence[Run]) ->
         if seed.status != "done"
     ]
     return notes + mixed_code(runs)
+
+
+def _tried_before(earlier: Sequence[str]) -> list[str]:
+    """That the best was chosen among more settings than this table has."""
+    if not earlier:
+        return []
+    shown = ", ".join(earlier[:3]) + (", …" if len(earlier) > 3 else "")
+    return [
+        f"{plural(len(earlier), 'other setting')} had been tried in this folder before ({shown}); name them "
+        "in the grid as well, so that they count as tries"
+    ]
 
 
 def _smaller(call: TuneCall, model: TunedModel, most: int) -> str:

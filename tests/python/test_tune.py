@@ -109,6 +109,21 @@ def test_a_failed_try_counts_and_is_shown(tmp_path: Path) -> None:
     assert len(found.failed) == 1
 
 
+def test_settings_that_were_tried_before_are_named(tuned: Tuning, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tuned.folder, tmp_path / "copied"))
+    again = tune(folder, grid={"lr": [0.05], "weight_decay": [0.1]})
+    same = again.models[0].settings[0].variant
+    assert set(again.earlier) == {one.variant for one in tuned.models[0].settings} - {same}
+    sentence = "3 other settings had been tried in this folder before (mirror[lr=0.0001"
+    assert any(note.startswith(sentence) for note in again.notes)
+    assert f"# {sentence}" in again.recipes
+    assert tuned.earlier == ()
+
+
+def test_a_limit_is_in_the_number_of_puzzles(tmp_path: Path) -> None:
+    assert tune(tmp_path, grid={"lr": [0.05]}, seeds="0", steps=2, limit=5).title.endswith(", 5 validation")
+
+
 def test_a_model_with_a_smaller_grid_is_named(tmp_path: Path) -> None:
     grid = {"lr": [0.01, 0.02], "updates": [1, 2]}
     found = tune(tmp_path, f"{TRM.replace(',updates=1', '')},mirror", grid, seeds="0", steps=2)
