@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from ..api.errors import NothingToReport, TrmBenchError, UsageError
+from ..api.puzzles import PuzzleSet
 from ..api.text import plural
 from ..data.prepare import file_sha256
 from ..host.calls import plugins_aside
@@ -23,15 +24,17 @@ from ..planning.grid import Context, context_of
 from ..planning.identity import PROCEDURE, part_identity
 from ..planning.job import Job, PlannedRun
 from ..planning.request import REQUESTS, Request
+from ..report.looks import reasons_of
 from ..report.read import Run, read_folders
 from ..running.processes import run_jobs
 from ..running.progress import GridProgress
 from ..store.checked import DamagedResult, read_stamped
 from ..store.folders import GRID, WEIGHTS, RunFolder
-from ..store.records import Manifest, Status
+from ..store.records import Manifest, Record, Status
 from ..training.config import ExecutionConfig
 from ..training.gpus import Gpu, visible_gpus
 from .grids import console_of
+from .recount import Recount
 
 NO_PREDICTIONS = "no predictions kept; scores not recomputed"
 OUTCOMES = {
@@ -122,6 +125,9 @@ def verify(
     places = dict.fromkeys(run.where.parent for run in reading.runs if run.where != Path())
     problems = [*reading.problems, *(one for place in places for one in _stamps(place))]
     problems += [f"{path}: {one}" for path, mine in wrong.items() for one in mine]
+    for place in dict.fromkeys(run.folder for run in done):
+        mine = [run for run in reading.runs if run.folder == place]
+        problems += [f"{place}: {reason}" for reason in reasons_of(mine)]
     again = _train_again(checks, done, retrain, seed, console_of({"progress": progress})) if retrain else {}
     return Verification(
         problems=tuple(problems),
@@ -143,6 +149,7 @@ class _Checks:
         self.unchecked: list[str] = []
         self.missing: dict[str, list[Path]] = {}
         self.recomputed = 0
+        self.recount = Recount(plugins)
         self._context = cache(self._build)
 
     def not_checked(self) -> list[str]:
@@ -163,7 +170,25 @@ class _Checks:
         if context.prepared.fingerprints != manifest.identity.fingerprints:
             return [*problems, "the puzzles that its source gives are not those it was run on"]
         with plugins_aside():
-            return [*problems, *self._rescored(context, folder, manifest)]
+            return [
+                *problems,
+                *self._recounted(context, manifest),
+                *self._rescored(context, folder, manifest),
+            ]
+
+    def _recounted(self, context: Context, manifest: Manifest) -> list[str]:
+        """Costs that are not those of its model."""
+        name = manifest.identity.part("model").full_name
+        try:
+            if self.recount.installed(manifest):
+                budget = manifest.identity.budget
+                prepared = context.prepared.for_budget(1 if budget is None else budget.augmentations)
+                return self.recount.problems(prepared.info, manifest)
+            why = "another version is installed"
+        except Exception as error:  # a plugin's code, or none of that name
+            why = str(error)
+        self.unchecked.append(f"parameters and FLOPs of {name}: not counted ({why})")
+        return []
 
     def _weights(self, folder: RunFolder, manifest: Manifest) -> list[str]:
         path = Path(manifest.weights_file) if manifest.weights_file else folder.folder / WEIGHTS
@@ -199,19 +224,21 @@ class _Checks:
 
     def _rescored(self, context: Context, folder: RunFolder, manifest: Manifest) -> list[str]:
         """Differences between the stored scores and those of the stored predictions."""
+        info, identity = context.prepared.info, manifest.identity
+        puzzles = context.prepared.read(identity.split).take(slice(0, identity.limit))
+        stored = folder.records()
+        if [record["item"] for record in stored] != puzzles.ids.tolist():
+            return [f"its {identity.split} items are not those of its puzzles"]
+        problems = _regrouped(stored, puzzles)
         if not manifest.predictions_sha256:
             self.missing.setdefault(NO_PREDICTIONS, []).append(folder.folder)
-            return []
+            return problems
         try:
             predictions = folder.predictions()
         except DamagedResult:
-            return []  # named by the reading
-        info = context.prepared.info
-        identity = manifest.identity
-        puzzles = context.prepared.read(identity.split).take(slice(0, identity.limit))
-        stored, problems = folder.records(), []
-        if [record["item"] for record in stored] != puzzles.ids.tolist():
-            return [f"its {identity.split} items are not those of its puzzles"]
+            return problems  # named by the reading
+        features = context.prepared.features() if identity.split == "test" else {}
+        features = {name: column[: len(puzzles)] for name, column in features.items()}
         counted = False
         for scorer in manifest.scored_by:
             try:
@@ -219,7 +246,7 @@ class _Checks:
                 if part_identity("evaluator", part) != scorer:
                     self.unchecked.append(f"{scorer.full_name}: another version is installed; not recomputed")
                     continue
-                again = score([part.spec], info, puzzles, predictions, {})
+                again = score([part.spec], info, puzzles, predictions, features)
             except Exception as error:  # plugins' code, or more votes than a run keeps
                 self.unchecked.append(f"{scorer.name}: not recomputed ({error})")
                 continue
@@ -228,12 +255,33 @@ class _Checks:
             wrong = [
                 old["item"] for old, new in pairs if old["scores"][scorer.name] != new.scores[scorer.name]
             ]
+            problems += _other_extras(stored, again)
             if wrong:
                 problems.append(
                     f"{scorer.name} of {plural(len(wrong), 'item')} is not that of its prediction: {wrong[0]}"
                 )
         self.recomputed += counted
-        return problems
+        return list(dict.fromkeys(problems))
+
+
+def _regrouped(stored: Sequence[Mapping[str, Any]], puzzles: PuzzleSet) -> list[str]:
+    """Items that stand in other clusters than their puzzles, on which intervals and tests depend."""
+    pairs = zip(stored, puzzles.clusters.tolist(), strict=True)
+    wrong = [record["item"] for record, cluster in pairs if record["cluster"] != cluster]
+    return [f"{plural(len(wrong), 'item')} in another cluster than its puzzle: {wrong[0]}"] if wrong else []
+
+
+def _other_extras(stored: Sequence[Mapping[str, Any]], again: Sequence[Record]) -> list[str]:
+    """Halting steps, features of puzzles and evaluators' further numbers that are others."""
+    wrong: dict[str, list[str]] = {}
+    for old, new in zip(stored, again, strict=True):
+        for key, value in new.extras.items():
+            if key in old["extras"] and old["extras"][key] != value:
+                wrong.setdefault(key, []).append(old["item"])
+    return [
+        f"{key} of {plural(len(items), 'item')} is not that of its prediction: {items[0]}"
+        for key, items in wrong.items()
+    ]
 
 
 def _stamps(folder: Path) -> list[str]:
@@ -249,9 +297,20 @@ def _stamps(folder: Path) -> list[str]:
 
 
 def _citable(manifest: Manifest) -> list[str]:
-    if manifest.citable == (not manifest.not_citable_because):
-        return []
-    return ["called citable, and not, by one manifest"]
+    """Whether it may be cited, against what the manifest itself says of the run."""
+    if manifest.citable != (not manifest.not_citable_because):
+        return ["called citable, and not, by one manifest"]
+    identity, described = manifest.identity, manifest.description
+    against = {
+        f"--limit {identity.limit}": identity.limit is not None,
+        "its validation puzzles": identity.split == "validation",
+        "a plugin that was not installed": bool(described.plugin_files),
+    }
+    return [
+        f"called citable, although it was run with {what}"
+        for what, so in against.items()
+        if so and manifest.citable
+    ]
 
 
 def _train_again(

@@ -264,6 +264,7 @@ def test_a_look_that_was_changed_is_not_believed(tmp_path: Path, trainer: Traine
     (pair,) = trm_bench.compare(A, B, tmp_path, problems=problems)
     assert pair.verdict is Verdict.UNTESTED
     assert any("NOT CITABLE" in problem and "looks.json" in problem for problem in problems)
+    assert any("is not what its runs give" in problem for problem in trm_bench.verify(tmp_path).problems)
 
 
 @pytest.mark.parametrize("damage", ["edited", "cut", "gone", "other looks"])

@@ -7,8 +7,9 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -110,11 +111,34 @@ def flip(name: str) -> Callable[[RunFolder], None]:
     return damage
 
 
-def better_scores(run: RunFolder) -> None:
-    """Solved, it says, and the checksums fit; the predictions say otherwise."""
-    lines = run.records()
-    for line in lines:
-        line["scores"] = {name: 1.0 - score for name, score in line["scores"].items()}
+def forged(edit: Callable[[dict[str, Any]], object]) -> Callable[[RunFolder], None]:
+    """Edit every line of the samples, and put the checksums right."""
+    return lambda run: write_lines(run, [(line, edit(line))[0] for line in run.records()])
+
+
+def better(line: dict[str, Any]) -> None:
+    """Solved, it says; the prediction says otherwise."""
+    line["scores"] = {name: 1.0 - score for name, score in line["scores"].items()}
+
+
+def restated(**update: Any) -> Callable[[RunFolder], None]:
+    """Edit the costs in the manifest, and put its checksum right."""
+
+    def edit(run: RunFolder) -> None:
+        manifest = run.manifest()
+        run.write_manifest(manifest.model_copy(update={"ledger": manifest.ledger.model_copy(update=update)}))
+
+    return edit
+
+
+def called_citable(run: RunFolder) -> None:
+    manifest = run.manifest()
+    described = manifest.description.model_copy(update={"plugin_files": {"model tiny": "tiny.py"}})
+    update = {"citable": True, "not_citable_because": [], "description": described}
+    run.write_manifest(manifest.model_copy(update=update))
+
+
+def write_lines(run: RunFolder, lines: Sequence[dict[str, Any]]) -> None:
     packed = gzip.compress(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     (run.folder / "samples.jsonl.gz").write_bytes(packed)
     content = run.manifest().model_dump(mode="json")
@@ -138,7 +162,25 @@ DAMAGE: dict[str, tuple[Callable[[RunFolder], None], str]] = {
     "a byte of the samples": (flip("samples.jsonl.gz"), "samples.jsonl.gz: truncated or changed"),
     "a byte of the predictions": (flip("predictions.npz"), "predictions.npz: truncated or changed"),
     "a byte of the weights": (flip("model.safetensors"), "model.safetensors is not the file"),
-    "scores that the predictions do not have": (better_scores, "is not that of its prediction"),
+    "scores that the predictions do not have": (forged(better), "is not that of its prediction"),
+    "items in one cluster": (
+        forged(lambda line: line.update(cluster="one")),
+        "items in another cluster than its puzzle",
+    ),
+    "halting at once": (
+        forged(lambda line: line["extras"].update(halt_step=1)),
+        "halt_step of 12 items is not that of its prediction",
+    ),
+    "fewer parameters": (restated(core_parameters=7), "its parameters are not those of its model"),
+    "fewer FLOPs at inference": (
+        restated(inference_flops_per_puzzle=7.0),
+        "inference_flops_per_puzzle is 7, and its model takes",
+    ),
+    "fewer FLOPs in training": (restated(training_flops=7.0), "training_flops is 7, and"),
+    "citable with a plugin that is a file": (
+        called_citable,
+        "called citable, although it was run with a plugin that was not installed",
+    ),
     "puzzles of another source": (other_puzzles, "the puzzles that its source gives are not those"),
 }
 
