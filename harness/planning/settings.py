@@ -120,6 +120,7 @@ def validated(kind: type[C], values: Mapping[str, Any], what: str) -> C:
 
 
 _WORDS = {
+    "string_pattern_mismatch": "must be of letters, digits, _, . and -, because a folder is called so",
     "int_parsing": "not a whole number",
     "int_parsing_size": "not a whole number",
     "int_from_float": "not a whole number",

@@ -29,8 +29,8 @@ TRAINED = ""
 
 EVALUATED = "-evaluated"
 """Suffix of a grid's name, for the folder of its further evaluations."""
-GridName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-"""The name of a folder."""
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""Of a study or a grid, whose results are in a folder of that name."""
 
 
 class GridDefinition(Frozen):
@@ -71,7 +71,7 @@ class StudyDefinition(Frozen):
         contrasts: the family of tests; Holm's adjustment is over exactly these.
     """
 
-    name: str
+    name: FolderName
     asks: str
     source: str = ""
     task: str
@@ -79,7 +79,7 @@ class StudyDefinition(Frozen):
     models: list[str] = Field(min_length=1)
     labels: dict[str, str] = Field({})
     seeds: str = "0-4"
-    grids: dict[GridName, GridDefinition] = Field({"main": GridDefinition()}, min_length=1)
+    grids: dict[FolderName, GridDefinition] = Field({"main": GridDefinition()}, min_length=1)
     evaluations: list[str] = Field([])
     margin: float | None = Field(None, gt=0, lt=100)
     contrasts: list[Contrast] = Field(min_length=1)
@@ -149,6 +149,10 @@ def checked(content: Any, where: str) -> StudyDefinition:
     if taken := [name for name in study.grids if name.endswith(EVALUATED)]:
         raise UsageError(
             f"study {where}: grids: {taken[0]!r} is reserved for evaluations; choose another name"
+        )
+    if len({name.casefold() for name in study.grids}) < len(study.grids):
+        raise UsageError(
+            f"study {where}: grids: names that differ in case alone are one folder on some systems"
         )
     with placed(f"study {where}: seeds"):
         parse_seeds(study.seeds, "seeds")

@@ -60,6 +60,8 @@ def read_axes(grid: Mapping[str, object] | Iterable[str]) -> Axes:
     Raises:
         UsageError: one cannot be read, has no values, or is no option that may be tuned.
     """
+    if not isinstance(grid, Iterable):
+        raise UsageError(f"grid {grid!r}: write values by option, such as {{'lr': [0.001, 0.002]}}, or texts")
     texts = [grid] if isinstance(grid, str) else grid
     pairs = texts.items() if isinstance(texts, Mapping) else [_pair(text) for text in texts]
     axes: dict[str, tuple[str, ...]] = {}

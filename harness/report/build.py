@@ -165,12 +165,18 @@ def _family_notes(runs: Sequence[Run]) -> list[str]:
     notes = (
         [f"the rows of {len(folders)} folders make up this table and its family"] if len(folders) > 1 else []
     )
+    return notes + study_notes(runs)
+
+
+def study_notes(runs: Sequence[Run]) -> list[str]:
+    """That runs of one grid of a study are shown as a table with a family of its own."""
+    folders = dict.fromkeys(run.folder for run in runs)
     studies = {
         declared.study.name: folder.parent
         for folder in folders
         if (declared := declared_in(folder.parent)) is not None
     }
-    return notes + [
+    return [
         f"these runs belong to study {name}, which declares its own questions: its family is in the report "
         f"of {folder}, and the pairs here are exploratory"
         for name, folder in studies.items()

@@ -32,6 +32,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
     tasks = dict.fromkeys(_task(run.manifest) for run in runs)
     tables = _tables(runs, folders)
     problems += [f"NOT CITABLE: {reason}" for group in tables for reason in reasons_of(group)]
+    problems += [note for group in tables for note in build.study_notes(group)]
     families = [
         *(build.family_of(group) for group in tables),
         *(contrasts.family_of(folder, declared, runs) for folder, declared in _studies(folders)),
@@ -169,8 +170,10 @@ def _pair(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         raise UsageError(f"{a} and {b} have runs in common, and nothing is compared with itself: {shared}")
     for name, runs in ((a, left), (b, right)):
         if len({(table_key(run.manifest), model_key(run.manifest)) for run in runs}) > 1:
+            places = ", ".join(dict.fromkeys(str(run.folder) for run in runs))
             raise UsageError(
-                f"{name} was run with several settings in these folders; compare folders instead"
+                f"{name} was run with several settings or budgets in {places}; name one folder, or compare "
+                "two with trm-bench compare DIR DIR"
             )
         if not any(run.samples is not None for run in runs):
             raise NothingToReport(f"no finished run of {name}")

@@ -72,6 +72,14 @@ BAD: dict[str, tuple[object, str]] = {
         {**GOOD, "grids": {"main": {"stpes": 3}}},
         r"main\.stpes: unknown key",
     ),
+    "a name that leads out of the output folder": (
+        {**GOOD, "name": "../../elsewhere"},
+        "name: must be of letters, digits, _, . and -, because a folder is called so",
+    ),
+    "grids that differ in case alone": (
+        {**GOOD, "grids": {"main": {}, "Main": {}}},
+        "grids: names that differ in case alone are one folder",
+    ),
     "no contrasts": ({key: GOOD[key] for key in GOOD if key != "contrasts"}, "contrasts: is missing"),
     "an empty list of contrasts": ({**GOOD, "contrasts": []}, "contrasts: must have at least 1"),
     "no models": ({**GOOD, "models": []}, "models: must have at least 1"),

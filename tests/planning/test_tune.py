@@ -58,6 +58,7 @@ def test_the_draw_depends_on_its_seed_alone() -> None:
     ("grid", "message"),
     [
         ([], "--grid is missing"),
+        (None, "grid None: write values by option"),
         (["lr"], r"--grid 'lr': write KEY=VALUE,VALUE"),
         (["=1"], "write KEY=VALUE"),
         (["lr="], "--grid lr: a value is missing"),

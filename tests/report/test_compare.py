@@ -207,7 +207,7 @@ def test_two_recipes_of_one_name_are_not_pooled(tmp_path: Path, run_cli: RunCli)
     write_model(tmp_path / "two", "hrm", TRM, change=other(training={"lr": 0.5}))
     ended = run_cli("compare", "trm-mlp", "hrm", tmp_path / "one", tmp_path / "two")
     assert ended.code == 2
-    assert "hrm was run with several settings in these folders" in ended.err
+    assert "hrm was run with several settings or budgets in" in ended.err
 
 
 def test_other_training_puzzles_are_named(tmp_path: Path) -> None:
