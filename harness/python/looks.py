@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def carry_out_seeds(execution: Execution, grid: Grid, folder: Path) -> dict[str,
         if unfinished:
             execution.tell(
                 f"the look at {looks.seeds} seeds waits for {plural(len(unfinished), 'run')}, such as "
-                f"{unfinished[0]}: repeat the command"
+                f"{unfinished[0]}: repeat the command{_if_failed(statuses)}"
             )
             return statuses
         with locked(folder, execution.tell):
@@ -57,6 +58,16 @@ def carry_out_seeds(execution: Execution, grid: Grid, folder: Path) -> dict[str,
         execution.tell(look_line(looks))
         if looks.over:
             return statuses
+
+
+def _if_failed(statuses: Mapping[str, Status]) -> str:
+    failed = [name for name, status in statuses.items() if status is Status.FAILED]
+    if not failed:
+        return ""
+    return (
+        f". {plural(len(failed), 'run')} failed: if they fail again, no look can be made, because a model is "
+        "compared on all of its seeds; choose other settings in another folder"
+    )
 
 
 def _look(folder: Path, looks: Looks) -> Looks:

@@ -337,6 +337,17 @@ class RunFolder:
             return False
         return True
 
+    def damage(self) -> str:
+        """What is wrong with the files that `is_done` believes; empty where nothing is, or none are there."""
+        if not (self.folder / MANIFEST).is_file():
+            return ""
+        try:
+            if self.manifest().status is Status.DONE:
+                self.samples()
+        except DamagedResult as error:
+            return str(error)
+        return ""
+
 
 @dataclass(frozen=True)
 class Output:

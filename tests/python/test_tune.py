@@ -90,6 +90,17 @@ def test_a_search_that_was_stopped_continues(tuned: Tuning, tmp_path: Path) -> N
     assert again.models == tuned.models
 
 
+def test_a_damaged_run_is_named_and_runs_again(
+    tuned: Tuning, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tuned.folder, tmp_path / "copied"))
+    samples = runs(folder)[0].folder / "samples.jsonl.gz"
+    samples.write_bytes(samples.read_bytes()[:-9])
+    again = tune(folder, progress=True)
+    assert f"{samples}: truncated or changed since it was written; it runs again" in capsys.readouterr().err
+    assert again.models == tuned.models
+
+
 def test_resume_knows_the_split(tuned: Tuning, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tuned.folder, tmp_path / "copied"))
     shutil.rmtree(runs(folder)[0].folder)

@@ -52,6 +52,7 @@ class Trainer:
     def __init__(self, patch: pytest.MonkeyPatch):
         self.shares: Shares = {A: better, B: worse, C: scattered, D: scattered}
         self.stop_at: int | None = None
+        self.fails = ""
         self.made: list[tuple[str, int]] = []
         patch.setattr("trm_bench.harness.running.runner.run_jobs", self)
 
@@ -61,6 +62,9 @@ class Trainer:
             model, seed = job.run.description.model, job.run.identity.seed
             if seed == self.stop_at:
                 raise KeyboardInterrupt
+            if model == self.fails:
+                statuses[job.run.name] = Status.FAILED
+                continue
             solved = np.random.default_rng(99).permutation(ITEMS) < ITEMS * self.shares[model](seed)
             names = [part.name for part in job.run.scored_by]
             records = [
@@ -160,6 +164,16 @@ def test_an_interrupted_look_is_not_made_and_the_same_command_continues(
     run(tmp_path, C, D)  # it is over
     assert len(trainer.made) == made
     assert read_looks(tmp_path) == after
+
+
+def test_a_run_that_fails_keeps_a_look_from_being_made(
+    tmp_path: Path, trainer: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer.fails = B
+    run(tmp_path, A, B, progress=True)
+    told = capsys.readouterr().err
+    assert "the look at 5 seeds waits for 5 runs" in told
+    assert "5 runs failed: if they fail again, no look can be made" in told
 
 
 def test_a_baseline_and_a_model_without_training_go_together_with_it(
