@@ -262,8 +262,8 @@ def _tell_what_is_there(execution: Execution, results: Output, grid: Grid, jobs:
             execution.tell(line)
     if execution.force:
         return
-    for problem in filter(None, (results.run(name).damage() for name in todo)):
-        execution.tell(f"{problem.removesuffix('; repeat the run')}; it runs again")
+    for damage in filter(None, (results.run(name).damage() for name in todo)):
+        execution.tell(f"{damage.removesuffix('; repeat the run')}; it runs again")
     started = 0
     for checkpoint in (results.run(name).checkpoint for name in todo):
         if not checkpoint.is_file():

@@ -69,7 +69,8 @@ def score_interval(a: ArrayLike, items: int | None = None) -> ScoreSummary:
         return ScoreSummary(mean, low, high, None, S, items or C, C, Kind.CHECKPOINT, SINGLE_RUN)
     ratio, kind = _squared_quantile_over_size(a_SC)
     low, high = _wilson(mean, ratio)
-    seed_sd = float(a_SC.mean(axis=1).std(ddof=1))
+    means_S = a_SC.mean(axis=1)
+    seed_sd = float(means_S.std(ddof=1)) if means_S.max() > means_S.min() else 0.0  # no rounding
     note = "" if kind is Kind.CROSSED else "one cluster: how puzzles vary is unknown"
     if kind is Kind.DEGENERATE and C > 1:
         counted = f"{C} puzzles" if items in (None, C) else f"{C} clusters of puzzles"

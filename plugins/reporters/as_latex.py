@@ -125,7 +125,8 @@ def _table(table: Table, label: str) -> str:
 
 def _scores(table: Table) -> Grid:
     """The scores in the columns that fit a page."""
-    headers = ("model", primary_heading(table), "seed SD (seeds)", "sup. steps (test)", "FLOPs per puzzle")
+    steps = f"sup. steps ({table.split})"
+    headers = ("model", primary_heading(table), "seed SD (seeds)", steps, "FLOPs per puzzle")
     rows = [
         [
             row.label,

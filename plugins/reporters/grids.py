@@ -140,7 +140,7 @@ def scores(table: Table) -> Grid:
         primary_heading(table),
         "seed SD (seeds)",
         *(table.heading(name) for name in others),
-        "sup. steps (test)",
+        f"sup. steps ({table.split})",
         "FLOPs per puzzle",
     )
     rows = [
