@@ -22,9 +22,10 @@ from .terminal import echo, echo_json
 def command(folders: tuple[Path, ...], data: Path | None, retrain: int, seed: int, as_json: bool) -> int:
     """Check everything in output folders that can be checked without their authors.
 
-    Checksums, names, counts; scores recomputed from the stored predictions; puzzles rebuilt where their
-    source allows it. --retrain trains runs drawn at random again, from their manifests alone, and says
-    whether predictions and weights are the same to the bit, the same within rounding, or different.
+    Checksums, names, counts; puzzles rebuilt where their source allows it; scores and clusters recomputed;
+    parameters and FLOPs counted again. --retrain trains runs drawn at random again, from their manifests
+    alone, and says whether predictions and weights are the same to the bit, the same within rounding, or
+    different.
 
     Exit code 1 where anything is wrong or came out different.
     """

@@ -97,8 +97,9 @@ def verify(
 ) -> Verification:
     """Check everything that a reader of somebody else's folders can check.
 
-    Checksums of every file; names against identities; numbers of lines; scores recomputed from the stored
-    predictions; fingerprints of the puzzles, rebuilt where their source allows it.
+    Checksums of every file; names against identities; numbers of lines; fingerprints of the puzzles, rebuilt
+    where their source allows it; scores, halting steps and clusters recomputed from stored predictions and
+    puzzles; parameters and FLOPs counted again; planned looks made again.
 
     Args:
         folders: output folders, or folders of studies.
