@@ -1,14 +1,17 @@
-"""What `verify` computes again of a run's costs: parameters and FLOPs, from its model alone."""
+"""What `verify` counts again of a run beside its scores: costs, clusters, halting, and whether to cite it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from math import isclose
+from typing import Any
 
-from ..api.puzzles import TaskInfo
+from ..api.puzzles import PuzzleSet, TaskInfo
+from ..api.text import plural
 from ..host.host import Host
 from ..planning.identity import part_identity
-from ..store.records import Manifest
+from ..store.records import Manifest, Record
 from ..training.costs import Flops, count_flops, count_parameters
 
 
@@ -63,3 +66,40 @@ class Recount:
                 model.supervision_steps,
             )
         return self._counted[key]
+
+
+def regrouped(stored: Sequence[Mapping[str, Any]], puzzles: PuzzleSet) -> list[str]:
+    """Items that stand in other clusters than their puzzles, on which intervals and tests depend."""
+    pairs = zip(stored, puzzles.clusters.tolist(), strict=True)
+    wrong = [record["item"] for record, cluster in pairs if record["cluster"] != cluster]
+    return [f"{plural(len(wrong), 'item')} in another cluster than its puzzle: {wrong[0]}"] if wrong else []
+
+
+def other_extras(stored: Sequence[Mapping[str, Any]], again: Sequence[Record]) -> list[str]:
+    """Halting steps, features of puzzles and evaluators' further numbers that are others."""
+    wrong: dict[str, list[str]] = {}
+    for old, new in zip(stored, again, strict=True):
+        for key, value in new.extras.items():
+            if key in old["extras"] and old["extras"][key] != value:
+                wrong.setdefault(key, []).append(old["item"])
+    return [
+        f"{key} of {plural(len(items), 'item')} is not that of its prediction: {items[0]}"
+        for key, items in wrong.items()
+    ]
+
+
+def wrongly_citable(manifest: Manifest) -> list[str]:
+    """Whether it may be cited, against what the manifest itself says of the run."""
+    if manifest.citable != (not manifest.not_citable_because):
+        return ["called citable, and not, by one manifest"]
+    identity, described = manifest.identity, manifest.description
+    against = {
+        f"--limit {identity.limit}": identity.limit is not None,
+        "its validation puzzles": identity.split == "validation",
+        "a plugin that was not installed": bool(described.plugin_files),
+    }
+    return [
+        f"called citable, although it was run with {what}"
+        for what, so in against.items()
+        if so and manifest.citable
+    ]

@@ -14,7 +14,6 @@ import numpy as np
 from rich.console import Console
 
 from ..api.errors import NothingToReport, TrmBenchError, UsageError
-from ..api.puzzles import PuzzleSet
 from ..api.text import plural
 from ..data.prepare import file_sha256
 from ..host.calls import plugins_aside
@@ -30,11 +29,11 @@ from ..running.processes import run_jobs
 from ..running.progress import GridProgress
 from ..store.checked import DamagedResult, read_stamped
 from ..store.folders import GRID, WEIGHTS, RunFolder
-from ..store.records import Manifest, Record, Status
+from ..store.records import Manifest, Status
 from ..training.config import ExecutionConfig
 from ..training.gpus import Gpu, visible_gpus
 from .grids import console_of
-from .recount import Recount
+from .recount import Recount, other_extras, regrouped, wrongly_citable
 
 NO_PREDICTIONS = "no predictions kept; scores not recomputed"
 OUTCOMES = {
@@ -164,7 +163,7 @@ class _Checks:
     def problems_of(self, run: Run) -> list[str]:
         """What is wrong with a finished run, beyond what reading it has found."""
         folder, manifest = RunFolder(run.where), run.manifest
-        problems = [*self._weights(folder, manifest), *_citable(manifest)]
+        problems = [*self._weights(folder, manifest), *wrongly_citable(manifest)]
         context = self.context(manifest)
         if context is None:
             return problems
@@ -230,7 +229,7 @@ class _Checks:
         stored = folder.records()
         if [record["item"] for record in stored] != puzzles.ids.tolist():
             return [f"its {identity.split} items are not those of its puzzles"]
-        problems = _regrouped(stored, puzzles)
+        problems = regrouped(stored, puzzles)
         if not manifest.predictions_sha256:
             self.missing.setdefault(NO_PREDICTIONS, []).append(folder.folder)
             return problems
@@ -256,33 +255,13 @@ class _Checks:
             wrong = [
                 old["item"] for old, new in pairs if old["scores"][scorer.name] != new.scores[scorer.name]
             ]
-            problems += _other_extras(stored, again)
+            problems += other_extras(stored, again)
             if wrong:
                 problems.append(
                     f"{scorer.name} of {plural(len(wrong), 'item')} is not that of its prediction: {wrong[0]}"
                 )
         self.recomputed += counted
         return list(dict.fromkeys(problems))
-
-
-def _regrouped(stored: Sequence[Mapping[str, Any]], puzzles: PuzzleSet) -> list[str]:
-    """Items that stand in other clusters than their puzzles, on which intervals and tests depend."""
-    pairs = zip(stored, puzzles.clusters.tolist(), strict=True)
-    wrong = [record["item"] for record, cluster in pairs if record["cluster"] != cluster]
-    return [f"{plural(len(wrong), 'item')} in another cluster than its puzzle: {wrong[0]}"] if wrong else []
-
-
-def _other_extras(stored: Sequence[Mapping[str, Any]], again: Sequence[Record]) -> list[str]:
-    """Halting steps, features of puzzles and evaluators' further numbers that are others."""
-    wrong: dict[str, list[str]] = {}
-    for old, new in zip(stored, again, strict=True):
-        for key, value in new.extras.items():
-            if key in old["extras"] and old["extras"][key] != value:
-                wrong.setdefault(key, []).append(old["item"])
-    return [
-        f"{key} of {plural(len(items), 'item')} is not that of its prediction: {items[0]}"
-        for key, items in wrong.items()
-    ]
 
 
 def _stamps(folder: Path) -> list[str]:
@@ -295,23 +274,6 @@ def _stamps(folder: Path) -> list[str]:
             except DamagedResult as error:
                 problems.append(str(error))
     return problems
-
-
-def _citable(manifest: Manifest) -> list[str]:
-    """Whether it may be cited, against what the manifest itself says of the run."""
-    if manifest.citable != (not manifest.not_citable_because):
-        return ["called citable, and not, by one manifest"]
-    identity, described = manifest.identity, manifest.description
-    against = {
-        f"--limit {identity.limit}": identity.limit is not None,
-        "its validation puzzles": identity.split == "validation",
-        "a plugin that was not installed": bool(described.plugin_files),
-    }
-    return [
-        f"called citable, although it was run with {what}"
-        for what, so in against.items()
-        if so and manifest.citable
-    ]
 
 
 def _train_again(
