@@ -125,9 +125,7 @@ def verify(
     places = dict.fromkeys(run.where.parent for run in reading.runs if run.where != Path())
     problems = [*reading.problems, *(one for place in places for one in _stamps(place))]
     problems += [f"{path}: {one}" for path, mine in wrong.items() for one in mine]
-    for place in dict.fromkeys(run.folder for run in done):
-        mine = [run for run in reading.runs if run.folder == place]
-        problems += [f"{place}: {reason}" for reason in reasons_of(mine)]
+    problems += _looks(reading.runs)
     again = _train_again(checks, done, retrain, seed, console_of({"progress": progress})) if retrain else {}
     return Verification(
         problems=tuple(problems),
@@ -262,6 +260,14 @@ class _Checks:
                 )
         self.recomputed += counted
         return list(dict.fromkeys(problems))
+
+
+def _looks(runs: Sequence[Run]) -> list[str]:
+    """Planned looks of an output folder that are not what its runs give."""
+    groups: dict[Path, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.folder, []).append(run)
+    return [f"{place}: {reason}" for place, mine in groups.items() for reason in reasons_of(mine)]
 
 
 def _stamps(folder: Path) -> list[str]:
