@@ -77,7 +77,8 @@ def test_there_are_five_seeds_of_four_models_on_three_tasks() -> None:
         assert {identity.seed for identity in trained} >= set(range(5))
 
 
-def test_every_kept_study_requested_three_seeds_of_every_row() -> None:
+def test_every_kept_study_requested_eight_seeds_of_every_row() -> None:
+    fewer = {"recursion-or-augmentation": 3}  # as its notes say
     folders = sorted(path.parent for path in (RESULTS / "studies").glob(f"*/{FILE}"))
     assert folders
     for folder in folders:
@@ -88,4 +89,6 @@ def test_every_kept_study_requested_three_seeds_of_every_row() -> None:
             requested = read_requested(grid_folder(folder, grid))
             assert {run.requested for run in requested} == rows
             for row in rows:
-                assert len({run.seed for run in requested if run.requested == row}) >= 3
+                assert len({run.seed for run in requested if run.requested == row}) >= fewer.get(
+                    folder.name, 8
+                )
