@@ -1,4 +1,4 @@
-"""What `verify` counts again of a run beside its scores: costs, clusters, halting, and whether to cite it."""
+"""What `verify` counts again of a run in addition to scores: costs, clusters, halting, whether to cite it."""
 
 from __future__ import annotations
 
