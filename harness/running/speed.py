@@ -9,8 +9,10 @@ import multiprocessing
 import os
 import signal
 import statistics
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -325,9 +327,10 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_result, args=(sender, work, arguments), daemon=True)
-    process.start()
-    sender.close()
     try:
+        with _without_interrupts():
+            process.start()
+        sender.close()
         if not receiver.poll(limit):
             raise TrmBenchError(f"not done within {duration(limit)}; give it more --minutes")
         ended: tuple[bool, Any] = receiver.recv()
@@ -344,8 +347,24 @@ def apart(work: Callable[..., T], arguments: tuple[Any, ...], limit: float) -> T
     return result  # type: ignore[no-any-return]
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start a process that gets no Ctrl-C, because its parent ends it; one that comes meanwhile waits."""
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()  # no other thread is interrupted
+    usual = signal.signal(signal.SIGINT, lambda number, frame: came.append(number)) if main else None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the new process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if main:
+            signal.signal(signal.SIGINT, usual)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _send_result(pipe: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches this process, too; its parent ends it
     stdout_to_stderr()
     keep_memory()
     try:

