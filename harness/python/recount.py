@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
-from math import isclose
 from typing import Any
 
 from ..api.puzzles import PuzzleSet, TaskInfo
@@ -41,7 +40,7 @@ class Recount:
             "inference_flops_per_puzzle": flops.inference / steps * taken * answers,
         }
         for name, value in costs.items():
-            if not isclose(getattr(ledger, name), value, rel_tol=1e-6):
+            if not math.isclose(getattr(ledger, name), value, rel_tol=1e-6):
                 problems.append(f"{name} is {getattr(ledger, name):.4g}, and its model takes {value:.4g}")
         return problems
 
@@ -54,7 +53,7 @@ class Recount:
     def _count(self, info: TaskInfo, manifest: Manifest) -> tuple[tuple[int, int, int], Flops, int]:
         identity = manifest.identity
         name = identity.part("model").full_name
-        key = json.dumps([name, identity.architecture, info.cells, info.vocab_size], default=str)
+        key = f"{name} {info} {sorted(identity.architecture.items())}"
         if key not in self._counted:
             spec = self.host.models.get(name).spec
             assert spec.build is not None
@@ -76,11 +75,12 @@ def regrouped(stored: Sequence[Mapping[str, Any]], puzzles: PuzzleSet) -> list[s
 
 
 def other_extras(stored: Sequence[Mapping[str, Any]], again: Sequence[Record]) -> list[str]:
-    """Halting steps, features of puzzles and evaluators' further numbers that are others."""
+    """Halting steps, features of puzzles and evaluators' further numbers that are not those of the run."""
     wrong: dict[str, list[str]] = {}
     for old, new in zip(stored, again, strict=True):
         for key, value in new.extras.items():
-            if key in old["extras"] and old["extras"][key] != value:
+            before = old["extras"].get(key, value)
+            if before != value and not (math.isnan(before) and math.isnan(value)):
                 wrong.setdefault(key, []).append(old["item"])
     return [
         f"{key} of {plural(len(items), 'item')} is not that of its prediction: {items[0]}"
