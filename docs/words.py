@@ -18,7 +18,7 @@ PATTERNS = {
     r"\bstands? for\b|\bstood for\b": "is, means, resolves to",
     r"\bstands\b": "is",
     r"\bbeside\b": "next to, together with, in addition to",
-    r"\bfrom elsewhere\b": "external",
+    r"\bfrom\s+elsewhere\b": "external",
     r"(?<! for \w{4} )\bin words\b(?!:)": "leave it out",
     r"\bsays? so\b": "name what it does",
     r"\bgo(es)? on\b|\bwent on\b": "continues",

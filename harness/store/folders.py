@@ -330,23 +330,25 @@ class RunFolder:
     def is_done(self) -> bool:
         """Whether manifest and samples are there, whole and marked done."""
         try:
-            if self.manifest().status is not Status.DONE:
-                return False
-            self.samples()
+            return self._is_done()
         except DamagedResult:
             return False
-        return True
 
     def damage(self) -> str:
         """What is wrong with the files that `is_done` believes; empty where nothing is, or none are there."""
         if not (self.folder / MANIFEST).is_file():
             return ""
         try:
-            if self.manifest().status is Status.DONE:
-                self.samples()
+            self._is_done()
         except DamagedResult as error:
             return str(error)
         return ""
+
+    def _is_done(self) -> bool:
+        if self.manifest().status is not Status.DONE:
+            return False
+        self.samples()
+        return True
 
 
 @dataclass(frozen=True)

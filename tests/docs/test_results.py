@@ -52,11 +52,9 @@ def test_a_kept_run_is_complete_citable_and_small(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
 
 
-@pytest.mark.parametrize(
-    "search", sorted((RESULTS / "tuning").glob("*/tuning.json")), ids=lambda path: path.parent.name
-)
-def test_recipes_are_the_winners_of_the_kept_search(search: Path) -> None:
-    found = json.loads(search.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["sudoku-extreme"])
+def test_recipes_are_the_winners_of_the_kept_search(name: str) -> None:
+    found = json.loads((RESULTS / "tuning" / name / "tuning.json").read_text(encoding="utf-8"))
     task = TaskInfo(found["task"], found["scale"], 6, 6, 7)
     for model in found["models"]:
         best = max(model["settings"], key=lambda setting: float(setting["summary"]["mean"]))
