@@ -75,7 +75,7 @@ def regrouped(stored: Sequence[Mapping[str, Any]], puzzles: PuzzleSet) -> list[s
 
 
 def other_extras(stored: Sequence[Mapping[str, Any]], again: Sequence[Record]) -> list[str]:
-    """Halting steps, features of puzzles and evaluators' further numbers that are not those of predictions."""
+    """Halting steps, features of puzzles and evaluators' further numbers that a prediction does not have."""
     wrong: dict[str, list[str]] = {}
     for old, new in zip(stored, again, strict=True):
         for key, value in new.extras.items():
