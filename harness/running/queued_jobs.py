@@ -200,21 +200,25 @@ def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
 
 
 def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Status, str]:
-    """Mark the run of a job that ended without a word."""
+    """Mark the runs of a job that ended without a word: a begun one is interrupted, as `status` says."""
     reason = f": {one.state.reason}" if one.state.reason else ""
     root = one.job.folder
     why = f"{queue.spec.name} job {one.submitted.job} ended{reason}{without_log(queue, one.submitted, root)}"
-    trace = last_lines(queue, one.submitted, root) or None
     if (holder := holder_of(root, one.job.run.name)) is not None:
         why += f"; the run is locked by another process{holder.which}{holder.advice}"
-    else:
-        for run in one.job.runs:
-            written = (
-                manifest if manifest is not None and run == one.job.run else first_manifest(one.job, run)
-            )
-            marked = failed(written, TrmBenchError(why)).model_copy(update={"trace": trace})
-            mark(RunFolder(root / run.name), marked)
-    return Status.FAILED, why
+        return Status.FAILED, why
+    begun = manifest is not None and manifest.status is Status.RUNNING
+    if begun:
+        why = one.state.reason or why
+    trace = last_lines(queue, one.submitted, root) or None
+    for run in one.job.runs:
+        if begun and run == one.job.run:
+            assert manifest is not None
+            marked = ended(manifest, Status.INTERRUPTED, "the run was interrupted", error=why)
+        else:
+            marked = failed(first_manifest(one.job, run), TrmBenchError(why))
+        mark(RunFolder(root / run.name), marked.model_copy(update={"trace": trace}))
+    return (Status.INTERRUPTED if begun else Status.FAILED), why
 
 
 def without_log(queue: Queue, submitted: SubmittedRun, folder: Path) -> str:

@@ -173,8 +173,9 @@ def test_generated_puzzles_at_paper_are_said_not_to_compare(task: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_cost_of_the_published_size_is_told_without_a_network(
-    task: str, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
 ) -> None:
+    monkeypatch.setenv("TRM_BENCH_CACHE", str(tmp_path / "cache"))  # other tests fill the usual one
     unreachable_hub(monkeypatch)
     ended = run_cli("run", "--models", "hrm", "--task", task, "--scale", "paper", "--dry-run")
     assert ended.code == 0, ended.err

@@ -42,6 +42,14 @@ class ShelfSettings(BaseModel):
     width: int = Field(1, gt=0)
 
 
+def begin(work: QueuedWork) -> None:
+    """Write what a run writes first."""
+    assert isinstance(work, QueuedRun)
+    run = RunFolder(work.job.folder / work.name)
+    run.folder.mkdir()
+    run.write_manifest(first_manifest(work.job, work.job.run))
+
+
 @dataclass
 class Shelf:
     """A runner that carries a job out, in this process, the second time that it is asked about it."""
@@ -50,6 +58,7 @@ class Shelf:
     lazy: bool = False
     silent: int = 0
     writes: bool = True
+    begins: bool = False
     work: dict[str, QueuedWork] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
@@ -73,6 +82,8 @@ class Shelf:
         if self.asked[job] == 2:
             if self.writes:
                 (self.logs(job, folder)[0]).write_text("\n".join(f"line {number}" for number in range(30)))
+            if self.begins:
+                begin(self.work[job])
             if not self.lazy:
                 self.work[job]()
             return JobState(Phase.RUNNING)
@@ -174,6 +185,19 @@ def test_a_job_that_ends_without_a_word_has_failed_for_the_runners_reason(
     assert run.log.splitlines() == [f"line {number}" for number in range(10, 30)]
     assert manifest.trace == run.log
     assert run.why == "shelf job b0 ended: TIMEOUT"
+
+
+def test_a_run_whose_job_is_killed_before_it_can_save_is_interrupted_for_whoever_looks(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    shelf.lazy, shelf.reason, shelf.begins = True, "CANCELLED", True
+    trm_bench.run("copy", "tiny", seeds=0, on="shelf", output=tmp_path)
+    (run,) = status(tmp_path)
+    manifest = RunFolder(tmp_path / run.run).manifest()
+    assert (manifest.status, manifest.error, manifest.trace) == (Status.INTERRUPTED, "CANCELLED", run.log)
+    assert (run.state, run.why) == ("interrupted", "CANCELLED")
+    shelf.lazy, shelf.begins = False, False
+    assert trm_bench.run("copy", "tiny", seeds=0, on="shelf", output=tmp_path).complete
 
 
 def test_a_job_without_a_log_asks_whether_the_nodes_see_the_folder(shelf: Shelf, tmp_path: Path) -> None:
