@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from ..api.errors import TrmBenchError
 from ..api.predictions import Predictions
 from ..api.puzzles import PAD, PuzzleSet, TaskInfo
-from ..api.specs import EvaluatorSpec
+from ..api.specs import EvaluatorSpec, Sample
 from ..api.voting import Ballots
 from ..store.records import Record
 from .rollouts import digests
@@ -49,6 +50,29 @@ def _of_votes(ballots: Ballots, answers: NDArray[np.uint64], test: PuzzleSet) ->
     return {ANY_RIGHT: (rights > 0).astype(float).tolist(), AGREE: shares.tolist()}
 
 
+def _samples(
+    evaluator: EvaluatorSpec, info: TaskInfo, test: PuzzleSet, predictions: Predictions
+) -> Sequence[Sample]:
+    """What an evaluator gives, which a plugin may have written; raises: see `score`."""
+    named, samples = f"evaluator {evaluator.name!r}", evaluator.evaluate(info, test, predictions)
+    if not isinstance(samples, Sequence) or not all(isinstance(sample, Sample) for sample in samples):
+        kinds = sorted({type(one).__name__ for one in samples}) if isinstance(samples, Sequence) else []
+        given = type(samples).__name__ + (f" of {', '.join(kinds)}" if kinds else "")
+        raise TrmBenchError(f"{named} must give a list of Sample, and gave {given}")
+    if [sample.item for sample in samples] != test.ids.tolist():
+        raise TrmBenchError(f"{named} must give one sample per test item, in their order")
+    for sample in samples:
+        if not isinstance(sample.extras, Mapping):
+            raise TrmBenchError(f"{named}, item {sample.item}: extras {sample.extras!r} are no mapping")
+        numbers = {"score": sample.score, **sample.extras}
+        for key, value in numbers.items():
+            if not isinstance(value, Real | np.bool_):
+                raise TrmBenchError(f"{named}, item {sample.item}: {key} {value!r} is no number")
+        if not 0 <= sample.score <= 1:  # NaN fails this too
+            raise TrmBenchError(f"{named}, item {sample.item}: score {sample.score} is not from 0 to 1")
+    return samples
+
+
 def score(
     evaluators: Sequence[EvaluatorSpec],
     info: TaskInfo,
@@ -64,24 +88,20 @@ def score(
     and the one with most votes counts.
 
     Raises:
-        TrmBenchError: an evaluator did not give one sample per item, in order, scored 0 to 1.
+        TrmBenchError: an evaluator did not give one `Sample` per item, in order: its score 0 to 1, its extras
+            numbers.
     """
     columns: dict[str, list[float]] = {}
     taken = predictions.steps_taken
     known = {f"puzzle.{name}": values.tolist() for name, values in features.items()}
     known |= _of_rollouts(predictions, test)
-    extras: dict[str, list[Mapping[str, float]]] = {}
+    extras: list[dict[str, float]] = [{} for _ in test.ids]
     for evaluator in evaluators:
-        name, samples = evaluator.name, evaluator.evaluate(info, test, predictions)
-        if [sample.item for sample in samples] != test.ids.tolist():
-            raise TrmBenchError(f"evaluator {name!r} must give one sample per test item, in their order")
-        for sample in samples:
-            if not 0 <= sample.score <= 1:  # NaN fails this too
-                raise TrmBenchError(
-                    f"evaluator {name!r}, item {sample.item}: score {sample.score} is not from 0 to 1"
-                )
-        columns[name] = [sample.score for sample in samples]
-        extras[name] = [sample.extras for sample in samples]
+        samples = _samples(evaluator, info, test, predictions)
+        name = evaluator.name
+        columns[name] = [float(sample.score) for sample in samples]
+        for kept, sample in zip(extras, samples, strict=True):
+            kept |= {f"{name}.{key}": float(value) for key, value in sample.extras.items()}
     return [
         Record(
             item=str(test.ids[row]),
@@ -91,7 +111,7 @@ def score(
                 "steps": int(taken[row]),
                 "halt_step": int(predictions.halt_steps[row]),
                 **{key: values[row] for key, values in known.items()},
-                **{f"{name}.{key}": value for name in extras for key, value in extras[name][row].items()},
+                **extras[row],
             },
         )
         for row in range(len(test))

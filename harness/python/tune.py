@@ -43,7 +43,7 @@ COLUMNS: Mapping[str, str] = {
     "seed_min": "lowest score of a seed",
     "seed_max": "highest score of a seed",
     "seeds": "finished seeds",
-    "standing": "best, undecided, worse or failed",
+    "standing": "best, undecided, worse, scores 0 or failed",
     "p": "of the difference from the best, Holm-adjusted over the model's settings",
 }
 

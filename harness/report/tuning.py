@@ -23,6 +23,8 @@ class Standing(StrEnum):
     UNDECIDED = "undecided"
     """Its difference from the best is within the noise."""
     WORSE = "worse"
+    ZERO = "scores 0"
+    """So does every other setting: there is no best to compare with."""
     FAILED = "failed"
     """A seed is not done: it diverged, failed, or was stopped."""
 
@@ -102,18 +104,22 @@ def judge(tries: Sequence[Tried], metric: str) -> tuple[Setting, ...]:
             one.variant,
             tuple(_seed(seed, run, one.reason, metric) for seed, run in one.runs.items()),
             None if score is None else score_interval(score.means(), items=len(score.items)),
-            _standing(one, score is best, p, test),
+            _standing(one, score is best, best is None, p, test),
             p,
         )
         for one, score, p, test in zip(tries, scores, adjusted, tests, strict=True)
     )
 
 
-def _standing(tried: Tried, best: bool, p: float | None, test: Difference | McNemar | None) -> Standing:
+def _standing(
+    tried: Tried, best: bool, nothing: bool, p: float | None, test: Difference | McNemar | None
+) -> Standing:
     if not tried.complete:
         return Standing.FAILED
     if best:
         return Standing.BEST
+    if nothing:
+        return Standing.ZERO
     # Without any variance there is no p, such as where the best solves every puzzle and the other none.
     plain = isinstance(test, Difference) and test.kind is Kind.DEGENERATE and test.delta != 0
     return Standing.WORSE if plain or (p is not None and p < ALPHA) else Standing.UNDECIDED

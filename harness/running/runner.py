@@ -257,7 +257,8 @@ def _requested(run: PlannedRun) -> RequestedRun:
 def _tell_what_is_there(execution: Execution, results: Output, grid: Grid, jobs: Sequence[Job]) -> None:
     todo = [run.name for job in jobs for run in job.runs]
     if reused := len(grid.runs) - len(todo):
-        execution.tell(f"{reused} of {len(grid.runs)} runs are finished and reused (--force repeats them)")
+        hint = "" if grid.context.request.until_decided else " (--force repeats them)"  # which it refuses
+        execution.tell(f"{reused} of {len(grid.runs)} runs are finished and reused{hint}")
         for line in _other_files(results, grid, todo):
             execution.tell(line)
     if execution.force:
@@ -273,9 +274,8 @@ def _tell_what_is_there(execution: Execution, results: Output, grid: Grid, jobs:
         if problem is not None:
             execution.tell(f"{checkpoint}: {problem}; the run starts from scratch")
     if started:
-        execution.tell(
-            f"{started} of {len(grid.runs)} runs resume from a checkpoint (--force starts from scratch)"
-        )
+        hint = "" if grid.context.request.until_decided else " (--force starts from scratch)"
+        execution.tell(f"{started} of {len(grid.runs)} runs resume from a checkpoint{hint}")
 
 
 def _other_files(results: Output, grid: Grid, todo: Sequence[str]) -> list[str]:

@@ -174,6 +174,9 @@ def test_a_run_that_fails_keeps_a_look_from_being_made(
     told = capsys.readouterr().err
     assert "the look at 5 seeds waits for 5 runs" in told
     assert "5 runs failed: if they fail again, no look can be made" in told
+    run(tmp_path, A, B, progress=True)
+    again = capsys.readouterr().err
+    assert "5 of 10 runs are finished and reused\n" in again  # no word of --force, which is refused here
 
 
 def test_a_baseline_and_a_model_without_training_go_together_with_it(

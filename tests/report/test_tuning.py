@@ -58,7 +58,7 @@ def test_equal_settings_are_undecided_and_the_first_is_best(tmp_path: Path) -> N
 
 
 def test_nothing_is_chosen_where_all_score_zero(tmp_path: Path) -> None:
-    assert [one.standing.value for one in judged(tmp_path, NONE, NONE)] == ["undecided", "undecided"]
+    assert [one.standing.value for one in judged(tmp_path, NONE, NONE)] == ["scores 0", "scores 0"]
 
 
 def test_a_difference_without_variance_is_a_difference(tmp_path: Path) -> None:
