@@ -154,7 +154,7 @@ def infer(
         normal = None if keys is None else KeyedNormal(keys.to(config.device))
         with _drawing(model, normal):
             batches = _run(model, inputs[each], rows[each], config, depths, rollouts, normal)
-        return [batch.chosen(rollouts).first(count, undo) for batch in batches]
+        return [batch.chosen(rollouts, count, undo) for batch in batches]
 
     group = config.group
     slices = [slice(start, start + most) for start in range(0, len(items), most)]
@@ -199,25 +199,19 @@ class _Batch:
     every: Tokens
     taken: Ints
 
-    def chosen(self, rollouts: Rollouts) -> _Batch:
-        """One row for each puzzle, of the rollout that counts."""
-        K = rollouts.count
-        every = self.tokens.reshape(-1, K, self.tokens.shape[1])
-        q, residual = self.q.reshape(-1, K), self.residual.reshape(-1, K)
-        rows = np.arange(len(every)) * K + choose(rollouts.select, every, q, residual)
-        halts, probability = self.halts[rows], self.probability[rows]
-        taken = self.halts.reshape(-1, K)
-        return replace(
-            self, tokens=self.tokens[rows], halts=halts, probability=probability, every=every, taken=taken
-        )
+    def chosen(self, rollouts: Rollouts, count: int, undo: Callable[[Tokens], Tokens]) -> _Batch:
+        """One row for each puzzle, of the rollout that counts; without the puzzles that filled the batch up.
 
-    def first(self, count: int, undo: Callable[[Tokens], Tokens]) -> _Batch:
-        """Without the puzzles that filled it up, and with votes."""
-        kept = {name: getattr(self, name)[:count] for name in ("tokens", "halts", "probability", "taken")}
-        votes, every = undo(kept["tokens"]), self.every[:count]
-        K = every.shape[1]
-        undone = votes[:, None] if K == 1 else np.stack([undo(every[:, k]) for k in range(K)], axis=1)
-        return replace(self, **kept, votes=votes, every=undone)
+        The rule sees answers with their view undone: what a task takes for one answer counts as one.
+        """
+        K, each = rollouts.count, np.arange(count)
+        answers = self.tokens.reshape(-1, K, self.tokens.shape[1])[:count]
+        every = np.stack([undo(answers[:, k]) for k in range(K)], axis=1)
+        q, residual = (of.reshape(-1, K)[:count] for of in (self.q, self.residual))
+        taken = self.halts.reshape(-1, K)[:count]
+        best = choose(rollouts.select, every, q, residual)
+        kept = {name: getattr(self, name)[each * K + best] for name in ("tokens", "halts", "probability")}
+        return replace(self, **kept, taken=taken, votes=every[each, best], every=every)
 
 
 class _Column:

@@ -152,6 +152,44 @@ def test_the_oracle_over_views_counts_every_answer_of_every_view_undone() -> Non
     assert [record.extras[AGREE] for record in records] == pytest.approx([1, 1, 1, 14 / 15])
 
 
+class Ending:
+    """The identity, after which the last cell is no part of an answer."""
+
+    max_augmentations = 1
+
+    def transforms(self, seed: int, items: np.ndarray, ks: np.ndarray) -> Ending:
+        return self
+
+    def apply(self, tokens: np.ndarray) -> np.ndarray:
+        return tokens
+
+    def invert(self, tokens: np.ndarray) -> np.ndarray:
+        return np.concatenate([tokens[:, :-1], np.zeros_like(tokens[:, -1:])], axis=1)
+
+
+class Loud(Dice):
+    """The first rollout answers 1 everywhere, the others 2, and in the last cell each something else."""
+
+    def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
+        logits = torch.zeros(*inputs.shape, INFO.vocab_size)
+        logits[:, :, 2] = 1
+        logits[0, :, 1] = 2
+        each = torch.arange(len(inputs))
+        logits[each, -1, each] = 9
+        return state, Output(logits)
+
+
+def test_answers_that_a_task_takes_for_one_count_as_one() -> None:
+    views = Views(Ending(), 0, np.array([1]), lambda items, ks: np.zeros(len(items), np.int64))
+    rollouts = Rollouts(count=4, select=Select.MODE)
+    (read_,) = infer(
+        Loud(), puzzles().take(slice(0, 1)), InferenceConfig(CPU), Depths((1,)), views, rollouts=rollouts
+    )
+    ballots = read_.predictions.ballots
+    assert ballots is not None
+    assert ballots.candidates[0, :-1].tolist() == [2] * (INFO.cells - 1)
+
+
 def test_different_answers_have_different_numbers() -> None:
     answers = np.array(list(itertools.product(range(4), repeat=6)), np.uint8)
     assert len(set(digests(answers).tolist())) == len(answers)
