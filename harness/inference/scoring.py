@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
 import numpy as np
@@ -54,11 +54,12 @@ def _samples(
     evaluator: EvaluatorSpec, info: TaskInfo, test: PuzzleSet, predictions: Predictions
 ) -> Sequence[Sample]:
     """What an evaluator gives, which a plugin may have written; raises: see `score`."""
-    named, samples = f"evaluator {evaluator.name!r}", evaluator.evaluate(info, test, predictions)
-    if not isinstance(samples, Sequence) or not all(isinstance(sample, Sample) for sample in samples):
-        kinds = sorted({type(one).__name__ for one in samples}) if isinstance(samples, Sequence) else []
-        given = type(samples).__name__ + (f" of {', '.join(kinds)}" if kinds else "")
-        raise TrmBenchError(f"{named} must give a list of Sample, and gave {given}")
+    named, given = f"evaluator {evaluator.name!r}", evaluator.evaluate(info, test, predictions)
+    if not isinstance(given, Iterable):
+        raise TrmBenchError(f"{named} must give a list of Sample, and gave {type(given).__name__}")
+    samples = list(given)
+    if kinds := {type(one).__name__ for one in samples if not isinstance(one, Sample)}:
+        raise TrmBenchError(f"{named} must give a list of Sample, and gave some {', '.join(sorted(kinds))}")
     if [sample.item for sample in samples] != test.ids.tolist():
         raise TrmBenchError(f"{named} must give one sample per test item, in their order")
     for sample in samples:

@@ -30,7 +30,7 @@ def scored(change: Callable[[list[Sample]], Any]) -> list[dict[str, float]]:
     ("change", "words"),
     [
         (lambda samples: None, "must give a list of Sample, and gave NoneType"),
-        (lambda samples: [1.0, 0.0], "must give a list of Sample, and gave list of float"),
+        (lambda samples: [1.0, 0.0], "must give a list of Sample, and gave some float"),
         (lambda samples: samples[::-1], "one sample per test item, in their order"),
         (lambda samples: [Sample("a", "a", "1"), samples[1]], "item a: score '1' is no number"),
         (lambda samples: [Sample("a", "a", np.ones(2)), samples[1]], "item a: score .* is no number"),
@@ -42,6 +42,11 @@ def scored(change: Callable[[list[Sample]], Any]) -> list[dict[str, float]]:
 def test_what_is_no_sample_is_named(change: Callable[[list[Sample]], Any], words: str) -> None:
     with pytest.raises(TrmBenchError, match=rf"evaluator 'tried'.*{words}"):
         scored(change)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+def test_samples_may_come_in_any_row(kind: Callable[[list[Sample]], Any]) -> None:
+    assert [one["tried"] for one in scored(kind)] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("one", [1, True, np.float32(1), np.int64(1), np.bool_(True)])
