@@ -17,14 +17,28 @@ import torch
 from click.testing import Result
 from PIL import Image
 from rich.console import Console
-from support.solving import ARC, MAZE, SUDOKU, Scripted, opened, solve
+from support.solving import (
+    ARC,
+    CONFIG,
+    MAZE,
+    PUZZLE,
+    SCRIPT,
+    SOLUTION,
+    SUDOKU,
+    SYMBOLS,
+    TEXT,
+    Scripted,
+    at,
+    opened,
+    solve,
+    solved,
+)
 from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, Tokens
 from trm_bench.harness.cli import solve as verb
 from trm_bench.harness.host.host import host
-from trm_bench.harness.inference.inference import InferenceConfig, predict
+from trm_bench.harness.inference.inference import predict
 from trm_bench.harness.inference.one_puzzle import (
-    EmbeddingRow,
     Solved,
     changed_cells,
     puzzle_row,
@@ -35,34 +49,8 @@ from trm_bench.harness.report import animation
 from trm_bench.harness.report.boards import legend, steps_table, symbol_of
 from trm_bench.plugins.arc.grids import to_canvases
 
-from trm_bench import Halting, Output, Puzzle, Reasoner, RuleCheck, TaskInfo
+from trm_bench import Halting, Output, Puzzle, Reasoner, TaskInfo
 
-
-def sudoku_tokens(text: str) -> Tokens:
-    return np.array([1 if cell == "." else int(cell) + 1 for cell in text if cell != "\n"], np.uint8)
-
-
-def at(cells: dict[int, int], tokens: Tokens) -> Tokens:
-    """The tokens with some digits changed."""
-    changed = tokens.copy()
-    for cell, digit in cells.items():
-        changed[cell] = digit + 1
-    return changed
-
-
-SOLUTION = sudoku_tokens("312456456312123564564123231645645231")
-PUZZLE = Puzzle(
-    at(dict.fromkeys((0, 3, 10, 35), 0), SOLUTION)[None],
-    SOLUTION[None],
-    None,
-    "a Sudoku",
-    "the only solution",
-)
-TEXT = "".join("." if token == 1 else str(token - 1) for token in PUZZLE.inputs[0])
-SCRIPT = [at({0: 1, 3: 2}, SOLUTION), at({0: 1}, SOLUTION), SOLUTION]
-"""Two wrong cells, one, none."""
-SYMBOLS = ("", "", *"123456")
-CONFIG = InferenceConfig(torch.device("cpu"))
 Sudoku = partial(Scripted, vocab=8)
 
 
@@ -143,11 +131,6 @@ def test_wrong_and_changed_cells() -> None:
 def test_padding_of_the_solution_is_never_wrong() -> None:
     target = to_canvases([np.array([[1]], np.uint8)], 6)
     assert wrong_cells(Puzzle(target, target, None, ""), np.full(36, 7, np.uint8)) == [0, 1, 6]
-
-
-def solved(script: Sequence[Tokens] = SCRIPT, puzzle: Puzzle = PUZZLE, vocab: int = 8) -> Solved:
-    found = trace(Scripted(script, vocab), puzzle, 0, CONFIG)
-    return Solved(puzzle, EmbeddingRow(0), found, RuleCheck(None, ""), None)
 
 
 def printed(one: Solved, info: TaskInfo = SUDOKU, symbols: Sequence[str] = SYMBOLS, **look: Any) -> str:
@@ -424,24 +407,6 @@ def test_puzzles_without_identities_have_row_0() -> None:
     assert (row.number, row.identity, row.blank) == (0, None, False)
 
 
-def frames_of(file: Path) -> list[np.ndarray]:
-    """The frames of a GIF as (height, width, 3) colours."""
-    with Image.open(file) as moving:
-        found = []
-        for place in range(moving.n_frames):
-            moving.seek(place)
-            found.append(np.array(moving.convert("RGB")).astype(int))
-    return found
-
-
-def framed(frame: np.ndarray, colour: tuple[int, int, int]) -> int:
-    """How many pixels are about of a colour."""
-    return int((np.abs(frame - colour).max(axis=2) < 60).sum())
-
-
-RED, BLUE = (208, 0, 0), (0, 114, 178)
-
-
 def test_an_animation_shows_each_step_once_and_the_last_one_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,38 +424,9 @@ def test_an_animation_shows_each_step_once_and_the_last_one_longer(
     assert [path.name for path in tmp_path.iterdir()] == ["steps.gif"]
 
 
-@pytest.mark.slow
-def test_an_animation_frames_wrong_cells_red_and_changed_ones_blue(tmp_path: Path) -> None:
-    animation.animate(tmp_path / "a.gif", solved(), SUDOKU, SYMBOLS, "title")
-    frames = frames_of(tmp_path / "a.gif")
-    red, blue = ([framed(frame, colour) for frame in frames] for colour in (RED, BLUE))
-    assert red[0] > red[1] > red[2] == 0
-    assert blue[0] == 0
-    assert min(blue[1:]) > 10
-    unknown = solved(puzzle=Puzzle(PUZZLE.inputs, None, None, ""))
-    animation.animate(tmp_path / "b.gif", unknown, SUDOKU, SYMBOLS, "title")
-    assert [framed(frame, RED) for frame in frames_of(tmp_path / "b.gif")] == [0, 0, 0]
-
-
-def test_an_animation_is_the_same_every_time_whatever_the_case_of_its_suffix(tmp_path: Path) -> None:
-    files = [tmp_path / "a.gif", tmp_path / "b.GIF"]
-    for file in files:
-        animation.check(file)
-        animation.animate(file, solved(SCRIPT[:1]), SUDOKU, SYMBOLS, "title")
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
 def test_several_puzzles_have_an_animation_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_arc(monkeypatch, tmp_path / "def.json", "--figure", tmp_path / "steps.gif")
     assert sorted(path.name for path in tmp_path.glob("*.gif")) == ["steps-1.gif", "steps-2.gif"]
-
-
-def test_a_failing_write_leaves_the_old_animation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "steps.gif").write_bytes(b"old")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(OSError, match="full"):
-        animation.animate(tmp_path / "steps.gif", solved(SCRIPT[:1]), SUDOKU, SYMBOLS, "title")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
 def test_figures_need_matplotlib_before_anything_is_computed(

@@ -20,7 +20,10 @@ from trm_bench.harness.cli.solve import command
 from trm_bench.harness.data.prepare import Prepared
 from trm_bench.harness.host.host import host
 from trm_bench.harness.inference.inference import InferenceConfig
+from trm_bench.harness.inference.one_puzzle import EmbeddingRow, Solved, trace
 from trm_bench.harness.planning.open_weights import OpenedWeights
+
+from trm_bench import Puzzle, RuleCheck
 
 SUDOKU = TaskInfo("sudoku-extreme", "mini", 6, 6, 8)
 SUDOKU_9 = TaskInfo("sudoku-extreme", "lite", 9, 9, 11)
@@ -78,3 +81,38 @@ def solve(monkeypatch: pytest.MonkeyPatch, there: OpenedWeights, *words: object,
             raise click.exceptions.Exit(error.exit_code) from error
 
     return CliRunner().invoke(main, **call)
+
+
+# --- a Sudoku, and a model that solves it in three steps ------------------------------------------
+
+
+def sudoku_tokens(text: str) -> Tokens:
+    return np.array([1 if cell == "." else int(cell) + 1 for cell in text if cell != "\n"], np.uint8)
+
+
+def at(cells: dict[int, int], tokens: Tokens) -> Tokens:
+    """The tokens with some digits changed."""
+    changed = tokens.copy()
+    for cell, digit in cells.items():
+        changed[cell] = digit + 1
+    return changed
+
+
+SOLUTION = sudoku_tokens("312456456312123564564123231645645231")
+PUZZLE = Puzzle(
+    at(dict.fromkeys((0, 3, 10, 35), 0), SOLUTION)[None],
+    SOLUTION[None],
+    None,
+    "a Sudoku",
+    "the only solution",
+)
+TEXT = "".join("." if token == 1 else str(token - 1) for token in PUZZLE.inputs[0])
+SCRIPT = [at({0: 1, 3: 2}, SOLUTION), at({0: 1}, SOLUTION), SOLUTION]
+"""Two wrong cells, one, none."""
+SYMBOLS = ("", "", *"123456")
+CONFIG = InferenceConfig(torch.device("cpu"))
+
+
+def solved(script: Sequence[Tokens] = SCRIPT, puzzle: Puzzle = PUZZLE, vocab: int = 8) -> Solved:
+    found = trace(Scripted(script, vocab), puzzle, 0, CONFIG)
+    return Solved(puzzle, EmbeddingRow(0), found, RuleCheck(None, ""), None)
