@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import torch
 from pydantic import BaseModel
+from support.findings import failed
+from support.reasoners import HIDDEN, Correct, caught, spec
 from torch import Tensor, nn
 from torch.nn import functional
 from trm_bench.harness.api.errors import UsageError
-from trm_bench.testing import TINY_INFO, Finding, NotConforming, check_model
+from trm_bench.testing import TINY_INFO, NotConforming, check_model
 from trm_bench.testing.models import CHECKS, find_in_model
 
 from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-HIDDEN = 8
 BUILD, OUTPUT, STATE, FINITE = (
     "it is built",
     "right shape and are finite",
@@ -32,53 +33,6 @@ GRADIENT, ROWS, SEED, SAVED = "gradient reaches", "rows of a batch", "the same s
 ANSWERS = "several answers differ"
 ONE, HALTS, MEMORY, FLOPS = "batch of one", "halting policy", "remembered from batch", "FLOPs can be counted"
 BF16 = "trains in bf16"
-
-
-class Config(BaseModel):
-    pass
-
-
-class Correct(Reasoner):
-    """A small recurrent model with which nothing is wrong; the others each change a line of it."""
-
-    supervision_steps = 3
-    halting = Halting.HALT_LOGIT
-
-    def __init__(self, task: TaskInfo):
-        super().__init__()
-        self.cells = task.cells
-        self.embed = nn.Embedding(task.vocab_size, HIDDEN)
-        self.mix = nn.Linear(task.cells, task.cells)
-        self.head = nn.Linear(HIDDEN, task.vocab_size)
-        self.halt = nn.Linear(HIDDEN, 1)
-
-    def initial_state(self, batch: int) -> Any:
-        return (torch.zeros(batch, self.cells, HIDDEN, device=self.halt.weight.device),)
-
-    def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
-        return torch.tanh(self.mix((before + self.embed(inputs)).transpose(1, 2)).transpose(1, 2))
-
-    def q(self, y: Tensor) -> Tensor:
-        return self.halt(y.mean(1)).squeeze(1)
-
-    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
-        y = self.mixed(state[0], inputs)
-        return (y.detach(),), Output(self.head(y), q_halt=self.q(y))
-
-
-def spec(kind: Callable[[TaskInfo], Any], **fields: Any) -> ModelSpec:
-    """Of a class of models."""
-    return ModelSpec(
-        "tried", "a model", **{"config": Config, "build": lambda config, task: kind(task), **fields}
-    )
-
-
-def failed(findings: tuple[Finding, ...]) -> dict[str, Finding]:
-    return {finding.check: finding for finding in findings if not finding.ok}
-
-
-def caught(kind: Callable[[TaskInfo], Any]) -> dict[str, Finding]:
-    return failed(find_in_model(spec(kind)))
 
 
 # --- sound models ----------------------------------------------------------------------------------
@@ -494,86 +448,3 @@ def test_a_required_option_is_named() -> None:
 
     with pytest.raises(UsageError, match="width"):
         check_model(spec(Correct, config=Sized))
-
-
-# --- what must be caught, and what must not --------------------------------------------------------
-
-
-class FlatAnswer(Correct):
-    def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
-        after, output = super().forward(state, inputs, puzzle_ids)
-        return after, replace(output, logits=output.logits.squeeze(0))
-
-
-class FlatLogit(Correct):
-    def q(self, y: Tensor) -> Tensor:
-        return super().q(y).squeeze()
-
-
-@pytest.mark.parametrize("kind", [FlatAnswer, FlatLogit])
-def test_a_batch_of_one_that_loses_its_dimension_is_caught(kind: type[Correct]) -> None:
-    assert any(ONE in check for check in caught(kind))
-
-
-def test_what_the_step_before_left_behind_is_caught_with_several_steps_too() -> None:
-    class Last(Correct):
-        last: Tensor | None = None
-
-        def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
-            y = self.mixed(state[0], inputs)
-            logits = self.head(y)
-            given = logits if self.last is None or len(self.last) != len(logits) else logits + self.last
-            self.last = logits.detach()
-            return state, Output(given, q_halt=self.q(y))
-
-    assert any(MEMORY in check for check in caught(Last))
-
-
-def test_a_fresh_state_that_knows_its_place_in_the_batch_is_caught() -> None:
-    class Placed(Correct):
-        def initial_state(self, batch: int) -> Any:
-            places = torch.arange(batch, device=self.halt.weight.device, dtype=torch.float32)
-            return (places.view(-1, 1, 1).expand(batch, self.cells, HIDDEN).clone(),)
-
-    assert caught(Placed)  # `Reasoner.initial_state`: rows must not differ
-
-
-def test_a_continue_logit_with_a_map_of_its_own_is_no_fault() -> None:
-    class Apart(Correct):
-        halting = Halting.Q_LEARNING
-
-        def __init__(self, task: TaskInfo):
-            super().__init__(task)
-            self.more = nn.Linear(HIDDEN, 1)
-
-        def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
-            y = self.mixed(state[0], inputs)
-            more = self.more(y.mean(1)).squeeze(1)
-            return (y.detach(),), Output(self.head(y), q_halt=self.q(y), q_continue=more)
-
-    assert not caught(Apart)  # the second pass trains it
-
-
-def test_an_output_that_begins_at_zero_is_no_fault() -> None:
-    class FromZero(Correct):
-        def __init__(self, task: TaskInfo):
-            super().__init__(task)
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.halt.weight)
-
-    assert not caught(FromZero)
-
-
-def test_puzzles_that_are_changed_in_place_are_caught() -> None:
-    class Overwriting(Correct):
-        def mixed(self, before: Tensor, inputs: Tensor) -> Tensor:
-            return super().mixed(before, inputs.clamp_(max=2))
-
-    assert caught(Overwriting)  # they are the slots' own, and stay for the next step
-
-
-def test_a_build_that_exits_is_a_finding() -> None:
-    def leaving(task: TaskInfo) -> Reasoner:
-        raise SystemExit("my_package is not licensed here")
-
-    assert "not licensed" in next(iter(caught(leaving).values())).words
