@@ -66,7 +66,7 @@ STUDIES_HEAD = f"""\
 # Studies at mini
 
 The declared puzzle studies ([docs/studies.md](../../docs/studies.md)), run at `mini` on a machine with two
-cores and no GPU: 6×6 Sudokus with 18 blanks or 5×5 mazes, models of about 60,000 to 250,000 parameters. The
+cores and no GPU: 6×6 Sudokus with 18 blanks or 5×5 mazes, models of about 49,000 to 250,000 parameters. The
 answers are about these puzzles and models, not about 9×9 Sudoku or the published sizes. Each study has a page
 with its tables and figures, computed from the records next to it.
 
@@ -76,11 +76,13 @@ CLAIMS_HEAD = f"""\
 {MADE}
 # Claims
 
-What the papers and their critics claim, and what our kept results at `mini` say to it. The word follows from
-the verdict of the test, in the family of its table or study: **supported** and **contradicted** are decided,
+What the papers and their critics claim, and what our kept results at `mini` say about it. The word follows
+from the verdict of the test, in the family of its table or study: **supported** and **contradicted** are decided,
 **no difference** means shown to be below the declared margin, **undecided** that these runs cannot tell.
-Published numbers are single runs of 9×9 puzzles, 30×30 mazes and millions of parameters: a claim that is
-undecided or contradicted here may hold there.
+Where a question was asked under several budgets, the word of each has the name of its grid in brackets; the
+[studies](studies/README.md) say what each budget is; `less-is-more` and `where-the-gain-is` have 40 % of the
+recipe's steps. Published numbers are single runs of 9×9 puzzles, 30×30 mazes and millions of parameters: a
+claim that is undecided or contradicted here may hold there, and one that is supported may not.
 """
 TUNING_HEAD = f"""\
 {MADE}
@@ -191,7 +193,7 @@ def _claims(tables: Mapping[Path, Report], studies: Mapping[str, Report]) -> str
         word, numbers = "not testable at this size" if why else "not run yet", why
         if found:
             word = "; ".join(dict.fromkeys(word for word, _ in found))
-            numbers = "; ".join(numbers for _, numbers in found)
+            numbers = "; ".join([*(numbers for _, numbers in found), *filter(None, [claim.get("but")])])
         rows.append([claim["claim"], claim["published"], f"**{word}**", numbers])
     headers = ["claim", "published", "here", "why"]
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
@@ -228,7 +230,10 @@ def _evidence(
 def _word(pair: Pair, as_good: bool) -> str:
     if as_good and pair.verdict is Verdict.EQUIVALENT:
         return "supported"
-    return WORDS.get(pair.verdict, pair.verdict.value)
+    word = WORDS.get(pair.verdict, pair.verdict.value)
+    decided = pair.verdict in (Verdict.A_BETTER, Verdict.B_BETTER)
+    small = decided and pair.equivalence is not None and pair.equivalence.equivalent
+    return f"{word}, by less than the declared margin" if small else word
 
 
 def _numbers(pair: Pair) -> str:

@@ -140,7 +140,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> Difference:
     delta = float(d_SC.mean())
     if seeds < 2:
         return _without_test(delta, Kind.UNTESTED, seeds, SINGLE_RUN)
-    if seeds < METHOD_SEEDS:  # with two, equal ways would be told apart in one study of ten
+    if seeds < METHOD_SEEDS:
         return _without_test(
             delta, Kind.UNTESTED, seeds, f"{seeds} seeds; a paired test needs {METHOD_SEEDS}"
         )

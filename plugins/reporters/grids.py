@@ -262,7 +262,9 @@ def signed_interval(low: float | None, high: float | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
+    points = 100 * value
+    digits = 2 if 0.005 <= abs(points) < 0.05 else 1  # an end beside 0 has a side
+    return f"{points:+.{digits}f}".replace("-", "−")
 
 
 def differences(table: Table) -> Grid:

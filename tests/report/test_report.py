@@ -401,6 +401,14 @@ def test_runs_of_different_code_or_torch_are_not_citable_together(tmp_path: Path
     assert "runs made with torch 2.13.0, 2.6.0" in reasons
 
 
+def test_the_commit_to_check_out_is_named_where_the_tree_was_as_committed(tmp_path: Path) -> None:
+    clean = {"fingerprint": "a" * 64, "commit": "c" * 40, "changed": []}
+    write_run(tmp_path, "trm-mlp", 0, TRM[0], code=clean)
+    write_run(tmp_path, "trm-mlp", 1, TRM[1], code={**clean, "fingerprint": "b" * 64, "changed": ["x.py"]})
+    (made,) = [note for note in only_table(report_of(tmp_path)).notes if note.startswith("made with")]
+    assert f"code {'a' * 12} (commit ccccccc), {'b' * 12}, torch" in made
+
+
 def test_the_same_seed_on_another_device_is_a_row_of_its_own(tmp_path: Path) -> None:
     write_model(tmp_path / "cpu", "trm-mlp", TRM)
     write_model(tmp_path / "cuda", "trm-mlp", TRM, change=other(device="cuda"))
