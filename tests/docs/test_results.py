@@ -76,7 +76,6 @@ def test_there_are_five_seeds_of_four_models_on_three_tasks() -> None:
 
 
 def test_every_kept_study_requested_eight_seeds_of_every_row() -> None:
-    fewer = {"recursion-or-augmentation": 3}  # as its notes say
     folders = sorted(path.parent for path in (RESULTS / "studies").glob(f"*/{FILE}"))
     assert folders
     for folder in folders:
@@ -87,6 +86,4 @@ def test_every_kept_study_requested_eight_seeds_of_every_row() -> None:
             requested = read_requested(grid_folder(folder, grid))
             assert {run.requested for run in requested} == rows
             for row in rows:
-                assert len({run.seed for run in requested if run.requested == row}) >= fewer.get(
-                    folder.name, 8
-                )
+                assert len({run.seed for run in requested if run.requested == row}) >= 8
