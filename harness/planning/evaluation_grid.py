@@ -15,21 +15,23 @@ from typing import Any
 from ..api.embedding_rows import PuzzleIds
 from ..api.errors import NothingToReport, UsageError
 from ..api.reasoner import Reasoner
-from ..api.specs import Progress, Scale, TaskSpec, no_progress
+from ..api.specs import Progress, Scale, no_progress
 from ..api.text import plural
 from ..data.prepare import Prepared
 from ..host.host import Host, Part
-from ..training.config import AT_EVALUATION, TrainingConfig
+from ..store.records import RunIdentity
+from ..training.config import TrainingConfig
 from ..training.costs import count_flops
 from ..weights.files import check_weights
+from .evaluation_context import evaluation_context
 from .evaluation_mode import EvaluationMode, obstacle
 from .find_weights import config_of, external_model, find_weights, model_part, picked_seeds, require_model
-from .grid import Context, Grid, context_of, votes_of
+from .grid import Context, Grid, votes_of
 from .identity import describe, identity_of, in_precision, planned_run
 from .job import Job, PlannedRun, StoredWeights
 from .models import shapes_of
 from .request import Request
-from .settings import BUDGET_KEYS, validated
+from .settings import validated
 from .training_grid import changed_sources
 
 Base = tuple[Job, Reasoner]
@@ -130,71 +132,6 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
                 raise UsageError(f"{first} and {file} are the same run, trained twice; name one")
 
 
-def evaluation_context(
-    host: Host,
-    request: Request,
-    weights: Sequence[StoredWeights],
-    progress: Progress = no_progress,
-    fetch: bool = True,
-) -> Context:
-    """Task, scale, source and settings of an evaluation: as requested, else as in training; see `context_of`.
-
-    Raises:
-        UsageError: the weights differ in one of them, or do not say it.
-    """
-    origins = [stored.origin for stored in weights if stored.origin is not None]
-    task = _the_one("--task", request.task, [origin.identity.part("task").full_name for origin in origins])
-    if task is None:
-        raise UsageError("--task is missing: external weights do not say what they were trained on")
-    spec = host.tasks.get(task).spec
-    scale = _the_one("--scale", request.scale, [origin.identity.scale for origin in origins])
-    kept: dict[str, Any] = {}
-    source = request.source
-    for origin in origins:
-        kept |= origin.description.task_options
-        kept["task_seed"] = origin.identity.task_seed
-        if request.source is None and not request.reads_files:
-            source = origin.description.source_kind
-    if source == "official" and not request.reads_files:
-        raise UsageError(
-            "the weights were trained on official puzzles: give the folder of their files with --data, or "
-            "the puzzles to evaluate on with --test FILE, or write --source hub"
-        )
-    settings = {**kept, **request.settings}
-    _refuse_training(request)
-    completed = replace(request, source=source, settings=settings)
-    context = context_of(host, completed, task, scale or _usual_scale(spec), progress, fetch=fetch)
-    if not context.prepared.counts[request.split]:
-        raise UsageError(f"--split {request.split}: these data have no {request.split} puzzles")
-    return context
-
-
-def _the_one(option: str, requested: str | None, values: Sequence[str]) -> str | None:
-    if requested is not None:
-        return requested
-    kinds = list(dict.fromkeys(values))
-    if len(kinds) > 1:
-        raise UsageError(f"weights of several kinds ({', '.join(kinds)}); choose one with {option}")
-    return kinds[0] if kinds else None
-
-
-def _refuse_training(request: Request) -> None:
-    """Weights are trained already.
-
-    Raises:
-        UsageError: a setting is one of training, or of a training budget.
-    """
-    for key, value in request.settings.items():
-        training = key in TrainingConfig.model_fields and key not in AT_EVALUATION
-        if training or key in (*BUDGET_KEYS, "compile", "graph", "validations"):
-            raise UsageError(f"setting {key}={value}: the weights are trained already")
-
-
-def _usual_scale(spec: TaskSpec) -> str:
-    """External weights are most often of the published size."""
-    return "paper" if "paper" in spec.scales else next(iter(spec.scales))
-
-
 def base_of(host: Host, context: Context, stored: StoredWeights) -> Job:
     """A set of weights evaluated in the usual mode, as it is before anything is changed."""
     return _labelled(context, [_base(host, context, stored)])[0][0]
@@ -242,10 +179,38 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
         ).model_dump(mode="json"),
         "architecture": config.model_dump(mode="json"),
         "device": context.request.device,
+        **({"threads": settings.threads} if "threads" in context.request.settings else {}),
+        **({"deterministic": context.deterministic} if "deterministic" in context.request.settings else {}),
     }
     identity = identity.model_copy(update=update)
+    trained = _trained(origin.identity, identity)
+    if "precision" in trained:
+        reasons.append(
+            f"changed protocol: precision {identity.training['precision']}; trained in {trained['precision']}"
+        )
+    identity = identity.model_copy(update={"trained": trained or None})
     run = planned_run(context, identity, described, tuple(origin.notes), reasons)
     return _job(context, run, prepared, stored), shapes
+
+
+def _trained(origin: RunIdentity, here: RunIdentity) -> dict[str, Any]:
+    """What our weights were trained with, as far as it is not what their evaluation says of itself.
+
+    Without it, weights of two trainings would be seeds of one row, or even one run.
+    """
+    trained, evaluated = (
+        {
+            "train": one.fingerprints.get("train"),
+            "task_seed": one.task_seed,
+            "scale": one.scale,
+            "device": one.device,
+            "threads": one.threads,
+            "deterministic": one.deterministic,
+            "precision": one.training.get("precision"),
+        }
+        for one in (origin, here)
+    )
+    return {key: value for key, value in trained.items() if value != evaluated[key]}
 
 
 def _require_rows(context: Context, stored: StoredWeights, shapes: Reasoner, prepared: Prepared) -> None:

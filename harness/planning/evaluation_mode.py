@@ -84,7 +84,7 @@ def _parts(rollouts: Rollouts | None) -> dict[str, object]:
         return {}
     several = rollouts.count > 1
     return {
-        "noise": f"{rollouts.noise:g}" if rollouts.noise else None,
+        "noise": repr(rollouts.noise).removesuffix(".0") if rollouts.noise else None,  # every digit
         "noise_on": rollouts.on or None,
         "noise_seed": rollouts.seed or None,
         "rollouts": rollouts.count if several else None,

@@ -118,11 +118,12 @@ def identity_hash(identity: RunIdentity) -> str:
     """Eight hexadecimal digits for everything that a run's numbers depend on.
 
     Our own code goes by its version alone; a table that mixes runs of two states of our code has a note. The
-    split and rollouts count where they are not the usual ones.
+    split, rollouts and another training count where they are not the usual ones.
     """
     usual = {
         *(["split"] if identity.split == "test" else []),
         *(["rollouts"] if identity.rollouts is None else []),
+        *(["trained"] if identity.trained is None else []),
     }
     content = identity.model_dump(mode="json", exclude=usual)
     return hashlib.sha256(repr(_sorted(content)).encode()).hexdigest()[:8]

@@ -12,7 +12,8 @@ from ..host.host import Host, Part
 from ..inference.inference import InferenceConfig
 from ..training.gpus import Gpu, torch_device
 from ..weights.files import load_weights
-from .evaluation_grid import base_of, evaluation_context
+from .evaluation_context import evaluation_context
+from .evaluation_grid import base_of
 from .find_weights import find_weights, model_part
 from .request import Request
 

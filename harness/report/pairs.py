@@ -207,7 +207,7 @@ def model_key(manifest: Manifest) -> str:
     parts = [part.model_dump_json() for part in identity.parts]
     settings = sorted(identity.architecture.items()), sorted(identity.training.items())
     where = (identity.device, identity.threads, identity.deterministic, identity.procedure)
-    mode = (identity.steps, identity.halting, manifest.evaluation)
+    mode = (identity.steps, identity.halting, identity.rollouts, identity.trained, manifest.evaluation)
     return repr((parts, manifest.description.model, settings, where, mode))
 
 

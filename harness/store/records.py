@@ -63,6 +63,9 @@ class RunIdentity(Frozen):
     training: dict[str, Any]
     budget: Budget | None = Field(description="None for external weights: it is unknown here")
     weights: str | None = Field(None, description="checksum of external weights' tensors; None for ours")
+    trained: dict[str, Any] | None = Field(
+        None, description="what our weights were trained with, where it is not what is said here"
+    )
     votes: int | None = Field(None, description="most predictions for a test item; None for a single one")
     puzzle_ids: PuzzleIds = Field(PuzzleIds.OWN, description="puzzle-embedding rows at evaluation")
     steps: int | None = Field(
