@@ -229,7 +229,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "share_seeds": shares.seeds if shares else None,
         "share_puzzles": shares.items if shares else None,
         "share_residual": shares.residual if shares else None,
-        "note": pair.note,
+        "note": pair.remarks,
     }
 
 

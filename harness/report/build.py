@@ -13,10 +13,10 @@ from .commands import commands_of
 from .contrasts import answered
 from .looks import looks_of
 from .notes import notes_of, notes_on_tests
-from .pairs import compare, judged, model_key, same_results, scores_of, table_key, weights_of
+from .pairs import Family, compare, judged, model_key, same_results, scores_of, table_key, weights_of
 from .read import Reading, Run
 from .rows import distinct_names, row_of
-from .table import Pair, Report, Row, Table
+from .table import Report, Row, Table
 
 
 def build_report(reading: Reading) -> Report:
@@ -74,13 +74,15 @@ def _overall(tables: Sequence[Table]) -> list[Overall]:
     )
 
 
-def family_of(runs: Sequence[Run]) -> list[tuple[str, Pair]]:
-    """Every pair that the table of these runs tests, and what tells it from others, see `same_results`."""
+def family_of(runs: Sequence[Run]) -> Family:
+    """Every pair that the table of these runs tests."""
     by_model, rows = _rows_of(runs)
-    return [
-        (same_results(left, right), compare(a, left, b, right))
-        for a, left, b, right in _sides(by_model, rows)
-    ]
+    sides = list(_sides(by_model, rows))
+    return Family(
+        tuple(compare(a, left, b, right) for a, left, b, right in sides),
+        tuple(same_results(left, right) for _, left, _, right in sides),
+        waiting=len(list(_compared(rows, by_model))) - len(sides),
+    )
 
 
 def _sides(
@@ -117,7 +119,8 @@ def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) 
     if looked is not None:
         compared = [looked.judged(*sides) for sides in _sides(by_model, rows)]
     else:
-        compared = judged([pair for _, pair in family_of(runs)]) if pairs else []
+        family = family_of(runs) if pairs else Family((), ())
+        compared = judged(family.pairs, family.names, family.waiting)
     baseline = _baseline(rows, by_model) if pairs else ""
     tested = described.counts[identity.split]
     by_row = {rows[key].name: group for key, group in by_model.items()}

@@ -12,7 +12,7 @@ from ..planning.study import Declared, declared_in, leaves
 from ..store.records import Manifest
 from . import build, contrasts
 from .looks import looks_of, reasons_of
-from .pairs import compare, judged, model_key, same_results, table_key
+from .pairs import Family, compare, judged, model_key, same_results, table_key
 from .read import Run, distinct_folders, read_runs
 from .table import Pair
 
@@ -72,14 +72,20 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
     if names[0][0] == names[0][1]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
-    return [
-        _judged(f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
+    sides = [
+        (f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
         for one, other in names
     ]
-
-
-Family = Sequence[tuple[str, Pair]]
-"""The pairs that a table or a study tests, and what tells each from the others."""
+    shown = [run for _, left, _, right in sides for run in (*left, *right) if run.samples is not None]
+    if reasons := contrasts.not_citable(shown):
+        problems.append(f"NOT CITABLE: {reasons}")
+    found = [_pair(*side) for side in sides]
+    pairs = judged(found, [same_results(left, right) for _, left, _, right in sides])
+    looked = [looks_of([*left, *right]) for _, left, _, right in sides]
+    return [
+        pair if look is None else look.judged(*side)
+        for pair, look, side in zip(pairs, looked, sides, strict=True)
+    ]
 
 
 def _studies(folders: Sequence[Path]) -> list[tuple[Path, Declared]]:
@@ -101,22 +107,19 @@ def _judged(
     left: Sequence[Run],
     b: str,
     right: Sequence[Run],
-    families: Sequence[Family] = (),
-    tables: Sequence[Sequence[Run]] = (),
+    families: Sequence[Family],
+    tables: Sequence[Sequence[Run]],
 ) -> Pair:
-    """The pair as the report has it, by planned looks or in its family; else as a family of its own."""
+    """The pair as the report has it, by planned looks or in its family."""
     pair, same, both = _pair(a, left, b, right), same_results(left, right), [*left, *right]
     keys = {run.key for run in both}
     together = next((table for table in tables if keys <= {run.key for run in table}), both)
     if (looked := looks_of(together)) is not None:
         return looked.judged(a, left, b, right)
     for family in families:
-        names = [name for name, _ in family]
-        if same in names:
-            return judged([*(other for _, other in family), pair], [*names, same])[-1]
-    if families:
-        return _exploratory(pair)
-    return judged([pair])[0]
+        if same in family.names:
+            return judged([*family.pairs, pair], [*family.names, same], family.waiting)[-1]
+    return _exploratory(pair)
 
 
 def _exploratory(pair: Pair) -> Pair:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..planning.models import parse_variant
 from ..planning.study import Contrast, Declared, StudyDefinition, evaluated_folder, grid_folder, subject
 from ..store.records import NO_WEIGHTS
-from .pairs import compare, judged, mixed_code, model_key, same_results, untested
+from .pairs import INCOMPLETE, Family, compare, judged, mixed_code, model_key, same_results, untested
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
 from .words import answer
@@ -22,10 +22,8 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
     asked = [_asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(study)]
     found = [_compared(one, margin) for one in asked]
     tested = [place for place, outcome in enumerate(found) if isinstance(outcome, Pair)]
-    pairs = judged(
-        [pair for pair in found if isinstance(pair, Pair)],
-        [same_results(asked[place].left, asked[place].right) for place in tested],
-    )
+    family = _family(asked, found)
+    pairs = judged(family.pairs, family.names, family.waiting)
     members = dict(zip(tested, pairs, strict=True))
     answers = tuple(
         _answer(declared, one, members.get(place, outcome))
@@ -35,13 +33,21 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
     return StudyAnswers(study.name, study.asks, study.source, declared.scale, answers, tests)
 
 
-def family_of(folder: Path, declared: Declared, runs: Sequence[Run]) -> list[tuple[str, Pair]]:
-    """Every pair that a study's questions test, and what tells it from others, see `same_results`."""
+def family_of(folder: Path, declared: Declared, runs: Sequence[Run]) -> Family:
+    """Every pair that a study's questions test."""
     asked = [
         _asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(declared.study)
     ]
-    found = [(one, _compared(one, None)) for one in asked]
-    return [(same_results(one.left, one.right), pair) for one, pair in found if isinstance(pair, Pair)]
+    return _family(asked, [_compared(one, None) for one in asked])
+
+
+def _family(asked: Sequence[Asked], found: Sequence[Pair | str]) -> Family:
+    tested = [(one, pair) for one, pair in zip(asked, found, strict=True) if isinstance(pair, Pair)]
+    return Family(
+        tuple(pair for _, pair in tested),
+        tuple(same_results(one.left, one.right) for one, _ in tested),
+        waiting=sum(isinstance(outcome, str) and outcome.startswith(NOT_TESTED) for outcome in found),
+    )
 
 
 def questions_of(study: StudyDefinition) -> list[tuple[Contrast, str]]:
@@ -54,8 +60,10 @@ def questions_of(study: StudyDefinition) -> list[tuple[Contrast, str]]:
     ]
 
 
-Side = tuple[str, list[Run]]
-"""The requested name of a side of a question, and its runs."""
+NOT_TESTED = "Not tested"
+"""How the answer to a question begins that has no runs yet, and may become a test."""
+Side = tuple[str, list[Run], bool]
+"""The requested name of a side of a question, its runs, and whether they are all that were trained for it."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,12 @@ class Asked:
     left: list[Run]
     b: str
     right: list[Run]
+    complete: bool
 
 
 def _asked(folder: Path, declared: Declared, runs: Sequence[Run], contrast: Contrast, grid: str) -> Asked:
-    (a, left), (b, right) = _sides(folder, declared, runs, contrast, grid)
-    return Asked(contrast, grid, a, left, b, right)
+    (a, left, ours), (b, right, theirs) = _sides(folder, declared, runs, contrast, grid)
+    return Asked(contrast, grid, a, left, b, right, ours and theirs)
 
 
 def _answer(declared: Declared, one: Asked, outcome: Pair | str) -> Answer:
@@ -97,7 +106,10 @@ def _sides(
         kept = declared.resolved.get(grid, {}).get(named.model, named.model)
         requested = f"{kept} @ {named.evaluation}" if named.evaluation else kept
         mine = [run for run in runs if run.folder in here and run.manifest.description.requested == requested]
-        sides.append((requested, mine))
+        trained = [run for run in runs if run.folder in here and run.manifest.description.requested == kept]
+        seeds, evaluated = ({run.manifest.identity.seed for run in one} for one in (trained, mine))
+        # Weights of a training that failed were not evaluated, and their seed is in no folder of evaluations.
+        sides.append((requested, mine, seeds <= evaluated))
     return sides
 
 
@@ -113,10 +125,12 @@ def _compared(one: Asked, margin: float | None) -> Pair | str:
         return f"Nothing to compare: at this scale {one.contrast.a} and {one.contrast.b} are both {one.a}."
     for name, side in ((one.a, one.left), (one.b, one.right)):
         if not any(run.samples is not None for run in side):
-            return f"Not tested: no finished run of {name}."
+            return f"{NOT_TESTED}: no finished run of {name}."
         if len({model_key(run.manifest) for run in side}) > 1:
-            return f"Not tested: the runs of {name} were made with several settings or on several devices."
+            return f"{NOT_TESTED}: the runs of {name} were made with several settings or on several devices."
     pair = compare(one.a, one.left, one.b, one.right, margin)
+    if not one.complete:
+        pair = replace(pair, difference=untested(pair.difference, INCOMPLETE), note=INCOMPLETE)
     for name, side in ((one.a, one.left), (one.b, one.right)):
         if all(run.manifest.weights == NO_WEIGHTS for run in side):
             why = f"{name} is not trained, and part of no test"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..api.budget import described
 from ..api.errors import TrmBenchError
@@ -151,10 +151,27 @@ def untested(difference: Difference, why: str) -> Difference:
     return replace(difference, low=None, high=None, p=None, error=None, kind=Kind.UNTESTED, note=why)
 
 
-def judged(pairs: Sequence[Pair], same: Sequence[str] | None = None) -> list[Pair]:
+@dataclass(frozen=True)
+class Family:
+    """What a table or a study tests together.
+
+    Attributes:
+        pairs: those of which both sides have a finished run.
+        names: what tells each pair from the others, see `same_results`: pairs with one name are one test.
+        waiting: tests of which a side has no finished run yet.
+    """
+
+    pairs: tuple[Pair, ...]
+    names: tuple[str, ...]
+    waiting: int = 0
+
+
+def judged(pairs: Sequence[Pair], same: Sequence[str] | None = None, waiting: int = 0) -> list[Pair]:
     """The pairs as the members of one family, with their verdicts, in the given order.
 
-    Pairs with equal ``same`` are one test, asked more than once; by default each is a test of its own.
+    Pairs with equal ``same`` are one test, asked more than once; by default each is a test of its own. Pairs
+    that are not complete count as tests, and so do the ``waiting`` ones, see `Family`: a verdict must not
+    turn round when the missing runs are there.
     """
     names = [str(place) for place in range(len(pairs))] if same is None else same
     members = {
@@ -162,11 +179,13 @@ def judged(pairs: Sequence[Pair], same: Sequence[str] | None = None) -> list[Pai
         for name, pair in zip(names, pairs, strict=True)
         if may_decide(pair.difference)
     }
-    steps = dict(zip(members, holm_steps(list(members.values())), strict=True))
+    later = {name for name, pair in zip(names, pairs, strict=True) if pair.difference.note == INCOMPLETE}
+    waiting += len(later - set(members))
+    steps = dict(zip(members, holm_steps([*members.values(), *[1.0] * waiting]), strict=False))
     found = []
     for name, pair in zip(names, pairs, strict=True):
         family = in_family(pair.difference, steps.get(name))
-        equal = pair.equivalence and replace(pair.equivalence, tests=max(len(members), 1))
+        equal = pair.equivalence and replace(pair.equivalence, tests=max(len(members) + waiting, 1))
         word = verdict(pair.difference, family)
         if word.is_undecided and equal is not None and equal.equivalent:
             word = Verdict.EQUIVALENT
@@ -176,7 +195,10 @@ def judged(pairs: Sequence[Pair], same: Sequence[str] | None = None) -> list[Pai
 
 def same_results(left: Sequence[Run], right: Sequence[Run]) -> str:
     """Equal for two questions on the very same results, in either order."""
-    sides = [sorted(run.manifest.samples_sha256 or run.name for run in runs) for runs in (left, right)]
+    sides = [
+        sorted((run.manifest.samples_sha256 or run.name, run.manifest.description.requested) for run in runs)
+        for runs in (left, right)
+    ]
     return repr(sorted(sides))
 
 
@@ -237,4 +259,7 @@ def treated_differently(manifests: Sequence[Manifest]) -> list[str]:
         *values("votes", [identity.votes for identity in identities]),
         *values("puzzle ids", [identity.puzzle_ids.value for identity in identities]),
         *values("device", [identity.device for identity in identities]),
+        *values("precision", [identity.training.get("precision") for identity in identities]),
+        *values("CPU threads", [identity.threads for identity in identities]),
+        *values("deterministic kernels", [identity.deterministic for identity in identities]),
     ]

@@ -189,6 +189,12 @@ class Pair:
     note: str
 
     @property
+    def remarks(self) -> str:
+        """Its note, and how the two were treated differently."""
+        differs = (f"treated differently: {one}" for one in self.differs)
+        return "; ".join(filter(None, [self.note or self.difference.note, *differs]))
+
+    @property
     def holm_p(self) -> float | None:
         """Holm's adjusted p; None where the pair is no member of a family."""
         return None if self.family is None else self.family.p

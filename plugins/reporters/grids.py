@@ -306,7 +306,7 @@ def power(table: Table) -> Grid:
             else " / ".join(
                 f"{100 * share:.0f}" for share in (pair.shares.seeds, pair.shares.items, pair.shares.residual)
             ),
-            pair.note or pair.difference.note,
+            pair.remarks,
         ]
         for pair in table.pairs
     ]

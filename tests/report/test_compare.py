@@ -119,6 +119,19 @@ def test_folders_with_several_models_are_compared_model_by_model(tmp_path: Path)
     assert all(one.difference.delta == 0 for one in found)
 
 
+def test_the_pairs_of_two_folders_are_one_family_and_their_reasons_are_told(tmp_path: Path) -> None:
+    for place, amount in (("a", 100), ("b", 50)):
+        budget = Budget(amount=amount, batch_size=8, augmentations=1)
+        for model, scores in (("one", TRM), ("two", HRM), ("three", PLAIN)):
+            seeds = scores if place == "a" else scores[:, ::-1] * 0.9
+            more = {"code": {"fingerprint": place}, "change": other(budget=budget)}
+            write_model(tmp_path / place, model, seeds, **more)
+    problems: list[str] = []
+    pairs = compare_folders(tmp_path / "a", tmp_path / "b", problems)
+    assert [pair.family and pair.family.tests for pair in pairs] == [3, 3, 3]
+    assert [one for one in problems if "runs made by 2 states of the code" in one]
+
+
 def test_a_model_is_found_whatever_the_order_of_its_options(tmp_path: Path) -> None:
     named = "trm[cycles=2,updates=3]"
     for model, scores in ((named, TRM), ("hrm", HRM)):

@@ -29,6 +29,7 @@ from support.studies import ask, crossed, declare, definition, paired, write_eva
 from trm_bench.harness.report.table import Answer
 from trm_bench.harness.stats.rules import SINGLE_RUN
 from trm_bench.harness.stats.tests import Difference, Verdict, holm
+from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
 
 __all__ = ["quick"]
@@ -277,6 +278,22 @@ def test_the_same_weights_under_two_evaluations_are_paired(tmp_path: Path) -> No
     assert f"{p_of(test.p)}; the only test)" in found.sentence
 
 
+def test_a_question_of_evaluations_is_not_answered_without_the_trainings_that_failed(tmp_path: Path) -> None:
+    folder = declare(
+        tmp_path, definition(ask("a @ steps=2", "b @ steps=2"), models=["a", "b"], evaluations=["steps=2"])
+    )
+    for model, scores in (("a", TRM), ("b", HRM)):
+        trained = write_evaluated(folder / "main", model, scores)
+        write_evaluated(folder / "main-evaluated", model, scores, "steps=2", steps=2)
+        if model == "b":  # its last training failed, so that its weights were never evaluated
+            run = RunFolder(folder / "main" / trained[-1])
+            run.write_manifest(run.manifest().model_copy(update={"status": Status.FAILED}))
+            shutil.rmtree(next((folder / "main-evaluated").glob(f"b-s{len(scores) - 1}-*")))
+    answer = only_answer(folder)
+    assert answer.pair is not None
+    assert (answer.pair.verdict, answer.pair.note) == (Verdict.UNTESTED, INCOMPLETE)
+
+
 def test_an_answer_from_paired_seeds_says_that_they_are(tmp_path: Path) -> None:
     content = definition(ask("a @ steps=2", "a"), models=["a"], evaluations=["steps=2"])
     folder = declare(tmp_path, content)
@@ -308,7 +325,7 @@ def test_holm_is_over_the_contrasts_of_the_study_and_over_nothing_else(tmp_path:
     assert holm(tests) != tests
 
 
-def test_a_question_without_a_test_does_not_count(tmp_path: Path) -> None:
+def test_a_question_counts_that_is_a_test_or_may_become_one(tmp_path: Path) -> None:
     content = definition(
         ask("b", "a"), ask("a", "c"), ask("a", "d"), ask("a", "single"), models=["a", "b", "c", "d", "single"]
     )
@@ -317,7 +334,9 @@ def test_a_question_without_a_test_does_not_count(tmp_path: Path) -> None:
         write_evaluated(folder / "main", model, scores)
     answers = study_of(report_of(folder)).answers
     p = crossed(TRM, HRM).p
-    assert holm_p(answers) == [None, p, None, None]
+    assert p is not None
+    # b is a, single has one seed, and d was not run yet.
+    assert holm_p(answers) == [None, 2 * p, None, None]
 
 
 def test_a_question_is_asked_in_every_grid_or_in_the_one_that_it_names(tmp_path: Path) -> None:

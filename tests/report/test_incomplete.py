@@ -79,7 +79,8 @@ def test_a_seed_that_is_not_done_makes_its_row_incomplete_and_its_pairs_untested
         pair = pair_of(report, "hrm", rival)
         assert (pair.verdict, pair.holm_p, pair.note) == (Verdict.UNTESTED, None, INCOMPLETE)
     tested = pair_of(report, "trm-mlp", "plain")
-    assert tested.holm_p == tested.difference.p  # alone in the family
+    assert tested.difference.p is not None
+    assert tested.holm_p == 3 * tested.difference.p  # the other two may become tests
     assert any(note.startswith(f"incomplete: hrm, seed 1, {status}") for note in only_table(report).notes)
     assert printed(report)["hrm"]["seed SD (seeds)"].endswith("(2 of 3)")
     assert printed(report, "solved % of each seed")["hrm"]["seeds 0, 1, 2"] == f"37.5 {status} 47.5"
@@ -186,3 +187,23 @@ def test_a_score_that_is_none_is_never_written(bad: float, tmp_path: Path) -> No
     scores[5] = bad
     with pytest.raises(ValidationError, match=r"scores\.exact"):
         write_run(tmp_path, "hrm", 1, scores)
+
+
+def test_no_verdict_turns_round_when_the_missing_seed_is_there(tmp_path: Path) -> None:
+    """A fourth model without its last seed, and with it."""
+    names = three_models(tmp_path)
+    late = [write_run(tmp_path, "late", seed, scores) for seed, scores in enumerate(PLAIN)]
+    request(tmp_path, [*names, *late])
+    whole = {(pair.a, pair.b): pair.holm_p for pair in only_table(report_of(tmp_path)).pairs}
+    shutil.rmtree(tmp_path / late[-1])
+    for pair in only_table(report_of(tmp_path)).pairs:
+        before = whole[pair.a, pair.b]
+        assert before is not None
+        assert pair.holm_p is None or pair.holm_p >= before
+
+
+def test_a_model_without_any_run_counts_in_the_family(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    late = write_run(tmp_path, "late", 0, [], status=Status.FAILED)
+    request(tmp_path, [*names, late])
+    assert {pair.family.tests for pair in only_table(report_of(tmp_path)).pairs if pair.family} == {6}

@@ -401,6 +401,14 @@ def test_runs_of_different_code_or_torch_are_not_citable_together(tmp_path: Path
     assert "runs made with torch 2.13.0, 2.6.0" in reasons
 
 
+def test_models_that_were_treated_differently_are_named_in_their_pair(tmp_path: Path) -> None:
+    write_model(tmp_path, "trm-mlp", TRM, change=other(device="cuda", threads=8, deterministic=False))
+    write_model(tmp_path, "hrm", HRM, change=other(training={"precision": "bf16"}))
+    (row,) = printed(report_of(tmp_path), "Power").values()
+    for what in ("device cpu and cuda", "precision", "CPU threads 1 and 8", "deterministic kernels"):
+        assert f"treated differently: {what}" in row["note"]
+
+
 def test_the_commit_to_check_out_is_named_where_the_tree_was_as_committed(tmp_path: Path) -> None:
     clean = {"fingerprint": "a" * 64, "commit": "c" * 40, "changed": []}
     write_run(tmp_path, "trm-mlp", 0, TRM[0], code=clean)
