@@ -82,11 +82,16 @@ class Ledger(BaseModel):
     steps_taken: float = Field(0.0, description="supervision steps that it took, mean")
     training_seconds: float = Field(0.0, description="without validating and saving")
     validation_seconds: float = Field(0.0, description="of validating and saving during training")
-    processes: int = Field(1, description="that trained together; device-hours are hours times these")
+    processes: int = Field(1, description="that trained together, at the end")
+    device_seconds: float = Field(
+        0.0, description="of training, validating and saving, all processes together; 0: seconds × processes"
+    )
     evaluation_seconds: float = 0.0
     puzzles_per_second: float = Field(0.0, description="at `evaluation_batch`")
     evaluation_batch: int = 0
-    milliseconds_per_puzzle: float = Field(0.0, description="one puzzle alone, one vote, median")
+    milliseconds_per_puzzle: float = Field(
+        0.0, description="one puzzle alone, one vote: median of tries, with halting mean of 20 puzzles"
+    )
     peak_memory_bytes: int = 0
     votes_per_puzzle: float = Field(1.0, description="predictions per test item, mean")
     augmentations_of: dict[str, int] = Field(
@@ -95,6 +100,9 @@ class Ledger(BaseModel):
 
     @property
     def device_hours(self) -> float:
-        """Hours of all devices together: training, validation and evaluation, times the processes."""
-        seconds = self.training_seconds + self.validation_seconds + self.evaluation_seconds
-        return seconds * self.processes / 3600
+        """Hours of all devices together: of training and validation, and of evaluation times the processes.
+
+        A run that was resumed may have had another number of processes before.
+        """
+        training = self.device_seconds or (self.training_seconds + self.validation_seconds) * self.processes
+        return (training + self.evaluation_seconds * self.processes) / 3600

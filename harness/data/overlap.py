@@ -54,10 +54,12 @@ def with_overlaps(spec: TaskSpec, data: TaskData) -> TaskData:
         )
         clusters = merged(data.test.clusters, groups)
         data = replace(data, test=replace(data.test, clusters=clusters))
+    notes = _about_validation(spec, data)
     if images := int(labels.images_in(data.train).sum()):
         note = f"{images} of {len(data.test)} test puzzles {_are(images)} symmetric to a training puzzle of "
         note += "the same identity, whose augmentations change both alike"
-        data = replace(data, source=replace(data.source, notes=(*data.source.notes, note)))
+        notes.append(note)
+    data = replace(data, source=replace(data.source, notes=(*data.source.notes, *notes)))
     said = tuple(filter(None, found))
     source = data.source
     if source.as_published:
@@ -67,16 +69,32 @@ def with_overlaps(spec: TaskSpec, data: TaskData) -> TaskData:
     return replace(data, source=source)
 
 
+VALIDATION = "validation puzzles"
+"""In what is said of them, which is no reason against a score on test: they choose settings."""
+
+
+def _about_validation(spec: TaskSpec, data: TaskData) -> list[str]:
+    """What validation shares with training and with itself."""
+    labels, total = Labels(spec, data, data.validation), len(data.validation)
+    extent = "as they are" if spec.canonical is None else f"up to the symmetries of {spec.name}"
+    said = []
+    if shared := int(labels.also_in(data.train).sum()):
+        said.append(f"{shared} of {total} {VALIDATION} {_are(shared)} trained on, {extent}")
+    if repeated := total - len(set(labels.groups())):
+        said.append(f"{repeated} of {total} {VALIDATION} {_are(repeated)} the same as another one, {extent}")
+    return said
+
+
 class Labels:
-    """The test puzzles of a task by what they are.
+    """The test puzzles of a task, or those of another split, by what they are.
 
     Puzzles of one identity are told apart as they are, those of different identities up to symmetry: the
     pairs of an ARC task may well be images of one another, and an augmentation changes all of them at once.
     """
 
-    def __init__(self, spec: TaskSpec, data: TaskData):
+    def __init__(self, spec: TaskSpec, data: TaskData, puzzles: PuzzleSet | None = None):
         self.spec, self.data = spec, data
-        self.test = _labels(spec, data, data.test)
+        self.test = _labels(spec, data, data.test if puzzles is None else puzzles)
 
     def also_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
         """(N,) whether each test puzzle is in another split."""

@@ -31,7 +31,7 @@ from .overlap import with_overlaps
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-FORMAT = 3
+FORMAT = 4
 """Version of the files in the cache; goes up when they change, so that old ones are not read."""
 CACHE_VARIABLE = "TRM_BENCH_CACHE"
 _ARRAYS = ("inputs", "targets", "ids", "clusters", "identifiers")
@@ -279,6 +279,8 @@ def _write(folder: Path, data: TaskData, features: Mapping[str, NDArray[np.float
                 name: getattr(data.identities, name).tolist()
                 for name in ("names", "augmentations", "symmetry")
             }
+            if (untrained := _untrained(data)) is not None:
+                meta["fingerprints"] = {"identities": untrained}
         for split in SPLITS:
             puzzles: PuzzleSet = getattr(data, split)
             np.savez_compressed(
@@ -298,6 +300,20 @@ def _write(folder: Path, data: TaskData, features: Mapping[str, NDArray[np.float
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _untrained(data: TaskData) -> str | None:
+    """SHA-256 of the identities that no training puzzle has; None where there are none.
+
+    The views that such puzzles are voted on under rest on them; other identities follow from the puzzles.
+    """
+    assert data.identities is not None
+    trained = np.isin(np.arange(len(data.identities)), data.train.identifiers)
+    if trained.all():
+        return None
+    columns = (data.identities.names, data.identities.augmentations, data.identities.symmetry)
+    content = [column[~trained].tolist() for column in columns]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _open(folder: Path) -> Prepared:

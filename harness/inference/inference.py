@@ -30,7 +30,7 @@ from ..training.group import ALONE, Group
 from .rollouts import Residual, choose, digests, item_numbers, keys_of
 
 ONCE = Rollouts()
-LATENCY_REPEATS = 5
+LATENCY_REPEATS, LATENCY_PUZZLES = 5, 20
 LATENCY_SECONDS = 5.0
 """No further repeat is started after this time: a large model on a CPU takes minutes for one puzzle."""
 
@@ -144,7 +144,7 @@ def infer(
     size = min(most, len(items))
     compiled = config.compiled and not depths.halting  # where puzzles leave, every batch has another size
 
-    def one_batch(here: slice) -> list[_Batch]:
+    def one_batch(here: slice, depths: Depths = depths) -> list[_Batch]:
         """The batch at every depth, its views undone."""
         inputs, rows, undo = _inputs(puzzles, views, items[here], ks[here])
         count = len(inputs)
@@ -159,6 +159,8 @@ def infer(
     group = config.group
     slices = [slice(start, start + most) for start in range(0, len(items), most)]
     with _evaluating(model, config.precision, compiled):
+        if compiled:  # compiling takes seconds, which are no part of what a batch takes
+            one_batch(slices[0], Depths((1,)))
         for first in range(0, len(slices), group.size):
             dealt = slices[first : first + group.size]
             own = [one_batch(here) for here in dealt[group.rank : group.rank + 1]]
@@ -373,12 +375,18 @@ def _read(
 def milliseconds_per_puzzle(
     model: Reasoner, puzzles: PuzzleSet, config: InferenceConfig, depths: Depths, rollouts: Rollouts = ONCE
 ) -> float:
-    """Median wall time of one puzzle alone, with all of its rollouts; the first try is a warm-up."""
-    alone = puzzles.take(slice(0, 1))
+    """Wall time of one puzzle alone, with all of its rollouts; the first try is a warm-up.
+
+    The median of some tries of the first puzzle, or with halting, where puzzles differ, the mean of the first
+    `LATENCY_PUZZLES`.
+    """
+    tries = LATENCY_PUZZLES if depths.halting else LATENCY_REPEATS
     times: list[float] = []
-    while len(times) <= LATENCY_REPEATS and sum(times) < LATENCY_SECONDS:
-        started = time.perf_counter()
+    while len(times) <= tries and sum(times) < LATENCY_SECONDS:
+        place = max(0, len(times) - 1) % len(puzzles) if depths.halting else 0
+        alone, started = puzzles.take(slice(place, place + 1)), time.perf_counter()
         infer(model, alone, replace(config, compiled=False, group=ALONE), depths, rollouts=rollouts)
         synchronize(config.device)
         times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times[1:] or times)
+    average = statistics.mean if depths.halting else statistics.median
+    return 1000 * average(times[1:] or times)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..api.budget import Budget
 from ..api.embedding_rows import PuzzleIds
-from ..api.errors import PluginError, UsageError
+from ..api.errors import PluginError, TrmBenchError, UsageError
 from ..api.specs import BuildRequest, EvaluatorSpec, Progress, Scale, TaskSpec, no_progress
 from ..data.prepare import Prepared, is_prepared, prepare, scale_of, usual_scale
 from ..host.host import OWN_DISTRIBUTION, Host, Part
@@ -167,9 +167,15 @@ class Grid:
 
 
 def is_done(folder: RunFolder, job: Job) -> bool:
-    """Whether a run is done, and with these very weights: training again gives others under the same name."""
+    """Whether a run is done, and with these very weights: training again gives others under the same name.
+
+    Raises:
+        TrmBenchError: the folder has the name of a run and holds another one.
+    """
     if not folder.is_done():
         return False
+    if (held := folder.manifest().run) != folder.folder.name:
+        raise TrmBenchError(f"{folder.folder}: holds run {held}; give the folder that name back")
     return job.stored is None or folder.manifest().tensors_sha256 == job.stored.tensors
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..api.errors import UsageError
 from ..api.text import plural
+from ..data.overlap import VALIDATION
+from ..data.prepare import Prepared
 from ..host.host import host
 from ..planning.grid import Grid, context_of
 from ..planning.identity import identity_hash
@@ -214,7 +216,7 @@ class TuneCall:
             shuffle=self.shuffle,
             models=models,
             earlier=earlier,
-            notes=(*_notes(self, models, mine), *_tried_before(earlier)),
+            notes=(*_notes(self, models, mine), *_of_puzzles(prepared), *_tried_before(earlier)),
             failed=failed,
         )
 
@@ -284,6 +286,11 @@ def _notes(call: TuneCall, models: Sequence[TunedModel], runs: Sequence[Run]) ->
         if seed.status != "done"
     ]
     return notes + mixed_code(runs)
+
+
+def _of_puzzles(prepared: Prepared) -> list[str]:
+    """What keeps the validation puzzles from being as many as they seem, or unseen."""
+    return [note for note in prepared.source.notes if VALIDATION in note]
 
 
 def _tried_before(earlier: Sequence[str]) -> list[str]:

@@ -55,7 +55,8 @@ def _carried_out(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> li
             values = sorted({str(one.get(key)).lower() for one in done})
             if len(values) > 1:
                 either = " or ".join(values)
-                notes.append(f"{row.name}: {key} is {either}, by seed, which rounds sums otherwise")
+                how = "rounds sums, and draws the noise of a stochastic model, otherwise"
+                notes.append(f"{row.name}: {key} is {either}, by seed, which {how}")
     return notes
 
 

@@ -317,6 +317,7 @@ class Worker:
             training_flops=spent.flops,
             training_seconds=spent.seconds,
             validation_seconds=spent.aside,
+            device_seconds=spent.devices,
             processes=self.group.size,
         )
 

@@ -56,7 +56,10 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Spent:
-    """The ledger of a training run; ``seconds`` are without validating and saving, which is ``aside``."""
+    """The ledger of a training run; ``seconds`` are without validating and saving, which is ``aside``.
+
+    ``devices`` are the seconds of all processes together, validating and saving included.
+    """
 
     steps: int
     draws: int
@@ -64,6 +67,7 @@ class Spent:
     flops: float
     seconds: float
     aside: float = 0.0
+    devices: float = 0.0
 
 
 class Trainer:
@@ -207,7 +211,8 @@ class Trainer:
         synchronize(self.device)
         supervision = self.steps * self.budget.batch_size
         flops = supervision * self.flops.training_step
-        return Spent(self.steps, self.drawn(), supervision, flops, self.seconds(), self._aside_seconds())
+        times = self.seconds(), self._aside_seconds(), self._device_seconds()
+        return Spent(self.steps, self.drawn(), supervision, flops, *times)
 
     def seconds(self) -> float:
         """Wall time of training, that before an interruption included; without validating and saving."""
@@ -215,6 +220,9 @@ class Trainer:
 
     def _aside_seconds(self) -> float:
         return self.reported.aside + self._aside
+
+    def _device_seconds(self) -> float:
+        return self.reported.devices + (time.perf_counter() - self._started) * self.group.size
 
     def _pause(self, work: Callable[[], None]) -> None:
         """Do work whose time does not count as training."""
@@ -240,7 +248,12 @@ class Trainer:
             "ema": self.ema.shadow if self.ema else [],
             "slots": self.slots.kept(),
             "steps": self.steps,
-            "reported": {**asdict(self.reported), "seconds": self.seconds(), "aside": self._aside_seconds()},
+            "reported": {
+                **asdict(self.reported),
+                "seconds": self.seconds(),
+                "aside": self._aside_seconds(),
+                "devices": self._device_seconds(),
+            },
             "average": self.average.totals(),
             "random": random_state(),
         }
@@ -307,13 +320,14 @@ def portions(batch: int, microbatch: int | str) -> list[slice]:
 
 @dataclass
 class _Reported:
-    """How far a run has been reported on; ``seconds`` and ``aside`` are those before this process."""
+    """How far a run has been reported on; ``seconds``, ``aside`` and ``devices`` are before this process."""
 
     logged: int = 0
     validated: int = 0
     last_validation: int = 0
     seconds: float = 0.0
     aside: float = 0.0
+    devices: float = 0.0
 
 
 class Average:

@@ -135,7 +135,9 @@ def test_seeds_that_were_computed_in_different_ways_have_a_note(tmp_path: Path) 
             microbatch=2,
         )
     (note,) = [note for note in results.data.tables[0].notes if "microbatch" in note]
-    assert note.endswith(": microbatch is 2 or 4, by seed, which rounds sums otherwise")
+    assert note.endswith(
+        "is 2 or 4, by seed, which rounds sums, and draws the noise of a stochastic model, otherwise"
+    )
 
 
 def test_the_flops_of_a_budget_are_the_most_that_it_can_take() -> None:
