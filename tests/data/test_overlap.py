@@ -54,6 +54,16 @@ TRAIN, VALIDATION = puzzles("train", [1, 2, 3], [4, 5, 6]), puzzles("validation"
 APART = puzzles("test", [10, 11, 12], [20, 21, 22])
 
 
+def test_validation_that_is_trained_on_or_there_twice_is_a_note_and_no_reason_against_a_score() -> None:
+    validation = puzzles("validation", [3, 2, 1], [7, 8, 9], [9, 8, 7])
+    source = with_overlaps(spec(), data(TRAIN, validation, APART)).source
+    assert source.caveats == ()
+    assert source.notes == (
+        "1 of 3 validation puzzles is trained on, up to the symmetries of made",
+        "1 of 3 validation puzzles is the same as another one, up to the symmetries of made",
+    )
+
+
 def test_where_nothing_is_shared_nothing_is_changed() -> None:
     before = data(TRAIN, VALIDATION, APART)
     after = with_overlaps(spec(), before)
@@ -159,6 +169,27 @@ def test_it_is_said_of_every_task_and_kept_in_the_cache(
         prepared = prepare(part, BuildRequest("mini", 0))
         assert [caveat.split(" test")[0] for caveat in prepared.source.caveats] == ["1 of 3", "1 of 3"]
         assert prepared.read("test").clusters.tolist() == ["test/0", "test/1", "test/1"]
+
+
+def test_identities_that_no_training_puzzle_has_are_fingerprinted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("TRM_BENCH_CACHE", str(tmp_path))
+
+    def fingerprints(symmetry: str, trained: int) -> dict[str, str]:
+        identities = Identities(np.array(["a", "b"]), np.array([8, 8]), np.array(["", symmetry]))
+        train = puzzles("train", [1, 2, 3], [4, 5, 6], identifiers=[0, trained])
+        test = puzzles("test", [10, 11, 12], identifiers=[1])
+
+        def build(request: BuildRequest) -> TaskData:
+            return data(train, VALIDATION, test, identities=identities)
+
+        folder = f"lab{symmetry}{trained}"
+        part = Part(spec(builder=build), Plugin(f"{folder}:plug", folder, "1.0"))
+        return prepare(part, BuildRequest("mini", 0)).fingerprints
+
+    assert fingerprints("x", trained=0) != fingerprints("y", trained=0)
+    assert fingerprints("x", trained=1) == fingerprints("y", trained=1)  # the training puzzles say it
 
 
 def test_without_training_puzzles_a_leak_is_not_known_and_training_is_refused(

@@ -38,7 +38,15 @@ from trm_bench.harness.api.embedding_rows import PuzzleIds
 from trm_bench.harness.api.errors import TrmBenchError, UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.harness.api.reasoner import Halting, Output, Reasoner, State
-from trm_bench.harness.inference.inference import Depths, InferenceConfig, Read, Views, infer, predict
+from trm_bench.harness.inference.inference import (
+    Depths,
+    InferenceConfig,
+    Read,
+    Views,
+    infer,
+    milliseconds_per_puzzle,
+    predict,
+)
 from trm_bench.harness.inference.scoring import score
 from trm_bench.harness.planning.evaluation_mode import EvaluationMode
 from trm_bench.harness.store.folders import RunFolder
@@ -186,6 +194,41 @@ def test_the_time_of_a_depth_is_that_of_every_batch_until_there(monkeypatch: pyt
     monkeypatch.setattr("trm_bench.harness.inference.inference.time", clock)
     found = read([1, 9, 1, 9, 1], [1, 2, 4], 2, halting=True)
     assert [one.seconds for one in found] == [3, 6, 9]
+
+
+class Timed(Clockwork):
+    """A step takes a second by the clock of inference, and the first ten, as if something were compiled."""
+
+    def __init__(self, stops: Sequence[int], monkeypatch: pytest.MonkeyPatch):
+        super().__init__(9, stops)
+        self.calls = 0
+        clock = SimpleNamespace(perf_counter=lambda: self.calls + 9 * (self.calls > 0))
+        monkeypatch.setattr("trm_bench.harness.inference.inference.time", clock)
+
+    def forward(self, state: State, inputs: Tensor, puzzle_ids: Tensor) -> tuple[State, Output]:
+        self.calls += 1
+        return super().forward(state, inputs, puzzle_ids)
+
+
+def test_the_time_of_an_evaluation_has_none_of_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def seconds(compiled: bool) -> float:
+        config = InferenceConfig(CPU, batch_size=2, compiled=compiled)
+        (found,) = infer(Timed([1] * 4, monkeypatch), numbered(4), config, Depths((3,)))
+        return found.seconds
+
+    assert (seconds(compiled=True), seconds(compiled=False)) == (6, 15)
+
+
+def test_milliseconds_with_halting_are_the_mean_of_puzzles_that_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trm_bench.harness.inference.inference.LATENCY_SECONDS", 1000.0)
+    stops = [1, 5, 9] * 7
+    for halting, expected in ((True, 1000 * np.mean(stops[:20])), (False, 9000)):
+        model = Timed(stops, monkeypatch)
+        depths = Depths((9,), halting)
+        found = milliseconds_per_puzzle(model, numbered(len(stops)), InferenceConfig(CPU), depths)
+        assert found == pytest.approx(expected)
 
 
 def test_progress_is_reported_after_every_batch() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from support.processes import SMALL, command
+from support.stored import command as in_process
 from support.sudoku import good
 from trm_bench.harness.api.errors import UnavailableError
 from trm_bench.harness.planning.request import Request, add_request, read_requests, write_requests
@@ -77,6 +79,18 @@ def test_moved_files_are_asked_for_and_found_in_their_new_place(
     assert ended.code == 0, ended.err
     assert "1 of 1 runs are finished and reused" in ended.err
     assert run_cli("resume", tmp_path / "out").code == 0
+
+
+def test_a_folder_with_the_name_of_another_run_is_not_believed(tmp_path: Path) -> None:
+    words = ("--task", "tiny", "--models", "copy", "--seeds", "0-1", "--output", tmp_path)
+    assert in_process("run", *words).code == 0
+    first, second = sorted(Output(tmp_path).runs(), key=lambda run: run.name)
+    shutil.rmtree(first.folder)
+    second.folder.rename(first.folder)
+    again = in_process("run", *words)
+    assert again.code != 0
+    assert f"{first.folder}: holds run {second.name}; give the folder that name back" in again.err
+    assert [run.name for run in Output(tmp_path).runs()] == [first.name]
 
 
 def test_a_folder_for_runs_that_read_no_files_is_refused(tmp_path: Path, run_cli: RunCli) -> None:

@@ -151,6 +151,8 @@ def test_sigterm_to_the_second_process_saves_and_one_process_resumes(
     manifest = run.manifest()
     assert (manifest.status, manifest.resumed) == (Status.DONE, [step])
     assert manifest.execution["processes"] == 1
+    ledger = manifest.ledger  # what two processes took counts twice
+    assert ledger.device_seconds > ledger.training_seconds + ledger.validation_seconds
 
 
 @pytest.mark.slow
