@@ -15,6 +15,9 @@ from .job import StoredWeights
 from .request import Request
 from .settings import BUDGET_KEYS
 
+DEFAULT = "the default"
+"""In place of an option of the task that some weights were trained without."""
+
 
 def evaluation_context(
     host: Host,
@@ -35,13 +38,9 @@ def evaluation_context(
     spec = host.tasks.get(task).spec
     scale = _the_one("--scale", request.scale, [origin.identity.scale for origin in origins])
     kept = _kept_settings(request, [origin.identity.task_seed for origin in origins], "task_seed")
-    for key in dict.fromkeys(key for origin in origins for key in origin.description.task_options):
-        values = [
-            origin.description.task_options[key]
-            for origin in origins
-            if key in origin.description.task_options
-        ]
-        kept |= _kept_settings(request, values, key)
+    options = [origin.description.task_options for origin in origins]
+    for key in dict.fromkeys(key for one in options for key in one):
+        kept |= _kept_settings(request, [one.get(key, DEFAULT) for one in options], key)
     source = request.source
     if source is None and not request.reads_files:
         source = _the_one("--source", None, [origin.description.source_kind for origin in origins])
@@ -69,12 +68,12 @@ def _the_one(option: str, requested: str | None, values: Sequence[str]) -> str |
 
 
 def _kept_settings(request: Request, values: Sequence[Any], key: str) -> dict[str, Any]:
-    """A setting of the puzzles as in training, unless it is requested.
+    """A setting of the puzzles as in training, where it is not requested.
 
     Raises:
         UsageError: the weights were trained with several of its values, which are other puzzles.
     """
-    kinds = list({repr(value): value for value in values}.values())
+    kinds = sorted({repr(value): value for value in values}.values(), key=lambda value: value == DEFAULT)
     if key in request.settings or not kinds:
         return {}
     if len(kinds) > 1:
@@ -83,7 +82,7 @@ def _kept_settings(request: Request, values: Sequence[Any], key: str) -> dict[st
             f"the weights were trained with several values of {key} ({several}); choose the puzzles to "
             f"evaluate on with --set {key}={kinds[0]}, or name weights of one"
         )
-    return {key: kinds[0]}
+    return {} if kinds[0] == DEFAULT else {key: kinds[0]}
 
 
 def _refuse_training(request: Request) -> None:
