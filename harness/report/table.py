@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -289,6 +290,7 @@ class Table:
         if not self.tests:
             return ""
         which = f"every model against {self.baseline}" if self.baseline else "the tested pairs of this table"
+        which += "" if self.hidden else _waiting(self.tests, self.pairs)
         return (
             f"Family: {plural(self.tests, 'test')}, {which}, on its primary metric; Holm's p and the "
             "interval in the family are adjusted for them. Other metrics are unadjusted and exploratory."
@@ -355,9 +357,16 @@ class StudyAnswers:
         if not self.tests:
             return ""
         return (
-            f"Family: {plural(self.tests, 'test')}, the questions that the study declares; Holm's p and the "
+            f"Family: {plural(self.tests, 'test')}, the questions that the study declares"
+            f"{_waiting(self.tests, [answer.pair for answer in self.answers])}; Holm's p and the "
             "interval in the family are adjusted for them. A study's tables show every row without a test."
         )
+
+
+def _waiting(tests: int, pairs: Sequence[Pair | None]) -> str:
+    """How many tests of a family are not made yet, because a run is not done."""
+    made = sum(pair is not None and pair.family is not None for pair in pairs)
+    return f", {tests - made} of which wait for runs" if made < tests else ""
 
 
 @dataclass(frozen=True)

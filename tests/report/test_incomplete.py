@@ -206,4 +206,6 @@ def test_a_model_without_any_run_counts_in_the_family(tmp_path: Path) -> None:
     names = three_models(tmp_path)
     late = write_run(tmp_path, "late", 0, [], status=Status.FAILED)
     request(tmp_path, [*names, late])
-    assert {pair.family.tests for pair in only_table(report_of(tmp_path)).pairs if pair.family} == {6}
+    table = only_table(report_of(tmp_path))
+    assert {pair.family.tests for pair in table.pairs if pair.family} == {6}
+    assert "Family: 6 tests, the tested pairs of this table, 3 of which wait for runs, on" in table.family
