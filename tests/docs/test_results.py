@@ -52,7 +52,7 @@ def test_a_kept_run_is_complete_citable_and_small(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
 
 
-@pytest.mark.parametrize("name", ["sudoku-extreme"])
+@pytest.mark.parametrize("name", ["sudoku-extreme", "maze-hard"])
 def test_recipes_are_the_winners_of_the_kept_search(name: str) -> None:
     found = json.loads((RESULTS / "tuning" / name / "tuning.json").read_text(encoding="utf-8"))
     task = TaskInfo(found["task"], found["scale"], 6, 6, 7)
