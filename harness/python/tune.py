@@ -182,7 +182,8 @@ class TuneCall:
     def carry_out(self) -> Tuning:
         """Run what is planned, choose, and write `tuning.json` and `recipe.yaml`."""
         results = self.call.carry_out()
-        runs = {run.name: run for run in read_folders([self.call.folder]).runs}
+        # By identity: another recipe gives the same run another name, and one of the two is read.
+        runs = {identity_hash(run.manifest.identity): run for run in read_folders([self.call.folder]).runs}
         tuning = self._tuning(runs, results.failed)
         content = json.dumps(tuning.as_dict(), indent=1) + "\n"
         write_atomically(self.call.folder / TUNING, content.encode())
@@ -198,9 +199,9 @@ class TuneCall:
         scored = scored if limit is None else min(limit, scored)
         counts = f"{prepared.counts['train']:,} train, {scored:,} validation"
         headings = {part.spec.name: part.spec.heading for part in context.evaluators}
-        mine = [runs[run.name] for run in grid.runs if run.name in runs]
         tried = {identity_hash(run.identity) for run in grid.runs}
-        others = [run.manifest for run in runs.values() if identity_hash(run.manifest.identity) not in tried]
+        mine = [runs[one] for one in tried if one in runs]
+        others = [run.manifest for one, run in runs.items() if one not in tried]
         earlier = tuple(sorted({manifest.description.requested for manifest in others}))
         return Tuning(
             folder=self.call.folder,
@@ -240,7 +241,9 @@ class TuneCall:
         grid = self.grid
         row = grid.resolved[candidate.variant]  # two settings may be one model here
         planned = {
-            run.identity.seed: runs.get(run.name) for run in grid.runs if run.description.requested == row
+            run.identity.seed: runs.get(identity_hash(run.identity))
+            for run in grid.runs
+            if run.description.requested == row
         }
         missing = dict.fromkeys(grid.context.request.seeds)
         broken = grid.broken.get(candidate.variant)

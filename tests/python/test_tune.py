@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from support.stored import in_this_process, manifests, run_here, runs
+from trm_bench.harness.planning.identity import run_name
 from trm_bench.harness.store.folders import RunFolder
+from trm_bench.harness.store.requests import RequestedRun, read_requested, write_requested
 
 import trm_bench
 from trm_bench import TrmBenchError, Tuning, UsageError
@@ -88,6 +90,21 @@ def test_a_search_that_was_stopped_continues(tuned: Tuning, tmp_path: Path) -> N
         again = trm_bench.tune("mirror", "tiny", GRID, output=folder, **SHORT)
     assert carried == [first.name]
     assert again.models == tuned.models
+
+
+def test_a_run_that_another_recipe_gave_another_name_is_found(tuned: Tuning, tmp_path: Path) -> None:
+    """Both names are requested and one run: its score must not be missing."""
+    folder = Path(shutil.copytree(tuned.folder, tmp_path / "copied"))
+    first = runs(folder)[0]
+    manifest = first.manifest()
+    older = run_name("aaa[b=1]", manifest.identity)
+    shutil.copytree(first.folder, folder / older)
+    described = manifest.description.model_copy(update={"model": "aaa[b=1]", "requested": "aaa[b=1]"})
+    left = manifest.model_copy(update={"run": older, "description": described})
+    RunFolder(folder / older).write_manifest(left)
+    asked = RequestedRun(run=older, model="aaa[b=1]", requested="aaa[b=1]", seed=manifest.identity.seed)
+    write_requested(folder, [asked, *read_requested(folder)])
+    assert tune(folder).table.equals(tuned.table)
 
 
 def test_a_damaged_run_is_named_and_runs_again(
