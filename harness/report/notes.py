@@ -237,18 +237,21 @@ def _made_with(runs: Sequence[Run]) -> list[str]:
     )
     libraries = (manifest.environment.get("libraries", {}) for manifest in done)
     torches = dict.fromkeys(str(versions.get("torch", "?")) for versions in libraries)
-    codes = dict.fromkeys(_code(manifest) for manifest in done)
+    codes = _codes(done)
     prints = done[0].identity.fingerprints
     data = ", ".join(f"{split} {value[:12]}" for split, value in prints.items())
     made = f"{', '.join(parts) or 'no distribution'}, code {', '.join(codes)}, torch {', '.join(torches)}"
     return [f"made with {made}; puzzles {data}"]
 
 
-def _code(manifest: Manifest) -> str:
-    """Its fingerprint, and the commit to check out for it where the tree was as committed."""
-    code = manifest.code
-    commit = str(code.get("commit") or "") if not code.get("changed") else ""
-    return str(code.get("fingerprint", "?"))[:12] + (f" (commit {commit[:7]})" if commit else "")
+def _codes(manifests: Sequence[Manifest]) -> list[str]:
+    """Each fingerprint, and the first commit to check out for it at which the tree was as committed."""
+    commits: dict[str, str] = {}
+    for code in (manifest.code for manifest in manifests):
+        commit = str(code.get("commit") or "") if not code.get("changed") else ""
+        known = str(code.get("fingerprint", "?"))[:12]
+        commits[known] = commits.get(known) or commit
+    return [f"{one} (commit {commit[:7]})" if commit else one for one, commit in commits.items()]
 
 
 def _protocol(runs: Sequence[Run], rows: Sequence[Row]) -> str:

@@ -413,6 +413,9 @@ def test_the_commit_to_check_out_is_named_where_the_tree_was_as_committed(tmp_pa
     clean = {"fingerprint": "a" * 64, "commit": "c" * 40, "changed": []}
     write_run(tmp_path, "trm-mlp", 0, TRM[0], code=clean)
     write_run(tmp_path, "trm-mlp", 1, TRM[1], code={**clean, "fingerprint": "b" * 64, "changed": ["x.py"]})
+    write_run(
+        tmp_path, "trm-mlp", 2, TRM[2], code={**clean, "commit": "d" * 40}
+    )  # a change of the docs later
     (made,) = [note for note in only_table(report_of(tmp_path)).notes if note.startswith("made with")]
     assert f"code {'a' * 12} (commit ccccccc), {'b' * 12}, torch" in made
 
