@@ -263,7 +263,7 @@ def signed_interval(low: float | None, high: float | None) -> str:
 
 def _signed(value: float) -> str:
     points = 100 * value
-    digits = 2 if 0.005 <= abs(points) < 0.05 else 1  # an end beside 0 has a side
+    digits = 2 if 0.005 <= abs(points) < 0.05 else 1  # an end close to 0 has a side
     return f"{points:+.{digits}f}".replace("-", "−")
 
 
