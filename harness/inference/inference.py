@@ -135,9 +135,7 @@ def infer(
     ``progress`` is called after each batch with the share that is done. With ``rollouts``, each puzzle (or
     view) is predicted several times, and one of these answers counts; those of a puzzle are in one batch.
     """
-    items, ks = (
-        (np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64)) if views is None else views.pairs()
-    )
+    items, ks = _once(puzzles) if views is None else views.pairs()
     columns = [_Column(steps, depths.halting, views) for steps in depths.steps]
     numbers = item_numbers(puzzles.ids) if rollouts.count > 1 or rollouts.noise or model.stochastic else None
     most = max(1, config.batch_size // rollouts.count)  # puzzles or views in a batch
@@ -159,8 +157,8 @@ def infer(
     group = config.group
     slices = [slice(start, start + most) for start in range(0, len(items), most)]
     with _evaluating(model, config.precision, compiled):
-        if compiled:  # compiling takes seconds, which are no part of what a batch takes
-            one_batch(slices[0], Depths((1,)))
+        if compiled:
+            one_batch(slices[0], Depths((1,)))  # compiling is no part of what a batch takes
         for first in range(0, len(slices), group.size):
             dealt = slices[first : first + group.size]
             own = [one_batch(here) for here in dealt[group.rank : group.rank + 1]]
@@ -170,6 +168,11 @@ def infer(
             if progress is not None:
                 progress(min(1.0, dealt[-1].stop / len(items)))
     return [column.read() for column in columns]
+
+
+def _once(puzzles: PuzzleSet) -> tuple[Ints, Ints]:
+    """(N,) every puzzle, and (N,) its augmentation 0."""
+    return np.arange(len(puzzles)), np.zeros(len(puzzles), np.int64)
 
 
 def _inputs(

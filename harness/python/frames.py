@@ -172,7 +172,9 @@ def cost_rows(report: Report) -> Iterator[dict[str, Any]]:
     for table in report.tables:
         for row in table.rows:
             if row.ledger is not None:
-                ledger = row.ledger.model_dump(exclude={"augmentations_of", "evaluation_batch"})
+                ledger = row.ledger.model_dump(
+                    exclude={"augmentations_of", "evaluation_batch", "device_seconds"}
+                )
                 devices = {"devices": ", ".join(row.devices), "device_hours": row.device_hours}
                 yield {**_row_names(table, row), **devices, "mean_halt_step": row.halt_step, **ledger}
 

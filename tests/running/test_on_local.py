@@ -67,12 +67,12 @@ def test_jobs_go_on_without_their_command_and_resume_however_they_end(
         os.kill(number, signal.SIGKILL)
     _, err = second.communicate(timeout=60)
     assert second.returncode == 1, err
-    stopped, failed = trm_bench.status(folder)
-    assert (stopped.state, failed.state) == ("cancelled", "failed")
-    assert failed.why == f"{failed.job} ended".replace("local", "local job")
-    assert failed.why in err
-    assert f"{killed.run}: on " in failed.log
-    assert [one.status for one in manifests(folder)] == [Status.INTERRUPTED, Status.FAILED]
+    stopped, lost = trm_bench.status(folder)
+    assert (stopped.state, lost.state) == ("cancelled", "interrupted")
+    assert lost.why == f"{lost.job} ended".replace("local", "local job")
+    assert lost.why in err
+    assert f"{killed.run}: on " in lost.log
+    assert [one.status for one in manifests(folder)] == [Status.INTERRUPTED, Status.INTERRUPTED]
 
     pace.fast()
     again = run_cli(*line, "--on", "local")
