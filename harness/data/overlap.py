@@ -39,11 +39,11 @@ def with_overlaps(spec: TaskSpec, data: TaskData) -> TaskData:
 
     Copies of one test puzzle become one cluster, so that statistics count it once.
     """
-    labels = Labels(spec, data)
+    labels, puzzles = Labels(spec, data), f"{len(data.test)} test puzzles"
     found = [
         "" if len(data.train) else UNKNOWN,
-        _shared(labels.also_in(data.train), len(data.test), "trained on", spec),
-        _shared(labels.also_in(data.validation), len(data.test), "in the validation split", spec),
+        _shared(labels.also_in(data.train).sum(), puzzles, "trained on", spec),
+        _shared(labels.also_in(data.validation).sum(), puzzles, "in the validation split", spec),
     ]
     groups = labels.groups()
     if repeated := len(data.test) - len(set(groups)):
@@ -75,14 +75,12 @@ VALIDATION = "validation puzzles"
 
 def _about_validation(spec: TaskSpec, data: TaskData) -> list[str]:
     """What validation shares with training and with itself."""
-    labels, total = Labels(spec, data, data.validation), len(data.validation)
-    extent = "as they are" if spec.canonical is None else f"up to the symmetries of {spec.name}"
-    said = []
-    if shared := int(labels.also_in(data.train).sum()):
-        said.append(f"{shared} of {total} {VALIDATION} {_are(shared)} trained on, {extent}")
-    if repeated := total - len(set(labels.groups())):
-        said.append(f"{repeated} of {total} {VALIDATION} {_are(repeated)} the same as another one, {extent}")
-    return said
+    labels, what = Labels(spec, data, data.validation), f"{len(data.validation)} {VALIDATION}"
+    found = [
+        _shared(labels.also_in(data.train).sum(), what, "trained on", spec),
+        _shared(len(data.validation) - len(set(labels.groups())), what, "the same as another one", spec),
+    ]
+    return list(filter(None, found))
 
 
 class Labels:
@@ -94,7 +92,7 @@ class Labels:
 
     def __init__(self, spec: TaskSpec, data: TaskData, puzzles: PuzzleSet | None = None):
         self.spec, self.data = spec, data
-        self.test = _labels(spec, data, data.test if puzzles is None else puzzles)
+        self.own = _labels(spec, data, data.test if puzzles is None else puzzles)
 
     def also_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
         """(N,) whether each test puzzle is in another split."""
@@ -107,7 +105,7 @@ class Labels:
         return np.array(
             [
                 key in owners and (alone or bool(owners[key] - {identity}) or (own, identity) in exact)
-                for key, own, identity in self.test
+                for key, own, identity in self.own
             ],
             np.bool_,
         )
@@ -115,16 +113,16 @@ class Labels:
     def images_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
         """(N,) whether each test puzzle is an image of one in another split, of its own identity alone."""
         known = {(key, identity) for key, _, identity in _labels(self.spec, self.data, split)}
-        mine = np.array([(key, identity) in known for key, _, identity in self.test], np.bool_)
+        mine = np.array([(key, identity) in known for key, _, identity in self.own], np.bool_)
         return mine & ~self.also_in(split)
 
     def groups(self) -> list[Hashable]:
         """(N,) equal for test puzzles that are the same."""
         owners: dict[bytes, set[int]] = {}
-        for key, _, identity in self.test:
+        for key, _, identity in self.own:
             owners.setdefault(key, set()).add(identity)
         alone = self.data.identities is None
-        return [key if alone or len(owners[key]) > 1 else (own, identity) for key, own, identity in self.test]
+        return [key if alone or len(owners[key]) > 1 else (own, identity) for key, own, identity in self.own]
 
 
 def merged(clusters: NDArray[np.str_], groups: Sequence[Hashable]) -> NDArray[np.str_]:
@@ -156,11 +154,11 @@ def _exact(puzzles: PuzzleSet) -> list[bytes]:
     return [row.tobytes() for row in both]
 
 
-def _shared(found: NDArray[np.bool_], total: int, how: str, spec: TaskSpec) -> str:
-    if not (count := int(found.sum())):
+def _shared(count: int, what: str, how: str, spec: TaskSpec) -> str:
+    if not count:
         return ""
     extent = "as they are" if spec.canonical is None else f"up to the symmetries of {spec.name}"
-    return f"{count} of {total} test puzzles {_are(count)} {how}, {extent}"
+    return f"{count} of {what} {_are(count)} {how}, {extent}"
 
 
 def _are(count: int) -> str:

@@ -119,8 +119,7 @@ def _table(runs: Sequence[Run], pairs: bool, evaluations: Collection[str] = ()) 
     if looked is not None:
         compared = [looked.judged(*sides) for sides in _sides(by_model, rows)]
     else:
-        family = family_of(runs) if pairs else Family((), ())
-        compared = judged(family.pairs, family.names, family.waiting)
+        compared = judged(family_of(runs)) if pairs else []
     baseline = _baseline(rows, by_model) if pairs else ""
     tested = described.counts[identity.split]
     by_row = {rows[key].name: group for key, group in by_model.items()}

@@ -64,23 +64,23 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
     first, second = (_read([folder], problems) for folder in (a, b))
     left, right = (dict.fromkeys(run.manifest.description.model for run in runs) for runs in (first, second))
     if len(left) == len(right) == 1:
-        names = [(next(iter(left)), next(iter(right)))]
+        models = [(next(iter(left)), next(iter(right)))]
     else:
-        names = [(name, name) for name in left if name in right]
-    if not names:
+        models = [(name, name) for name in left if name in right]
+    if not models:
         raise UsageError(f"{a} has {', '.join(left)}, {b} has {', '.join(right)}: no model in common")
-    if names[0][0] == names[0][1]:
+    if models[0][0] == models[0][1]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
     sides = [
         (f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
-        for one, other in names
+        for one, other in models
     ]
     shown = [run for _, left, _, right in sides for run in (*left, *right) if run.samples is not None]
     if reasons := contrasts.not_citable(shown):
         problems.append(f"NOT CITABLE: {reasons}")
-    found = [_pair(*side) for side in sides]
-    pairs = judged(found, [same_results(left, right) for _, left, _, right in sides])
+    names = tuple(same_results(left, right) for _, left, _, right in sides)
+    pairs = judged(Family(tuple(_pair(*side) for side in sides), names))
     looked = [looks_of([*left, *right]) for _, left, _, right in sides]
     return [
         pair if look is None else look.judged(*side)
@@ -118,7 +118,8 @@ def _judged(
         return looked.judged(a, left, b, right)
     for family in families:
         if same in family.names:
-            return judged([*family.pairs, pair], [*family.names, same], family.waiting)[-1]
+            with_it = replace(family, pairs=(*family.pairs, pair), names=(*family.names, same))
+            return judged(with_it)[-1]
     return _exploratory(pair)
 
 

@@ -22,8 +22,7 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
     asked = [_asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(study)]
     found = [_compared(one, margin) for one in asked]
     tested = [place for place, outcome in enumerate(found) if isinstance(outcome, Pair)]
-    family = _family(asked, found)
-    pairs = judged(family.pairs, family.names, family.waiting)
+    pairs = judged(_family(asked, found))
     members = dict(zip(tested, pairs, strict=True))
     answers = tuple(
         _answer(declared, one, members.get(place, outcome))

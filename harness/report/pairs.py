@@ -166,30 +166,25 @@ class Family:
     waiting: int = 0
 
 
-def judged(pairs: Sequence[Pair], same: Sequence[str] | None = None, waiting: int = 0) -> list[Pair]:
-    """The pairs as the members of one family, with their verdicts, in the given order.
+def judged(family: Family) -> list[Pair]:
+    """The pairs of a family with their verdicts, in their order.
 
-    Pairs with equal ``same`` are one test, asked more than once; by default each is a test of its own. Pairs
-    that are not complete count as tests, and so do the ``waiting`` ones, see `Family`: a verdict must not
-    turn round when the missing runs are there.
+    Pairs that are not complete count as tests, and so do those that wait: a verdict must not turn round when
+    the missing runs are there.
     """
-    names = [str(place) for place in range(len(pairs))] if same is None else same
-    members = {
-        name: pair.difference.p
-        for name, pair in zip(names, pairs, strict=True)
-        if may_decide(pair.difference)
-    }
-    later = {name for name, pair in zip(names, pairs, strict=True) if pair.difference.note == INCOMPLETE}
-    waiting += len(later - set(members))
+    named = list(zip(family.names, family.pairs, strict=True))
+    members = {name: pair.difference.p for name, pair in named if may_decide(pair.difference)}
+    later = {name for name, pair in named if pair.difference.note == INCOMPLETE}
+    waiting = family.waiting + len(later - set(members))
     steps = dict(zip(members, holm_steps([*members.values(), *[1.0] * waiting]), strict=False))
     found = []
-    for name, pair in zip(names, pairs, strict=True):
-        family = in_family(pair.difference, steps.get(name))
+    for name, pair in named:
+        member = in_family(pair.difference, steps.get(name))
         equal = pair.equivalence and replace(pair.equivalence, tests=max(len(members) + waiting, 1))
-        word = verdict(pair.difference, family)
+        word = verdict(pair.difference, member)
         if word.is_undecided and equal is not None and equal.equivalent:
             word = Verdict.EQUIVALENT
-        found.append(replace(pair, family=family, verdict=word, equivalence=equal))
+        found.append(replace(pair, family=member, verdict=word, equivalence=equal))
     return found
 
 
