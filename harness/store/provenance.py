@@ -6,33 +6,40 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[2]
-_SOURCE_FOLDERS = ("harness", "plugins", "trm", "hrm_baseline")
+_FACE = "trm_bench"
+_ROOMS = ("harness", "plugins", "trm", "hrm_baseline")
 _LIBRARIES = ("torch", "numpy", "scipy", "pandas", "numba", "pydantic", "pluggy")
 
 
 @cache
-def code_fingerprint() -> str:
-    """SHA-256 over every source and recipe file of the package, in hexadecimal."""
-    return _fingerprint(PACKAGE, [path for folder in _SOURCE_FOLDERS for path in _sources(PACKAGE / folder)])
+def code_fingerprint(root: Path = PACKAGE) -> str:
+    """SHA-256 over every source and recipe file of the package, in hexadecimal.
 
-
-def _sources(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
-
-
-def _fingerprint(root: Path, files: Iterable[Path]) -> str:
+    Args:
+        root: a checkout, or the folder of the installed package: the same sources give the same value.
+    """
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+    for name, path in sorted(_sources(root).items()):
+        digest.update(name.encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _sources(root: Path) -> dict[str, Path]:
+    """Sources and recipes by their names in the package."""
+    # In a checkout the public face has a folder of its own; installed, its files lie beside the rooms.
+    face = root / _FACE if (root / _FACE).is_dir() else root
+    rooms = [path for folder in _ROOMS for path in (root / folder).rglob("*")]
+    named = {path.name: path for path in face.glob("*.py")}
+    return named | {
+        path.relative_to(root).as_posix(): path for path in rooms if path.suffix in (".py", ".yaml")
+    }
 
 
 def _git(*arguments: str) -> str | None:
@@ -54,7 +61,7 @@ def code() -> dict[str, Any]:
     # A package installed inside another repository must not take that repository's commit.
     if (PACKAGE / ".git").exists():
         found["commit"] = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *_SOURCE_FOLDERS)
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", _FACE, *_ROOMS)
         found["changed"] = None if changed is None else changed.splitlines()
     return found
 
