@@ -198,7 +198,7 @@ class Worker:
             "validation": [line for line in self.log if "validation_exact" in line],
             "resumed": past["resumed"],
         }
-        if past["code"] != _made_by():
+        if len(past["codes"]) > 1:
             fields["not_citable_because"] = [*self.job.run.reasons, RESUMED_BY_ANOTHER]
             fields["citable"] = False
         return {**fields, "ledger": self._training_ledger(spent)}
@@ -294,9 +294,11 @@ class Worker:
         """Restore the last checkpoint; gives what the next one has to remember."""
         execution, saved, self.saved = self.execution.model_dump(mode="json"), self.saved, None
         if saved is None:
-            return {"resumed": [], "code": _made_by(), "execution": execution}
+            return {"resumed": [], "codes": [_made_by()], "execution": execution}
         try:
             trainer.restore(saved["trainer"])
+            # Every code that trained, not the first alone: a run may come back to the machine it began on.
+            codes = list(dict.fromkeys([*saved["codes"], _made_by()]))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             first = str(error).splitlines()[0]
             raise TrmBenchError(
@@ -306,7 +308,7 @@ class Worker:
         if self.group.leads:
             self.folder.write_log(self.log)
         resumed = [*saved["resumed"], trainer.steps]
-        return {"resumed": resumed, "code": saved["code"], "execution": execution}
+        return {"resumed": resumed, "codes": codes, "execution": execution}
 
     def _training_ledger(self, spent: Spent) -> Ledger:
         return Ledger(

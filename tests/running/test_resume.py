@@ -318,7 +318,8 @@ def test_training_resumed_by_other_code_is_not_citable(
     path = only_run(folder).checkpoint
     saved = read_checkpoint(path)
     assert saved is not None
-    write_checkpoint(path, {**saved, "code": "other code"})
+    # Begun by this code, trained on by another, finished by this one.
+    write_checkpoint(path, {**saved, "codes": [*saved["codes"], "other code"]})
     assert run_cli("run", *LONG, "--output", folder).code == 0
     manifest = only_run(folder).manifest()
     assert not manifest.citable
