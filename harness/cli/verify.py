@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,12 +15,18 @@ from .terminal import echo, echo_json
 @click.command("verify")
 @click.argument("folders", nargs=-1, required=True, type=PATH, metavar="DIR...")
 @click.option("--data", type=PATH, help="Folder of the official files, for runs on them.")
+@click.option(
+    "--train", type=PATH, multiple=True, metavar="FILE", help="File they were trained on; repeatable."
+)
+@click.option(
+    "--test", type=PATH, multiple=True, metavar="FILE", help="File they were tested on; repeatable."
+)
 @click.option("--retrain", type=click.IntRange(0, 1000), default=0, help="Train N finished runs again.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, help="Of the draw of --retrain.", show_default=True
 )
 @json_option("everything that was found")
-def command(folders: tuple[Path, ...], data: Path | None, retrain: int, seed: int, as_json: bool) -> int:
+def command(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:
     """Check everything in output folders that can be checked without their authors.
 
     Checksums, names, counts; puzzles rebuilt where their source allows it; scores and clusters recomputed;
@@ -31,7 +38,7 @@ def command(folders: tuple[Path, ...], data: Path | None, retrain: int, seed: in
     """
     from ..python.verify import verify
 
-    found = verify(*folders, data=data, retrain=retrain, seed=seed, progress=True)
+    found = verify(*folders, **options, progress=True)
     if as_json:
         echo_json({**asdict(found), "ok": found.ok, "summary": str(found)})
         return 0 if found.ok else 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ..planning.identity import PROCEDURE, part_identity
 from ..planning.job import Job, PlannedRun
 from ..planning.request import REQUESTS, Request
 from ..report.looks import reasons_of
-from ..report.read import Run, read_folders
+from ..report.read import Reading, Run, read_folders
 from ..running.processes import run_jobs
 from ..running.progress import GridProgress
 from ..store.checked import DamagedResult, read_stamped
@@ -33,6 +33,7 @@ from ..store.records import Manifest, Status
 from ..training.config import ExecutionConfig
 from ..training.gpus import Gpu, visible_gpus
 from .grids import console_of
+from .options import PathLike, paths_of
 from .recount import Recount, other_extras, regrouped, wrongly_citable
 
 NO_PREDICTIONS = "no predictions kept; scores not recomputed"
@@ -90,6 +91,8 @@ class Verification:
 def verify(
     *folders: str | Path,
     data: str | Path | None = None,
+    train: PathLike | Sequence[PathLike] | None = None,
+    test: PathLike | Sequence[PathLike] | None = None,
     retrain: int = 0,
     seed: int = 0,
     progress: bool = False,
@@ -103,6 +106,8 @@ def verify(
     Args:
         folders: output folders, or folders of studies.
         data: folder of the official files, for runs on them.
+        train: files that they were trained on, instead of what the folder holds.
+        test: files that they were tested on, likewise.
         retrain: train N finished runs again, drawn at random, from their manifests alone.
         seed: of the draw.
         progress: print what is done and an estimate, to stderr.
@@ -110,7 +115,7 @@ def verify(
     Raises:
         UnavailableError: a folder does not exist, or holds no runs.
         NothingToReport: no run is finished.
-        UsageError: ``data`` is given, and no run reads files.
+        UsageError: ``data``, ``train`` or ``test`` is given, and no run reads files.
     """
     if not (isinstance(retrain, int) and 0 <= retrain <= 1000):
         raise UsageError(f"--retrain {retrain}: not a whole number from 0 to 1,000")
@@ -118,17 +123,13 @@ def verify(
     done = [run for run in reading.runs if run.samples is not None]
     if not done:
         raise NothingToReport(f"nothing to verify: {'; '.join(reading.problems) or 'no finished run'}")
-    if data is not None and all(run.manifest.description.source_kind != "official" for run in done):
-        raise UsageError(f"--data {data}: these runs read no files; leave it out")
-    checks = _Checks(host(), None if data is None else Path(data))
+    official = Request(data=None if data is None else Path(data), train=paths_of(train), test=paths_of(test))
+    _refuse_idle_files(official, done)
+    checks = _Checks(host(), official)
     wrong = {run.path: checks.problems_of(run) for run in done}
-    places = dict.fromkeys(run.where.parent for run in reading.runs if run.where != Path())
-    problems = [*reading.problems, *(one for place in places for one in _stamps(place))]
-    problems += [f"{path}: {one}" for path, mine in wrong.items() for one in mine]
-    problems += _looks(reading.runs)
     again = _train_again(checks, done, retrain, seed, console_of({"progress": progress})) if retrain else {}
     return Verification(
-        problems=tuple(problems),
+        problems=tuple(_problems(reading, wrong)),
         unchecked=tuple(checks.not_checked()),
         runs=len(done) + sum(run.status == "damaged" for run in reading.runs),
         consistent=sum(not mine for mine in wrong.values()),
@@ -139,11 +140,28 @@ def verify(
     )
 
 
+def _problems(reading: Reading, wrong: Mapping[Path, Sequence[str]]) -> Iterator[str]:
+    """Everything that is wrong with some folders; ``wrong`` has what was found in single runs."""
+    yield from reading.problems
+    for place in dict.fromkeys(run.where.parent for run in reading.runs if run.where != Path()):
+        yield from _stamps(place)
+    yield from (f"{path}: {one}" for path, mine in wrong.items() for one in mine)
+    yield from _looks(reading.runs)
+
+
+def _refuse_idle_files(official: Request, runs: Sequence[Run]) -> None:
+    given = next(
+        (path for path in (official.data, *official.train, *official.test) if path is not None), None
+    )
+    if given is not None and all(run.manifest.description.source_kind != "official" for run in runs):
+        raise UsageError(f"{given}: these runs read no files; leave it out")
+
+
 class _Checks:
     """The checks of single runs; puzzles are rebuilt once for all runs that share them."""
 
-    def __init__(self, plugins: Host, data: Path | None):
-        self.host, self.data = plugins, data
+    def __init__(self, plugins: Host, official: Request):
+        self.host, self.official = plugins, official
         self.unchecked: list[str] = []
         self.missing: dict[str, list[Path]] = {}
         self.recomputed = 0
@@ -166,6 +184,9 @@ class _Checks:
         if context is None:
             return problems
         if context.prepared.fingerprints != manifest.identity.fingerprints:
+            if renamed := _renamed(context, manifest):  # the names of items have the file's in them
+                self.unchecked.append(renamed)
+                return problems
             return [*problems, "the puzzles that its source gives are not those it was run on"]
         with plugins_aside():
             return [
@@ -210,8 +231,8 @@ class _Checks:
     def _build(
         self, task: str, scale: str, source: str, options: tuple[tuple[str, Any], ...]
     ) -> Context | None:
-        files = source == "official"
-        request = Request(source=source, data=self.data if files else None, settings=dict(options))
+        files = self.official if source == "official" else Request()
+        request = replace(files, source=source, settings=dict(options))
         try:
             return context_of(self.host, request, task, scale)
         except TrmBenchError as error:
@@ -260,6 +281,16 @@ class _Checks:
                 )
         self.recomputed += counted
         return list(dict.fromkeys(problems))
+
+
+def _renamed(context: Context, manifest: Manifest) -> str:
+    """That the files are the right ones and have other names; empty where they are not, or have not."""
+    here = {file.sha256: file.name for file in context.prepared.source.files}
+    there = {file["sha256"]: file["name"] for file in manifest.description.files}
+    if here.keys() != there.keys() or here == there:
+        return ""
+    names = ", ".join(f"{here[key]} was {name}" for key, name in there.items() if here[key] != name)
+    return f"puzzles: not rebuilt, since their files had other names ({names}); rename them"
 
 
 def _looks(runs: Sequence[Run]) -> list[str]:

@@ -163,3 +163,22 @@ def test_rows_of_a_puzzle_embedding_are_not_used_for_other_tasks(tmp_path: Path)
     words = ("--test", tmp_path / "two" / "data" / "evaluation", "--set", "puzzle_ids=blank")
     (blank,) = evaluated(tmp_path / "blank", run.folder, more=words)
     assert len(blank.records()) == 4
+
+
+def test_runs_on_named_files_are_verified_with_them(data: Path, tmp_path: Path) -> None:
+    files = ("--train", data / "train.csv", "--test", data / "test.csv")
+    folder = tmp_path / "out"
+    ended = command("run", *PUZZLE, *files, "--seeds", 0, "--models", "copy", "--output", folder)
+    assert ended.code == 0, ended.err
+    assert "puzzles of trm-bench:sudoku-extreme at lite: not rebuilt" in command("verify", folder).out
+    ended = command("verify", folder, *files)
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "verified: 1 of 1 run consistent")
+    renamed = tmp_path / "mine.csv"
+    renamed.write_bytes((data / "test.csv").read_bytes())
+    ended = command("verify", folder, *files[:2], "--test", renamed)
+    assert "not rebuilt, since their files had other names (mine.csv was test.csv); rename them" in ended.out
+    other = tmp_path / "test.csv"
+    other.write_text(HEADER + lines(*map(row, range(50, 60))))
+    ended = command("verify", folder, *files[:2], "--test", other)
+    assert ended.code == 1
+    assert "the puzzles that its source gives are not those it was run on" in ended.out
