@@ -25,7 +25,15 @@ from ..training.costs import count_flops
 from ..weights.files import check_weights
 from .evaluation_context import evaluation_context
 from .evaluation_mode import EvaluationMode, obstacle
-from .find_weights import config_of, external_model, find_weights, model_part, picked_seeds, require_model
+from .find_weights import (
+    config_of,
+    external_model,
+    find_weights,
+    model_part,
+    picked_seeds,
+    require_model,
+    row_of,
+)
 from .grid import Context, Grid, votes_of
 from .identity import describe, identity_of, in_precision, planned_run
 from .job import Job, PlannedRun, StoredWeights
@@ -62,10 +70,9 @@ def plan_evaluation(host: Host, request: Request, progress: Progress = no_progre
     labelled = _labelled(context, bases)
     unable: dict[EvaluationMode, list[str]] = {}
     for job, shapes in labelled:
-        why = [picked[place]] if (place := _stored(job).file.absolute().parents[1]) in picked else []
-        why += ["weights of runs that are not finished were left out"] if unfinished else []
-        if why and _stored(job).origin is not None:
-            job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, *why)),))
+        stored = _stored(job)
+        if stored.origin is not None and (why := picked.get(row_of(stored, stored.origin))):
+            job = replace(job, runs=(replace(job.run, reasons=(*job.run.reasons, why)),))
         jobs += _jobs(context, job, shapes, unable)
     left_out += _named(request, unable, len(labelled))
     if not jobs:

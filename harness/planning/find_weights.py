@@ -75,25 +75,35 @@ def find_weights(
     return weights
 
 
-def picked_seeds(weights: Sequence[StoredWeights]) -> dict[Path, str]:
-    """By output folder, why evaluations of runs that were picked from it may not be cited."""
-    reasons: dict[Path, str] = {}
-    named = [stored for stored in weights if stored.origin is not None]
-    for folder in {stored.file.absolute().parents[1] for stored in named}:
-        mine = [stored.origin for stored in named if stored.file.absolute().parents[1] == folder]
-        runs, models = {one.run for one in mine if one}, {one.description.model for one in mine if one}
-        try:
-            requested = read_requested(folder)
-        except DamagedResult:
-            requested = []
-        missing = [
-            f"{one.model} seed {one.seed}" for one in requested if one.model in models and one.run not in runs
-        ]
-        if not requested:
-            reasons[folder] = f"{PICKED}unknown, as {RUNS} is not there or damaged"
-        elif missing:
-            reasons[folder] = PICKED + some(missing)
-    return reasons
+def picked_seeds(weights: Sequence[StoredWeights]) -> dict[tuple[Path, str], str]:
+    """By output folder and model, why evaluations of runs that were picked from it may not be cited.
+
+    Also where the others could not be taken, because they have not finished.
+    """
+    rows: dict[tuple[Path, str], set[str]] = {}
+    for stored in weights:
+        if stored.origin is not None:
+            rows.setdefault(row_of(stored, stored.origin), set()).add(stored.origin.run)
+    found = {(folder, model): _not_among(runs, folder, model) for (folder, model), runs in rows.items()}
+    return {row: PICKED + why for row, why in found.items() if why}
+
+
+def row_of(stored: StoredWeights, origin: Manifest) -> tuple[Path, str]:
+    """The output folder of a run of ours, and its model."""
+    return stored.file.absolute().parents[1], origin.description.model
+
+
+def _not_among(runs: set[str], folder: Path, model: str) -> str:
+    """The runs of a model that were requested of a folder and are not these."""
+    try:
+        requested = read_requested(folder)
+    except DamagedResult:
+        requested = []
+    if not requested:
+        return f"unknown, as {RUNS} is not there or damaged"
+    return some(
+        [f"{model} seed {one.seed}" for one in requested if one.model == model and one.run not in runs]
+    )
 
 
 def _runs(path: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from ..host.host import Host
 from ..planning.grid import Grid
 from ..planning.job import Job, PlannedRun
 from ..planning.models import ResolvedModel, parse_variant
-from ..planning.request import add_request
+from ..planning.request import Request, add_request
 from ..store.folders import Output
 from ..store.locks import is_running, locked
 from ..store.records import Status
@@ -204,7 +204,7 @@ def claim(execution: Execution, grid: Grid, folder: Path) -> list[Job]:
 
 def _record(grid: Grid, folder: Path) -> None:
     """Keep what was requested: for the report to account for, and for `resume` to repeat."""
-    add_requested(folder, [_requested(run) for run in grid.runs])
+    add_requested(folder, [_requested(run, grid.context.request) for run in grid.runs])
     if not grid.context.request.weights:
         add_request(folder, grid.context.request)
 
@@ -242,15 +242,16 @@ def _follow(
         raise Detached from None
 
 
-def _requested(run: PlannedRun) -> RequestedRun:
+def _requested(run: PlannedRun, request: Request) -> RequestedRun:
     identity, description = run.identity, run.description
     return RequestedRun(
         run=run.name,
         model=description.model,
         requested=description.requested,
         seed=identity.seed,
-        # The name of external weights has their checksum: nothing later takes the place of their row.
-        replaceable=identity.weights is None,
+        # A folder of evaluations may hold those of several trainings, none of them older than another. In a
+        # study there is one training for each model and seed, which its evaluations follow.
+        replaceable=not request.weights or (request.study and identity.weights is None),
     )
 
 

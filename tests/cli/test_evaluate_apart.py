@@ -8,6 +8,7 @@ import pytest
 from support.stored import asked, evaluate, evaluated, manifests, run, runs
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.read import read_folders
+from trm_bench.harness.store.records import Status
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = asked("trm-mlp")
@@ -47,6 +48,39 @@ def test_an_evaluation_never_takes_the_place_of_another_training_s(
     evaluated(tmp_path / "out", runs(other)[0].folder, more=("--set", "task_seed=0"))
     assert first.manifest() == kept
     assert len(runs(tmp_path / "out")) == 2
+
+
+def test_a_later_evaluation_of_another_training_takes_no_seeds_out_of_an_earlier_row(
+    usual: Path, other: Path, tmp_path: Path
+) -> None:
+    evaluated(tmp_path / "out", usual, more=("--steps", 2))
+    evaluated(tmp_path / "out", runs(other)[0].folder, more=("--steps", 2, "--set", "task_seed=0"))
+    reading = read_folders([tmp_path / "out"])
+    (table,) = build_report(reading).tables
+    assert sorted([seed.seed for seed in row.seeds] for row in table.rows) == [[0], [0, 1]]
+    assert not any("replaced" in remark for remark in reading.remarks)
+
+
+def test_a_seed_that_has_not_finished_marks_its_own_model_until_it_is_there(tmp_path: Path) -> None:
+    looped = asked("transformer-looped")
+    folder = run(tmp_path / "trained", MODEL, looped, seeds="0-1")
+    unfinished = next(
+        one for one in runs(folder) if one.name.startswith("transformer") and "-s1-" in one.name
+    )
+    whole = unfinished.manifest()
+    unfinished.write_manifest(whole.model_copy(update={"status": Status.FAILED}))
+
+    def reasons(model: str) -> set[str]:
+        found = [one for one in manifests(tmp_path / "out") if one.description.requested.startswith(model)]
+        return {reason for one in found for reason in one.not_citable_because if "evaluated" in reason}
+
+    evaluated(tmp_path / "out", folder, more=("--steps", 1))
+    name = whole.description.model
+    assert reasons("trm") == set()
+    assert reasons("transformer") == {f"requested and not evaluated: {name} seed 1"}
+    unfinished.write_manifest(whole)
+    evaluated(tmp_path / "out", folder, more=("--steps", 1))
+    assert reasons("trm") | reasons("transformer") == set()
 
 
 def test_another_precision_or_number_of_threads_is_another_run_and_told(usual: Path, tmp_path: Path) -> None:
