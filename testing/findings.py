@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..harness.api.errors import TrmBenchError
+from ..harness.api.errors import told
 
 Subject = TypeVar("Subject")
 
@@ -72,19 +72,13 @@ def run_checks(
         except Wrong as wrong:
             found.append(Finding(check.words, False, wrong.words, wrong.where or check.where))
         except (Exception, SystemExit) as error:  # the plugin's own code, which may fail in any way
-            found.append(Finding(check.words, False, said(error), check.where))
+            found.append(Finding(check.words, False, told(error), check.where))
         left = len(checks) - len(found)
         if check.essential and not found[-1].ok and left:
             words = f"{found[-1].words} (until that is fixed, {left} further checks are not run)"
             found[-1] = replace(found[-1], words=words)
             break
     return tuple(found)
-
-
-def said(error: BaseException) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, TrmBenchError) else f"{type(error).__name__}: {text}"
 
 
 def require(what: str, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..store.provenance import processor
 from ..training.device import synchronize
 
 TRIES = 5
@@ -15,7 +16,7 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Machine:
-    """A device with the number of threads that a cell gets.
+    """A device with the number of threads that a run gets.
 
     Attributes:
         name: of the processor or the accelerator.
@@ -71,9 +72,4 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
 def _name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        named = []
-    return named[0] if named else device.type
+    return processor() or device.type

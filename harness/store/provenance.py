@@ -33,7 +33,7 @@ def code_fingerprint(root: Path = PACKAGE) -> str:
 
 def _sources(root: Path) -> dict[str, Path]:
     """Sources and recipes by their names in the package."""
-    # In a checkout the public face has a folder of its own; installed, its files lie beside the rooms.
+    # In a checkout the public face has a folder of its own; installed, its files lie next to the rooms.
     face = root / _FACE if (root / _FACE).is_dir() else root
     rooms = [path for folder in _ROOMS for path in (root / folder).rglob("*")]
     named = {path.name: path for path in face.glob("*.py")}
@@ -81,7 +81,7 @@ def environment() -> dict[str, Any]:
         "libraries": {name: version_of(name) for name in _LIBRARIES},
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "host": hostname(),
         "job": batch_job(),
@@ -112,7 +112,8 @@ def batch_job() -> str | None:
     return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

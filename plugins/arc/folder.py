@@ -21,9 +21,9 @@ from typing import Any
 
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import SourceFile
-from ...harness.api.reading import printable, read_bytes, require_file
+from ...harness.api.reading import printable, read_bytes, require_file, unique
 from ...harness.api.specs import BuildRequest
-from .tasks import ArcTask, read_task, unique_keys
+from .tasks import ArcTask, read_task
 
 CONCEPT = "concept"
 MOST_FOLDERS = 20_000
@@ -84,7 +84,7 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(read_bytes(path), object_pairs_hook=unique_keys)
+        return json.loads(read_bytes(path), object_pairs_hook=unique)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
 

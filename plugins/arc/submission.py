@@ -18,12 +18,12 @@ import numpy as np
 from ...harness.api.errors import DataError, UsageError
 from ...harness.api.predictions import Predictions
 from ...harness.api.puzzles import PuzzleSet, TaskInfo
-from ...harness.api.reading import TEXT_BYTES, read_bytes
+from ...harness.api.reading import TEXT_BYTES, read_bytes, unique
 from ...harness.api.specs import SubmissionScore
 from .choose import revision_of
 from .grids import Grid, cropped
 from .packaged import packaged
-from .tasks import ArcTask, read_grid, unique_keys
+from .tasks import ArcTask, read_grid
 
 FILE = "submission.json"
 ATTEMPTS = ("attempt_1", "attempt_2")
@@ -95,7 +95,7 @@ def _content(path: Path) -> Any:
             raw = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(TEXT_BYTES + 1)
             if len(raw) > TEXT_BYTES:
                 raise OSError(f"unpacks to more than {TEXT_BYTES:,} bytes")
-        return json.loads(raw, object_pairs_hook=unique_keys)
+        return json.loads(raw, object_pairs_hook=unique)
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
 

@@ -141,19 +141,6 @@ def _pair(content: Mapping[str, Any], where: str) -> Pair:
     return Pair(*(read_grid(content[key], f"{where}, {key}") for key in ("input", "output")))
 
 
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For `json.loads`: an object whose keys are all different.
-
-    Raises:
-        ValueError: one is there twice; plain `json.loads` would drop the first without a word.
-    """
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice")
-    return content
-
-
 def content_key(tasks: Sequence[ArcTask]) -> str:
     """SHA-256 over ids and pairs: two sets hold the same tasks exactly if this is the same."""
     digest = hashlib.sha256()

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...harness.api.errors import DataError, UsageError
 from ...harness.api.puzzles import TaskInfo, Tokens
+from ...harness.api.reading import unique
 from ...harness.api.specs import Puzzle, RuleCheck
 from .grids import Grid, cropped, to_canvases
-from .tasks import Asked, read_asked, unique_keys
+from .tasks import Asked, read_asked
 
 WHERE = "the ARC task"
 NO_RULE = "no rule to check: ARC predictions can only be compared with the true grid"
@@ -24,7 +25,7 @@ def parse(text: str, info: TaskInfo) -> Sequence[Puzzle]:
         UsageError: it is no such task, or a grid is too large for the canvas.
     """
     try:
-        content = json.loads(text, object_pairs_hook=unique_keys)
+        content = json.loads(text, object_pairs_hook=unique)
         asked = read_asked(content, WHERE)
     except DataError as error:
         raise UsageError(str(error)) from error

@@ -20,8 +20,6 @@ from .scales import CHARSET, GOAL, OPEN, PATH, START, WALL
 Board = NDArray[np.uint8]
 Places = NDArray[np.int32]
 
-_CODES = np.zeros(256, np.uint8)
-_CODES[np.frombuffer(CHARSET.encode("ascii"), np.uint8)] = np.arange(1, len(CHARSET) + 1)
 _LETTERS = np.frombuffer(b"?" + CHARSET.encode("ascii"), np.uint8)
 
 
@@ -31,11 +29,6 @@ def kernel(function: Any) -> Any:
     Nothing is cached on disk: numba does not notice that a kernel in another file has changed.
     """
     return numba.njit(nogil=True)(function)
-
-
-def to_tokens(text: str) -> Tokens:
-    """The token codes of a maze's characters; 0 for a character that no maze has."""
-    return _CODES[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
 
 
 def to_text(tokens: Tokens) -> str:

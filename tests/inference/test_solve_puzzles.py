@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.maze import to_tokens
 from support.solving import ARC, MAZE, SUDOKU, SUDOKU_9
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import PuzzleSet, Tokens
 from trm_bench.harness.api.specs import BuildRequest
 from trm_bench.harness.host.host import host
 from trm_bench.plugins.arc.grids import to_canvases
-from trm_bench.plugins.maze.grid import to_text, to_tokens
+from trm_bench.plugins.maze.grid import to_text
 from trm_bench.plugins.sudoku.board import BLANK, Shape
 from trm_bench.plugins.sudoku.generate import RECIPES, generate
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.maze import to_tokens
 from trm_bench.harness.api.predictions import Predictions
 from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 from trm_bench.plugins.maze import paths
 from trm_bench.plugins.maze.evaluate import evaluate_shortest, evaluate_valid
-from trm_bench.plugins.maze.grid import shortest_moves_all, solve, to_tokens
+from trm_bench.plugins.maze.grid import shortest_moves_all, solve
 from trm_bench.plugins.maze.scales import GOAL, OPEN, PATH, START, WALL
 
 

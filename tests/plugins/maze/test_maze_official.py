@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from support.hub import COMMIT, serve, unreachable_hub
+from support.maze import to_tokens
 from trm_bench.harness.api.errors import DataError, UnavailableError, UsageError
 from trm_bench.harness.api.specs import BuildRequest
 from trm_bench.harness.data.overlap import with_overlaps
@@ -92,7 +93,7 @@ def test_a_label_that_is_another_shortest_path_is_kept_and_counted(folder):
 
 
 def test_a_turned_train_maze_in_test_is_a_caveat(folder):
-    question, answer = (grid.to_tokens(text)[dihedral_cells(30)[5]] for text in maze(3))
+    question, answer = (to_tokens(text)[dihedral_cells(30)[5]] for text in maze(3))
     table(folder / "my_test-2.csv", [(grid.to_text(question), grid.to_text(answer))])
     data = with_overlaps(TASK, build(request(folder)))
     assert data.source.caveats == ("1 of 6 test puzzles is trained on, up to the symmetries of maze-hard",)
