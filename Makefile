@@ -25,7 +25,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	touch "$(VENV)/.run" "$(VENV)/.test" "$@"
 
 bench: $(VENV)/.run  ## the main job: train three models and print their table
-	"$(BIN)/trm-bench" run --models trm,hrm,transformer --task maze-hard
+	"$(BIN)/trm-bench" run --models trm,hrm,transformer --task maze-hard --device cpu
 
 test: $(VENV)/.test  ## the whole test suite
 	"$(BIN)/python" -m pytest -n 2

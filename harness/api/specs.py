@@ -45,7 +45,7 @@ class Scale:
     """One size of a task and the training budget that goes with it.
 
     Attributes:
-        name: ``mini``, ``lite`` or ``paper``.
+        name: ``mini``, ``small``, ``lite`` or ``paper``.
         summary: one line: which puzzles, how many.
         steps: optimiser steps of the recipe; None where ``epochs`` gives them.
         batch_size: supervision slots, the same for every model.

@@ -67,7 +67,11 @@ from .options import (
 @device_option
 @on_option
 @jobs_option
-@click.option("--output", type=PATH, help="By default results/TASK-SCALE-evaluated.")
+@click.option(
+    "--output",
+    type=PATH,
+    help="By default results/TASK-SCALE-evaluated, with -validation where that is scored.",
+)
 @json_option("the report")
 def command(
     weights: tuple[Path, ...], halt: str, settings: tuple[str, ...], as_json: bool, **options: Any

@@ -1,4 +1,4 @@
-"""Puzzles on their way from a task plugin to the cells: built once, cached, read back by split.
+"""Puzzles on their way from a task plugin to the runs: built once, cached, read back by split.
 
 Owns the cache folder and the promise that test data is read only when the test split is requested.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..api.embedding_rows import EmbeddingRows
 from ..api.errors import DataError, UnavailableError, UsageError, nearest
-from ..api.puzzles import Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
+from ..api.puzzles import PAD, Identities, PuzzleSet, Source, SourceFile, TaskData, TaskInfo
 from ..api.specs import BuildRequest, Scale, TaskSpec
 from ..api.text import file_name
 from ..host.calls import calling
@@ -209,6 +209,9 @@ def _check(data: TaskData, training: bool) -> None:
             continue
         if puzzles.inputs.shape[1] != data.info.cells:
             raise DataError(f"{what}: puzzles of {puzzles.inputs.shape[1]} cells, not {data.info.cells}")
+        unlabelled = puzzles.ids[(puzzles.targets == PAD).all(axis=1)]
+        if len(unlabelled):  # such a puzzle would be solved by anything
+            raise DataError(f"{what}: puzzle {unlabelled[0]} has no answer, its target is all padding")
         largest = max(int(puzzles.inputs.max()), int(puzzles.targets.max()))
         if largest >= data.info.vocab_size:
             raise DataError(f"{what}: token {largest} is not below vocab_size={data.info.vocab_size}")

@@ -1,6 +1,6 @@
 """Plugins that are a file, for trying things: ``--plugin path/to/file.py``.
 
-They reach the processes of cells through the environment. What a file gives is marked: its version is that of
+They reach the processes of runs through the environment. What a file gives is marked: its version is that of
 its content, and no number made with it may be cited.
 """
 

@@ -162,18 +162,18 @@ def plan_looks(grid: Grid) -> Looks:
 
 
 def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """The seeds up to the last look.
+    """The seeds of the last look, and no others.
 
     Raises:
-        UsageError: they are too few.
+        UsageError: they are fewer or more.
     """
     looks = Plan().seeds
-    if len(seeds) < looks[-1]:
+    if len(seeds) != looks[-1]:
         raise UsageError(
             f"--seeds with {plural(len(seeds), 'seed')}: --until-decided looks at "
             f"{', '.join(map(str, looks))} seeds; name {looks[-1]}, or leave --seeds out"
         )
-    return seeds[: looks[-1]]
+    return seeds
 
 
 def first_seeds(grid: Grid, seeds: int) -> Grid:

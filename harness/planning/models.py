@@ -118,8 +118,14 @@ def shapes_of(name: str, build: Callable[[TaskInfo], Reasoner], task: TaskInfo, 
 
 
 def split_models(text: str) -> list[str]:
-    """Split ``--models`` at the commas that are not inside brackets."""
-    return [name.strip() for name in re.split(r",(?![^\[]*\])", text) if name.strip()]
+    """Split ``--models`` at its commas, but for those of options and evaluations (``@ steps=4,votes=2``)."""
+    names: list[str] = []
+    for piece in re.split(r",(?![^\[]*\])", text):
+        if names and "@" in names[-1] and re.match(r"\s*\w+=", piece):
+            names[-1] += f",{piece}"
+        else:
+            names.append(piece)
+    return [name.strip() for name in names if name.strip()]
 
 
 def parse_variant(text: str) -> Variant:

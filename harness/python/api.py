@@ -142,14 +142,18 @@ def placement_of(options: CommonOptions) -> Placement:
     queue, device = queue_of_call(options), options.get("device")
     if queue is None or queue.device is None:
         return choose_device(device, options.get("gpus"))
-    if options.get("gpus") is not None:
-        raise UsageError(f"--gpus {options['gpus']}: {queue.spec.name} chooses them; leave it out")
+    _refuse_gpus_of(queue, options.get("gpus"))
     if device not in (None, "auto", queue.device):
         raise UsageError(
             f"--device {device}: the settings of --on {options.get('on')} give the runs {queue.device}; put "
             "that right in its file, or leave --device out"
         )
     return Placement(queue.device)
+
+
+def _refuse_gpus_of(queue: Queue, gpus: Gpus | None) -> None:
+    if gpus is not None:
+        raise UsageError(f"--gpus {gpus}: {queue.spec.name} chooses them; leave it out")
 
 
 def request_of(options: CommonOptions, kind: Any, device: str) -> Request:
@@ -369,6 +373,8 @@ def resume(
     options: CommonOptions = {"jobs": jobs, "on": on, "progress": progress, "command": command}
     queue = queue_of_call(options)
     elsewhere = None if queue is None else queue.device
+    if queue is not None and elsewhere is not None:
+        _refuse_gpus_of(queue, gpus)
     for leaf, request in known:
         if elsewhere is None:
             refuse_missing_device(leaf, request)

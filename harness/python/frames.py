@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..api.budget import described
+from ..report.pairs import INCOMPLETE
 from ..report.read import Run
 from ..report.table import Pair, Report, Row, Table
 
@@ -189,7 +190,7 @@ def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
                 split=table.split,
                 source=table.source,
                 budget=described(table.budget),
-                citable=not any(note.startswith("NOT CITABLE") for note in table.notes),
+                citable=_citable(pair),
             )
             yield {**names, **_pair(pair)}
     for study in report.studies:
@@ -197,12 +198,16 @@ def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
             names = _names(
                 scale=study.scale,
                 split="test",
-                citable="NOT CITABLE" not in answer.sentence,
+                citable=answer.pair is not None and _citable(answer.pair),
                 study=study.name,
                 grid=answer.grid,
                 question=answer.asks,
             )
             yield {**names, **(_pair(answer.pair) if answer.pair else {"note": answer.sentence})}
+
+
+def _citable(pair: Pair) -> bool:
+    return not pair.not_citable and pair.difference.note != INCOMPLETE
 
 
 def _names(**given: str | bool) -> dict[str, Any]:

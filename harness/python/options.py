@@ -35,8 +35,8 @@ class CommonOptions(TypedDict, total=False):
         on: where the runs are carried out: a runner (see `trm-bench list runners`) or a YAML file with its
             settings; by default in processes of this call.
         jobs: processes side by side; by default one per core, or one per GPU, which is the most there.
-        output: output folder; by default ``results/TASK-SCALE``, with ``-evaluated`` for an evaluation and
-            ``-tune`` for `tune`.
+        output: output folder; by default ``results/TASK-SCALE``, with ``-evaluated`` for an evaluation
+            (``-evaluated-validation`` on that split) and ``-tune`` for `tune`.
         progress: print what is done and an estimate, to stderr.
         settings: any other setting, e.g. ``{"steps": 200, "lr": 1e-3}``; also taken as keywords.
         command: what manifests keep as the command.

@@ -99,7 +99,7 @@ def run_command(
         "baseline": baseline,
         "limit": request.limit,
         "evaluators": ",".join(request.evaluators) or None,
-        "device": None if request.device == "cpu" else request.device,
+        "device": request.device,  # what `run` takes without it is another one on another machine
         "output": output,
     }
     words = ["trm-bench", *start, "run"]

@@ -9,10 +9,11 @@ from pathlib import Path
 from ..api.errors import NothingToReport, UsageError, nearest
 from ..planning.models import in_order
 from ..planning.study import Declared, declared_in, leaves
+from ..stats.rules import Kind
 from ..store.records import Manifest
 from . import build, contrasts
 from .looks import looks_of, reasons_of
-from .pairs import Family, compare, judged, model_key, same_results, table_key
+from .pairs import Family, compare, judged, model_key, not_citable, same_results, table_key, without_test
 from .read import Run, distinct_folders, read_runs
 from .table import Pair
 
@@ -43,7 +44,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
     shown = [run for run in (*first, *second) if run.samples is not None]
-    if reasons := contrasts.not_citable(shown):
+    if reasons := not_citable(shown):
         problems.append(f"NOT CITABLE: {reasons}")
     ours, theirs = ({_task(run.manifest) for run in runs} for runs in (first, second))
     for name, alone in ((a, ours - theirs), (b, theirs - ours)):
@@ -77,7 +78,7 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         for one, other in models
     ]
     shown = [run for _, left, _, right in sides for run in (*left, *right) if run.samples is not None]
-    if reasons := contrasts.not_citable(shown):
+    if reasons := not_citable(shown):
         problems.append(f"NOT CITABLE: {reasons}")
     names = tuple(same_results(left, right) for _, left, _, right in sides)
     pairs = judged(Family(tuple(_pair(*side) for side in sides), names))
@@ -118,6 +119,12 @@ def _judged(
         return looked.judged(a, left, b, right)
     for family in families:
         if same in family.names:
+            own = family.pairs[family.names.index(same)]
+            tested = pair.difference.kind is not Kind.UNTESTED
+            if (
+                tested and own.difference.kind is Kind.UNTESTED
+            ):  # a study knows why, the runs alone do not show
+                pair = without_test(pair, own.note)
             with_it = replace(family, pairs=(*family.pairs, pair), names=(*family.names, same))
             return judged(with_it)[-1]
     return _exploratory(pair)
@@ -135,9 +142,6 @@ def _read(folders: Sequence[Path], problems: list[str]) -> Sequence[Run]:
     runs = read_runs(leaves(distinct_folders(folders, problems)), problems, problems)
     if not any(run.samples is not None for run in runs):
         raise NothingToReport(f"no finished run in {', '.join(map(str, folders))}")
-    problems += [
-        f"NOT CITABLE: {reason}" for reason in dict.fromkeys(one for run in runs for one in run.reasons)
-    ]
     return runs
 
 

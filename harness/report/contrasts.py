@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..planning.models import parse_variant
 from ..planning.study import Contrast, Declared, StudyDefinition, evaluated_folder, grid_folder, subject
 from ..store.records import NO_WEIGHTS
-from .pairs import INCOMPLETE, Family, compare, judged, mixed_code, model_key, same_results, untested
+from .pairs import INCOMPLETE, Family, compare, judged, model_key, not_citable, same_results, without_test
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
 from .words import answer
@@ -112,12 +112,6 @@ def _sides(
     return sides
 
 
-def not_citable(runs: Sequence[Run]) -> str:
-    """Why runs must not be cited, or not together; empty where they may."""
-    reasons = [reason for run in runs for reason in run.manifest.not_citable_because]
-    return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
-
-
 def _compared(one: Asked, margin: float | None) -> Pair | str:
     """The pair of a question, or a sentence that says why there is none."""
     if one.a == one.b:
@@ -129,11 +123,10 @@ def _compared(one: Asked, margin: float | None) -> Pair | str:
             return f"{NOT_TESTED}: the runs of {name} were made with several settings or on several devices."
     pair = compare(one.a, one.left, one.b, one.right, margin)
     if not one.complete:
-        pair = replace(pair, difference=untested(pair.difference, INCOMPLETE), note=INCOMPLETE)
+        pair = without_test(pair, INCOMPLETE)
     for name, side in ((one.a, one.left), (one.b, one.right)):
         if all(run.manifest.weights == NO_WEIGHTS for run in side):
-            why = f"{name} is not trained, and part of no test"
-            return replace(pair, difference=untested(pair.difference, why), note=why, shares=None, parts=None)
+            return without_test(pair, f"{name} is not trained, and part of no test")
     return pair
 
 

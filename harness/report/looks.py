@@ -11,8 +11,8 @@ from ..api.text import plural
 from ..planning.looks import LOOKS, Look, Looks, Test
 from ..stats.looks import Decision, interval
 from ..stats.rules import ALPHA
-from ..stats.tests import InFamily, Verdict, verdict
-from .pairs import compare, untested
+from ..stats.tests import InFamily, verdict
+from .pairs import compare, without_test
 from .read import Run
 from .table import Pair
 from .words import p_words
@@ -62,12 +62,12 @@ class Looked:
             TrmBenchError: they were tested on different items.
         """
         if self.looks is None or self.problem:
-            return _without_test(compare(a, left, b, right), f"{EXPLORATORY}: {self.problem}")
+            return without_test(compare(a, left, b, right), f"{EXPLORATORY}: {self.problem}")
         names = _model(left), _model(right)
         decisions = self.looks.decisions
         decision = decisions.get(names) or decisions.get(names[::-1])
         if decision is None:
-            return _without_test(compare(a, left, b, right), f"{EXPLORATORY}: none of the planned tests")
+            return without_test(compare(a, left, b, right), f"{EXPLORATORY}: none of the planned tests")
         first, second = (self.runs[name][: decision.seeds] for name in names)
         return _as_decided(compare(a, first, b, second), decision, self.looks)
 
@@ -247,18 +247,3 @@ def _what_became(pair: Pair, decision: Decision, looks: Looks) -> str:
 
 def _outcome(note: str) -> str:
     return note.rpartition("; ")[2]
-
-
-def _without_test(pair: Pair, why: str) -> Pair:
-    equivalence = pair.equivalence and replace(pair.equivalence, p=None)
-    return replace(
-        pair,
-        difference=untested(pair.difference, why),
-        mcnemar=None,
-        family=None,
-        verdict=Verdict.UNTESTED,
-        shares=None,
-        parts=None,
-        equivalence=equivalence,
-        note=why,
-    )

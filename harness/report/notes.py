@@ -70,7 +70,7 @@ def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
         reason if len(names) == len(rows) else f"{', '.join(names)}: {reason}"
         for reason, names in models.items()
     ]
-    reasons += mixed_code(runs)
+    reasons += [reason for reason in mixed_code(runs) if reason not in models]
     reasons += [] if all(row.complete for row in rows) else ["incomplete"]
     return [f"NOT CITABLE: {'; '.join(reasons)}"] if reasons else []
 

@@ -1,4 +1,4 @@
-"""Two models compared: alignment, the test, power, and what may be said. The one place where that is done."""
+"""Two models compared: alignment, the test, power, and what may be said; the one place where that is done."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: f
         note = f"{plural(shared, 'seed')} of both are the same weights, and the others are not"
         difference = untested(difference, note)
     crossed = difference.kind is Kind.CROSSED
-    margin = _margin_of([*left, *right]) if margin is None else margin
+    both = [*left, *right]
+    margin = _margin_of(both) if margin is None else margin
     on_validation = "" if identity.split == "test" else f" on {identity.split}"
     return Pair(
         a=a,
@@ -90,8 +91,9 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: f
         shares=variance_shares(a_SC, b_SC) if crossed and not paired else None,
         parts=parts_of(a_SC, b_SC) if crossed and not paired else None,
         equivalence=None if margin is None else equivalence(difference, margin),
-        differs=tuple(treated_differently([run.manifest for run in (*left, *right)])),
+        differs=tuple(treated_differently([run.manifest for run in both])),
         note=note,
+        not_citable=not_citable(both),
     )
 
 
@@ -110,10 +112,11 @@ def _require_comparable(manifests: Sequence[Manifest]) -> None:
     splits = dict.fromkeys(one.identity.split for one in manifests)
     if len(splits) > 1:
         raise TrmBenchError(f"scored on different puzzles: {' and '.join(splits)}; nothing is compared")
-    tests = dict.fromkeys(one.identity.fingerprints.get("test", "?")[:12] for one in manifests)
-    if len(tests) > 1:
+    (split,) = splits
+    sets = dict.fromkeys(one.identity.fingerprints.get(split, "?")[:12] for one in manifests)
+    if len(sets) > 1:
         raise TrmBenchError(
-            f"tested on different puzzles: test sets {' and '.join(tests)}; nothing is compared"
+            f"scored on different puzzles: {split} sets {' and '.join(sets)}; nothing is compared"
         )
     scored = dict.fromkeys(
         part.model_dump_json()
@@ -149,6 +152,21 @@ def same_weights(left: Sequence[Run], right: Sequence[Run]) -> bool:
 def untested(difference: Difference, why: str) -> Difference:
     """The difference alone, without interval or test."""
     return replace(difference, low=None, high=None, p=None, error=None, kind=Kind.UNTESTED, note=why)
+
+
+def without_test(pair: Pair, why: str) -> Pair:
+    """The pair with its two scores and their difference, and nothing that a test says."""
+    return replace(
+        pair,
+        difference=untested(pair.difference, why),
+        mcnemar=None,
+        family=None,
+        verdict=Verdict.UNTESTED,
+        shares=None,
+        parts=None,
+        equivalence=pair.equivalence and replace(pair.equivalence, p=None),
+        note=why,
+    )
 
 
 @dataclass(frozen=True)
@@ -235,6 +253,12 @@ def mixed_code(runs: Sequence[Run]) -> list[str]:
     torches = {str(manifest.environment.get("libraries", {}).get("torch")) for manifest in done}
     mixed = [f"runs made by {len(codes)} states of the code"] if len(codes) > 1 else []
     return mixed + ([f"runs made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])
+
+
+def not_citable(runs: Sequence[Run]) -> str:
+    """Why runs must not be cited, or not together; empty where they may."""
+    reasons = [reason for run in runs for reason in (*run.manifest.not_citable_because, *run.reasons)]
+    return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
 
 
 def treated_differently(manifests: Sequence[Manifest]) -> list[str]:

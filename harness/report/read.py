@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..api.budget import Ledger
 from ..api.errors import UnavailableError
 from ..api.text import plural
 from ..planning.identity import identity_hash
@@ -19,7 +20,8 @@ from ..store.records import Manifest, Status
 from ..store.requests import RUNS, RequestedRun, read_requested
 from .samples import Samples, largest_difference, read_samples
 
-UNKNOWN = "shown without the folder that says which seeds were requested"
+NOT_LISTED = f"shown without the {RUNS} that says which seeds were requested"
+UNREQUESTED = "in no request of its folder"
 FOLDER = 1_000_000
 """More runs than a folder has: those of the folder that is named first come first."""
 
@@ -253,7 +255,7 @@ def _read_folder(
         reasons = _not_shown(requested, {run.name for run in runs})
         return [replace(run, reasons=reasons) for run in runs]
     if not requested:
-        runs = [replace(run, reasons=(UNKNOWN,)) for run in runs]
+        runs = [replace(run, reasons=(NOT_LISTED,)) for run in runs]
     readable = {run.where for run in runs}
     runs = _requested_or_new(runs, requested, folder, remarks)
     found = {run.name for run in runs}
@@ -285,7 +287,7 @@ def _requested_or_problem(folder: Path, problems: list[str]) -> list[RequestedRu
 def _not_shown(requested: Sequence[RequestedRun], shown: set[str]) -> tuple[str, ...]:
     """Why runs that were picked from their output folder may not be cited."""
     if not requested:
-        return (UNKNOWN,)
+        return (NOT_LISTED,)
     missing: dict[str, list[int]] = {}
     for run in requested:
         if run.run not in shown:
@@ -318,7 +320,7 @@ def _requested_or_new(
         elif slot in slots:
             remarks.append(f"{folder / run.name}: {what}, replaced by a later request; left out")
         else:
-            new.append(replace(run, reasons=(UNKNOWN,)))
+            new.append(replace(run, reasons=(UNREQUESTED,)))
     if new:
         listed = ", ".join(run.name for run in new)
         remarks.append(
@@ -382,5 +384,11 @@ def _absent(requested: RequestedRun, order: int, runs: Sequence[Run], damaged: b
         "identity": like.identity.model_copy(update={"seed": requested.seed}),
         "description": like.description.model_copy(update=described),
         "run": requested.run,
+        # What a run has spent and found is its own.
+        "ledger": Ledger(),
+        "validation": [],
+        "notes": [],
+        "not_citable_because": [],
+        "resumed": [],
     }
     return [Run(requested.run, like.model_copy(update=update), order, None, status, reason)]

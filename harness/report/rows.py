@@ -14,6 +14,7 @@ from ..inference.scoring import AGREE, ANY_RIGHT
 from ..stats.interval import score_interval
 from ..stats.scores import Floats, ItemScores, cluster_means
 from ..store.records import NO_WEIGHTS, Manifest
+from .pairs import mixed_code
 from .read import Run
 from .samples import Samples
 from .table import CurvePoint, Row, SeedResult
@@ -63,7 +64,10 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
         devices=tuple(sorted({run.manifest.identity.device for run in runs})),
         not_citable_because=tuple(
             dict.fromkeys(
-                reason for run in runs for reason in (*run.manifest.not_citable_because, *run.reasons)
+                [
+                    *(reason for run in runs for reason in (*run.manifest.not_citable_because, *run.reasons)),
+                    *mixed_code(runs),
+                ]
             )
         ),
         is_fixed=bool(done) and all(run.manifest.weights == NO_WEIGHTS for run in done),

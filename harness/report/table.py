@@ -172,6 +172,7 @@ class Pair:
         equivalence: with a margin that was declared before the runs; else None.
         differs: how the two were treated differently; empty within one grid.
         note: what must be printed with it.
+        not_citable: why its runs may not be cited, or not together; empty where they may.
     """
 
     a: str
@@ -188,6 +189,7 @@ class Pair:
     equivalence: Equivalence | None
     differs: tuple[str, ...]
     note: str
+    not_citable: str = ""
 
     @property
     def remarks(self) -> str:

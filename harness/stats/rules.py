@@ -9,7 +9,7 @@ from scipy import stats
 ALPHA = 0.05
 """Two-sided error rate of every test and one minus the coverage of every interval."""
 POWER = 0.80
-"""Power at which `minimum_detectable` states what a design can see."""
+"""Power at which `SplitError.decidable` states what a design can see."""
 METHOD_SEEDS = 3
 """Seeds each model needs before a difference may be called one between methods."""
 SINGLE_RUN = "single training run; checkpoint-level only"

@@ -401,8 +401,15 @@ def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepar
             lambda data: replace(data, info=replace(data.info, identifiers=0)),
             "identifiers must be from 0 to -1",
         ),
+        (
+            lambda data: replace(
+                data,
+                test=replace(data.test, targets=data.test.targets * (np.arange(len(data.test)) > 0)[:, None]),
+            ),
+            "test split: puzzle .* has no answer, its target is all padding",
+        ),
     ],
-    ids=["empty split", "wrong shape", "token out of range", "identifier out of range"],
+    ids=["empty split", "wrong shape", "token out of range", "identifier out of range", "no answer"],
 )
 def test_puzzles_that_break_the_contract_are_refused_in_words(
     change: Callable[[TaskData], TaskData], message: str, empty_cache: Path

@@ -80,11 +80,13 @@ def test_the_order_of_options_does_not_make_another_variant() -> None:
         (" trm , hrm ,", ["trm", "hrm"]),
         ("trm[cycles=2,updates=4],hrm", ["trm[cycles=2,updates=4]", "hrm"]),
         ("trm[a=1,b=2],hrm[c=3,d=4],copy", ["trm[a=1,b=2]", "hrm[c=3,d=4]", "copy"]),
+        ("TRM-MLP @ halting=true,steps=4,HRM", ["TRM-MLP @ halting=true,steps=4", "HRM"]),
+        ("trm[a=1,b=2] @ noise=0.1,rollouts=4", ["trm[a=1,b=2] @ noise=0.1,rollouts=4"]),
         ("", []),
         (",", []),
     ],
 )
-def test_models_are_split_at_the_commas_outside_brackets(text: str, names: list[str]) -> None:
+def test_models_are_split_at_the_commas_outside_brackets_and_evaluations(text: str, names: list[str]) -> None:
     assert split_models(text) == names
 
 

@@ -193,12 +193,12 @@ def test_the_command_tells_each_look_and_how_to_do_it_again(tmp_path: Path, trai
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trm_bench.harness.running.runner.Execution.tell", lambda self, line: told.append(line))
-        results = run(tmp_path, C, D, seeds="3-20")
+        results = run(tmp_path, C, D, seeds="3-12")
     lines = [line for line in told if line.startswith("look ")]
     assert [re.match(r"look \d of 3, (\d+) seeds", line)[1] for line in lines] == ["5", "8", "10"]  # type: ignore[index]
     assert "undecided (p = " in lines[0]
     assert seeds_of(tmp_path) == list(range(3, 13))
-    assert "--seeds 3-12 --until-decided" in results.report()
+    assert "--seeds 3-12 --device cpu --until-decided" in results.report()
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -211,6 +211,7 @@ def test_the_command_tells_each_look_and_how_to_do_it_again(tmp_path: Path, trai
         ((A,), {}, "nothing to decide"),
         ((A, "copy"), {}, "nothing to decide"),
         ((A, B), {"seeds": "0-4"}, "--seeds with 5 seeds.*name 10"),
+        ((A, B), {"seeds": "0-14"}, "--seeds with 15 seeds.*name 10"),
         ((A, B), {"force": True}, "--force cannot be combined"),
         ((), {"study": "where-the-gain-is"}, "cannot be combined with --study"),
     ],

@@ -156,7 +156,18 @@ def test_the_same_names_of_other_puzzles_are_refused(tmp_path: Path, run_cli: Ru
     write_model(tmp_path / "two", "a", HRM, change=changed)
     ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
     assert ended.code == 1
-    assert "tested on different puzzles: test sets cc and dd; nothing is compared" in ended.err
+    assert "scored on different puzzles: test sets cc and dd; nothing is compared" in ended.err
+
+
+def test_the_validation_puzzles_count_where_those_are_scored(tmp_path: Path, run_cli: RunCli) -> None:
+    for name, validation in (("one", "bb"), ("two", "ee")):
+        changed = other(
+            split="validation", fingerprints={"train": "aa", "validation": validation, "test": "cc"}
+        )
+        write_model(tmp_path / name, "a", TRM if name == "one" else HRM, change=changed)
+    ended = run_cli("compare", tmp_path / "one", tmp_path / "two")
+    assert ended.code == 1
+    assert "scored on different puzzles: validation sets bb and ee; nothing is compared" in ended.err
 
 
 def test_scores_of_two_versions_of_an_evaluator_are_not_compared(tmp_path: Path, run_cli: RunCli) -> None:

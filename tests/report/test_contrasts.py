@@ -25,7 +25,8 @@ from support.folders import (
     write_model,
     write_run,
 )
-from support.studies import ask, crossed, declare, definition, paired, write_evaluated
+from support.studies import ask, crossed, declare, definition, paired, request_too, write_evaluated
+from trm_bench.harness.report.compare import compare_models
 from trm_bench.harness.report.table import Answer
 from trm_bench.harness.stats.rules import SINGLE_RUN
 from trm_bench.harness.stats.tests import Difference, Verdict, holm
@@ -198,7 +199,8 @@ def test_a_seed_that_is_not_done_leaves_its_question_untested(
     status: Status, side: str, tmp_path: Path
 ) -> None:
     folder = made(tmp_path, ask("a", "b"), ask("a", "c"), scores={"a": TRM, "b": HRM, "c": PLAIN})
-    write_run(folder / "main", side, 3, [], status=status)
+    name = write_run(folder / "main", side, 3, [], status=status)
+    request_too(folder / "main", name, side, 3)
     first, second = study_of(report_of(folder)).answers
     delta = percent(TRM.mean() - HRM.mean())
     assert first.sentence == f"Is it better? Not tested ({INCOMPLETE}): a minus b is {delta} points."
@@ -206,6 +208,31 @@ def test_a_seed_that_is_not_done_leaves_its_question_untested(
     assert (first.pair.holm_p, first.pair.verdict, first.pair.decidable) == (None, Verdict.UNTESTED, None)
     assert second.pair is not None
     assert (second.pair.verdict is Verdict.UNTESTED) is (side == "a")
+
+
+def test_what_a_study_does_not_test_is_not_tested_by_compare_either(tmp_path: Path) -> None:
+    """Of a training that failed nothing was evaluated: the evaluations alone look complete."""
+    questions = (ask("a @ steps=1", "b @ steps=1"),)
+    declare(tmp_path, definition(*questions, models=["a", "b"], evaluations=["steps=1"], margin=20))
+    for model, scores in (("a", TRM), ("b", HRM)):
+        write_evaluated(tmp_path / "main", model, scores)
+        write_evaluated(tmp_path / "main-evaluated", model, scores, "steps=1", steps=1)
+    (whole,) = compare_models("b @ steps=1", "a @ steps=1", [tmp_path], [])
+    assert whole.verdict is Verdict.B_BETTER
+    request_too(tmp_path / "main", write_run(tmp_path / "main", "a", 3, [], status=Status.FAILED), "a", 3)
+    answered = only_answer(tmp_path).pair
+    (compared,) = compare_models("b @ steps=1", "a @ steps=1", [tmp_path], [])
+    for pair in (answered, compared):
+        assert pair is not None
+        assert (pair.note, pair.verdict, pair.family, pair.shares) == (
+            INCOMPLETE,
+            Verdict.UNTESTED,
+            None,
+            None,
+        )
+    assert answered is not None
+    assert answered.equivalence is not None
+    assert answered.equivalence.p is None
 
 
 def test_a_requested_seed_whose_folder_has_gone_leaves_its_question_untested(tmp_path: Path) -> None:

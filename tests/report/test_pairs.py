@@ -22,7 +22,7 @@ from support.folders import (
     request,
     write_run,
 )
-from support.studies import crossed, paired, write_evaluated
+from support.studies import crossed, paired, request_too, write_evaluated
 from trm_bench.harness.report.compare import compare_models
 from trm_bench.harness.report.pairs import PAIRED, same_weights
 from trm_bench.harness.report.read import Run, read_runs
@@ -125,7 +125,8 @@ def test_a_seed_that_is_not_done_leaves_the_pair_untested(tmp_path: Path) -> Non
         "requested": f"trm-mlp @ {SHALLOW}",
         "change": other(steps=1, architecture={"hidden": 48, "evaluated": SHALLOW}),
     }
-    write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, **more)
+    name = write_run(tmp_path, "trm-mlp", 3, [], status=Status.FAILED, **more)
+    request_too(tmp_path, name, "trm-mlp", 3, f"trm-mlp @ {SHALLOW}")
     (pair,) = only_table(report_of(tmp_path)).pairs
     assert (pair.note, pair.verdict, pair.holm_p, pair.decidable) == (
         INCOMPLETE,

@@ -32,10 +32,11 @@ from support.folders import (
     write_run,
 )
 from support.studies import ask, write_study
+from trm_bench.harness.api.budget import Ledger
 from trm_bench.harness.api.errors import NothingToReport, UnavailableError, UsageError
 from trm_bench.harness.planning.request import Request, add_request
 from trm_bench.harness.python.api import compare, load_results
-from trm_bench.harness.report.read import UNKNOWN
+from trm_bench.harness.report.read import NOT_LISTED, UNREQUESTED
 from trm_bench.harness.store.checked import stamped
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
@@ -167,7 +168,7 @@ def test_picked_runs_are_picked_from_within_their_folder_too(
 def test_a_run_without_its_output_folder_is_not_citable(tmp_path: Path) -> None:
     (name,) = write_model(tmp_path, "hrm", HRM[:1])
     (reason,) = row_of(report_of(tmp_path / name), "hrm").not_citable_because
-    assert reason == "shown without the folder that says which seeds were requested"
+    assert reason == "shown without the runs.json that says which seeds were requested"
 
 
 def test_runs_that_were_copied_out_of_their_folder_are_not_citable(tmp_path: Path) -> None:
@@ -176,12 +177,12 @@ def test_runs_that_were_copied_out_of_their_folder_are_not_citable(tmp_path: Pat
     picked = tmp_path / "picked"
     for name in names[:2]:
         shutil.copytree(tmp_path / "all" / name, picked / name)
-    assert row_of(report_of(picked), "trm-mlp").not_citable_because == (UNKNOWN,)
+    assert row_of(report_of(picked), "trm-mlp").not_citable_because == (NOT_LISTED,)
     frame = load_results(picked).runs
     assert not frame["citable"].any()
-    assert set(frame["reason"]) == {UNKNOWN}
+    assert set(frame["reason"]) == {NOT_LISTED}
     request(picked, names[:1])
-    assert row_of(report_of(picked), "trm-mlp").not_citable_because == (UNKNOWN,)
+    assert row_of(report_of(picked), "trm-mlp").not_citable_because == (UNREQUESTED,)
     told: list[str] = []
     with contextlib.suppress(UsageError):
         compare("trm-mlp", "hrm", *(tmp_path / "all" / name for name in names[2:5]), problems=told)
@@ -216,7 +217,7 @@ def test_reproduce_with_names_every_way_the_runs_were_made(tmp_path: Path) -> No
     assert len(two) == 2
     assert report_of(tmp_path).commands == (
         "trm-bench --plugin 'my plugin.py' run --models hrm --task made --scale mini --seeds 0 "
-        "--train /a.csv --test /b.csv",
+        "--device cpu --train /a.csv --test /b.csv",
         "trm-bench evaluate --weights 0.pt",
         "trm-bench evaluate --weights 1.pt",
     )
@@ -227,10 +228,11 @@ def test_reproduce_with_makes_what_is_shown(tmp_path: Path) -> None:
     add_request(
         tmp_path, Request(("trm-mlp", "hrm", "plain"), "made", "mini", (0, 1, 2), settings={"steps": 9})
     )
-    whole = "trm-bench run --models trm-mlp,hrm,plain --task made --scale mini --seeds 0-2 --set steps=9"
+    rest = "--device cpu --set steps=9"
+    whole = f"trm-bench run --models trm-mlp,hrm,plain --task made --scale mini --seeds 0-2 {rest}"
     assert report_of(tmp_path).commands == (whole,)
     picked = [tmp_path / name for name in names if name.startswith("hrm") and "-s1-" not in name]
-    one = "trm-bench run --models hrm --task made --scale mini --seeds 0,2 --set steps=9"
+    one = f"trm-bench run --models hrm --task made --scale mini --seeds 0,2 {rest}"
     assert report_of(*picked).commands == (one,)
 
 
@@ -248,6 +250,16 @@ def test_commands_of_two_folders_of_one_task_name_them(tmp_path: Path) -> None:
     ]
     (alone,) = report_of(folders[0]).commands
     assert "--output" not in alone
+
+
+def test_what_a_missing_run_would_have_spent_is_not_made_up(tmp_path: Path) -> None:
+    names = write_model(tmp_path, "hrm", HRM[:2], ledger=Ledger(optimiser_steps=9, training_seconds=7.0))
+    request(tmp_path, names)
+    shutil.rmtree(tmp_path / names[1])
+    runs = load_results(tmp_path).runs.set_index("seed")
+    assert runs["status"].to_dict() == {0: "done", 1: "missing"}
+    assert runs["optimiser_steps"].to_dict() == {0: 9, 1: 0}
+    assert runs["training_seconds"].sum() == 7
 
 
 # --- nothing is left out without a word ------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -393,12 +395,17 @@ def test_where_everything_is_solved_no_p_is_printed_and_no_certainty_claimed(tmp
 
 def test_runs_of_different_code_or_torch_are_not_citable_together(tmp_path: Path) -> None:
     code, libraries = {"fingerprint": "a" * 64}, {"libraries": {"torch": "2.13.0"}}
-    write_run(tmp_path, "trm-mlp", 0, TRM[0], code=code, environment=libraries)
-    write_run(tmp_path, "trm-mlp", 1, TRM[1], code={"fingerprint": "b" * 64}, environment=libraries)
-    write_run(tmp_path, "hrm", 0, HRM[0], code=code, environment={"libraries": {"torch": "2.6.0"}})
+    names = [
+        write_run(tmp_path, "trm-mlp", 0, TRM[0], code=code, environment=libraries),
+        write_run(tmp_path, "trm-mlp", 1, TRM[1], code={"fingerprint": "b" * 64}, environment=libraries),
+        write_run(tmp_path, "hrm", 0, HRM[0], code=code, environment={"libraries": {"torch": "2.6.0"}}),
+    ]
+    request(tmp_path, names)
     (reasons,) = [note for note in only_table(report_of(tmp_path)).notes if note.startswith("NOT CITABLE")]
     assert "runs made by 2 states of the code" in reasons
     assert "runs made with torch 2.13.0, 2.6.0" in reasons
+    lines = {line["model"]: line for line in csv.DictReader(io.StringIO(render(report_of(tmp_path), "csv")))}
+    assert (lines["trm-mlp"]["citable"], lines["hrm"]["citable"]) == ("False", "True")
 
 
 def test_models_that_were_treated_differently_are_named_in_their_pair(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from trm_bench.harness.planning.study import Declared, checked, write_declared
 from trm_bench.harness.stats.scores import cluster_means
 from trm_bench.harness.stats.tests import Difference, crossed_test, paired_test
 from trm_bench.harness.store.records import RunIdentity
+from trm_bench.harness.store.requests import RequestedRun, add_requested
 
 from support.folders import Change, same, write_run
 
@@ -110,12 +111,25 @@ def write_evaluated(
         options = {**identity.architecture, **({"evaluated": evaluation} if evaluation else {})}
         return change(identity.model_copy(update={**depth, "architecture": options}))
 
-    usual = {"requested": f"{model} @ {evaluation}" if evaluation else model, "change": changed}
+    usual: dict[str, Any] = {
+        "requested": f"{model} @ {evaluation}" if evaluation else model,
+        "change": changed,
+    }
     usual |= {"ledger": Ledger(inference_steps=steps)}
-    return [
-        write_run(folder, model, seed, row, **{"weights_sha256": kept[seed], **usual, **more})
+    options = {**usual, **more}
+    names = [
+        write_run(folder, model, seed, row, **{"weights_sha256": kept[seed], **options})
         for seed, row in enumerate(scores)
     ]
+    for seed, name in enumerate(names):
+        request_too(folder, name, model, seed, options["requested"])
+    return names
+
+
+def request_too(folder: Path, name: str, model: str, seed: int, requested: str = "") -> None:
+    """Add a run to those that were requested of a folder."""
+    one = RequestedRun(run=name, model=model, requested=requested or model, seed=seed, replaceable=False)
+    add_requested(folder, [one])
 
 
 def write_study(folder: Path, *contrasts: Content, scores: Mapping[str, np.ndarray], **more: Any) -> Path:
