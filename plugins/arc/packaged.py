@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ...harness.api.errors import DataError
+from .grids import Grid
 from .tasks import ArcTask, Pair, content_key
 
 
@@ -72,6 +74,7 @@ class Sets:
     evaluation: tuple[ArcTask, ...]
 
 
+@cache
 def packaged(revision: Revision) -> Sets:
     """The two sets of a revision, sorted by id.
 
@@ -95,4 +98,11 @@ def _tasks(tasks: Iterable[Any]) -> tuple[ArcTask, ...]:
 
 
 def _pairs(pairs: Iterable[Any]) -> tuple[Pair, ...]:
-    return tuple(Pair(question.astype(np.uint8), answer.astype(np.uint8)) for question, answer in pairs)
+    return tuple(Pair(_fixed(question), _fixed(answer)) for question, answer in pairs)
+
+
+def _fixed(grid: Any) -> Grid:
+    """A grid that all who ask for the sets share, so that nobody may write to it."""
+    copy: Grid = grid.astype(np.uint8)
+    copy.flags.writeable = False
+    return copy

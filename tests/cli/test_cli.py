@@ -40,9 +40,9 @@ def statuses(folder: Path) -> dict[str, str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """One run of two models and three seeds; the folder and what was printed."""
     folder = tmp_path_factory.mktemp("finished") / "out"
-    command = [sys.executable, "-m", "trm_bench", *TINY, "--seeds", "0-2", "--output", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return folder, done.stdout
+    done = command(*TINY, "--seeds", "0-2", "--output", folder)
+    assert done.code == 0, done.err
+    return folder, done.out
 
 
 def copied(finished: tuple[Path, str], tmp_path: Path) -> Path:
@@ -309,12 +309,12 @@ def test_without_any_finished_run_it_says_what_failed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_repeat_gives_the_finished_result_back(tmp_path: Path) -> None:
-    base = [sys.executable, "-m", "trm_bench", "run", "--task", "tiny", "--models", "mirror", "--seeds", "0"]
-    base += ["--set", "steps=3000", "--output", str(tmp_path)]
-    subprocess.run(base, capture_output=True, check=True)
+    words = ["run", "--task", "tiny", "--models", "mirror", "--seeds", "0", "--set", "steps=3000"]
+    words += ["--output", str(tmp_path)]
+    assert command(*words).code == 0
     (run,) = runs(tmp_path)
     before = manifest(run)
-    process = started([*base, "--force"])
+    process = started([sys.executable, "-m", "trm_bench", *words, "--force"])
     wait_for((run / ".previous").exists)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)

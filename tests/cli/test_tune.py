@@ -12,7 +12,7 @@ from support.processes import started, wait_for
 from support.shell import strictly
 from support.stored import command, manifests, runs
 from trm_bench.harness.store.folders import Output, RunFolder
-from trm_bench.testing.pytest_plugin import Ended, RunCli
+from trm_bench.testing.pytest_plugin import Ended
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -118,7 +118,7 @@ def test_weights_are_evaluated_on_validation(tuned: tuple[Path, Ended], tmp_path
 
 
 @pytest.mark.slow
-def test_a_search_that_is_killed_continues_by_running_it_again(tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_search_that_is_killed_continues_by_running_it_again(tmp_path: Path) -> None:
     words = ("tune", "--models", "mirror", *QUICK, "--set", "steps=400", "--grid", "lr=0.01,0.05")
     process = started(*words, "--jobs", 1, "--output", tmp_path)
     wait_for(lambda: any(run.is_done() for run in Output(tmp_path).runs()))
@@ -126,7 +126,7 @@ def test_a_search_that_is_killed_continues_by_running_it_again(tmp_path: Path, r
     assert process.wait() == 130
     done = {run.name: run.manifest().finished for run in Output(tmp_path).runs() if run.is_done()}
     assert 0 < len(done) < 4
-    ended = run_cli(*words, "--output", tmp_path)
+    ended = command(*words, "--output", tmp_path)
     assert ended.code == 0, ended.err
     assert f"{len(done)} of 4 runs are finished and reused" in ended.err
     assert {name: RunFolder(tmp_path / name).manifest().finished for name in done} == done

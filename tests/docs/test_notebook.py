@@ -11,25 +11,27 @@ from typing import Any
 
 import pytest
 from support.documents import fenced
-from support.paths import ROOT
+from support.paths import ROOT, TESTS, python_path
 
 BLOCKS = [block.code.rstrip("\n") for block in fenced("docs/notebook.md") if block.language == "python"]
 LONG, SHORT = "steps=150", "steps=8"
 """How long the notebook trains, and how long here."""
 SHOW = """
 import ast, json, sys
+from support.stored import in_this_process
 
 names = {}
-for number, code in enumerate(json.loads(sys.argv[1]), start=1):
-    *body, last = ast.parse(code).body
-    shown = isinstance(last, ast.Expr)
-    exec(compile(ast.Module(body if shown else [*body, last], []), f"block {number}", "exec"), names)
-    if shown:
-        value = eval(compile(ast.Expression(last.value), f"block {number}", "eval"), names)
-        getattr(value, "_repr_html_", value.__repr__)()
+with in_this_process():
+    for number, code in enumerate(json.loads(sys.argv[1]), start=1):
+        *body, last = ast.parse(code).body
+        shown = isinstance(last, ast.Expr)
+        exec(compile(ast.Module(body if shown else [*body, last], []), f"block {number}", "exec"), names)
+        if shown:
+            value = eval(compile(ast.Expression(last.value), f"block {number}", "eval"), names)
+            getattr(value, "_repr_html_", value.__repr__)()
 print("all blocks ran")
 """
-"""Run blocks as a notebook does: the last expression of each is shown."""
+"""Run blocks as a notebook does: the last expression of each is shown. Runs have no process of their own."""
 
 
 def code_cells() -> list[dict[str, Any]]:
@@ -45,7 +47,7 @@ def test_the_notebook_runs_in_a_fresh_process(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SHOW, json.dumps(blocks)],
         cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "Agg"},
+        env={**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": python_path(TESTS)},
         capture_output=True,
         text=True,
         timeout=1200,

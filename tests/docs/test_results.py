@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,14 @@ RUNS = sorted(
 
 
 @pytest.mark.slow
-def test_the_pages_are_generated_from_the_records() -> None:
-    sys.path.insert(0, str(RESULTS))
-    try:
-        import generate
-    finally:
-        sys.path.remove(str(RESULTS))
+def test_the_pages_are_generated_from_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RESULTS))
+    import generate
+
+    # Versions of the library that draws differ in the last digit; that it draws is tested with `report`.
+    monkeypatch.setattr(generate, "as_svg", lambda *_: "")
     for path, content in generate.pages().items():
-        if path.suffix == ".svg":  # versions of the library that draws differ in the last digit
+        if path.suffix == ".svg":
             assert path.is_file(), path
         else:
             assert path.read_text(encoding="utf-8") == content, path
@@ -42,14 +41,15 @@ def test_every_kept_table_may_be_cited() -> None:
     assert [page for page in pages if "NOT CITABLE" in page.read_text(encoding="utf-8")] == []
 
 
-@pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
-def test_a_kept_run_is_complete_citable_and_small(folder: Path) -> None:
-    run = RunFolder(folder)
-    manifest = run.manifest()
-    assert manifest.status is Status.DONE
-    assert manifest.citable, manifest.not_citable_because
-    assert len(run.records()) == manifest.samples
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+@pytest.mark.parametrize("place", sorted({run.parent for run in RUNS}), ids=lambda path: path.name)
+def test_kept_runs_are_complete_citable_and_small(place: Path) -> None:
+    for folder in (run for run in RUNS if run.parent == place):
+        run = RunFolder(folder)
+        manifest = run.manifest()
+        assert manifest.status is Status.DONE, folder
+        assert manifest.citable, (folder, manifest.not_citable_because)
+        assert len(run.records()) == manifest.samples, folder
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000, folder
 
 
 @pytest.mark.parametrize("name", ["sudoku-extreme", "maze-hard"])

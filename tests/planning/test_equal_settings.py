@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from support.stored import command
 from trm_bench.harness.host.host import host
 from trm_bench.harness.planning.grid import Grid
 from trm_bench.harness.planning.request import Request, Value
 from trm_bench.harness.planning.training_grid import plan_training
 from trm_bench.harness.store.folders import GRID
-from trm_bench.testing.pytest_plugin import RunCli
 
 EQUAL: dict[str, Value] = {
     "ema": 0.99,
@@ -59,12 +59,11 @@ def test_a_setting_that_one_of_several_recipes_has_is_another_value_for_the_othe
     assert planned("mirror[lr=0.5]", lr=0.001).common()["settings"] == {}  # brackets win
 
 
-@pytest.mark.slow
-def test_a_folder_takes_the_same_request_written_in_full(tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_folder_takes_the_same_request_written_in_full(tmp_path: Path) -> None:
     words = ("run", "--models", "copy", "--task", "tiny", "--seeds", 0, "--output", tmp_path)
-    assert run_cli(*words).code == 0
+    assert command(*words).code == 0
     kept = json.loads((tmp_path / GRID).read_text())
-    again = run_cli(*words, *(word for key in ("steps", "ema") for word in ("--set", f"{key}={EQUAL[key]}")))
+    again = command(*words, *(word for key in ("steps", "ema") for word in ("--set", f"{key}={EQUAL[key]}")))
     assert again.code == 0, again.err
     assert "1 of 1 runs are finished and reused" in again.err
     assert json.loads((tmp_path / GRID).read_text()) == kept

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.models import BUILT_IN, MAZE, SUDOKU, host_with, made, resolve, written
+from support.stored import command
 from trm_bench.harness.api.budget import Budget, Match
 from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import TaskInfo
@@ -15,7 +16,6 @@ from trm_bench.harness.host.host import Part, host
 from trm_bench.harness.planning.models import resolve_model
 from trm_bench.harness.planning.published_budget import PublishedBudget
 from trm_bench.harness.python.api import prepare_run
-from trm_bench.testing.pytest_plugin import RunCli
 
 
 def budget(amount: float, match: Match = Match.STEPS) -> Budget:
@@ -77,9 +77,8 @@ def test_the_published_budget_is_one_of_the_published_size(scale: str) -> None:
     assert resolve("hrm", TaskInfo("sudoku-extreme", scale, 9, 9, 11)).published is None
 
 
-@pytest.mark.slow
 def test_the_note_is_told_before_the_runs_and_under_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = {"published": {"steps": 9, "source": "a paper"}}
     part = host().models.get("mirror")
@@ -90,6 +89,6 @@ def test_the_note_is_told_before_the_runs_and_under_the_table(
     assert same is not None
     assert [model.notes for model in same.models] == [()]
     words = ("run", "--models", "mirror,copy", "--task", "tiny", "--seeds", 0, "--output", tmp_path / "out")
-    ended = run_cli(*words, "--set", "steps=2")
+    ended = command(*words, "--set", "steps=2")
     line = "mirror was published with 9 optimiser steps on tiny (a paper); here every model gets 2 optimiser"
     assert (ended.err.count(line), ended.out.count(line)) == (1, 1)

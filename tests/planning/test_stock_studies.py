@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import pairwise, product
 from typing import Any
 
@@ -49,6 +50,7 @@ def scale_of(study: StudyDefinition, scale: str) -> Scale:
     return BUILT_IN.tasks.get(study.task).spec.scales[scale]
 
 
+@cache
 def resolved(name: str, scale: str) -> dict[str, ResolvedModel]:
     """The models of a stock study as written, in its order."""
     study, info = STUDIES[name], INFOS[STUDIES[name].task][scale]

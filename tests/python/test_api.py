@@ -81,7 +81,8 @@ def shape_of(results: Results, name: str) -> tuple[list[str], int]:
 def test_run_gives_the_samples_of_the_command_line_bit_for_bit(
     finished: Results, tmp_path: Path, run_cli: RunCli
 ) -> None:
-    ended = run_cli("run", "--models", ",".join(MODELS), *SHORT, "--output", tmp_path / "cli")
+    with in_this_process():
+        ended = run_cli("run", "--models", ",".join(MODELS), *SHORT, "--output", tmp_path / "cli")
     assert ended.code == 0, ended.err
     assert digests(finished.folders[0]) == digests(tmp_path / "cli")
     there = trm_bench.load_results(tmp_path / "cli")

@@ -61,24 +61,23 @@ def test_moved_tables_are_found_by_their_names(tmp_path: Path) -> None:
         moved(tmp_path, request, tmp_path / "other")
 
 
-@pytest.mark.slow
 def test_moved_files_are_asked_for_and_found_in_their_new_place(
-    tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     good(tmp_path / "data")
     line = ("--models", "copy", "--task", "sudoku-extreme", "--scale", "lite", "--seeds", "0")
-    assert run_cli("run", *line, "--data", "data", "--output", "out").code == 0
+    assert in_process("run", *line, "--data", "data", "--output", "out").code == 0
     (tmp_path / "data").rename(tmp_path / "moved")
     monkeypatch.chdir("/")
-    ended = run_cli("resume", tmp_path / "out")
+    ended = in_process("resume", tmp_path / "out")
     assert ended.code == 4
     assert f"{tmp_path / 'data'}: no such file or folder" in ended.err
     assert f"trm-bench resume {tmp_path / 'out'} --data DIR" in ended.err
-    ended = run_cli("resume", tmp_path / "out", "--data", tmp_path / "moved")
+    ended = in_process("resume", tmp_path / "out", "--data", tmp_path / "moved")
     assert ended.code == 0, ended.err
     assert "1 of 1 runs are finished and reused" in ended.err
-    assert run_cli("resume", tmp_path / "out").code == 0
+    assert in_process("resume", tmp_path / "out").code == 0
 
 
 def test_a_folder_with_the_name_of_another_run_is_not_believed(tmp_path: Path) -> None:
@@ -127,8 +126,8 @@ def test_a_file_that_cannot_be_written_costs_at_most_its_own_run(
         assert str(manifest.error).startswith(f"{trained.folder / 'model.safetensors'}: File too large (")
         assert manifest.trace is None
         assert "model.safetensors: File too large" in ended.stdout
-    again = subprocess.run(command("resume", tmp_path / "out"), capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    again = in_process("resume", tmp_path / "out")
+    assert again.code == 0, again.err
     assert trained.is_done()
 
 

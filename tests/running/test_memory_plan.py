@@ -136,9 +136,9 @@ def test_a_run_that_cannot_fit_fails_with_what_it_needs(
         assert failed.trace is None
 
 
-@pytest.mark.slow
 def test_the_forecast_is_told_once_for_all_seeds_of_a_model(tmp_path: Path, run_cli: RunCli) -> None:
-    ended = run_cli(*RUN, "--output", tmp_path)
+    with in_this_process(forecast=True):
+        ended = run_cli(*RUN, "--output", tmp_path)
     assert ended.code == 0, ended.err
     (line,) = [line for line in ended.err.splitlines() if line.startswith("memory of mirror: ")]
     assert line.endswith(" KB for the batch of 16")

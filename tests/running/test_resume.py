@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.stored import command as here
 from support.training import MODELS, quiet, steps, trainer
 from trm_bench.harness.api.budget import Match
 from trm_bench.harness.store.folders import CHECKPOINT, GRID, Output, RunFolder
@@ -233,8 +234,22 @@ def killed_in_training(folder: Path, number: signal.Signals) -> int:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("whole") / "out"
-    subprocess.run(command("run", *LONG, "--output", folder), check=True, capture_output=True)
+    assert here("run", *LONG, "--output", folder).code == 0
     return only_run(folder)
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The long run, killed with all of its processes."""
+    folder = tmp_path_factory.mktemp("killed") / "out"
+    killed_in_training(folder, signal.SIGKILL)
+    return folder
+
+
+@pytest.fixture
+def killed(lost: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may damage and finish."""
+    return shutil.copytree(lost, tmp_path / "out")
 
 
 def check_same(run: RunFolder, whole: RunFolder) -> None:
@@ -253,6 +268,7 @@ def check_same(run: RunFolder, whole: RunFolder) -> None:
 def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
     tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder, number: signal.Signals, how: str
 ) -> None:
+    """Those of the whole run come from this process, those of the others from one of their own."""
     folder = tmp_path / "out"
     step = killed_in_training(folder, number)
     assert 0 < step < 200
@@ -268,71 +284,58 @@ def test_weights_samples_and_metrics_are_those_of_an_uninterrupted_run(
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut short"])
 def test_a_damaged_checkpoint_is_named_and_the_run_starts_from_scratch(
-    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder, damage: str
+    killed: Path, uninterrupted: RunFolder, damage: str
 ) -> None:
-    folder = tmp_path / "out"
-    killed_in_training(folder, signal.SIGKILL)
-    path = only_run(folder).checkpoint
+    path = only_run(killed).checkpoint
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
     path.write_bytes(content if damage == "a flipped bit" else content[:-1])
-    again = run_cli("resume", folder)
+    again = here("resume", killed)
     assert again.code == 0, again.err
     assert f"{path}: damaged" in again.err
     assert "the run starts from scratch" in again.err
     assert "from a checkpoint" not in again.err
-    check_same(only_run(folder), uninterrupted)
-    assert only_run(folder).manifest().resumed == []
+    check_same(only_run(killed), uninterrupted)
+    assert only_run(killed).manifest().resumed == []
 
 
 @pytest.mark.slow
 def test_a_log_that_was_damaged_is_that_of_the_checkpoint_again(
-    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder
+    killed: Path, uninterrupted: RunFolder
 ) -> None:
-    folder = tmp_path / "out"
-    killed_in_training(folder, signal.SIGKILL)
-    log = only_run(folder).folder / "metrics.jsonl"
+    log = only_run(killed).folder / "metrics.jsonl"
     log.write_bytes(log.read_bytes()[10:-10])
-    assert run_cli("resume", folder).code == 0
-    check_same(only_run(folder), uninterrupted)
+    assert here("resume", killed).code == 0
+    check_same(only_run(killed), uninterrupted)
 
 
 @pytest.mark.slow
-def test_force_starts_from_scratch_and_finished_runs_have_no_checkpoint(
-    tmp_path: Path, run_cli: RunCli
-) -> None:
-    folder = tmp_path / "out"
-    killed_in_training(folder, signal.SIGKILL)
-    again = run_cli("run", *LONG, "--output", folder, "--force")
+def test_force_starts_from_scratch_and_finished_runs_have_no_checkpoint(killed: Path) -> None:
+    again = here("run", *LONG, "--output", killed, "--force")
     assert again.code == 0, again.err
-    assert only_run(folder).manifest().resumed == []
-    assert not list(folder.glob(f"*/{CHECKPOINT}"))
+    assert only_run(killed).manifest().resumed == []
+    assert not list(killed.glob(f"*/{CHECKPOINT}"))
 
 
 @pytest.mark.slow
-def test_training_resumed_by_other_code_is_not_citable(
-    tmp_path: Path, run_cli: RunCli, uninterrupted: RunFolder
-) -> None:
-    folder = tmp_path / "out"
-    killed_in_training(folder, signal.SIGKILL)
-    path = only_run(folder).checkpoint
+def test_training_resumed_by_other_code_is_not_citable(killed: Path) -> None:
+    path = only_run(killed).checkpoint
     saved = read_checkpoint(path)
     assert saved is not None
     # Begun by this code, trained on by another, finished by this one.
     write_checkpoint(path, {**saved, "codes": [*saved["codes"], "other code"]})
-    assert run_cli("run", *LONG, "--output", folder).code == 0
-    manifest = only_run(folder).manifest()
+    assert here("run", *LONG, "--output", killed).code == 0
+    manifest = only_run(killed).manifest()
     assert not manifest.citable
     assert "training was resumed by another state of the code or another torch" in (
         manifest.not_citable_because
     )
 
 
-@pytest.mark.slow
-def test_the_interval_is_no_part_of_the_grid(tmp_path: Path, run_cli: RunCli) -> None:
+def test_the_interval_is_no_part_of_the_grid(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    assert run_cli("run", *RUN, "--output", folder).code == 0
-    again = run_cli("run", *RUN, "--set", "checkpoint_steps=3", "--output", folder)
+    assert here("run", *RUN, "--output", folder).code == 0
+    again = here("run", *RUN, "--set", "checkpoint_steps=3", "--output", folder)
     assert again.code == 0, again.err
     assert "1 of 1 runs are finished and reused" in again.err
     assert "checkpoint_steps" not in json.loads((folder / GRID).read_text())["settings"]
@@ -360,22 +363,20 @@ def test_resume_of_a_folder_without_a_run_says_so(tmp_path: Path, run_cli: RunCl
     assert f"{tmp_path / 'gone'}: no such folder" in ended.err
 
 
-@pytest.mark.slow
-def test_resume_of_a_finished_run_prints_its_table(tmp_path: Path, run_cli: RunCli) -> None:
-    first = run_cli("run", *RUN, "--output", tmp_path / "out")
-    again = run_cli("resume", tmp_path / "out")
+def test_resume_of_a_finished_run_prints_its_table(tmp_path: Path) -> None:
+    first = here("run", *RUN, "--output", tmp_path / "out")
+    again = here("resume", tmp_path / "out")
     assert (again.code, again.out) == (0, first.out)
 
 
-@pytest.mark.slow
-def test_two_runs_cannot_write_to_one_folder(tmp_path: Path, run_cli: RunCli) -> None:
+def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    assert run_cli("run", *RUN, "--output", folder).code == 0
+    assert here("run", *RUN, "--output", folder).code == 0
     with locked(folder, print):
-        ended = run_cli("run", *RUN, "--output", folder)
+        ended = here("run", *RUN, "--output", folder)
     assert ended.code == 2
     assert "another process is writing to" in ended.err
-    assert run_cli("run", *RUN, "--output", folder).code == 0
+    assert here("run", *RUN, "--output", folder).code == 0
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGXCPU"])

