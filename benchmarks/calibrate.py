@@ -150,7 +150,8 @@ class Rates:
     Attributes:
         false_positives: by method of analysis, p below 5 % though both models are equal.
         coverage: share of one model's 95 % intervals that hold its true accuracy.
-        difference_coverage: share of the intervals of the difference that hold the true one.
+        difference_coverage: share of the intervals of the difference that hold the true one; a study without
+            any variance, in `untested`, states no interval and counts as holding it.
         untested: studies in which the crossed test had no variance to go by.
         power: share of p below 5 % in studies whose first model is truly better.
         studies: how many were simulated for each.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .augment import Ints
+from .errors import UsageError
 from .puzzles import Identities
 from .randomness import hashed, named_seed
 
@@ -71,8 +72,14 @@ class EmbeddingRows:
         return self.of(other, ks % np.maximum(self.counts[other], 1))
 
     def _next_in_circle(self, seed: int) -> Ints:
-        """(G,) another trained identity for each; an identity without rows keeps its place."""
+        """(G,) another trained identity for each; an identity without rows keeps its place.
+
+        Raises:
+            UsageError: fewer than two are trained on.
+        """
         trained = np.flatnonzero(self.counts)
+        if len(trained) < 2:
+            raise UsageError("puzzle_ids=shuffled: there are not two identities that were trained on")
         order = trained[np.argsort(hashed(named_seed("shuffled puzzle ids", seed), trained), kind="stable")]
         following = np.arange(len(self.counts))
         following[order] = np.roll(order, -1)

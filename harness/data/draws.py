@@ -62,6 +62,8 @@ class DrawStream:
 
     def distinct(self, draws: int, portion: int = 1 << 20) -> int:
         """How many different (puzzle, k) the first ``draws`` draws hold."""
+        if self.puzzles * self.augmentations > 16 * draws:  # a pair of numbers for each draw takes less
+            return int(np.unique(np.stack(self.at(0, draws)), axis=1).shape[1])
         seen = np.zeros(self.puzzles * self.augmentations, dtype=bool)
         for start in range(0, draws, portion):
             items, ks = self.at(start, min(portion, draws - start))

@@ -324,10 +324,11 @@ def notes_on_tests(pairs: Sequence[Pair], cluster: str) -> list[str]:
         notes.append(f"decidable in this family, with 80 % power: {_limits(min(limits), max(limits))}")
     notes += [
         f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by "
-        f"{pair.shares.twice_the_seeds:.0%}, "
-        f"twice the {cluster}s by {pair.shares.twice_the_items:.0%}"
+        f"{seeds:.0%}, twice the {cluster}s by {clusters:.0%}"
         for pair in pairs
-        if pair.verdict.is_undecided and pair.shares is not None
+        if pair.verdict.is_undecided
+        and (seeds := pair.narrower(seeds=2)) is not None
+        and (clusters := pair.narrower(clusters=2)) is not None
     ]
     members = [pair for pair in pairs if pair.family is not None]
     if any(pair.difference.seeds < ENOUGH_FOR_COLLAPSE for pair in members):

@@ -13,7 +13,8 @@ from ..api.rollouts import Rollouts
 from ..api.text import plural
 from ..stats.across_tasks import Overall
 from ..stats.interval import ScoreSummary
-from ..stats.power import Equivalence, VarianceShares, seeds_to_see
+from ..stats.power import Equivalence, VarianceShares, narrower, seeds_to_see
+from ..stats.rules import ALPHA
 from ..stats.tests import Difference, InFamily, McNemar, Verdict
 from ..stats.variance import Parts
 from ..store.predictions import Shown
@@ -206,6 +207,15 @@ class Pair:
     def decidable(self) -> float | None:
         """Smallest true difference that the family decides with 80 % power; None where it is no member."""
         return None if self.family is None else self.family.decidable
+
+    def narrower(self, seeds: int = 1, clusters: int = 1) -> float | None:
+        """By what share its interval (in the family) would narrow with N times the seeds or clusters.
+
+        None without a test, and where seeds are paired.
+        """
+        if self.parts is None:
+            return None
+        return narrower(self.parts, ALPHA if self.family is None else self.family.level, seeds, clusters)
 
     @property
     def most_seeds(self) -> int:

@@ -195,11 +195,12 @@ def _equivalence(pair: Pair) -> str:
 
 
 def _shares(pair: Pair) -> str:
-    if pair.shares is None:
+    seeds, puzzles = pair.narrower(seeds=2), pair.narrower(clusters=2)
+    if pair.shares is None or seeds is None or puzzles is None:
         return ""
     shares = pair.shares
     parts = f"{shares.seeds:.0%} seeds, {shares.items:.0%} puzzles, {shares.residual:.0%} residual"
     return (
         f"Variance of the difference: {parts}. Twice the seeds would narrow the interval by "
-        f"{shares.twice_the_seeds:.0%}, twice the puzzles by {shares.twice_the_items:.0%}."
+        f"{seeds:.0%}, twice the puzzles by {puzzles:.0%}."
     )

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import torch
+
 from ..api.errors import PluginError, TrmBenchError, UnavailableError, told
 from ..host.calls import stdout_to_stderr
 from ..host.host import host
@@ -161,6 +163,8 @@ def follow(job: Job, rank: int, file: Path, pipe: Connection) -> None:
     keep_memory()
     stdout_to_stderr()
     try:
+        if job.run.identity.device == "cuda":
+            torch.cuda.set_device(rank)  # before the model is put there
         worker = Worker(
             host(), job, RunFolder(job.folder / job.run.name), lambda line: None, lambda line: None
         )

@@ -160,11 +160,16 @@ class Worker:
 
     def _work(self) -> float:
         """FLOPs of the whole run, at most."""
-        budget, test = self.identity.budget, self.job.prepared.counts.get(self.identity.split, 0)
-        evaluation = self.flops.inference * test * (self.identity.votes or 1)
+        budget, trained = self.identity.budget, self.model.supervision_steps
+        scored = self.job.prepared.counts.get(self.identity.split, 0)
+        answers = (
+            min(scored, self.identity.limit or scored) * (self.identity.votes or 1) * self.rollouts.count
+        )
+        deepest = max(run.identity.steps or trained for run in self.job.runs)
+        evaluation = self.flops.inference / trained * deepest * answers
         if budget is None or self.job.stored is not None:
             return evaluation
-        return evaluation + budget.flops(self.flops.training_step, self.model.supervision_steps)
+        return evaluation + budget.flops(self.flops.training_step, trained)
 
     def _build(self) -> Reasoner:
         assert self.spec.config is not None  # `resolve_model` has made sure of both
@@ -435,7 +440,9 @@ class Worker:
             "steps_taken": read.steps,
             "evaluation_seconds": read.seconds,
             "puzzles_per_second": puzzles / read.seconds,
-            "evaluation_batch": min(self.inference.batch_size, round(puzzles * votes)),
+            "evaluation_batch": min(
+                max(1, self.inference.batch_size // self.rollouts.count), round(puzzles * votes)
+            ),
             "milliseconds_per_puzzle": milliseconds_per_puzzle(
                 self.model, self.with_rows(test), self.inference, alone, self.rollouts
             ),

@@ -33,16 +33,6 @@ class VarianceShares:
     items: float
     residual: float
 
-    @property
-    def twice_the_seeds(self) -> float:
-        """By what share the interval would narrow, 0 to 1."""
-        return float(1 - (self.items + (self.seeds + self.residual) / 2) ** 0.5)
-
-    @property
-    def twice_the_items(self) -> float:
-        """By what share the interval would narrow, 0 to 1."""
-        return float(1 - (self.seeds + (self.items + self.residual) / 2) ** 0.5)
-
 
 def variance_shares(a: ArrayLike, b: ArrayLike) -> VarianceShares | None:
     """Shares of the variance of the difference of (S_A, C) and (S_B, C) cluster means.
@@ -60,6 +50,15 @@ def variance_shares(a: ArrayLike, b: ArrayLike) -> VarianceShares | None:
     if total <= 0:
         return None
     return VarianceShares(seeds / total, items / total, residual / total)
+
+
+def narrower(parts: Parts, alpha: float = ALPHA, seeds: int = 1, clusters: int = 1) -> float:
+    """By what share the interval at ``alpha`` would narrow with N times the seeds or clusters, 0 to 1.
+
+    The variances are taken as measured; quantiles shrink too, because there are more degrees of freedom. 0
+    also where what is left varies so unlike in the two models that there are fewer. The total must not be 0.
+    """
+    return max(0.0, 1 - parts.times(seeds, clusters).error.half_width(alpha) / parts.error.half_width(alpha))
 
 
 def seeds_to_see(parts: Parts, target: float, alpha: float = ALPHA) -> int | None:

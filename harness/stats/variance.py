@@ -47,6 +47,12 @@ def residual_variance(a_SC: Floats) -> float:
     return float(np.square(rest).sum() / ((S - 1) * (C - 1)) / (S * C))
 
 
+def _shrunk(variance: float, residual: float, alone: float, both: float) -> float:
+    """A part that holds some residual, where that shrinks ``both`` times and the rest ``alone`` times."""
+    held = min(variance, residual)
+    return (variance - held) / alone + held / both
+
+
 @dataclass(frozen=True)
 class Parts:
     """Mean squares, from which the variance of a difference is computed.
@@ -86,6 +92,21 @@ class Parts:
             max(self.items - self.residual, 0.0),
             self.total,
             self.clusters - 1.0,
+        )
+
+    def times(self, seeds: int = 1, clusters: int = 1) -> Parts:
+        """The variance expected with N times the seeds of each model, or the clusters."""
+        both = seeds * clusters
+        rest_a, rest_b, rest = self.residual_a, self.residual_b, self.residual
+        return Parts(
+            _shrunk(self.seeds_a, rest_a, seeds, both),
+            _shrunk(self.seeds_b, rest_b, seeds, both),
+            _shrunk(self.items, rest, clusters, both),
+            rest_a / both,
+            rest_b / both,
+            self.count_a * seeds,
+            self.count_b * seeds,
+            self.clusters * clusters,
         )
 
     def with_seeds(self, count: int) -> Parts:

@@ -22,7 +22,7 @@ import torch
 from ..store.folders import replacing
 from .config import ExecutionConfig
 
-VERSION = 5
+VERSION = 6
 """Of the file's content; a file of another version is not read, and the run starts from scratch."""
 _MARK = f"trm-bench checkpoint {VERSION:4d} ".encode()
 _TAIL = len(_MARK) + hashlib.sha256().digest_size
@@ -110,17 +110,20 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def random_state() -> dict[str, Any]:
-    """The state of torch's generators: a model may draw numbers in training, as dropout does."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def random_state(device: torch.device) -> dict[str, Any]:
+    """The state of torch's generators: a model may draw numbers in training, as dropout does.
+
+    Of a GPU that of ``device`` alone: every process of a run has the same, on a GPU of its own.
+    """
+    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "device": own}
 
 
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put the generators back."""
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Put the generators back, on whatever GPU the run continues."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["device"] is not None:
+        torch.cuda.set_rng_state(state["device"], device)
 
 
 class Stopped(BaseException):

@@ -29,7 +29,12 @@ class TrainingConfig(BaseModel):
     embedding_lr: float = Field(1e-4, ge=0, description="learning rate of sign-SGD on puzzle embeddings")
     embedding_weight_decay: float = Field(1.0, ge=0)
     warmup: int = Field(2000, ge=0, description="optimiser steps of linear warm-up")
-    min_lr_ratio: float = Field(1.0, ge=0, le=1, description="cosine decay to this share; 1 is constant")
+    min_lr_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="cosine decay to this share over the whole budget, warm-up included; 1 is constant",
+    )
     ema: float = Field(
         0.999, ge=0, lt=1, description="decay of the weight average; 0 evaluates the raw weights"
     )

@@ -6,7 +6,8 @@ loss in float64, the second pass of Q-learning, blocks that are computed again, 
 
 Not counted, and left to `SAFETY`: workspaces of kernels, fragmentation, temporaries of compiled code (which
 keeps less of a step than the plain code that is counted). Not counted at all: the device's own context, what
-a plugin allocates outside torch, the puzzles in the host's memory, evaluation.
+a plugin allocates outside torch, the puzzles in the host's memory, evaluation; with several processes the sum
+of their gradients, and the draws that each keeps ready for all of them.
 """
 
 from __future__ import annotations
@@ -226,10 +227,12 @@ class ByPortion:
         """
         batch = self.training.batch
         whole = self.counted(batch)
-        if microbatch >= batch or batch <= FEW:
+        if microbatch >= batch:
             return whole
+        if microbatch <= FEW:
+            return self.counted(microbatch)
         few = self.counted(FEW)
-        share = max(0, microbatch - FEW) / (batch - FEW)
+        share = (microbatch - FEW) / (batch - FEW)
         activations = few.activations + share * (whole.activations - few.activations)
         return replace(whole, activations=round(activations)).reserved_for(self.training.device)
 

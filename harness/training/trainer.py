@@ -255,7 +255,7 @@ class Trainer:
                 "devices": self._device_seconds(),
             },
             "average": self.average.totals(),
-            "random": random_state(),
+            "random": random_state(self.device),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -270,7 +270,7 @@ class Trainer:
         self.steps = state["steps"]
         self.reported = _Reported(**state["reported"])
         self.average.put_back(state["average"])
-        set_random_state(state["random"])
+        set_random_state(state["random"], self.device)
 
     def with_average(self, use: Callable[[Reasoner], Metrics]) -> Metrics:
         """Call ``use`` with the averaged weights in the model, and put the others back."""

@@ -102,7 +102,7 @@ def _pairs(pairs: Iterable[Any]) -> tuple[Pair, ...]:
 
 
 def _fixed(grid: Any) -> Grid:
-    """A grid that all who ask for the sets share, so that nobody may write to it."""
+    """A grid that cannot be written to: the sets are loaded once and shared."""
     copy: Grid = grid.astype(np.uint8)
     copy.flags.writeable = False
     return copy

@@ -19,7 +19,7 @@ _DIGITS, _BANDS, _ROWS, _STACKS, _COLUMNS, _TRANSPOSE = range(6)
 
 @dataclass(frozen=True)
 class SudokuSymmetries:
-    """All symmetries of Sudoku boards of one shape: 1.2e12 at 9×9 times 9! = 362880 digit names."""
+    """All symmetries of Sudoku boards of one shape: 1.2e12 at 9×9, of which 9! = 362,880 are digit names."""
 
     shape: Shape
     max_augmentations: int | None = None

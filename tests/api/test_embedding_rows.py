@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trm_bench.harness.api.embedding_rows import BLANK, EmbeddingRows, PuzzleIds
+from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.api.puzzles import Identities
 from trm_bench.harness.data.draws import DrawStream
 from trm_bench.harness.data.examples import ExampleStream, Exploration
@@ -59,6 +60,12 @@ def test_shuffled_ids_are_never_ones_own_and_always_trained(seed: int) -> None:
     assert (np.array([0, 2, 3])[owner] != who).all()
     assert len(set(owner[::3].tolist())) == 3
     assert table.at_evaluation(who, ks, PuzzleIds.OWN, seed).tolist() == own.tolist()
+
+
+def test_a_single_trained_identity_has_no_other_to_be_shuffled_with() -> None:
+    table = rows(4, trained=[2])
+    with pytest.raises(UsageError, match="not two identities that were trained on"):
+        table.at_evaluation(np.array([2]), np.array([0]), PuzzleIds.SHUFFLED, 0)
 
 
 def test_identities_must_be_unique_and_have_an_augmentation() -> None:

@@ -77,6 +77,11 @@ def test_distinct_counts_what_the_stream_gave() -> None:
     assert draws.distinct(10_000) == 24
 
 
+def test_draws_that_never_repeat_are_counted_without_a_table_of_all_augmentations() -> None:
+    endless = DrawStream(puzzles=1000, augmentations=10**17, seed=3)
+    assert endless.distinct(5000) == 5000
+
+
 def test_a_stream_needs_puzzles_and_augmentations() -> None:
     with pytest.raises(ValueError, match="at least one puzzle and one augmentation"):
         DrawStream(0, 0, 1)

@@ -96,12 +96,12 @@ def test_the_lines_of_metrics_and_what_was_spent_are_the_same(match: Match, tmp_
 
 def test_a_model_that_draws_numbers_in_training_draws_the_same_again(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    state = checkpoint.random_state()
+    state = checkpoint.random_state(torch.device("cpu"))
     write_checkpoint(tmp_path / CHECKPOINT, {"random": state})
     drawn = torch.rand(5)
     saved = read_checkpoint(tmp_path / CHECKPOINT)
     assert saved is not None
-    checkpoint.set_random_state(saved["random"])
+    checkpoint.set_random_state(saved["random"], torch.device("cpu"))
     assert torch.equal(torch.rand(5), drawn)
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 from trm_bench.harness.stats.across_tasks import across_tasks
-from trm_bench.harness.stats.power import equivalence, seeds_to_see, variance_shares
+from trm_bench.harness.stats.power import equivalence, narrower, seeds_to_see, variance_shares
 from trm_bench.harness.stats.rules import Kind
 from trm_bench.harness.stats.tests import crossed_test
 from trm_bench.harness.stats.variance import parts_of
@@ -30,27 +31,39 @@ def scores(
 
 
 def test_seeds_that_differ_are_the_seeds_share() -> None:
-    shares = variance_shares(scores(5, 500, seed_sd=0.1, noise=0.01), scores(5, 500, seed_sd=0.1, noise=0.01))
+    a = scores(5, 500, seed_sd=0.1, noise=0.01)
+    b = a[::-1]  # which scatters as much
+    shares, parts = variance_shares(a, b), parts_of(a, b)
     assert shares is not None
+    assert parts is not None
     assert shares.seeds > 0.95
-    assert shares.twice_the_seeds > 0.27  # nearly 1 − 1/√2
-    assert shares.twice_the_items < 0.02
+    # 1 − 1/√2, and the quantile of t for 18 degrees of freedom instead of 8
+    for alpha in (0.05, 0.05 / 6):
+        quantiles = stats.t.ppf(1 - alpha / 2, [18, 8])
+        assert narrower(parts, alpha, seeds=2) == pytest.approx(
+            1 - quantiles[0] / quantiles[1] / 2**0.5, abs=0.01
+        )
+    assert narrower(parts, clusters=2) < 0.02
 
 
 def test_items_on_which_models_differ_are_the_items_share() -> None:
-    shares = variance_shares(scores(5, 50, item_sd=0.15, noise=0.01), scores(5, 50, item_sd=0.15, noise=0.01))
+    a, b = (scores(5, 50, item_sd=0.15, noise=0.01) for _ in range(2))
+    shares, parts = variance_shares(a, b), parts_of(a, b)
     assert shares is not None
+    assert parts is not None
     assert shares.items > 0.95
-    assert shares.twice_the_items > 0.27
-    assert shares.twice_the_seeds < 0.02
+    assert narrower(parts, clusters=2) > 0.27
+    assert narrower(parts, seeds=2) < 0.02
 
 
 def test_what_neither_explains_is_residual_and_either_helps() -> None:
-    shares = variance_shares(scores(6, 400, noise=0.1), scores(6, 400, noise=0.1))
+    a, b = (scores(6, 400, noise=0.1) for _ in range(2))
+    shares, parts = variance_shares(a, b), parts_of(a, b)
     assert shares is not None
+    assert parts is not None
     assert shares.residual > 0.5
-    assert shares.twice_the_items > 0.1
-    assert shares.twice_the_seeds > 0.1
+    assert narrower(parts, clusters=2) > 0.1
+    assert narrower(parts, seeds=2) > 0.1
 
 
 @given(
@@ -66,8 +79,10 @@ def test_shares_add_up_to_one(a: np.ndarray, b: np.ndarray) -> None:
         return
     assert shares.seeds + shares.items + shares.residual == pytest.approx(1)
     assert min(shares.seeds, shares.items, shares.residual) >= 0
-    assert 0 <= shares.twice_the_seeds <= 0.3
-    assert 0 <= shares.twice_the_items <= 0.3
+    parts = parts_of(a, b)
+    assert parts is not None
+    for more in ({"seeds": 2}, {"clusters": 2}) if parts.total else ():
+        assert 0 <= narrower(parts, **more) < 1
 
 
 @pytest.mark.parametrize(("a", "b"), [((1, 9), (3, 9)), ((3, 1), (3, 1))])
