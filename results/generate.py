@@ -76,16 +76,17 @@ CLAIMS_HEAD = f"""\
 {MADE}
 # Claims
 
-What the papers and their critics claim, and what our kept results at `mini` say about it. The word follows
-from the verdict of the test, in the family of its table or study: **supported** and **contradicted** are
-decided, **no difference** means shown to be below the declared margin, **undecided** that these runs cannot
-tell. A difference may be decided and still be below the margin ("by less than the declared margin"); one that
-would be decided if its test were the only one is "undecided (alone: …)"; "untested" says that runs are
-missing or neither model solved anything, "not testable" that the recipe at this size is not what the claim is
-about. Where a question was asked under several budgets, the word of each has the name of its grid in brackets;
-the [studies](studies/README.md) say what each budget is; `less-is-more` and `where-the-gain-is` have 40 % of
-the recipe's steps. Published numbers are single runs of 9×9 puzzles, 30×30 mazes and millions of parameters: a
-claim that is undecided or contradicted here may hold there, and one that is supported may not.
+What the papers and their critics claim, and what our kept results at `mini` say about it. The word
+follows from the verdict of the test, in the family of its table or study: **supported** and
+**contradicted** are decided, **no difference** means shown to be below the declared margin, **undecided**
+that these runs cannot tell. A difference may be decided and still be below the margin ("by less than the
+declared margin"); one that would be decided if its test were the only one is "undecided (alone: …)";
+"untested" says that runs are missing or neither model solved anything, "not testable" that the recipe at
+this size is not what the claim is about. Where a question was asked under several budgets, the word of
+each has the name of its grid in brackets; the [studies](studies/README.md) say what each budget is;
+`less-is-more` and `where-the-gain-is` have 40 % of the recipe's steps. Published numbers are single runs
+of 9×9 puzzles, 30×30 mazes and millions of parameters: a claim that is undecided or contradicted here may
+hold there, and one that is supported may not.
 """
 TUNING_HEAD = f"""\
 {MADE}
