@@ -220,19 +220,17 @@ class ByPortion:
         self.counted = cache(lambda microbatch: forecast(training, microbatch))
 
     def at(self, microbatch: int) -> Memory:
-        """With ``microbatch`` puzzles at a time.
+        """With ``microbatch`` puzzles at a time; one is taken to need as much as two.
 
         Raises:
             NotForecast: see `forecast`.
         """
         batch = self.training.batch
         whole = self.counted(batch)
-        if microbatch >= batch:
+        if microbatch >= batch or batch <= FEW:
             return whole
-        if microbatch <= FEW:
-            return self.counted(microbatch)
         few = self.counted(FEW)
-        share = (microbatch - FEW) / (batch - FEW)
+        share = max(0, microbatch - FEW) / (batch - FEW)
         activations = few.activations + share * (whole.activations - few.activations)
         return replace(whole, activations=round(activations)).reserved_for(self.training.device)
 

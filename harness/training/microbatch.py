@@ -8,10 +8,10 @@ import torch
 
 from ..api.errors import UnavailableError
 from ..api.reasoner import Reasoner
-from ..api.text import size
+from ..api.text import plural, size
 from .config import ExecutionConfig, TrainingConfig
 from .free_memory import free_memory
-from .memory import ByPortion, Memory, NotForecast, Training
+from .memory import FEW, ByPortion, Memory, NotForecast, Training
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def choose_microbatch(
         free: bytes that the run may use, its weights included; by default what is free on the device now.
 
     Raises:
-        UnavailableError: not even one puzzle at a time fits; says what is needed, what is free, what to try.
+        UnavailableError: not even the smallest portions fit; says what is needed, what is free, what to try.
     """
     if execution.microbatch != "auto":
         puzzles = min(execution.microbatch, batch)
@@ -83,20 +83,21 @@ def _resident(model: Reasoner, device: torch.device) -> int:
 
 
 def _refusal(portions: ByPortion, free: int) -> str:
-    """Why a training does not fit even puzzle by puzzle, and what to try."""
-    wanted, least = portions.training, portions.at(1)
+    """Why a training does not fit in the smallest portions that are counted, and what to try."""
+    wanted, least = portions.training, portions.at(FEW)
+    few = plural(min(FEW, wanted.batch), "puzzle")
     parts = {
         "weights": least.weights,
         "their optimiser": least.optimiser,
         "the puzzle embedding": least.puzzle_embedding,
         f"{wanted.batch} slots": least.slots,
-        "the activations of one puzzle": least.activations,
+        f"the activations of {few}": least.activations,
         "reserve": least.reserve,
     }
     listed = ", ".join(f"{name} {size(part)}" for name, part in parts.items())
     name = type(wanted.model).__name__
     return (
-        f"training {name} needs {size(least.total)} even with one puzzle in memory at a time, and "
+        f"training {name} needs {size(least.total)} even with {few} in memory at a time, and "
         f"{size(free)} are free on {wanted.device} ({listed}); {_advice(wanted, least, free)}"
     )
 
