@@ -120,10 +120,8 @@ def _judged(
     for family in families:
         if same in family.names:
             own = family.pairs[family.names.index(same)]
-            tested = pair.difference.kind is not Kind.UNTESTED
-            if (
-                tested and own.difference.kind is Kind.UNTESTED
-            ):  # a study knows why, the runs alone do not show
+            # A study may know why, where these runs alone do not show it.
+            if own.difference.kind is Kind.UNTESTED and pair.difference.kind is not Kind.UNTESTED:
                 pair = without_test(pair, own.note)
             with_it = replace(family, pairs=(*family.pairs, pair), names=(*family.names, same))
             return judged(with_it)[-1]
