@@ -11,6 +11,7 @@ import pytest
 from support.queued import submission
 from trm_bench.harness.api.errors import UnavailableError, UsageError
 from trm_bench.harness.host.host import host
+from trm_bench.harness.planning.request import Request, write_requests
 from trm_bench.harness.python.status import cancel
 from trm_bench.harness.running.queue import read_queue
 from trm_bench.harness.store.submitted import add_submitted, read_submitted
@@ -79,6 +80,13 @@ def test_the_device_is_that_of_the_settings(options: dict[str, Any], said: str, 
         trm_bench.run("copy", "tiny", on="slurm", output=tmp_path / "out", **options)
     assert said in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_resume_leaves_the_gpus_to_the_runner_too(tmp_path: Path) -> None:
+    write_requests(tmp_path, [Request(("copy",), "tiny", "mini", (0,), device="cuda")])
+    (tmp_path / "site.yaml").write_text("gpus: 1\n")
+    with pytest.raises(UsageError, match="--gpus 0: slurm chooses them; leave it out"):
+        trm_bench.resume(tmp_path, on=str(tmp_path / "site.yaml"), gpus="0")
 
 
 @pytest.mark.parametrize("on", ["slurm", "local"])
