@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from ..api.budget import Match
+from ..api.cores import available_cores
 from ..api.errors import UsageError
 from ..api.rollouts import Rollouts
 from ..data.prepare import usual_scale
@@ -28,7 +29,7 @@ from ..report.compare import compare_folders, compare_models
 from ..report.read import read_folders
 from ..report.table import Pair
 from ..running.queue import Queue, read_queue
-from ..running.runner import Execution, check_room, cores
+from ..running.runner import Execution, check_room
 from ..store.records import ScoredSplit, Status
 from ..training.gpus import Gpu, Gpus, Placement, choose_device
 from .grids import (
@@ -115,7 +116,7 @@ class Call:
 def execution_of(options: CommonOptions, placement: Placement, force: bool = False) -> Execution:
     """How the runs of a call are carried out."""
     jobs, gpus = count_of(options, "jobs"), placement.gpus
-    usual = cores() if placement.kind == "cpu" else 1
+    usual = available_cores() if placement.kind == "cpu" else 1
     places: tuple[Gpu | None, ...] = gpus[:jobs] or (None,) * (jobs or usual)
     queue, command = queue_of_call(options), options.get("command", ())
     execution = Execution(host(), console_of(options), places, force, command, queue=queue)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -40,11 +39,6 @@ from .queued_jobs import active, describe, follow, submit
 from .ranks import places_of
 from .rescore import rescore
 from .run import fail, first_manifest
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def command_line() -> tuple[str, ...]:

@@ -7,13 +7,13 @@ time: chunk c of seed s holds the same mazes on every machine. What is drawn is 
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from ...harness.api.cores import available_cores
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import Tokens
 from ...harness.api.randomness import named_seed
@@ -90,7 +90,7 @@ def generate(
     found: list[Tokens] = []
     keys: set[bytes] = set()
     barren = 0
-    for chunk in _chunks(shape, seed, workers or _processors()):
+    for chunk in _chunks(shape, seed, workers or available_cores()):
         before = len(found)
         for question, key in zip(chunk, canonical_walls(chunk, shape.side).tolist(), strict=True):
             if key not in keys and len(found) < count:
@@ -119,9 +119,3 @@ def _chunks(shape: Shape, seed: int, workers: int) -> Iterator[Tokens]:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
