@@ -291,6 +291,11 @@ def _columns(path: Path, first: Sequence[str], cells: int) -> tuple[int, int, bo
     texts = _texts(first, cells)
     if len(texts) == 2:
         return texts[0], texts[1], False
+    if len(texts) > 2:
+        raise DataError(
+            f"{path}, line 1: {len(texts)} columns as long as a puzzle and no header to tell them apart; "
+            f"wanted: {wanted}"
+        )
     if first and max(map(len, first)) < cells // 2:
         raise DataError(f"{path}, line 1: no header and no row: {shown[:200]}; wanted: {wanted}")
     if first and len(first) not in (len(COLUMNS) - 1, len(COLUMNS)):

@@ -51,8 +51,8 @@ HEAD = f"""\
 {MADE}
 # Results
 
-Results that are kept: manifests and samples of every run, without weights and training curves. The tables are
-computed from these records; `make results` computes them again.
+Results that are kept: manifests (with validation curves), samples and test predictions of every run, without
+weights and `metrics.jsonl`. The tables are computed from these records; `make results` computes them again.
 
 - [Claims](claims.md): what the papers claim, and what these results say to it, claim by claim.
 - [Studies](studies/README.md): the declared studies, question by question.

@@ -207,6 +207,9 @@ def _check(data: TaskData, training: bool) -> None:
             if split == "test":
                 raise DataError(f"{what}: no puzzles")
             continue
+        for name in ("inputs", "targets"):
+            if (kind := getattr(puzzles, name).dtype) != np.uint8:  # others would be cut off in silence
+                raise DataError(f"{what}: {name} are {kind}, not uint8 (token codes from 0 to 255)")
         if puzzles.inputs.shape[1] != data.info.cells:
             raise DataError(f"{what}: puzzles of {puzzles.inputs.shape[1]} cells, not {data.info.cells}")
         unlabelled = puzzles.ids[(puzzles.targets == PAD).all(axis=1)]

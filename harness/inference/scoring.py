@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
@@ -69,7 +70,9 @@ def _samples(
         for key, value in numbers.items():
             if not isinstance(value, Real | np.bool_):
                 raise TrmBenchError(f"{named}, item {sample.item}: {key} {value!r} is no number")
-        if not 0 <= sample.score <= 1:  # NaN fails this too
+            if not math.isfinite(value):  # JSON has no such numbers
+                raise TrmBenchError(f"{named}, item {sample.item}: {key} is {value}; leave it out")
+        if not 0 <= sample.score <= 1:
             raise TrmBenchError(f"{named}, item {sample.item}: score {sample.score} is not from 0 to 1")
     return samples
 

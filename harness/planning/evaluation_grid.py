@@ -18,7 +18,7 @@ from ..api.reasoner import Reasoner
 from ..api.specs import Progress, Scale, no_progress
 from ..api.text import plural
 from ..data.prepare import Prepared
-from ..host.host import Host, Part
+from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..store.records import RunIdentity
 from ..training.config import TrainingConfig
 from ..training.costs import count_flops
@@ -35,7 +35,7 @@ from .find_weights import (
     row_of,
 )
 from .grid import Context, Grid, votes_of
-from .identity import describe, identity_of, in_precision, planned_run
+from .identity import PROCEDURE, describe, identity_of, in_precision, part_identity, planned_run
 from .job import Job, PlannedRun, StoredWeights
 from .models import shapes_of
 from .request import Request
@@ -177,6 +177,7 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
         looks=origin.description.looks,
     )
     update = {
+        **_installed(context, part, identity),
         "fingerprints": context.prepared.fingerprints,
         "split": context.request.split,
         "task_seed": settings.task_seed,
@@ -200,6 +201,16 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     return _job(context, run, prepared, stored), shapes
 
 
+def _installed(context: Context, model: Part[Any], origin: RunIdentity) -> dict[str, Any]:
+    """The versions that evaluate weights, which may be later than those that trained them.
+
+    Another plugin keeps its own: its code must still be that of the training.
+    """
+    here = {"task": part_identity("task", context.task), "model": part_identity("model", model)}
+    parts = [here[part.kind] if part.distribution == OWN_DISTRIBUTION else part for part in origin.parts]
+    return {"procedure": PROCEDURE, "task_version": context.task.spec.version, "parts": parts}
+
+
 def _trained(origin: RunIdentity, here: RunIdentity) -> dict[str, Any]:
     """What our weights were trained with, as far as it is not what their evaluation says of itself.
 
@@ -214,6 +225,9 @@ def _trained(origin: RunIdentity, here: RunIdentity) -> dict[str, Any]:
             "threads": one.threads,
             "deterministic": one.deterministic,
             "precision": one.training.get("precision"),
+            "procedure": one.procedure,
+            "task_version": one.task_version,
+            "parts": [f"{part.full_name} {part.version}" for part in one.parts],
         }
         for one in (origin, here)
     )

@@ -54,14 +54,15 @@ def find_weights(
     Raises:
         NothingToReport: a folder has no trained weights.
         UnavailableError: a path does not exist, or is no file.
-        UsageError: a folder holds files of weights, but no results.
+        UsageError: a folder holds files of weights, but no results; or a file is that of a run that has not
+            finished, or has changed since.
     """
     weights: list[StoredWeights] = []
     skipped = unfinished if unfinished is not None else []
     others = without if without is not None else []
     for path in paths:
         if not path.is_dir():
-            weights.append(_stored(path))
+            weights.append(_of_file(path))
             continue
         before = len(skipped)
         folders = _runs(path)
@@ -153,6 +154,19 @@ def _of_run(folder: Path, skipped: list[str], others: list[str]) -> StoredWeight
         skipped.append(f"{folder / WEIGHTS}: missing, or changed since training")
         return None
     return stored
+
+
+def _of_file(file: Path) -> StoredWeights:
+    """The weights of a file; the options of a run of ours that cannot be believed are not guessed."""
+    stored = _stored(file)
+    if stored.origin is not None or file.name != WEIGHTS or not (file.parent / MANIFEST).is_file():
+        return stored
+    try:
+        status = RunFolder(file.parent).manifest().status
+        why = "has changed since training" if status is Status.DONE else f"its run is {status.value}"
+    except DamagedResult as error:
+        why = str(error)
+    raise UsageError(f"weights {file}: {why}; as external weights it is evaluated from another folder")
 
 
 def _stored(file: Path) -> StoredWeights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -156,11 +156,15 @@ class Grid:
         usual = {"deterministic": context.request.device == "cpu", "votes": context.size.votes}
         return value != {**dict(Settings()), **usual, "puzzle_ids": PuzzleIds.OWN}.get(key)
 
-    def missing(self, output: Output, force: bool = False) -> list[Job]:
-        """The jobs without the runs that are done already."""
+    def missing(self, output: Output, force: bool = False, repeated: Collection[str] = ()) -> list[Job]:
+        """The jobs without the runs that are done already and not being ``repeated``."""
         jobs = []
         for job in self.jobs:
-            todo = tuple(run for run in job.runs if force or not is_done(output.run(run.name), job))
+            todo = tuple(
+                run
+                for run in job.runs
+                if force or run.name in repeated or not is_done(output.run(run.name), job)
+            )
             if todo:
                 jobs.append(replace(job, runs=todo))
         return jobs

@@ -62,6 +62,7 @@ class Job:
         folder: output folder of the runs.
         command: what the user typed, for the manifest.
         fresh: whether to start from scratch where there is a checkpoint.
+        queued: whether a batch system carries it out, which may continue it after an interruption.
         gpu: the one that its process sees; None where it sees what its parent sees.
         memory: bytes that it may use; None for what is free on its device when it starts.
     """
@@ -73,6 +74,7 @@ class Job:
     folder: Path = Path()
     command: tuple[str, ...] = ()
     fresh: bool = False
+    queued: bool = False
     gpu: Gpu | None = None
     memory: int | None = None
 

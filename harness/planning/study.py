@@ -37,7 +37,7 @@ class GridDefinition(Frozen):
     """All models and seeds of a study under one budget."""
 
     match: Match = Match.STEPS
-    share: dict[str, Annotated[float, Field(gt=0)]] = Field(
+    share: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
         {}, description="of the recipe's steps, by scale; by default all of them"
     )
     augmentations: int | None = Field(None, gt=0, description="A of models without augment=")

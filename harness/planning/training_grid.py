@@ -305,6 +305,9 @@ def _reasons(
 
 
 def changed_sources() -> list[str]:
-    """Whether the source tree differs from its commit."""
-    changed = provenance.code().get("changed")
+    """Whether the source tree differs from its commit, or git does not say."""
+    code = provenance.code()
+    if "changed" in code and code["changed"] is None:
+        return ["git does not say whether the source tree differs from its commit"]
+    changed = code.get("changed")
     return [f"the source tree differs from its commit in {len(changed)} file(s)"] if changed else []

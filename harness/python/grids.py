@@ -34,7 +34,7 @@ from ..planning.study import (
 from ..planning.study_checks import check_evaluations, check_scales, twins
 from ..report.read import Reading, read_folders
 from ..running.progress import console, counted
-from ..running.runner import Execution, announcement, execute
+from ..running.runner import Execution, Finish, announcement, begin
 from ..store.folders import WEIGHTS, RunFolder
 from ..store.records import Status
 from ..training.device import resolve_device
@@ -53,11 +53,16 @@ def announce(execution: Execution, grid: Grid, folder: Path) -> None:
         execution.tell(line)
 
 
-def carry_out(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
-    """Announce a grid and carry it out; a model of which no run could be planned has its name for a run's."""
+def carry_out(
+    execution: Execution, grid: Grid, folder: Path, finish: Finish | None = None
+) -> dict[str, Status]:
+    """Announce a grid and carry it out, or ``finish`` one that was begun.
+
+    A model of which no run could be planned has its name for a run's.
+    """
     announce(execution, grid, folder)
     failed = dict.fromkeys(grid.without_runs, Status.FAILED)
-    return {**execute(execution, grid, folder), **failed}
+    return {**(finish or begin(execution, grid, folder))(), **failed}
 
 
 def results_of(folders: Sequence[Path], statuses: Mapping[str, Status]) -> Results:
@@ -176,16 +181,16 @@ def run_study(execution: Execution, planned: PlannedStudy) -> dict[str, Status]:
         UsageError: the folder holds another study.
     """
     statuses: dict[str, Status] = {}
+    begun: dict[str, Finish] = {}
     if execution.queue is not None:  # all of them at once, before the first is waited for
         for name, grid in planned.grids.items():
             claim_study(planned, name, grid)
-            execute(replace(execution, ahead=True), grid, grid_folder(planned.folder, name))
-        execution = replace(execution, force=False)
+            begun[name] = begin(execution, grid, grid_folder(planned.folder, name))
     for name, grid in planned.grids.items():
         execution.tell(f"study {planned.definition.name}, grid {name}")
         claim_study(planned, name, grid)
         folder = grid_folder(planned.folder, name)
-        statuses |= carry_out(execution, grid, folder)
+        statuses |= carry_out(execution, grid, folder, begun.get(name))
         if planned.modes:
             statuses |= _evaluate(execution, planned, name, grid, folder)
     return statuses

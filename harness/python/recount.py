@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..api.budget import Match
 from ..api.puzzles import PuzzleSet, TaskInfo
 from ..api.text import plural
 from ..host.host import Host
 from ..planning.identity import part_identity
-from ..store.records import Manifest, Record
+from ..store.records import NO_WEIGHTS, Manifest, Record
 from ..training.costs import Flops, count_flops, count_parameters
 
 
@@ -35,6 +36,9 @@ class Recount:
         problems = []
         if named != parameters:
             problems.append(f"its parameters are not those of its model: {named} instead of {parameters}")
+        budget = manifest.identity.budget
+        if budget is not None and budget.match is Match.STEPS and manifest.identity.weights is None:
+            problems += _other_budget(manifest, int(budget.amount), budget.batch_size)
         costs = {
             "training_flops": ledger.supervision_steps * flops.training_step,
             "inference_flops_per_puzzle": flops.inference / steps * taken * answers,
@@ -67,6 +71,20 @@ class Recount:
         return self._counted[key]
 
 
+def _other_budget(manifest: Manifest, steps: int, batch_size: int) -> list[str]:
+    """A training that took other steps than its budget; a model that is not trained takes none."""
+    ledger, trained = manifest.ledger, manifest.weights != NO_WEIGHTS
+    due = {
+        "optimiser_steps": steps if trained else 0,
+        "supervision_steps": steps * batch_size if trained else 0,
+    }
+    return [
+        f"{name} is {getattr(ledger, name):,}, and its budget has {value:,}"
+        for name, value in due.items()
+        if getattr(ledger, name) != value
+    ]
+
+
 def regrouped(stored: Sequence[Mapping[str, Any]], puzzles: PuzzleSet) -> list[str]:
     """Items that stand in other clusters than their puzzles, on which intervals and tests depend."""
     pairs = zip(stored, puzzles.clusters.tolist(), strict=True)
@@ -88,8 +106,11 @@ def other_extras(stored: Sequence[Mapping[str, Any]], again: Sequence[Record]) -
     ]
 
 
-def wrongly_citable(manifest: Manifest) -> list[str]:
-    """Whether it may be cited, against what the manifest itself says of the run."""
+def wrongly_citable(manifest: Manifest, caveats: Sequence[str] = ()) -> list[str]:
+    """Whether it may be cited, against what the manifest itself says of the run.
+
+    ``caveats`` are those of its puzzles, as far as they were rebuilt.
+    """
     if manifest.citable != (not manifest.not_citable_because):
         return ["called citable, and not, by one manifest"]
     identity, described = manifest.identity, manifest.description
@@ -97,6 +118,8 @@ def wrongly_citable(manifest: Manifest) -> list[str]:
         f"--limit {identity.limit}": identity.limit is not None,
         "its validation puzzles": identity.split == "validation",
         "a plugin that was not installed": bool(described.plugin_files),
+        "external weights": identity.weights is not None,
+        **{f"puzzles of which it must be said: {caveat}": True for caveat in caveats},
     }
     return [
         f"called citable, although it was run with {what}"

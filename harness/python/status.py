@@ -131,9 +131,10 @@ def _state(
     run: RunFolder, manifest: Manifest | None, job: SubmittedRun | None, state: JobState | None
 ) -> tuple[str, str]:
     """What to call it, and why."""
-    if manifest is not None and manifest.status is Status.DONE:
-        return (Status.DONE.value, "") if run.is_done() else (Status.FAILED.value, "its files are damaged")
     waits = state is not None and state.phase is not Phase.ENDED
+    repeats = waits and job is not None and job.fresh and not (manifest and belongs(manifest, job))
+    if manifest is not None and manifest.status is Status.DONE and not repeats:
+        return (Status.DONE.value, "") if run.is_done() else (Status.FAILED.value, "its files are damaged")
     if waits and not (job is not None and job.cancelled):
         assert state is not None
         begun = manifest is not None and job is not None and belongs(manifest, job)
@@ -236,6 +237,11 @@ def planned_runs(call: Call) -> list[tuple[str, str]]:
             f"--plan-only cannot be combined with --on {call.execution.queue.spec.name}: it submits nothing. "
             "Leave --on out, and carry each line out with trm-bench run-one"
         )
+    if call.execution.force:
+        raise UsageError(
+            "--plan-only cannot be combined with --force: run-one never repeats a finished run. "
+            "Leave --force out"
+        )
     if call.study is not None:
         for name, grid in call.study.grids.items():
             claim_study(call.study, name, grid)
@@ -259,7 +265,7 @@ def run_one(
 
     Args:
         folder: output folder.
-        run: name of the run, as `planned_runs` or `status` gives it.
+        run: name of the run, as `plan` or `status` gives it.
         device: as for `trm_bench.run`; by default that of the plan.
         gpus: as for `trm_bench.run`; one.
         progress: as for `trm_bench.run`.

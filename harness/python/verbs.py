@@ -168,7 +168,7 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
 
 
 def _grid_costs(grid: Grid, folder: Path, execution: Execution) -> dict[str, Any]:
-    rows, broken = grid_costs(grid, folder)
+    rows, broken = grid_costs(grid, folder, execution.force)
     total = sum(row["training_flops"] * row["to_run"] for row in rows)
     identity = grid.runs[0].identity
     places, queue, speed = execution.places, execution.queue, None

@@ -179,8 +179,9 @@ class _Checks:
     def problems_of(self, run: Run) -> list[str]:
         """What is wrong with a finished run, beyond what reading it has found."""
         folder, manifest = RunFolder(run.where), run.manifest
-        problems = [*self._weights(folder, manifest), *wrongly_citable(manifest)]
         context = self.context(manifest)
+        caveats = () if context is None else context.prepared.source.caveats
+        problems = [*self._weights(folder, manifest), *wrongly_citable(manifest, caveats)]
         if context is None:
             return problems
         if context.prepared.fingerprints != manifest.identity.fingerprints:
@@ -256,6 +257,8 @@ class _Checks:
             predictions = folder.predictions()
         except DamagedResult:
             return problems  # named by the reading
+        if (held := len(predictions.tokens)) != len(puzzles):
+            return [*problems, f"it holds predictions for {held} items, not for {len(puzzles)}"]
         features = context.prepared.features() if identity.split == "test" else {}
         features = {name: column[: len(puzzles)] for name, column in features.items()}
         counted = False

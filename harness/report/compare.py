@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..api.errors import NothingToReport, UsageError, nearest
 from ..planning.models import in_order
-from ..planning.study import Declared, declared_in, leaves
+from ..planning.study import Declared, canonical_evaluation, declared_in, leaves
 from ..stats.rules import Kind
 from ..store.records import Manifest
 from . import build, contrasts
@@ -21,7 +21,8 @@ from .table import Pair
 def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str]) -> list[Pair]:
     """Two models of some result folders, one comparison for each task and scale that has both.
 
-    Name a model as typed (``trm``), as in the table (``TRM-MLP``) or as resolved (``trm-mlp``).
+    Name a model as typed (``trm``), as in the table (``TRM-MLP``) or as resolved (``trm-mlp``), and an
+    evaluation of its weights as in the table (``trm @ steps=16``).
 
     Raises:
         NothingToReport: no folder has a finished run.
@@ -39,7 +40,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         *(contrasts.family_of(folder, declared, runs) for folder, declared in _studies(folders)),
     ]
     pairs = [
-        _judged(a, left, b, right, families, tables)
+        _judged(_as(a, left), left, _as(b, right), right, families, tables)
         for task in tasks
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
@@ -74,8 +75,9 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
     sides = [
-        (f"{one} in {a}", _of_model(first, one), f"{other} in {b}", _of_model(second, other))
+        (f"{_as(one, left)} in {a}", left, f"{_as(other, right)} in {b}", right)
         for one, other in models
+        for left, right in [(_of_model(first, one), _of_model(second, other))]
     ]
     shown = [run for _, left, _, right in sides for run in (*left, *right) if run.samples is not None]
     if reasons := not_citable(shown):
@@ -149,11 +151,25 @@ def _names(manifest: Manifest) -> tuple[str, str, str]:
 
 
 def _of_model(runs: Sequence[Run], name: str) -> list[Run]:
-    mine = [run for run in runs if in_order(name) in map(in_order, _names(run.manifest))]
-    if not mine:
+    """The runs of a row: ``trm``, or ``trm @ steps=16`` for an evaluation of it."""
+    model, _, mode = (part.strip() for part in name.partition("@"))
+    named = [run for run in runs if in_order(model) in map(in_order, _names(run.manifest))]
+    if not named:
         known = {known for run in runs for known in _names(run.manifest)}
-        raise UsageError(f"no run of model {name!r}; {nearest(name, known)}")
+        raise UsageError(f"no run of model {model!r}; {nearest(model, known)}")
+    modes = dict.fromkeys(run.manifest.evaluation for run in named)
+    chosen = canonical_evaluation(mode) if mode else "" if "" in modes else None
+    mine = [run for run in named if chosen is None or run.manifest.evaluation == chosen]
+    if not mine:
+        raise UsageError(f"no run of {name!r}; {nearest(mode, modes)}")
     return mine
+
+
+def _as(name: str, runs: Sequence[Run]) -> str:
+    """A model with how its weights were evaluated, as its row in a table says."""
+    modes = {run.manifest.evaluation for run in runs}
+    mode = modes.pop() if len(modes) == 1 else ""
+    return f"{name} @ {mode}" if mode and "@" not in name else name
 
 
 def _task(manifest: Manifest) -> tuple[str, str]:
@@ -178,8 +194,8 @@ def _pair(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         if len({(table_key(run.manifest), model_key(run.manifest)) for run in runs}) > 1:
             places = ", ".join(dict.fromkeys(str(run.folder) for run in runs))
             raise UsageError(
-                f"{name} was run with several settings or budgets in {places}; name one folder, or compare "
-                "two with trm-bench compare DIR DIR"
+                f"{name} was run with several settings or budgets in {places}; name one folder or one "
+                f"evaluation ('{name} @ steps=16'), or compare two with trm-bench compare DIR DIR"
             )
         if not any(run.samples is not None for run in runs):
             raise NothingToReport(f"no finished run of {name}")

@@ -248,7 +248,7 @@ def _codes(manifests: Sequence[Manifest]) -> list[str]:
     """Each fingerprint, and the first commit to check out for it at which the tree was as committed."""
     commits: dict[str, str] = {}
     for code in (manifest.code for manifest in manifests):
-        commit = str(code.get("commit") or "") if not code.get("changed") else ""
+        commit = str(code.get("commit") or "") if code.get("changed") == [] else ""
         known = str(code.get("fingerprint", "?"))[:12]
         commits[known] = commits.get(known) or commit
     return [f"{one} (commit {commit[:7]})" if commit else one for one, commit in commits.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 
 from ..api.errors import TrmBenchError
@@ -36,7 +37,9 @@ def live(job: Job, pipe: Connection, lock: Connection | None) -> None:
 
     try:
         # The folder's lock is not enough: a cluster carries out runs of one folder on several machines.
-        with run_locked(job.folder, job.run.name, lambda line: None):
+        with ExitStack() as locks:
+            for run in job.runs:
+                locks.enter_context(run_locked(job.folder, run.name, lambda line: None))
             outcome = run_job(host(), job, lambda line: send(dict(line)), send)
     except Stopped:  # it has saved a checkpoint
         outcome = Outcome(Status.INTERRUPTED)

@@ -29,7 +29,7 @@ from ..training.free_memory import free_memory
 from ..training.gpus import Gpu, seeing
 from .child import live
 from .run import Outcome, ended, fail, first_manifest, mark, now
-from .worker_keys import EVALUATED
+from .worker_keys import SHOWN
 
 GRACE_SECONDS = 15.0
 """How long a process that was told to stop may take to save its checkpoint before it is killed."""
@@ -61,17 +61,23 @@ class _Running:
 
 
 def run_jobs(
-    jobs: Sequence[Job], host: Host, watch: Watch, places: Sequence[Gpu | None], lock: int | None = None
+    jobs: Sequence[Job],
+    host: Host,
+    watch: Watch,
+    places: Sequence[Gpu | None],
+    lock: int | None = None,
+    among: int = 1,
 ) -> dict[str, Status]:
     """Carry jobs out side by side; returns the status of every run by name.
 
     Each of ``places`` has one job at a time: a GPU, which is all that the job's process sees, or None.
     A run that fails, or whose process dies, leaves the others running. After an interruption
     the runs that were active are marked so and `KeyboardInterrupt` is raised. Every process inherits
-    ``lock``, the descriptor that holds the folder's lock.
+    ``lock``, the descriptor that holds the folder's lock. ``among`` so many jobs, of other calls too, the
+    machine's memory is shared.
     """
     waiting, free = list(jobs), list(places)
-    share = _share(jobs, places)
+    share = _share(jobs, max(among, min(len(places), len(jobs))))
     running: dict[int, _Running] = {}
     statuses: dict[str, Status] = {}
     try:
@@ -98,12 +104,11 @@ def run_jobs(
     return statuses
 
 
-def _share(jobs: Sequence[Job], places: Sequence[Gpu | None]) -> int | None:
+def _share(jobs: Sequence[Job], side_by_side: int) -> int | None:
     """Bytes of main memory for each of the jobs that run side by side on a CPU.
 
     Found before the first of them starts: later, what is free is what the others have left.
     """
-    side_by_side = min(len(places), len(jobs))
     if not jobs or jobs[0].run.identity.device != "cpu":
         return None
     free = free_memory(torch.device("cpu"))
@@ -144,7 +149,7 @@ def _receive(active: _Running, host: Host, watch: Watch) -> None:
     if isinstance(message, str):
         watch.tell(message)
         return
-    if EVALUATED not in message:
+    if not message.keys() & SHOWN:
         host.notify("trm_bench_metrics_logged", run=active.job.run.name, metrics=message)
     watch.metrics(active.job.run.name, message)
 
@@ -204,5 +209,6 @@ def _mark_interrupted(job: Job) -> list[Status]:
         if manifest.status is Status.RUNNING:
             statuses[-1] = Status.INTERRUPTED
             interrupted = ended(manifest, Status.INTERRUPTED, "the run was interrupted")
-            mark(RunFolder(job.folder / run.name), interrupted)
+            folder = RunFolder(job.folder / run.name)
+            mark(folder, interrupted, restore=not job.queued)
     return statuses

@@ -25,7 +25,7 @@ from rich.table import Column
 from ..api.specs import Progress as OnProgress
 from ..api.text import one_line, printable
 from ..store.records import Status
-from .worker_keys import EVALUATED
+from .worker_keys import EVALUATED, RESUMED
 
 SHORTEST = 2.0
 """Seconds of work from which an estimate is worth printing."""
@@ -103,6 +103,7 @@ class GridProgress:
     def __init__(self, out: Console, work: Mapping[str, Work], workers: int):
         self.out, self.work, self.workers = out, dict(work), workers
         self.done: dict[str, float] = dict.fromkeys(work, 0.0)
+        self.before: dict[str, float] = {}
         self.started_at: dict[str, float] = {}
         self.left = set(work)
         self.began = time.monotonic()
@@ -128,7 +129,10 @@ class GridProgress:
     def metrics(self, run: str, line: Mapping[str, float]) -> None:
         """See `processes.Watch.metrics`."""
         training, evaluation = self.work[run]
-        if EVALUATED in line:
+        if RESUMED in line:  # that took no time of this command
+            self.before[run] = line[RESUMED] * training
+            self._move(run, self.before[run])
+        elif EVALUATED in line:
             self._move(run, training + line[EVALUATED] * evaluation)
         elif "spent" in line:
             self._move(run, min(1.0, line["spent"]) * training)
@@ -176,7 +180,8 @@ class GridProgress:
 
     def seconds_left(self) -> float | None:
         """Seconds until the last run ends, by what was done until now; None until enough is known."""
-        passed, done = time.monotonic() - self.began, sum(self.done.values())
+        passed = time.monotonic() - self.began
+        done = sum(self.done.values()) - sum(self.before.values())
         if passed < SHORTEST or done <= 0:
             return None
         rests, side_by_side = self._left_to_do(), min(self.workers, len(self.work))

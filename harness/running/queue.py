@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,21 +11,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..api.errors import UsageError, nearest
+from ..api.reading import load_yaml
 from ..api.runners import JobState, RunnerSpec
 from ..host.host import Host
+from ..planning.settings import plain_words
 from ..store.submitted import SubmittedRun, jobs_folder
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads ``12:00:00`` as a text: YAML 1.1 takes it for a number to the base 60."""
-
-
-_INT = "tag:yaml.org,2002:int"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in forms if tag != _INT]
-    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 
 USUAL = "slurm"
 """The runner of a file of settings that names none."""
@@ -76,9 +65,9 @@ def read_queue(host: Host, on: str) -> Queue:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = load_yaml(path)
     except OSError as error:
-        raise UsageError(f"--on {path}: cannot be read ({error.strerror})") from error
+        raise UsageError(f"--on {path}: cannot be read ({error.strerror or error})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"--on {path}: no YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(content or {}, dict) or not all(isinstance(key, str) for key in content or {}):
@@ -96,8 +85,7 @@ def _settings(where: str, spec: RunnerSpec, content: Mapping[str, Any]) -> BaseM
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {key}={first['input']!r}: {said}") from error
+        raise UsageError(f"{where}: {key}={first['input']!r}: {plain_words(first)}") from error
 
 
 def queue_of(host: Host, name: str) -> Queue:

@@ -9,14 +9,15 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..api.errors import TrmBenchError, UnavailableError, UsageError
 from ..api.runners import JobState, Phase
 from ..api.text import plural
 from ..host.host import Host
-from ..planning.job import Job
+from ..planning.grid import is_done
+from ..planning.job import Job, PlannedRun
 from ..store.checked import DamagedResult
 from ..store.folders import METRICS, RunFolder
 from ..store.locks import holder_of, is_running
@@ -27,6 +28,7 @@ from .processes import Watch
 from .queue import Queue, queue_of
 from .queued_run import QueuedRun
 from .run import ended, failed, first_manifest, mark, now
+from .worker_keys import RESUMED
 
 LOOK_SECONDS = 1.0
 """Between two looks at the files of the runs."""
@@ -60,24 +62,35 @@ def submit(
     known: Mapping[str, SubmittedRun],
     folder: Path,
     places: Sequence[Gpu | None],
-) -> dict[str, SubmittedRun]:
-    """Submit the jobs of which none is queued or running; gives the submissions of all of them by run."""
-    new = [job for job in jobs if job.run.name not in known]
+) -> tuple[list[Job], dict[str, SubmittedRun]]:
+    """Submit the runs that are neither queued nor running; gives all jobs, and the submission of each run."""
+    parts = [part for job in jobs for part in _as_submitted(job, known)]
+    new = [job for job in parts if job.run.name not in known]
     if new:
         place = jobs_folder(folder)
         place.mkdir(parents=True, exist_ok=True)
+        here = tuple(places) if queue.device is None else ()
         ids = queue.spec.submit(
-            [QueuedRun(job, tuple(places) if queue.device is None else ()) for job in new],
+            [QueuedRun(replace(job, queued=True), here) for job in new],
             queue.settings,
             place,
         )
         made = [
-            SubmittedRun(run=job.run.name, runner=queue.spec.name, job=one, submitted=now())
+            SubmittedRun(run=run.name, runner=queue.spec.name, job=one, submitted=now(), fresh=job.fresh)
             for job, one in zip(new, ids, strict=True)
+            for run in job.runs
         ]
         add_submitted(folder, made)
         known = {**known, **{one.run: one for one in made}}
-    return {job.run.name: known[job.run.name] for job in jobs}
+    return parts, {run.name: known[run.name] for job in parts for run in job.runs}
+
+
+def _as_submitted(job: Job, known: Mapping[str, SubmittedRun]) -> list[Job]:
+    """A job in parts: the runs of each earlier submission, and those of none."""
+    parts: dict[str, list[PlannedRun]] = {}
+    for run in job.runs:
+        parts.setdefault(known[run.name].job if run.name in known else "", []).append(run)
+    return [replace(job, runs=tuple(runs)) for runs in parts.values()]
 
 
 def belongs(manifest: Manifest, submitted: SubmittedRun) -> bool:
@@ -98,15 +111,23 @@ class _Followed:
 
     @property
     def folder(self) -> RunFolder:
-        """Of the run."""
+        """Of the first run."""
         return RunFolder(self.job.folder / self.job.run.name)
 
-    def manifest(self) -> Manifest | None:
-        """What the job itself wrote."""
+    def manifest(self, run: PlannedRun | None = None) -> Manifest | None:
+        """What the job itself wrote of a run, by default of its first."""
         with suppress(DamagedResult):
-            manifest = self.folder.manifest()
+            manifest = RunFolder(self.job.folder / (run or self.job.run).name).manifest()
             return manifest if belongs(manifest, self.submitted) else None
         return None
+
+    def finished(self, run: PlannedRun) -> bool:
+        """Whether the job has finished a run, or found it done when it came to its turn."""
+        if (manifest := self.manifest(run)) is not None:
+            believed = manifest.status is Status.DONE
+        else:
+            believed = self.ended_at is not None and not self.submitted.fresh
+        return believed and is_done(RunFolder(self.job.folder / run.name), self.job)
 
 
 def follow(
@@ -141,12 +162,7 @@ def follow(
 
 def _statuses(one: _Followed, status: Status) -> dict[str, Status]:
     """Of each run of a job: the shallower ones of its pass may be finished."""
-    root = one.job.folder
-    done = {run.name: RunFolder(root / run.name).is_done() for run in one.job.runs[1:]}
-    return {
-        one.job.run.name: status,
-        **{name: Status.DONE if good else status for name, good in done.items()},
-    }
+    return {run.name: Status.DONE if one.finished(run) else status for run in one.job.runs}
 
 
 def _ask(queue: Queue, followed: Sequence[_Followed]) -> None:
@@ -169,6 +185,7 @@ def _show(one: _Followed, host: Host, watch: Watch) -> None:
         watch.started(name)
     if not one.shown:
         return
+    spent, followed_now = 0.0, one.read == 0
     with suppress(OSError), (one.folder.folder / METRICS).open("rb") as stream:
         if stream.seek(0, 2) < one.read:  # it went back to a checkpoint
             one.read = 0
@@ -181,43 +198,52 @@ def _show(one: _Followed, host: Host, watch: Watch) -> None:
                 metrics = json.loads(line)
                 host.notify("trm_bench_metrics_logged", run=name, metrics=metrics)
                 watch.metrics(name, metrics)
+                spent = max(spent, metrics.get("spent", 0.0))
+    if followed_now and spent:  # by the job, before this command looked
+        watch.metrics(name, {RESUMED: spent})
 
 
 def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
     """How the job ended, by its run's files or else by the runner; None while it continues."""
-    manifest = one.manifest()
-    if manifest is not None and manifest.status is Status.DONE and one.folder.is_done():
+    if all(one.finished(run) for run in one.job.runs):
         return Status.DONE, None
     if one.ended_at is None:
         return None
-    if manifest is None and one.folder.is_done() and not one.job.fresh:
-        return Status.DONE, None  # it was done before the job came to its turn
-    if manifest is not None and manifest.status in (Status.FAILED, Status.INTERRUPTED):
-        return manifest.status, manifest.error or one.state.reason or None
+    for manifest in map(one.manifest, one.job.runs):
+        if manifest is not None and manifest.status in (Status.FAILED, Status.INTERRUPTED):
+            return manifest.status, manifest.error or one.state.reason or None
     if time.monotonic() - one.ended_at < SETTLE_SECONDS:
         return None
-    return _mark(queue, one, manifest)
+    return _mark(queue, one)
 
 
-def _mark(queue: Queue, one: _Followed, manifest: Manifest | None) -> tuple[Status, str]:
-    """Mark the runs of a job that ended without a word: a begun one is interrupted, as `status` says."""
+def _mark(queue: Queue, one: _Followed) -> tuple[Status, str]:
+    """Mark the runs of a job that ended without a word: a begun one is interrupted, as `status` says.
+
+    What is done stays: the shallower runs of a pass, and a result that ``--force`` was to replace.
+    """
     reason = f": {one.state.reason}" if one.state.reason else ""
     root = one.job.folder
     why = f"{queue.spec.name} job {one.submitted.job} ended{reason}{without_log(queue, one.submitted, root)}"
     if (holder := holder_of(root, one.job.run.name)) is not None:
         why += f"; the run is locked by another process{holder.which}{holder.advice}"
         return Status.FAILED, why
-    begun = manifest is not None and manifest.status is Status.RUNNING
+    written = [one.manifest(run) for run in one.job.runs]
+    begun = any(manifest is not None and manifest.status is Status.RUNNING for manifest in written)
     if begun:
         why = one.state.reason or why
-    trace = last_lines(queue, one.submitted, root) or None
-    for run in one.job.runs:
-        if begun and run == one.job.run:
-            assert manifest is not None
+    trace = last_lines(queue, one.submitted, root)
+    for run, manifest in zip(one.job.runs, written, strict=True):
+        folder = RunFolder(root / run.name)
+        if folder.is_done():
+            continue
+        if manifest is not None and manifest.status is Status.RUNNING:
             marked = ended(manifest, Status.INTERRUPTED, "the run was interrupted", error=why)
         else:
             marked = failed(first_manifest(one.job, run), TrmBenchError(why))
-        mark(RunFolder(root / run.name), marked.model_copy(update={"trace": trace}))
+        mark(folder, marked.model_copy(update={"trace": trace or None}))
+    if one.submitted.fresh and trace:  # the earlier result is back, so that the log alone says why
+        why += f"; its log ends: {trace.splitlines()[-1]}"
     return (Status.INTERRUPTED if begun else Status.FAILED), why
 
 
@@ -252,7 +278,7 @@ def cancel(host: Host, folder: Path, names: Sequence[str] = ()) -> list[str]:
             raise UsageError(f"{name}: has no job that is queued or running; trm-bench status {folder}")
     chosen = [there[name] for name in names] if names else list(there.values())
     for runner in {one.runner for one in chosen}:
-        jobs = [one.job for one in chosen if one.runner == runner]
+        jobs = list(dict.fromkeys(one.job for one in chosen if one.runner == runner))
         queue_of(host, runner).spec.cancel(jobs, jobs_folder(folder))
     add_submitted(folder, [one.model_copy(update={"cancelled": True}) for one in chosen])
     for one in chosen:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..api.errors import UnavailableError
 from ..host.host import host
+from ..planning.grid import is_done
 from ..planning.job import Job
 from ..store.checked import DamagedResult
 from ..store.folders import GRID, RunFolder
@@ -84,10 +85,10 @@ class QueuedRun:
             raise UnavailableError(
                 f"{hostname()} does not see the output folder {job.folder}: put it on a shared file system"
             )
-        if self._done():
-            return Status.DONE.value
         if job.fresh and self._began_here():  # requeued, and --force has already done its part
             job = replace(job, fresh=False)
+        if _done(job):
+            return Status.DONE.value
         try:
             _check_puzzles(job)
         except UnavailableError as error:
@@ -96,10 +97,10 @@ class QueuedRun:
         with ExitStack() as stack:
             gpu = stack.enter_context(_place(job.folder, self.places)) if self.places else None
             self._wait()
-            if self._done():
+            if _done(job):
                 return Status.DONE.value
             try:
-                statuses = run_jobs([job], host(), _Log(), (gpu,))
+                statuses = run_jobs([job], host(), _Log(), (gpu,), among=max(1, len(self.places)))
             except KeyboardInterrupt:
                 return Status.INTERRUPTED.value
         return statuses[self.name].value
@@ -116,18 +117,12 @@ class QueuedRun:
         deadline = time.monotonic() + GRACE_SECONDS
         for child in children:
             child.join(max(0.0, deadline - time.monotonic()))
-        return DelayedSubmission(replace(self, job=replace(self.job, fresh=False)))
-
-    def _done(self) -> bool:
-        """Whether all of it was done before this job came to its turn."""
-        return not self.job.fresh and all(
-            RunFolder(self.job.folder / run.name).is_done() for run in self.job.runs
-        )
+        return DelayedSubmission(self)
 
     def _wait(self) -> None:
         """Wait for a process that has the run: a job queued again may meet its own of a lost node."""
         told = False
-        while (holder := holder_of(self.job.folder, self.name)) is not None:
+        while (holder := self._holder()) is not None:
             if holder.mark is not None and self._left_by_this_job(holder):
                 print(f"{self.name}: takes over from {holder}, where this job was before", flush=True)
                 take_over(holder)
@@ -137,6 +132,11 @@ class QueuedRun:
                 print(f"{self.name}: waits for {who}", flush=True)
             told = True
             time.sleep(WAIT_SECONDS)
+
+    def _holder(self) -> Holder | None:
+        """Who has a run of this job."""
+        holders = (holder_of(self.job.folder, run.name) for run in self.job.runs)
+        return next((holder for holder in holders if holder is not None), None)
 
     def _left_by_this_job(self, holder: Holder) -> bool:
         """Whether a mark is of this job on another machine, which the batch system has taken it from."""
@@ -154,6 +154,11 @@ class QueuedRun:
             return None
         own = batch_job() is not None and environment.get("job") == batch_job()
         return str(environment.get("host") or "") if own else None
+
+
+def _done(job: Job) -> bool:
+    """Whether all of it was done before the job came to its turn."""
+    return not job.fresh and all(is_done(RunFolder(job.folder / run.name), job) for run in job.runs)
 
 
 def _check_puzzles(job: Job) -> None:

@@ -85,16 +85,17 @@ def fail(job: Job, manifests: Sequence[Manifest], error: BaseException) -> Outco
     return Outcome(Status.FAILED, failed(manifests[0], error).error, tuple(finished))
 
 
-def mark(folder: RunFolder, manifest: Manifest) -> None:
-    """Write how an unfinished run ended, and put back the result that it was to replace.
+def mark(folder: RunFolder, manifest: Manifest, restore: bool = True) -> None:
+    """Write how an unfinished run ended, and put back the result that it was to replace (``restore``).
 
     On a full disk nothing may be written; the run counts as not done all the same.
     """
     with suppress(OSError):
         folder.folder.mkdir(parents=True, exist_ok=True)
         folder.write_manifest(manifest)
-    with suppress(OSError):
-        folder.restore()
+    if restore:
+        with suppress(OSError):
+            folder.restore()
 
 
 def now() -> str:

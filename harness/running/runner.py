@@ -104,7 +104,6 @@ class Execution:
         command: what the user typed.
         dry: whether nothing will be run, so that no puzzles are downloaded.
         queue: the runner of ``--on``; None for processes of this one.
-        ahead: whether to submit only, and to wait for nothing.
     """
 
     host: Host
@@ -114,7 +113,6 @@ class Execution:
     command: tuple[str, ...] = ()
     dry: bool = False
     queue: Queue | None = None
-    ahead: bool = False
 
     @property
     def workers(self) -> int:
@@ -127,8 +125,12 @@ class Execution:
             self.out.print(line, markup=False, soft_wrap=True)
 
 
-def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]:
-    """Carry out the runs of a grid that are not done; returns the status of every run by name.
+Finish = Callable[[], dict[str, Status]]
+"""Waits for what a runner has; gives the status of every run by name."""
+
+
+def begin(execution: Execution, grid: Grid, folder: Path) -> Finish:
+    """Submit the runs of a grid that are not done to the runner of ``--on``, or carry them out here.
 
     Raises:
         UsageError: the folder belongs to other runs, another process is writing to it, or the settings of
@@ -141,34 +143,32 @@ def execute(execution: Execution, grid: Grid, folder: Path) -> dict[str, Status]
     results = Output(folder)
     results.claim(grid.common())
     with locked(folder, execution.tell) as lock:
-        results.claim(grid.common())  # another process may have claimed it at the same moment
-        queued = active(execution.host, folder, [job.run.name for job in grid.jobs])
-        if queued and execution.queue is None:
-            _refuse_queued(folder, queued)
+        queued = active(execution.host, folder, [run.name for run in grid.runs])
+        _refuse_queued(execution.queue, folder, queued)
         for run in grid.runs:
-            if not is_running(folder, run.name):
+            if run.name not in queued and not is_running(folder, run.name):
                 results.run(run.name).restore()  # what a killed --force had set aside
         scored = 0 if execution.force else rescore(execution.host, results, grid.jobs)
         _record(grid, folder)  # after scoring: a request whose evaluators cannot score is not kept
+        repeated = {one.run for one in queued.values() if one.fresh}
         jobs = [
             replace(job, folder=folder, command=execution.command, fresh=execution.force)
-            for job in grid.missing(results, execution.force)
+            for job in grid.missing(results, execution.force, repeated)
         ]
         _tell_what_is_there(execution, results, grid, jobs)
         if scored:
             names = ", ".join(part.name for part in grid.runs[0].scored_by)
             execution.tell(f"{plural(scored, 'finished run')} scored from stored predictions: {names}")
         if execution.queue is None:
-            return _run(execution, grid, results, jobs, partial(_in_processes, execution, lock))
+            statuses = _run(execution, grid, results, jobs, partial(_in_processes, execution, lock))
+            return lambda: statuses
         jobs = [replace(job, folder=folder.resolve()) for job in jobs]
         jobs, statuses = _without_broken(grid, jobs)
-        submitted = submit(execution.queue, jobs, queued, folder, execution.places)
+        jobs, submitted = submit(execution.queue, jobs, queued, folder, execution.places)
         if jobs:
-            new = len(set(submitted) - set(queued))
+            new = sum(job.run.name not in queued for job in jobs)
             execution.tell(describe(execution.queue, jobs, submitted, new))
-    if execution.ahead:
-        return statuses
-    return statuses | _run(execution, grid, results, jobs, partial(_follow, execution, submitted))
+    return lambda: statuses | _run(execution, grid, results, jobs, partial(_follow, execution, submitted))
 
 
 def check_room(execution: Execution, grid: Grid) -> Queue | None:
@@ -191,7 +191,6 @@ def claim(execution: Execution, grid: Grid, folder: Path) -> list[Job]:
     results = Output(folder)
     results.claim(grid.common())
     with locked(folder, execution.tell):
-        results.claim(grid.common())
         _record(grid, folder)
         return grid.missing(results)
 
@@ -203,12 +202,15 @@ def _record(grid: Grid, folder: Path) -> None:
         add_request(folder, grid.context.request)
 
 
-def _refuse_queued(folder: Path, queued: Mapping[str, SubmittedRun]) -> None:
-    one = next(iter(queued.values()))
-    raise UsageError(
-        f"{folder}: {plural(len(queued), 'run')} queued or running on {one.runner}, e.g. {one.run} as job "
-        f"{one.job}: add --on {one.runner} to follow, or cancel with trm-bench cancel {folder}"
-    )
+def _refuse_queued(queue: Queue | None, folder: Path, queued: Mapping[str, SubmittedRun]) -> None:
+    """Only the runner that has a job knows how it fares."""
+    others = [one for one in queued.values() if queue is None or one.runner != queue.spec.name]
+    if others:
+        one, how_many = others[0], plural(len(others), "run")
+        raise UsageError(
+            f"{folder}: {how_many} queued or running on {one.runner}, e.g. {one.run} as job "
+            f"{one.job}: add --on {one.runner} to follow, or cancel with trm-bench cancel {folder}"
+        )
 
 
 Carry = Callable[[Sequence[Job], Watch], dict[str, Status]]
@@ -361,14 +363,17 @@ def training_flops(grid: Grid, model: ResolvedModel, prepared: Prepared) -> floa
 PARAMETERS = ("core_parameters", "io_parameters", "puzzle_embedding_parameters")
 
 
-def grid_costs(grid: Grid, folder: Path) -> tuple[list[dict[str, Any]], dict[str, PluginError]]:
+def grid_costs(
+    grid: Grid, folder: Path, force: bool = False
+) -> tuple[list[dict[str, Any]], dict[str, PluginError]]:
     """The expected costs of a grid, model by model, and what the models that would fail raised.
 
     A row has ``model`` (with its options), the ledger's counts of parameters, ``training_flops`` of one run,
-    the number of runs that are ``finished`` and ``to_run``, and its `memory_plan`, None without training.
+    the number of runs that are ``finished`` and ``to_run`` (with ``force``, all), and its `memory_plan`, None
+    without training.
     """
     results, rows, broken = Output(folder), [], dict(grid.broken)
-    todo = {run.name for job in grid.missing(results) for run in job.runs}
+    todo = {run.name for job in grid.missing(results, force) for run in job.runs}
     for model in grid.models:
         jobs = [job for job in grid.jobs if job.run.description.model == model.name]
         prepared = jobs[0].prepared

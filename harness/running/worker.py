@@ -52,7 +52,7 @@ from ..training.microbatch import choose_microbatch
 from ..training.trainer import Metrics, Spent, Trainer, Watcher
 from ..weights.files import load_weights
 from .choices import chosen, kept
-from .worker_keys import EVALUATED
+from .worker_keys import EVALUATED, RESUMED
 
 RESUMED_BY_ANOTHER = "training was resumed by another state of the code or another torch"
 
@@ -312,6 +312,7 @@ class Worker:
         self.log = saved["log"]
         if self.group.leads:
             self.folder.write_log(self.log)
+            self.on_metrics({RESUMED: max((line.get("spent", 0.0) for line in self.log), default=0.0)})
         resumed = [*saved["resumed"], trainer.steps]
         return {"resumed": resumed, "codes": codes, "execution": execution}
 

@@ -85,6 +85,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         scratch.write_bytes(content)
 
 
+def _written_first(path: Path, content: bytes) -> bool:
+    """Write a file unless another process has written it meanwhile; gives whether this one did."""
+    scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    write_atomically(scratch, content)
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without second names
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return True
+
+
 def pack_records(records: Iterable[Record]) -> bytes:
     """Records as gzipped JSON lines; the same records give the same bytes."""
     buffer = io.BytesIO()
@@ -118,9 +133,11 @@ class RunFolder:
     def start(self, manifest: Manifest, fresh: bool = True) -> None:
         """Make the folder from scratch; a finished result in it is set aside until the new one is there.
 
-        Unless ``fresh``, a checkpoint is kept for the run to continue from.
+        Unless ``fresh``, a checkpoint is kept for the run to continue from, and what is set aside stays
+        there: a batch system may have stopped the repetition of a finished run, and continues it.
         """
-        self.restore()
+        if fresh or not (self._aside.is_dir() and self.checkpoint.is_file()) or self.is_done():
+            self.restore()
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.is_done():
             self._moving.mkdir()
@@ -367,8 +384,7 @@ class Output:
         path = self.folder / GRID
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                write_atomically(path, stamped(common))
+            if not path.exists() and _written_first(path, stamped(common)):
                 return
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writable-"):
                 pass

@@ -24,6 +24,7 @@ class SubmittedRun(BaseModel):
         job: id there.
         submitted: when, ISO 8601 in UTC.
         cancelled: whether it was cancelled since.
+        fresh: whether it repeats a run, finished or not, from scratch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +34,7 @@ class SubmittedRun(BaseModel):
     job: str
     submitted: str
     cancelled: bool = False
+    fresh: bool = False
 
 
 def jobs_folder(folder: Path) -> Path:

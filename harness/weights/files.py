@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,13 @@ def _refuse_bomb(path: Path, size: int) -> None:
         raise DataError(
             f"weights {path}: {size:,} bytes that unpack to {unpacked:,}; no checkpoint, not read"
         )
+    try:
+        with zipfile.ZipFile(path) as packed:
+            damaged = packed.testzip()  # torch does not look at the checksums that it writes
+    except Exception as error:  # whatever it stumbles over
+        raise DataError(f"weights {path}: damaged torch file ({error})") from error
+    if damaged is not None:
+        raise DataError(f"weights {path}: damaged torch file (checksum of {damaged})")
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -213,7 +220,7 @@ def _chosen(
 
 def placing(model: Reasoner, spec: ModelSpec, blank: bool = False) -> Place:
     """How sets of tensors fit a model; of its puzzle embedding, ``blank`` needs no more than one row."""
-    tables, expected = _tables(model), model.state_dict()
+    tables, expected, tied = _tables(model), model.state_dict(), _tied(model)
     shapes = shapes_of(expected)
 
     def place(tensors: Tensors) -> Placed:
@@ -227,10 +234,28 @@ def placing(model: Reasoner, spec: ModelSpec, blank: bool = False) -> Place:
             if name in expected and _sort(value) != _sort(expected[name])
         ]
         odd += [f"{name} has no values" for name, value in ours.items() if value.is_meta]
+        odd += [problem for names in tied if (problem := _untied(names, ours))]
         missing, problems = mismatch(fit, shapes, tables)
         return ours, missing, [*clashes, *problems, *odd]
 
     return place
+
+
+def _tied(model: Reasoner) -> list[list[str]]:
+    """Names of one and the same tensor, as of a network that a model has in two places."""
+    names: dict[int, list[str]] = {}
+    for name, one in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(one), []).append(name)
+    return [alike for alike in names.values() if len(alike) > 1]
+
+
+def _untied(names: Sequence[str], weights: Mapping[str, Tensor]) -> str:
+    """Which of the names of one tensor a file has other numbers for; empty where it has none."""
+    first, *others = [name for name in names if name in weights] or [""]
+    for name in others:
+        if not torch.equal(weights[first], weights[name]):
+            return f"{first} and {name} are one tensor in the model and two in the file"
+    return ""
 
 
 def _sort(tensor: Tensor) -> str:

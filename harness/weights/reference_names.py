@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..api.errors import DataError
 from ..api.specs import ReferenceNames
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -79,9 +80,13 @@ COMMON_OPTIONS = {
 
 
 def options_by(same: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """From a reference's configuration to ours, where the words differ and the values do not."""
+    """From a reference's configuration to ours, where the words differ and the values do not.
+
+    What it gives raises `DataError` for a value that no option here has: weights would have the same shapes.
+    """
 
     def options(arch: Mapping[str, Any]) -> dict[str, Any]:
+        _refuse_others(arch)
         found = {ours: arch[theirs] for theirs, ours in same.items() if theirs in arch}
         if found.get("puzzle_emb_ndim") == 0:  # there: no puzzle embedding, and no prefix
             del found["puzzle_emb_ndim"]
@@ -89,6 +94,19 @@ def options_by(same: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[st
         return found
 
     return options
+
+
+def _refuse_others(arch: Mapping[str, Any]) -> None:
+    """Refuse what no shape shows: another encoding of positions, or another norm."""
+    from ..nn.blocks import EPS, ROTARY_BASE  # needs torch
+
+    fixed: dict[str, Any] = {"rms_norm_eps": EPS}
+    if not arch.get("mlp_t"):
+        fixed |= {"pos_encodings": "rope", "rope_theta": ROTARY_BASE}
+    for key, value in fixed.items():
+        told = arch.get(key, value)
+        if (told if isinstance(value, str) else float(told)) != value:
+            raise DataError(f"no model of ours has its arch ({key} is {told}, and {value} here)")
 
 
 def arch_by(same: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:

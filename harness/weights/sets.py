@@ -159,7 +159,8 @@ def choose(
     name = _by_default(outside, raw, path) if key is None else _by_key(sets, key, path)
     weights, missing, problems = sets[name]
     averages = is_averaged(name) and bool(raw)
-    if problems or (missing and not averages):
+    untrained = [one for one in missing if one not in trained]
+    if problems or (missing and not (averages and untrained == missing)):
         raise DataError(f"weights {path}{_misfit(name, sets, raw, model)}{hint if not raw else ''}")
     found = {**weights, **_borrowed(missing, raw, f"weights {path} ({shown(name)})")}
     others = [other for other, one in sets.items() if other != name and one[0] and not one[2]]

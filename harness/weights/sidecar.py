@@ -79,6 +79,8 @@ def _options(file: Path, weights: Path, spec: ModelSpec) -> dict[str, Any] | Non
     _require_class(str(arch.get("name", "")), spec.reference, f"weights {weights}: {file}, next to them,")
     try:
         return dict(spec.reference.options(arch))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"{where}: its arch cannot be read ({error!r})") from error
 

@@ -11,7 +11,7 @@ from ...harness.api.errors import DataError, UsageError, nearest
 from ...harness.api.puzzles import Source
 from ...harness.api.specs import BuildRequest
 from .folder import CONCEPT, Found, find_sets
-from .packaged import KNOWN_SETS, REVISIONS, Revision, packaged
+from .packaged import CONCEPT_ARC, KNOWN_SETS, REVISIONS, Revision, packaged
 from .tasks import ArcTask, Leak, content_key, find_leaks
 
 KNOWN_DUPLICATES = {("40853293", "070dd51e")}
@@ -86,24 +86,38 @@ def _from_folder(name: str, request: BuildRequest) -> Chosen:
     known = _recognised(name, evaluation)
     chosen = [one for one in (training, evaluation, concepts) if one is not None]
     _refuse_repeats(chosen)
-    strangers = [
-        f"the {one.found.role} tasks of {one.found.name} are those of no known revision"
-        for one in chosen
-        if one.key not in KNOWN_SETS
-    ]
+    strangers = [problem for one in chosen if (problem := _stranger(name, one))]
     if training is None:
         strangers.append("no training tasks were given, so whether a test pair was trained on is not known")
-    kind = "no" if training is None else "" if training.key in KNOWN_SETS else "other"
+    kind = "no" if training is None else "other" if _stranger(name, training) else ""
     summary = f"{known or 'unknown tasks'} in --data: {kind} training".replace(":  ", ": ")
     source = Source(
         "official",
         summary + (" + ConceptARC" if concepts else ""),
         tuple(one.found.source(len(one.tasks)) for one in chosen),
+        notes=_not_used(chosen, sets),
         caveats=tuple(strangers),
         as_published=not strangers,
     )
     tasks, further = (one.tasks if one else () for one in (training, concepts))
     return Chosen(tasks, further, evaluation.tasks, known is not None, source)
+
+
+def _stranger(name: str, one: Read) -> str:
+    """Why a set is not what the benchmark ``name`` has in that role; empty where it is."""
+    role = one.found.role.rstrip("2")
+    usual = {CONCEPT_ARC} if role == CONCEPT else {getattr(revision, role) for revision in REVISIONS[name]}
+    if one.key in usual:
+        return ""
+    which = KNOWN_SETS.get(one.key, "those of no known revision")
+    return f"the {one.found.role} tasks of {one.found.name} are {which}"
+
+
+def _not_used(chosen: Sequence[Read], sets: Sequence[Read]) -> tuple[str, ...]:
+    """Notes on the user's own sets that another one was taken for."""
+    keys = {one.key for one in chosen}
+    others = {one.found.name: one for one in sets if one.key not in keys and one.key not in KNOWN_SETS}
+    return tuple(f"not read: the {one.found.role} tasks of {name}" for name, one in others.items())
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,10 @@ class Read:
 
 
 def _pick(name: str, role: str, sets: Sequence[Read]) -> Read:
-    """The set that is meant by a role: the first known revision's, else that with the most ids of it."""
+    """The set that is meant by a role: the first known revision's, else that with the most ids of it.
+
+    Of two with as many, the smaller one has fewer strangers.
+    """
     of_role = [one for one in sets if one.found.role in (role, role + "2")]
     candidates = list({one.key: one for one in reversed(of_role)}.values())[::-1]
     if not candidates:
@@ -133,10 +150,12 @@ def _pick(name: str, role: str, sets: Sequence[Read]) -> Read:
     if len(candidates) == 1:
         return candidates[0]
     wanted = {task.id for task in getattr(packaged(REVISIONS[name][0]), role, ())}
-    shares = [len({task.id for task in one.tasks} & wanted) / len(one.tasks) for one in candidates]
-    best = [one for one, share in zip(candidates, shares, strict=True) if share == max(shares)]
-    if len(best) > 1:
-        raise DataError(f"{name}: cannot tell which {role} set is meant: {_names(best)}")
+    shared = [len({task.id for task in one.tasks} & wanted) for one in candidates]
+    ranks = [(count, -len(one.tasks)) for count, one in zip(shared, candidates, strict=True)]
+    best = [one for one, rank in zip(candidates, ranks, strict=True) if rank == max(ranks)]
+    if len(best) > 1 or not max(shared):
+        meant = best if max(shared) else candidates
+        raise DataError(f"{name}: cannot tell which {role} set is meant: {_names(meant)}")
     return best[0]
 
 
@@ -184,7 +203,10 @@ def _without_leaks(name: str, chosen: Chosen) -> Chosen:
         tuple(task for task in tasks if task.id not in known) for tasks in (chosen.training, chosen.concepts)
     )
     return replace(
-        chosen, training=training, concepts=concepts, source=replace(chosen.source, notes=tuple(notes))
+        chosen,
+        training=training,
+        concepts=concepts,
+        source=replace(chosen.source, notes=(*chosen.source.notes, *notes)),
     )
 
 

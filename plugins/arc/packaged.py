@@ -58,12 +58,13 @@ REVISIONS: Mapping[str, tuple[Revision, ...]] = {
 
 CONCEPT_ARC = "252e82dc8e436e0a8798b72f5f49c1c5911ed23e2116b442da67abee637b4709"
 """`content_key` of victorvikram/ConceptARC's corpus, which no package carries."""
-KNOWN_SETS = {CONCEPT_ARC} | {
-    key
-    for revisions in REVISIONS.values()
+KNOWN_SETS: Mapping[str, str] = {CONCEPT_ARC: "ConceptARC"} | {
+    getattr(revision, role): f"the {role} tasks of {task}"
+    for task, revisions in REVISIONS.items()
     for revision in revisions
-    for key in (revision.training, revision.evaluation)
+    for role in ("training", "evaluation")
 }
+"""What each public set is, by its `content_key`."""
 
 
 @dataclass(frozen=True)

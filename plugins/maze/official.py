@@ -57,7 +57,7 @@ def _assemble(tables: Tables, seed: int, info: TaskInfo, summary: str, caveats: 
         kind="official",
         summary=summary,
         files=(*train.files, *test.files),
-        notes=(split.note, *tables.notes, *_tie_break_notes(train, test)),
+        notes=(split.note, *tables.notes, *_origin_notes(test), *_tie_break_notes(train, test)),
         caveats=caveats,
     )
     return TaskData(
@@ -109,6 +109,18 @@ def _check_paths(rows: Rows) -> None:
         made == least,
         lambda row: f"the answer has {made[row]} moves, a shortest path has {least[row]}",
     )
+
+
+def _origin_notes(test: Rows) -> list[str]:
+    notes = []
+    if len(test) != HARD.test:
+        notes.append(f"test: {len(test)} rows; the official test split has {HARD.test}")
+    moves = shortest_moves_all(test.questions, HARD.side, HARD.side)
+    if easy := int((moves < HARD.min_moves).sum()):
+        notes.append(
+            f"{easy} of {len(test)} test mazes have fewer than {HARD.min_moves} moves, no official one"
+        )
+    return [*notes, "rows are taken as the files have them; their origin is not checked"]
 
 
 def _tie_break_notes(train: Rows, test: Rows) -> list[str]:

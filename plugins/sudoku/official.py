@@ -68,6 +68,8 @@ def load_sudokus(paths: Sequence[Path]) -> Rows:
     valid, kept = _checked(rows.questions, rows.answers)
     rows.require(valid, lambda _: "the answer repeats a digit in a row, column or box")
     rows.require(kept, lambda _: "the answer changes a given of the question")
+    asked = (rows.questions != rows.answers).any(axis=1)
+    rows.require(asked, lambda _: "the question has no blank cell")
     return rows
 
 

@@ -408,8 +408,24 @@ def test_a_folder_without_its_description_is_named_or_made_anew(prepared: Prepar
             ),
             "test split: puzzle .* has no answer, its target is all padding",
         ),
+        (
+            lambda data: replace(data, test=replace(data.test, targets=data.test.targets.astype(np.int64))),
+            r"test split: targets are int64, not uint8 \(token codes from 0 to 255\)",
+        ),
+        (
+            lambda data: replace(data, train=replace(data.train, inputs=data.train.inputs + 0.5)),
+            "train split: inputs are float64, not uint8",
+        ),
     ],
-    ids=["empty split", "wrong shape", "token out of range", "identifier out of range", "no answer"],
+    ids=[
+        "empty split",
+        "wrong shape",
+        "token out of range",
+        "identifier out of range",
+        "no answer",
+        "wide integers",
+        "fractions",
+    ],
 )
 def test_puzzles_that_break_the_contract_are_refused_in_words(
     change: Callable[[TaskData], TaskData], message: str, empty_cache: Path

@@ -37,6 +37,8 @@ def scored(change: Callable[[list[Sample]], Any]) -> list[dict[str, float]]:
         (lambda samples: [samples[0], Sample("b", "b", 2.0)], "item b: score 2.0 is not from 0 to 1"),
         (lambda samples: [samples[0], Sample("b", "b", 1.0, None)], "item b: extras None are no mapping"),
         (lambda samples: [samples[0], Sample("b", "b", 1.0, {"k": "x"})], "item b: k 'x' is no number"),
+        (lambda samples: [samples[0], Sample("b", "b", 1.0, {"k": float("nan")})], "item b: k is nan; leave"),
+        (lambda samples: [samples[0], Sample("b", "b", float("inf"))], "item b: score is inf; leave it out"),
     ],
 )
 def test_what_is_no_sample_is_named(change: Callable[[list[Sample]], Any], words: str) -> None:

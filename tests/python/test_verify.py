@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -131,6 +132,15 @@ def restated(**update: Any) -> Callable[[RunFolder], None]:
     return edit
 
 
+def fewer_predictions(run: RunFolder) -> None:
+    path = run.folder / "predictions.npz"
+    with np.load(path) as arrays:
+        cut = {name: value[:-1] if value.shape[:1] == (12,) else value for name, value in arrays.items()}
+    np.savez_compressed(path, **cut)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    run.write_manifest(run.manifest().model_copy(update={"predictions_sha256": digest}))
+
+
 def called_citable(run: RunFolder) -> None:
     manifest = run.manifest()
     described = manifest.description.model_copy(update={"plugin_files": {"model tiny": "tiny.py"}})
@@ -177,6 +187,11 @@ DAMAGE: dict[str, tuple[Callable[[RunFolder], None], str]] = {
         "inference_flops_per_puzzle is 7, and its model takes",
     ),
     "fewer FLOPs in training": (restated(training_flops=7.0), "training_flops is 7, and"),
+    "fewer steps than its budget": (
+        restated(optimiser_steps=1, supervision_steps=8, training_flops=0.0),
+        "optimiser_steps is 1, and its budget has 4",
+    ),
+    "predictions of fewer items": (fewer_predictions, "it holds predictions for 11 items, not for 12"),
     "citable with a plugin that is a file": (
         called_citable,
         "called citable, although it was run with a plugin that was not installed",

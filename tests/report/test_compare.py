@@ -24,8 +24,10 @@ from support.folders import (
     write_model,
     write_run,
 )
+from support.paths import ROOT
 from trm_bench.harness.api.budget import Budget
 from trm_bench.harness.report.compare import compare_folders, compare_models
+from trm_bench.harness.report.read import read_runs
 from trm_bench.harness.report.select import select_models
 from trm_bench.harness.report.words import p_words, sentences
 from trm_bench.harness.stats.scores import cluster_means
@@ -232,6 +234,25 @@ def test_two_recipes_of_one_name_are_not_pooled(tmp_path: Path, run_cli: RunCli)
     ended = run_cli("compare", "trm-mlp", "hrm", tmp_path / "one", tmp_path / "two")
     assert ended.code == 2
     assert "hrm was run with several settings or budgets in" in ended.err
+
+
+def test_how_weights_were_evaluated_is_said_and_can_be_chosen(run_cli: RunCli, tmp_path: Path) -> None:
+    depth = ROOT / "results" / "studies" / "depth"
+    folders = depth / "main", depth / "main-evaluated"
+    ended = run_cli("compare", "trm-mlp", "trm-mlp @ steps=1", *folders)
+    assert ended.code == 0, ended.err
+    assert "trm-mlp 98.2 % (97.4 to 98.8, 8 seeds), trm-mlp @ steps=1 94.5 %" in ended.out
+    unknown = run_cli("compare", "trm-mlp", "trm-mlp @ steps=3", *folders)
+    assert unknown.code == 2
+    assert "no run of 'trm-mlp @ steps=3'; did you mean 'steps=32'?" in unknown.err
+    one = tmp_path / "one"  # a folder with a single evaluation
+    for run in read_runs([depth / "main-evaluated"], [], []):
+        if (run.manifest.description.model, run.manifest.evaluation) == ("trm-mlp", "steps=1"):
+            shutil.copytree(run.folder / run.name, one / run.name)
+    both = run_cli("compare", depth / "main", one)
+    assert both.code == 0, both.err
+    assert f"trm-mlp in {depth / 'main'} 98.2 %" in both.out
+    assert f"trm-mlp @ steps=1 in {one} 94.5 %" in both.out
 
 
 def test_other_training_puzzles_are_named(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,12 +77,13 @@ def test_one_whose_process_dies_before_it_has_begun_has_failed(began: bool, fini
 def test_a_folder_that_another_process_claims_at_the_same_moment_is_refused(
     tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @contextmanager
-    def other_claims(folder: Path, tell: object) -> Iterator[None]:
-        (folder / "grid.json").write_bytes(stamped({"task": "another"}))
-        yield
+    link = os.link
 
-    monkeypatch.setattr("trm_bench.harness.running.runner.locked", other_claims)
+    def other_claims(source: Path, target: Path) -> None:
+        target.write_bytes(stamped({"task": "another"}))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", other_claims)
     ended = run_cli("run", *SHORT, "--models", "copy", "--seeds", "0", "--output", tmp_path / "out")
     assert ended.code == 2
     assert "holds other runs" in ended.err

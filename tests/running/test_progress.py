@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from trm_bench.harness.running import progress
 from trm_bench.harness.running.progress import GridProgress, console, counted, duration
-from trm_bench.harness.running.worker_keys import EVALUATED
+from trm_bench.harness.running.worker_keys import EVALUATED, RESUMED
 from trm_bench.harness.store.records import Status
 
 WORK = {"a-s0": (8, 2), "a-s1": (8, 2), "b-s0": (30, 0)}
@@ -56,6 +56,16 @@ def test_the_estimate_goes_by_work_and_by_what_was_seen(clock: list[float]) -> N
     clock[0] += 20
     grid.finished("a-s0", Status.DONE, None)
     assert grid.seconds_left() == pytest.approx(2.0 * (10 + 30))
+
+
+def test_what_a_resumed_run_had_done_before_took_no_time_now(clock: list[float]) -> None:
+    grid = shown(io.StringIO())
+    grid.started("b-s0")
+    grid.metrics("b-s0", {RESUMED: 0.9})
+    clock[0] += 20
+    assert grid.seconds_left() is None
+    grid.metrics("b-s0", {"spent": 0.95})
+    assert grid.seconds_left() == pytest.approx(20 / 1.5 * (1.5 + 10 + 10))
 
 
 def test_the_longest_run_bounds_the_estimate(clock: list[float]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import started, wait_for
-from support.queued import GRID, SLOW, Pace, manifests, samples, wait_saved
+from support.queued import GRID, SLOW, STEPS, Pace, manifests, samples, wait_saved
 from support.slurm import Slurm
 from trm_bench.harness.store.submitted import JOBS, read_submitted
 from trm_bench.testing.pytest_plugin import RunCli
@@ -27,7 +27,7 @@ SHORT = "time: 1\nwarn_seconds: 1\n"
 
 @dataclass(frozen=True)
 class Outlasting:
-    """A command whose only run is longer than its job may be, for as long as it is slow."""
+    """A command that repeats a run, which is longer than its job may be for as long as it is slow."""
 
     folder: Path
     command: subprocess.Popen[str]
@@ -39,12 +39,13 @@ def outlasting(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Started first: it has the time of the other tests."""
     place = tmp_path_factory.mktemp("outlasting")
     pace = Pace(place / "slow")
+    trm_bench.run("mirror", "tiny", seeds=0, steps=3 * STEPS, checkpoint_steps=20, output=place / "out")
     pace.file.touch()
     (place / "short.yaml").write_text(SHORT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SLOW, str(pace.file))
         line = (*" ".join(GRID).replace("steps=1000", "steps=3000").split(), "--seeds", "0")
-        command = started("run", *line, "--on", place / "short.yaml", "--output", place / "out")
+        command = started("run", *line, "--on", place / "short.yaml", "--output", place / "out", "--force")
         wait_for(lambda: read_submitted(place / "out"))
     yield Outlasting(place / "out", command, pace)
     slurm.cancel_all()
@@ -182,11 +183,14 @@ def test_a_run_that_is_longer_than_its_job_may_be_goes_on_in_the_next(outlasting
     assert restarts(job_of(outlasting.folder, 0)) == len(re.findall("Requeued job", log()))
 
 
-def test_the_runs_of_a_killed_node_are_carried_out_when_it_is_back(
+def test_the_repeated_runs_of_a_killed_node_are_carried_out_when_it_is_back(
     slurm: Slurm, pace: Pace, reference: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
-    command = started("run", *GRID, "--seeds", "0", "--on", "slurm", "--output", folder)
+    pace.fast()
+    trm_bench.run("mirror", "tiny", seeds=0, steps=STEPS, checkpoint_steps=20, output=folder)
+    pace.file.touch()
+    command = started("run", *GRID, "--seeds", "0", "--on", "slurm", "--output", folder, "--force")
     wait_saved(folder, 0)
     slurm.kill_node()
     try:

@@ -77,6 +77,29 @@ def test_a_tensor_that_is_no_plain_numbers_is_named(tmp_path: Path, change: Any,
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_flipped_bit_of_a_torch_file_is_found_by_its_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    torch.save(WEIGHTS, path)
+    content = bytearray(path.read_bytes())
+    place = content.index(WEIGHTS["y_init"].numpy().tobytes())
+    content[place + 2] ^= 16
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"w\.pt: damaged torch file \(checksum of w/data/\d+\)"):
+        load_weights(fresh("trm-mlp"), spec_of("trm-mlp"), path)
+
+
+def test_one_network_cannot_take_the_weights_of_two(tmp_path: Path) -> None:
+    two = {name: value.clone() for name, value in made("hrm", low_blocks=1).state_dict().items()}
+    torch.save(two, tmp_path / "two.pt")
+    one = made("hrm", networks=1, low_blocks=1)
+    with pytest.raises(
+        DataError, match=r"f_H\.\S+ and f_L\.\S+ are one tensor in the model and two in the file"
+    ):
+        load_weights(one, spec_of("hrm"), tmp_path / "two.pt")
+    torch.save({name: value.clone() for name, value in one.state_dict().items()}, tmp_path / "one.pt")
+    load_weights(made("hrm", seed=1, networks=1, low_blocks=1), spec_of("hrm"), tmp_path / "one.pt")
+
+
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.pt")
     assert not is_weights(tmp_path / "w.pt")

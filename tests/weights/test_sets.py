@@ -138,6 +138,15 @@ def test_what_is_not_trained_comes_from_the_raw_weights(tmp_path: Path, place: s
     assert f"{', '.join(rest)} as in the others, not averaged" in note
 
 
+def test_a_trained_tensor_is_never_taken_from_another_set(tmp_path: Path) -> None:
+    half = {name: AVERAGED[name] for name in TRAINED[1:]}
+    with pytest.raises(
+        DataError, match=rf"\(ema\): not those of .*: missing .*{TRAINED[0]}.*; --weights-key model"
+    ):
+        taken(tmp_path, {"model": RAW, "ema": half})
+    assert same(taken(tmp_path, {"model": RAW, "ema": half}, "model")[0], RAW)
+
+
 @pytest.mark.parametrize("nested", [True, False])
 def test_an_average_without_names_is_in_the_order_of_the_raw_weights(tmp_path: Path, nested: bool) -> None:
     average = {"decay": 0.99, "shadow_params": [AVERAGED[name] for name in RAW if name in TRAINED]}

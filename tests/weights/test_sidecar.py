@@ -139,6 +139,29 @@ def test_values_that_mean_nothing_are_refused_with_the_file(tmp_path: Path, chan
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mlp_t": False, "pos_encodings": "none"}, "pos_encodings is none, and rope here"),
+        (
+            {"mlp_t": False, "pos_encodings": "rope", "rope_theta": 500000.0},
+            "rope_theta is 500000.0, and 10000.0",
+        ),
+        ({"rms_norm_eps": 1e-6}, "rms_norm_eps is 1e-06, and 1e-05 here"),
+    ],
+)
+def test_what_no_shape_shows_and_no_option_has_is_refused(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    (tmp_path / "all_config.yaml").write_text(yaml.safe_dump({"arch": {**ARCH, **change}}))
+    with pytest.raises(DataError) as caught:
+        options(tmp_path)
+    assert f"no model of ours has its arch ({words}" in str(caught.value)
+    same = {"rope_theta": 10000, "rms_norm_eps": "1e-05", "pos_encodings": "rope", "mlp_t": False}
+    (tmp_path / "all_config.yaml").write_text(yaml.safe_dump({"arch": {**ARCH, **same}}))
+    assert options(tmp_path) == {**PUBLISHED, "mixer": "attention"}
+
+
 def test_a_configuration_of_another_model_is_refused_with_both_names(tmp_path: Path) -> None:
     (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": ARCH}))
     with pytest.raises(DataError) as caught:

@@ -261,6 +261,29 @@ def test_a_training_set_that_nobody_knows_is_named_and_not_citable(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_the_training_set_of_the_other_benchmark_is_named_and_not_citable(tmp_path: Path, arc1: Sets) -> None:
+    evaluation = list(packaged(REVISIONS[ARC2][0]).evaluation)
+    data = build(ARC2, folder=write_upstream(tmp_path, training=list(arc1.training), evaluation=evaluation))
+    assert data.source.summary.startswith("f3283f7 in --data: other training")
+    (caveat,) = data.source.caveats
+    assert caveat.endswith("are the training tasks of arc-agi-1")
+    assert not data.source.as_published
+
+
+@pytest.mark.slow
+def test_of_two_sets_the_one_with_most_known_tasks_is_meant_and_the_other_named(
+    tmp_path: Path, arc1: Sets
+) -> None:
+    own = task("own", pair([[1]], [[1]]), pair([[2]], [[2]]))
+    write_upstream(tmp_path, training=list(arc1.training))
+    write_upstream(tmp_path / "full", evaluation=[*arc1.evaluation[:5], own])
+    write_upstream(tmp_path / "debug", evaluation=list(arc1.evaluation[:2]))
+    data = build(ARC1, folder=tmp_path)
+    assert len(set(data.test.clusters.tolist())) == 6
+    assert [note for note in data.source.notes if note.startswith("not read: the evaluation tasks of debug/")]
+
+
+@pytest.mark.slow
 def test_a_known_duplicate_does_not_hide_another_one(tmp_path: Path, arc1: Sets) -> None:
     (given_away,) = [one for one in arc1.evaluation if one.id == "070dd51e"]
     for name in ("00copy", "zzcopy"):

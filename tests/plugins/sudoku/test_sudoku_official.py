@@ -163,6 +163,7 @@ BAD_ROWS = {
     "the answer repeats a digit in a row, column or box": lambda q, a: (q, changed(a, 0, a[1])),
     "the answer changes a given of the question": lambda q, a: (q, a.translate(str.maketrans("12", "21"))),
     "the question has several solutions": lambda _, a: ("." * 81, a),
+    "the question has no blank cell": lambda _, a: (a, a),
     "the question has 0 characters": lambda *_: ("", ""),
     "repeats the question of ": lambda *_: None,
 }
