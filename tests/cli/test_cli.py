@@ -244,6 +244,19 @@ def test_a_dry_run_shows_the_grid_and_runs_nothing(tmp_path: Path, run_cli: RunC
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_counts_what_force_repeats_and_a_plan_cannot_force(tmp_path: Path, run_cli: RunCli) -> None:
+    line = (*TINY, "--seeds", "0", "--output", tmp_path / "out")
+    assert command(*line).code == 0
+    dry = (*line, "--dry-run", "--json")
+    there, again = (json.loads(run_cli(*dry, *more).out) for more in ((), ("--force",)))
+    assert {model["to_run"] for model in there["models"]} == {0}
+    assert {model["to_run"] for model in again["models"]} == {1}
+    assert there["flops_to_do"] < again["flops_to_do"]
+    planned = run_cli(*line, "--plan-only", "--force")
+    assert planned.code == 2
+    assert "--plan-only cannot be combined with --force" in planned.err
+
+
 def test_options_may_stand_in_a_file_and_the_command_line_wins(tmp_path: Path) -> None:
     config = tmp_path / "grid.yaml"
     config.write_text("task: tiny\nmodels: [mirror, copy]\nseeds: 0-4\nset: {steps: 10, lr: 0.002}\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from support.stored import asked, evaluate, evaluated, manifests, run, runs
+from trm_bench.harness.host.host import OWN_DISTRIBUTION
 from trm_bench.harness.report.build import build_report
 from trm_bench.harness.report.read import read_folders
 from trm_bench.harness.store.records import Status
@@ -103,3 +105,28 @@ def test_noise_is_told_apart_to_the_last_digit(usual: Path, tmp_path: Path) -> N
         "noise=0.30000001",
         "noise=0.30000002",
     ]
+
+
+def test_weights_of_an_earlier_version_are_evaluated_by_the_one_that_is_here(
+    usual: Path, tmp_path: Path
+) -> None:
+    """Their evaluation is no other version's, whose numbers it may not reuse, and knows what trained them."""
+    trained = shutil.copytree(usual, tmp_path / "trained")
+    for one in runs(trained):
+        manifest = one.manifest()
+        parts = [
+            part.model_copy(update={"version": "0.0.9"}) if part.distribution == OWN_DISTRIBUTION else part
+            for part in manifest.identity.parts
+        ]
+        identity = manifest.identity.model_copy(update={"parts": parts, "procedure": 1})
+        one.write_manifest(manifest.model_copy(update={"identity": identity}))
+    evaluated(tmp_path / "here", usual)
+    evaluated(tmp_path / "earlier", trained)
+    (here, *_), (earlier, *_) = manifests(tmp_path / "here"), manifests(tmp_path / "earlier")
+    assert earlier.run != here.run
+    assert earlier.identity.parts == here.identity.parts
+    assert earlier.identity.procedure == here.identity.procedure
+    assert here.identity.trained is None
+    assert earlier.identity.trained is not None
+    assert earlier.identity.trained["procedure"] == 1
+    assert any(part.endswith(" 0.0.9") for part in earlier.identity.trained["parts"])

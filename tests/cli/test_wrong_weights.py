@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.stored import (
     TINY,
+    asked,
     evaluate,
     foreign,
     made,
@@ -18,6 +19,7 @@ from support.stored import (
 )
 from trm_bench.harness.api.puzzles import TaskInfo
 from trm_bench.harness.store.folders import WEIGHTS
+from trm_bench.harness.store.records import Status
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -123,3 +125,21 @@ def test_a_file_that_is_not_there_ends_with_4(tmp_path: Path) -> None:
     ended = evaluate(tmp_path / "out", tmp_path / "gone.pt", more=foreign("trm"))
     assert ended.code == 4
     assert str(tmp_path / "gone.pt") in ended.err
+
+
+def test_a_file_of_a_run_that_cannot_be_believed_is_not_taken_for_external_weights(tmp_path: Path) -> None:
+    """Its options would be guessed from a recipe, and shapes do not tell the number of cycles."""
+    (one,) = runs(run(tmp_path / "trained", asked("trm-mlp")))
+    file = one.folder / WEIGHTS
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    ended = evaluate(tmp_path / "out", file, more=foreign("trm-mlp"))
+    assert ended.code == 2
+    assert (
+        f"{file}: has changed since training; as external weights it is evaluated from" in ended.err
+    )
+    file.write_bytes(whole)
+    one.write_manifest(one.manifest().model_copy(update={"status": Status.INTERRUPTED}))
+    ended = evaluate(tmp_path / "out", file, more=foreign("trm-mlp"))
+    assert ended.code == 2
+    assert f"{file}: its run is interrupted; as external weights" in ended.err

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from trm_bench.harness.planning.training_grid import changed_sources
+from trm_bench.harness.store import provenance
 from trm_bench.harness.store.provenance import code_fingerprint
 
 SOURCES = {
@@ -40,3 +42,15 @@ def test_tests_and_results_are_no_part_of_it(tmp_path: Path) -> None:
     (after / "tests").mkdir()
     (after / "tests" / "test_trm.py").write_text("")
     assert code_fingerprint(after) == before
+
+
+def test_sources_that_git_says_nothing_of_are_not_taken_for_committed_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = {"commit": "1234567890", "changed": None, "fingerprint": "f" * 64}
+    monkeypatch.setattr(provenance, "code", lambda: said)
+    assert changed_sources() == ["git does not say whether the source tree differs from its commit"]
+    monkeypatch.setattr(provenance, "code", lambda: {**said, "changed": []})
+    assert changed_sources() == []
+    monkeypatch.setattr(provenance, "code", lambda: {"fingerprint": "f" * 64})  # installed, no checkout
+    assert changed_sources() == []
