@@ -20,7 +20,7 @@ class Transforms(Protocol):
     """N transformations, one for each row of the tokens they are applied to."""
 
     def apply(self, tokens: Tokens) -> Tokens:
-        """Transform (N, L) token codes, questions and answers alike."""
+        """Transform (N, L) token codes, inputs and targets alike."""
         ...
 
     def invert(self, tokens: Tokens) -> Tokens:

@@ -15,17 +15,24 @@ PAD = 0
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """All that a model may know of a task: its shape, not its data."""
+    """All that a model may know of a task: its shape, not its data.
+
+    Attributes:
+        task: its name.
+        scale: name of the scale.
+        height, width: of the grid, in cells.
+        vocab_size: token codes run from 0 (padding) to ``vocab_size - 1``; at most 256.
+        identifiers: rows of the puzzle-embedding table; 1 where puzzles carry no identity. A task that has
+            `Identities` gives their number here, and the harness puts a row for each of their augmentations
+            in its place.
+    """
 
     task: str
     scale: str
     height: int
     width: int
     vocab_size: int
-    """Token codes run from 0 (padding) to ``vocab_size - 1``."""
     identifiers: int = 1
-    """Rows of the puzzle-embedding table; 1 where puzzles carry no identity. A task that has `Identities`
-    gives their number here, and the harness puts a row for each of their augmentations in its place."""
 
     @property
     def cells(self) -> int:
@@ -39,7 +46,7 @@ class PuzzleSet:
 
     Attributes:
         inputs: (N, L) token codes of the questions, row-major.
-        targets: (N, L) token codes of the answers; ``PAD`` cells are not scored.
+        targets: (N, L) token codes of the solutions; ``PAD`` cells are not scored.
         ids: (N,) unique item names; they stay the same as long as the source does.
         clusters: (N,) names of groups of items that are not independent of one another.
         identifiers: (N,) who each puzzle is: a place in the task's `Identities` where it has them, else
@@ -124,7 +131,13 @@ class Identities:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that data was read from."""
+    """One file that data was read from.
+
+    Attributes:
+        name: relative to the ``--data`` folder.
+        sha256: of its content.
+        rows: puzzles or tasks in it.
+    """
 
     name: str
     sha256: str

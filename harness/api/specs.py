@@ -128,7 +128,7 @@ class AugmentationRequest:
 
     Attributes:
         info: the shape of the task.
-        puzzles: the split whose rows `Augmentation.transforms` will name; a test split comes without answers.
+        puzzles: the split whose rows `Augmentation.transforms` will name; a test split comes without targets.
         identities: as `TaskSpec.build` gave them.
         training: whether examples for training are made, not views for a vote.
     """
@@ -329,7 +329,7 @@ class EvaluatorSpec:
         summary: one line for `trm-bench list`.
         evaluate: one `Sample` per test item, in the order of the puzzles.
         tasks: names of the tasks it fits; empty for all.
-        heading: of its column, e.g. ``solved %``; by default the name.
+        heading: of its column, e.g. ``solved %``; by default the name and a percent sign.
     """
 
     name: str
@@ -342,7 +342,13 @@ class EvaluatorSpec:
 
 @dataclass(frozen=True)
 class ReporterSpec:
-    """A way to write a report, e.g. as text or Markdown."""
+    """A way to write a report, e.g. as text or Markdown.
+
+    Attributes:
+        name: what ``--format`` takes.
+        summary: one line for `trm-bench list`.
+        render: the report as text.
+    """
 
     name: str
     summary: str

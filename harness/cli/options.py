@@ -160,7 +160,8 @@ weights_key_option = click.option(
 gpus_option = click.option(
     "--gpus",
     metavar="N,N",
-    help="GPUs to use, by their numbers; by default every visible one, with one run at a time on each.",
+    help="GPUs to use, by their numbers; by default every visible one, with one run at a time on each. "
+    "Where one model is measured or run, the first.",
 )
 device_option = several(
     click.option(

@@ -24,7 +24,7 @@ HEADERS = ("run", "state", "trained", "left", "job", "machine", "why")
 def command(folder: Path, as_json: bool) -> None:
     """Show which runs of the output folder DIR are queued, running, done or failed, and why.
 
-    Of those that did not finish, the last lines of their log are printed.
+    For those that did not finish, it prints the last lines of their log.
     """
     from dataclasses import asdict
 

@@ -91,13 +91,17 @@ def command(
     return 1 if tuning.failed else 0
 
 
+HEADERS = ("lowest, highest seed", "seeds", "standing")
+"""Of the last columns."""
+
+
 def render(tuning: Tuning) -> str:
     """The table of what was tried, what it says, and the best settings as recipes."""
     from tabulate import tabulate
 
     from ..python.tune import RECIPE
 
-    headers = ["model", *tuning.axes, f"{tuning.heading} [95 % CI]", "lowest, highest seed", "seeds", ""]
+    headers = ["model", *tuning.axes, f"{tuning.heading} [95 % CI]", *HEADERS]
     rows = [_row(tuning, model, one) for model in tuning.models for one in model.settings]
     align = ["left", *["right"] * (len(headers) - 2), "left"]
     parts = [

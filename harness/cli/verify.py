@@ -23,7 +23,7 @@ from .terminal import echo, echo_json
 )
 @click.option("--retrain", type=click.IntRange(0, 1000), default=0, help="Train N finished runs again.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, help="Of the draw of --retrain.", show_default=True
+    "--seed", type=click.IntRange(min=0), default=0, help="Seed of the draw of --retrain.", show_default=True
 )
 @json_option("everything that was found")
 def command(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:

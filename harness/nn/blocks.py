@@ -26,7 +26,7 @@ ROTARY_BASE = 10_000.0
 
 
 def rms_norm(x: Tensor, axis: int = -1) -> Tensor:
-    """RMS norm over an axis without a weight, computed in float32, in the precision of x.
+    """RMS norm of x (any shape) over an axis without a weight, computed in float32, in the precision of x.
 
     Spelled out as in the reference code: the fused one rounds otherwise, and over the steps of an evaluation
     that grows past 1e-4. In bf16 on CUDA it is fused, either by the compiler or by torch.
@@ -40,7 +40,11 @@ def rms_norm(x: Tensor, axis: int = -1) -> Tensor:
 
 
 class SwiGLU(nn.Module):
-    """``down(silu(gate) * up)`` without biases; gate and up share one matrix."""
+    """``down(silu(gate) * up)`` without biases; gate and up share one matrix.
+
+    Its inner size is ``expansion * size * 2 / 3``, rounded up to a multiple of ``multiple``.
+    Source: N. Shazeer, arXiv 2002.05202; sizes as in the reference code of both papers.
+    """
 
     def __init__(self, size: int, expansion: float, multiple: int):
         super().__init__()
@@ -84,6 +88,9 @@ class Attention(nn.Module):
 
     The head size is ``hidden // heads``; where that leaves a rest, the projections are narrower
     than the hidden size, as in the reference code.
+
+    Raises:
+        ValueError: the head size is below 2 or odd, which rotary positions cannot have.
     """
 
     def __init__(self, hidden: int, heads: int, positions: int):

@@ -280,6 +280,7 @@ def evaluate(weights: PathLike | Sequence[PathLike], **options: Unpack[EvaluateO
     Raises:
         UsageError: what is unknown about the weights and must be given, or does not fit.
         NothingToReport: there are no trained weights.
+        UnavailableError: a path does not exist, or a device is missing.
         DataError: a file is not what it should be.
     """
     paths = [weights] if isinstance(weights, str | Path) else list(weights)
@@ -365,7 +366,8 @@ def resume(
 
     Raises:
         UsageError: the folder belongs to a study, which is resumed by running it again.
-        UnavailableError: the runs need a device or files that are not here; nothing has been written.
+        UnavailableError: there is no such folder, or the runs need a device or files that are not here;
+            nothing has been written.
         NothingToReport: no run into the folder is known.
     """
     root = Path(folder)
@@ -404,6 +406,7 @@ def load_results(*folders: PathLike) -> Results:
 
     Raises:
         UsageError: no folder is named, or the definition of a study cannot be read.
+        UnavailableError: a folder does not exist, or holds no runs.
     """
     if not folders:
         raise UsageError("load_results: name at least one output folder")
@@ -413,12 +416,15 @@ def load_results(*folders: PathLike) -> Results:
 def compare(a: PathLike, b: PathLike, *folders: PathLike, problems: list[str] | None = None) -> list[Pair]:
     """Compare two models of some output folders, or (without folders) two output folders.
 
+    Name a model as typed, as in the table or as resolved; ``trm @ steps=16`` is an evaluation of its weights.
+
     Return a pair for each task and scale; `trm_bench.sentences` makes sentences of it. Files that cannot be
     read, runs that are left out, and why a comparison may not be cited are added to ``problems``; without it
     they are warnings.
 
     Raises:
-        UsageError: a model is in none of the folders (the nearest is suggested), or a folder is missing.
+        UsageError: a model is in none of the folders (the nearest is suggested).
+        UnavailableError: a folder does not exist, or holds no runs.
         NothingToReport: there is no finished run.
         TrmBenchError: the two were tested on different items; names them.
     """

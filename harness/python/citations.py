@@ -30,7 +30,11 @@ class Citations:
 
 
 def cite(*folders: str | Path) -> Citations:
-    """BibTeX entries of the harness, and of the tasks and models in some output folders."""
+    """BibTeX entries of the harness, and of the tasks and models in some output folders.
+
+    Raises:
+        UnavailableError: a folder does not exist, or holds no runs.
+    """
     entries: dict[str, list[str]] = {harness_entry(): ["trm-bench"]}
     missing: list[str] = []
     _add(host(), [Path(folder) for folder in folders], entries, missing)

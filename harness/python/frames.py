@@ -1,4 +1,4 @@
-"""Reports as pandas DataFrames. The order of columns is part of the interface; see docs/notebook.md."""
+"""Reports as pandas DataFrames. The order of columns is part of the interface; see docs/glossary.md."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SAMPLES: Mapping[str, str] = {
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
     "seed": "training seed",
     "item": "name of the test item",
-    "cluster": "name of its group of dependent items",
+    "cluster": "name of its cluster of dependent items",
 }
 """Then a column for each evaluator, 0 to 1, and one for each extra such as ``halt_step``."""
 COMPARISONS: Mapping[str, str] = {

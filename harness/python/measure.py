@@ -32,10 +32,11 @@ def measure_speed(
         task: name of the task.
         ways: plain, compiled, graph, compiled+graph, by comma; by default those that fit the device.
         minutes: for all of it.
-        **options: see `CommonOptions`; any other keyword is a setting.
+        **options: see `CommonOptions`, without ``limit``, ``evaluators``, ``jobs``, ``output`` and ``on``;
+            any other keyword is a setting.
 
     Raises:
-        UsageError: a name, value or way is wrong.
+        UsageError: a name, value or way is wrong, or an option means nothing here.
         SpeedInterrupted: a KeyboardInterrupt that has what was measured until then.
     """
     refuse_options("measure_speed", options, "limit", "evaluators", "jobs", "output", "on")

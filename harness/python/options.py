@@ -21,14 +21,14 @@ Seeds = str | int | Iterable[int]
 
 
 class CommonOptions(TypedDict, total=False):
-    """Options of both functions.
+    """Options that several functions share; one that a function cannot use is refused.
 
     Attributes:
         source: where the puzzles come from; by default the task's at that scale, or as in training.
         data: folder of official files.
         train, test: files to train on and to test on, instead of what the folder holds.
         scale: mini, small, lite or paper; by default mini, or as in training.
-        limit: only the first N test puzzles; the results are marked not citable.
+        limit: only the first N test and validation puzzles, and N votes; the results are marked not citable.
         evaluators: further evaluators, in addition to the task's own.
         device: auto, cpu, cuda, cuda:N (one GPU) or mps.
         gpus: numbers of the GPUs to use, e.g. ``"0,2"`` or ``[0, 2]``; by default every visible one.

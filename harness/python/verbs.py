@@ -30,8 +30,13 @@ from .options import CommonOptions, PathLike, path_of, paths_of, refuse_options,
 def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
     """Make or read a task's puzzles ahead of a run; a later run finds them in the cache.
 
+    Args:
+        task: name of the task.
+        **options: see `CommonOptions`; ``limit``, ``evaluators``, ``jobs``, ``gpus`` and ``output`` mean
+            nothing here.
+
     Raises:
-        UsageError: an unknown name or setting; the nearest is suggested.
+        UsageError: an unknown name or setting (the nearest is suggested), or an option that means nothing.
         DataError: a data file is missing or wrong; names it.
     """
     refuse_options("prepare", options, "limit", "evaluators", "jobs", "gpus", "output")
@@ -63,8 +68,17 @@ def open_model(
 ) -> OpenedWeights:
     """A model with the weights of a file or of a run, ready to predict.
 
+    Args:
+        weights: a file, or the folder of a run.
+        model: name of the model of external weights; a run knows its own.
+        weights_key: which weights of a file that holds several; by default the averaged ones.
+        task: name of the task of external weights.
+        **options: see `CommonOptions`.
+
     Raises:
         UsageError: what is unknown about the weights and must be given, or does not fit.
+        NothingToReport: the run has not finished.
+        UnavailableError: there is no such file.
         DataError: the weights are not those of the model.
     """
     placement = choose_device(options.get("device"), options.get("gpus"))
@@ -84,6 +98,10 @@ def open_model(
 def parse_puzzles(opened: OpenedWeights, text: str) -> Sequence[Puzzle]:
     """The puzzles that a text holds, in the form of the model's task.
 
+    Args:
+        opened: from `open_model`.
+        text: what `trm-bench solve` takes; see docs/solve.md.
+
     Raises:
         UsageError: the task reads no text, or the text is no puzzle; says what is wrong.
     """
@@ -101,6 +119,12 @@ def solve(
 ) -> Solved:
     """Predict one puzzle step by step, and compare with the solution and the rules.
 
+    Args:
+        opened: from `open_model`.
+        puzzle: from `parse_puzzles`.
+        identity: whose row of the puzzle embedding to use; by default the puzzle's own, or the blank one.
+        steps: supervision steps; by default as trained.
+
     Raises:
         UsageError: an identity is named for a task without identities.
     """
@@ -114,6 +138,11 @@ def solve(
 
 def score(file: PathLike, task: str, settings: Mapping[str, str] | None = None) -> SubmissionScore:
     """Score a submission file in the form of the task's competition.
+
+    Args:
+        file: e.g. ``submission.json``.
+        task: name of the task.
+        settings: options of the task, such as ``{"revision": "f3283f7"}``.
 
     Raises:
         UsageError: the task scores no files.
@@ -133,7 +162,14 @@ def export(
 
     Returns the model's name, the file of weights and the configuration next to it.
 
+    Args:
+        run: folder of a finished run.
+        output: file to write, ``.safetensors`` or ``.pt``.
+        compiled: whether to put ``_orig_mod.`` before every name, as a compiled model's checkpoint has it.
+        force: whether files that are there may be overwritten; those of a run never are.
+
     Raises:
+        NothingToReport: the run has not finished, or has no weights.
         UsageError: the folder is not that of one finished run, the model has no reference, or something would
             be overwritten: a file of a run, or without ``force`` any other.
     """

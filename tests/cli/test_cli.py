@@ -248,7 +248,7 @@ def test_a_dry_run_counts_what_force_repeats_and_a_plan_cannot_force(tmp_path: P
     line = (*TINY, "--seeds", "0", "--output", tmp_path / "out")
     assert command(*line).code == 0
     dry = (*line, "--dry-run", "--json")
-    there, again = (json.loads(run_cli(*dry, *more).out) for more in ((), ("--force",)))
+    (there,), (again,) = (json.loads(run_cli(*dry, *more).out)["grids"] for more in ((), ("--force",)))
     assert {model["to_run"] for model in there["models"]} == {0}
     assert {model["to_run"] for model in again["models"]} == {1}
     assert there["flops_to_do"] < again["flops_to_do"]
