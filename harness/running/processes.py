@@ -73,7 +73,7 @@ def run_jobs(
     Each of ``places`` has one job at a time: a GPU, which is all that the job's process sees, or None.
     A run that fails, or whose process dies, leaves the others running. After an interruption
     the runs that were active are marked so and `KeyboardInterrupt` is raised. Every process inherits
-    ``lock``, the descriptor that holds the folder's lock. The machine's memory is shared by ``among`` jobs, where
+    ``lock``, the descriptor that holds the folder's lock. Memory is shared by ``among`` jobs, where
     other calls carry out some of them.
     """
     waiting, free = list(jobs), list(places)
