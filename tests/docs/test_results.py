@@ -52,7 +52,7 @@ def test_kept_runs_are_complete_citable_and_small(place: Path) -> None:
         assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000, folder
 
 
-@pytest.mark.parametrize("name", ["sudoku-extreme", "maze-hard"])
+@pytest.mark.parametrize("name", ["sudoku-extreme", "maze-hard", "arc-agi-1"])
 def test_recipes_are_the_winners_of_the_kept_search(name: str) -> None:
     found = json.loads((RESULTS / "tuning" / name / "tuning.json").read_text(encoding="utf-8"))
     task = TaskInfo(found["task"], found["scale"], 6, 6, 7)
