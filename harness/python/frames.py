@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..api.budget import described
-from ..report.pairs import INCOMPLETE
 from ..report.read import Run
 from ..report.table import Pair, Report, Row, Table
 
@@ -81,6 +80,8 @@ COSTS: Mapping[str, str] = {
     "task": "name of the task",
     "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
+    "source": "where the puzzles come from",
+    "budget": "of training",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
     "devices": "where the runs ran",
@@ -110,6 +111,8 @@ TABLE: Mapping[str, str] = {
     "task": "name of the task",
     "scale": "mini, small, lite or paper",
     "split": "the puzzles that are scored: test or validation",
+    "source": "where the puzzles come from",
+    "budget": "of training",
     "model": "what tables call the model",
     "evaluation": "how stored weights were evaluated, e.g. steps=32; empty after training",
     "score": "mean of the primary metric over seeds, 0 to 1",
@@ -163,7 +166,9 @@ def _row_names(table: Table, row: Row) -> dict[str, Any]:
         "task": table.task,
         "scale": table.scale,
         "split": table.split,
-        "model": row.name.partition(" @ ")[0],
+        "source": table.source,
+        "budget": described(table.budget),
+        "model": row.name.replace(f" @ {row.evaluation}", "") if row.evaluation else row.name,
         "evaluation": row.evaluation,
     }
 
@@ -207,7 +212,7 @@ def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _citable(pair: Pair) -> bool:
-    return not pair.not_citable and pair.difference.note != INCOMPLETE
+    return not pair.not_citable
 
 
 def _names(**given: str | bool) -> dict[str, Any]:

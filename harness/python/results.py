@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from ..api.errors import NothingToReport
 from ..api.text import cleaned
 from ..host.calls import calling, plugins_aside
 from ..host.host import OWN_DISTRIBUTION, host
-from ..report.build import build_report
+from ..report.build import build_report, with_looks
+from ..report.notes import NOT_CITABLE
 from ..report.read import Reading
 from ..report.select import select_models, with_costs, with_published
 from ..report.table import Report
@@ -82,7 +84,7 @@ class Results:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per requested run, finished or not. Columns: `frames.RUNS`."""
-        return frames.frame([frames.run_row(run) for run in self._runs], frames.RUNS)
+        return frames.frame([frames.run_row(run) for run in with_looks(self._reading)], frames.RUNS)
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -156,8 +158,15 @@ class Results:
     def _repr_html_(self) -> str:
         tables = [self.table if len(self.table) else self.runs]
         if len(self.comparisons):
-            columns = ["a", "b", "delta", "low", "high", "holm_p", "verdict"]
-            tables.append(self.comparisons[columns])
+            columns = ["a", "b", "delta", "family_low", "family_high", "holm_p", "verdict"]
+            grid = ["grid"] if self.comparisons["grid"].any() else []
+            tables.append(self.comparisons[[*grid, *columns]])
+        notes = dict.fromkeys(
+            note for table in self._shown.tables for note in table.notes if note.startswith(NOT_CITABLE)
+        )
         return "\n".join(
-            table.to_html(index=False, na_rep="–", float_format="{:.4g}".format) for table in tables
+            [
+                *(table.to_html(index=False, na_rep="–", float_format="{:.4g}".format) for table in tables),
+                *(f"<p>{escape(note)}</p>" for note in notes),
+            ]
         )

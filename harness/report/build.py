@@ -9,11 +9,22 @@ from itertools import combinations
 from ..api.errors import NothingToReport
 from ..planning.study import declared_in
 from ..stats.across_tasks import Overall, across_tasks
+from ..store.records import Manifest
 from .commands import commands_of
 from .contrasts import answered
-from .looks import looks_of
+from .looks import looks_of, reasons_of
 from .notes import notes_of, notes_on_tests
-from .pairs import Family, compare, judged, model_key, same_results, scores_of, table_key, weights_of
+from .pairs import (
+    Family,
+    compare,
+    enough_seeds,
+    judged,
+    model_key,
+    same_results,
+    scores_of,
+    table_key,
+    weights_of,
+)
 from .read import Reading, Run
 from .rows import distinct_names, row_of
 from .table import Report, Row, Table
@@ -46,6 +57,17 @@ def build_report(reading: Reading) -> Report:
         tuple(_overall(tables)),
         tuple(answered(folder, declared, mine) for folder, (declared, mine) in reading.studies.items()),
     )
+
+
+def with_looks(reading: Reading) -> list[Run]:
+    """Every run, with why it may not be cited for what the looks of its table say."""
+    found = {
+        id(run): reasons
+        for group in _groups(reading.plain)
+        if (reasons := reasons_of(group))
+        for run in group
+    }
+    return [replace(run, reasons=(*run.reasons, *found.get(id(run), ()))) for run in reading.runs]
 
 
 def _groups(runs: Sequence[Run]) -> list[list[Run]]:
@@ -81,7 +103,14 @@ def family_of(runs: Sequence[Run]) -> Family:
     return Family(
         tuple(compare(a, left, b, right) for a, left, b, right in sides),
         tuple(same_results(left, right) for _, left, _, right in sides),
-        waiting=len(list(_compared(rows, by_model))) - len(sides),
+        waiting=sum(
+            enough_seeds(by_model[a], by_model[b])
+            for a, b in _compared(rows, by_model)
+            if rows[a].summary is None or rows[b].summary is None
+        ),
+        never=tuple(
+            same_results(left, right) for _, left, _, right in sides if not enough_seeds(left, right)
+        ),
     )
 
 
@@ -102,7 +131,8 @@ def _rows_of(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict[str, Row]]
     primary = runs[0].manifest.description.primary
     evaluators = _evaluators(runs)
     rows = [row_of(group, scores_of(group, primary), evaluators) for group in by_model.values()]
-    return by_model, dict(zip(by_model, distinct_names(rows), strict=True))
+    weights = [weights_of(group) for group in by_model.values()]
+    return by_model, dict(zip(by_model, distinct_names(rows, weights), strict=True))
 
 
 def _evaluators(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -199,14 +229,23 @@ def _compared(rows: Mapping[str, Row], by_model: Mapping[str, Sequence[Run]]) ->
     keys, baseline = [key for key, row in rows.items() if not row.is_fixed], _baseline(rows, by_model)
     pairs = [(key, baseline) for key in keys if key != baseline] if baseline else combinations(keys, 2)
     weights = {key: weights_of(runs) for key, runs in by_model.items()}
-    yield from ((a, b) for a, b in pairs if _worth_a_test(rows, weights, a, b))
+    depths = {key: _depth(runs[0].manifest) for key, runs in by_model.items()}
+    yield from ((a, b) for a, b in pairs if _worth_a_test(rows, weights, depths, a, b))
 
 
-def _worth_a_test(rows: Mapping[str, Row], weights: Mapping[str, set[str]], a: str, b: str) -> bool:
+def _depth(manifest: Manifest) -> int:
+    """Supervision steps that a puzzle may take at evaluation."""
+    return manifest.identity.steps or manifest.description.supervision_steps
+
+
+def _worth_a_test(
+    rows: Mapping[str, Row], weights: Mapping[str, set[str]], depths: Mapping[str, int], a: str, b: str
+) -> bool:
     """Whether two rows are worth a test: models evaluated alike, or one model with one thing changed.
 
     Of one model's depths, each is compared with the next: all pairs of them would be a family in which
-    nothing can be decided. ``weights`` of the rows tell models of one name, with several recipes, apart.
+    nothing can be decided. ``weights`` of the rows tell models of one name, with several recipes, apart;
+    ``depths`` are those that were requested, whether finished or not.
     """
 
     def is_same_model(one: str, other: str) -> bool:
@@ -219,8 +258,7 @@ def _worth_a_test(rows: Mapping[str, Row], weights: Mapping[str, set[str]], a: s
         return True
     if not is_same_model(a, b):
         return False
-    depths = [row.depth for key, row in rows.items() if is_same_model(key, a)]
-    shallow, deep = sorted((first.depth, second.depth))
+    shallow, deep = sorted((depths[a], depths[b]))
     if first.halts != second.halts:
         return shallow == deep
-    return not any(shallow < depth < deep for depth in depths)
+    return not any(shallow < depth < deep for key, depth in depths.items() if is_same_model(key, a))

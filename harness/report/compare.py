@@ -37,7 +37,10 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
     problems += [note for group in tables for note in build.study_notes(group)]
     families = [
         *(build.family_of(group) for group in tables),
-        *(contrasts.family_of(folder, declared, runs) for folder, declared in _studies(folders)),
+        *(
+            contrasts.family_of(folder, declared, read_runs(leaves([folder]), [], []))
+            for folder, declared in _studies(folders)
+        ),
     ]
     pairs = [
         _judged(_as(a, left), left, _as(b, right), right, families, tables)
@@ -71,6 +74,8 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         models = [(name, name) for name in left if name in right]
     if not models:
         raise UsageError(f"{a} has {', '.join(left)}, {b} has {', '.join(right)}: no model in common")
+    tables = [*_tables(first, [a]), *_tables(second, [b])]
+    problems += [f"NOT CITABLE: {reason}" for group in tables for reason in reasons_of(group)]
     if models[0][0] == models[0][1]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
@@ -125,6 +130,7 @@ def _judged(
             # A study may know why, where these runs alone do not show it.
             if own.difference.kind is Kind.UNTESTED and pair.difference.kind is not Kind.UNTESTED:
                 pair = without_test(pair, own.note)
+            pair = replace(pair, equivalence=own.equivalence)  # by the margin that the study declares
             with_it = replace(family, pairs=(*family.pairs, pair), names=(*family.names, same))
             return judged(with_it)[-1]
     return _exploratory(pair)
@@ -147,7 +153,7 @@ def _read(folders: Sequence[Path], problems: list[str]) -> Sequence[Run]:
 
 def _names(manifest: Manifest) -> tuple[str, str, str]:
     described = manifest.description
-    return described.model, described.requested, described.display_name
+    return described.model, described.requested.partition(" @ ")[0], described.display_name
 
 
 def _of_model(runs: Sequence[Run], name: str) -> list[Run]:

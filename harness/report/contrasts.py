@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..planning.models import parse_variant
 from ..planning.study import Contrast, Declared, StudyDefinition, evaluated_folder, grid_folder, subject
 from ..store.records import NO_WEIGHTS
-from .pairs import INCOMPLETE, Family, compare, judged, model_key, not_citable, same_results, without_test
+from .pairs import (
+    INCOMPLETE,
+    Family,
+    compare,
+    enough_seeds,
+    judged,
+    model_key,
+    not_citable,
+    same_results,
+    without_test,
+)
 from .read import Run
 from .table import Answer, Pair, StudyAnswers
 from .words import answer
@@ -18,9 +28,8 @@ from .words import answer
 def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnswers:
     """Every question of a study in every grid that asks it, as one family."""
     study = declared.study
-    margin = None if study.margin is None else study.margin / 100
     asked = [_asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(study)]
-    found = [_compared(one, margin) for one in asked]
+    found = [_compared(one, _margin_of(study)) for one in asked]
     tested = [place for place, outcome in enumerate(found) if isinstance(outcome, Pair)]
     pairs = judged(_family(asked, found))
     members = dict(zip(tested, pairs, strict=True))
@@ -33,11 +42,14 @@ def answered(folder: Path, declared: Declared, runs: Sequence[Run]) -> StudyAnsw
 
 
 def family_of(folder: Path, declared: Declared, runs: Sequence[Run]) -> Family:
-    """Every pair that a study's questions test."""
-    asked = [
-        _asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(declared.study)
-    ]
-    return _family(asked, [_compared(one, None) for one in asked])
+    """Every pair that a study's questions test; ``runs`` are those of its folder, read alone."""
+    study = declared.study
+    asked = [_asked(folder, declared, runs, contrast, grid) for contrast, grid in questions_of(study)]
+    return _family(asked, [_compared(one, _margin_of(study)) for one in asked])
+
+
+def _margin_of(study: StudyDefinition) -> float | None:
+    return None if study.margin is None else study.margin / 100
 
 
 def _family(asked: Sequence[Asked], found: Sequence[Pair | str]) -> Family:
@@ -46,6 +58,9 @@ def _family(asked: Sequence[Asked], found: Sequence[Pair | str]) -> Family:
         tuple(pair for _, pair in tested),
         tuple(same_results(one.left, one.right) for one, _ in tested),
         waiting=sum(isinstance(outcome, str) and outcome.startswith(NOT_TESTED) for outcome in found),
+        never=tuple(
+            same_results(one.left, one.right) for one, _ in tested if not enough_seeds(one.left, one.right)
+        ),
     )
 
 
@@ -123,7 +138,8 @@ def _compared(one: Asked, margin: float | None) -> Pair | str:
             return f"{NOT_TESTED}: the runs of {name} were made with several settings or on several devices."
     pair = compare(one.a, one.left, one.b, one.right, margin)
     if not one.complete:
-        pair = without_test(pair, INCOMPLETE)
+        reasons = not_citable([*one.left, *one.right], incomplete=True)
+        pair = replace(without_test(pair, INCOMPLETE), not_citable=reasons)
     for name, side in ((one.a, one.left), (one.b, one.right)):
         if all(run.manifest.weights == NO_WEIGHTS for run in side):
             return without_test(pair, f"{name} is not trained, and part of no test")

@@ -17,7 +17,7 @@ from ..api.puzzles import PAD
 from ..api.text import cleaned, file_name, one_line
 from ..store.folders import write_atomically
 from .axes import COLOURS, MARKS, axes_of, cost_axis, cost_of, draw_scores, percent_axis
-from .rollout_curves import noise, rollouts, single_answers
+from .rollout_curves import noise, rollouts, single_answers, training_name
 from .table import Report, Row, Table
 
 if TYPE_CHECKING:
@@ -132,9 +132,7 @@ def depth(table: Table) -> Figure | None:
     """
     label = "supervision steps at inference"
     several = [
-        name
-        for name in dict.fromkeys(row.display_name for row in table.rows)
-        if len(_depths(table, name)) > 1
+        name for name in dict.fromkeys(map(training_name, table.rows)) if len(_depths(table, name)) > 1
     ]
     if not several:
         title = "Score against inference depth"
@@ -156,7 +154,7 @@ def depth(table: Table) -> Figure | None:
 
 
 def _depths(table: Table, name: str) -> list[Row]:
-    """One model's single answers, the shallowest first; of two alike the one after training."""
+    """The single answers of one training, the shallowest first; of two alike the one after training."""
     rows = [row for row in single_answers(table, name) if row.summary is not None and row.depth]
     distinct = {(row.depth, row.halts): row for row in reversed(rows)}
     return sorted(distinct.values(), key=lambda row: cost_of(row, "steps_taken") or row.depth)

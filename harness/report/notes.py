@@ -60,6 +60,10 @@ def _carried_out(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> li
     return notes
 
 
+NOT_CITABLE = "NOT CITABLE"
+"""How the note begins that says so."""
+
+
 def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     """Reasons that hold for every row, then those of single rows."""
     models: dict[str, list[str]] = {}
@@ -72,7 +76,7 @@ def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     ]
     reasons += [reason for reason in mixed_code(runs) if reason not in models]
     reasons += [] if all(row.complete for row in rows) else ["incomplete"]
-    return [f"NOT CITABLE: {'; '.join(reasons)}"] if reasons else []
+    return [f"{NOT_CITABLE}: {'; '.join(reasons)}"] if reasons else []
 
 
 KINDS_APART = 0.2

@@ -10,7 +10,7 @@ from ..api.errors import TrmBenchError
 from ..api.text import plural
 from ..stats.interval import score_interval
 from ..stats.power import equivalence, variance_shares
-from ..stats.rules import Kind
+from ..stats.rules import METHOD_SEEDS, Kind
 from ..stats.scores import ItemScores, align, stack
 from ..stats.tests import (
     Difference,
@@ -93,7 +93,7 @@ def compare(a: str, left: Sequence[Run], b: str, right: Sequence[Run], margin: f
         equivalence=None if margin is None else equivalence(difference, margin),
         differs=tuple(treated_differently([run.manifest for run in both])),
         note=note,
-        not_citable=not_citable(both),
+        not_citable=not_citable(both, incomplete=note == INCOMPLETE),
     )
 
 
@@ -177,11 +177,13 @@ class Family:
         pairs: those of which both sides have a finished run.
         names: what tells each pair from the others, see `same_results`: pairs with one name are one test.
         waiting: tests of which a side has no finished run yet.
+        never: names of pairs that stay without a test, with too few seeds of a side.
     """
 
     pairs: tuple[Pair, ...]
     names: tuple[str, ...]
     waiting: int = 0
+    never: tuple[str, ...] = ()
 
 
 def judged(family: Family) -> list[Pair]:
@@ -193,12 +195,15 @@ def judged(family: Family) -> list[Pair]:
     named = list(zip(family.names, family.pairs, strict=True))
     members = {name: pair.difference.p for name, pair in named if may_decide(pair.difference)}
     later = {name for name, pair in named if pair.difference.note == INCOMPLETE}
-    waiting = family.waiting + len(later - set(members))
+    waiting = family.waiting + len(later - set(members) - set(family.never))
     steps = dict(zip(members, holm_steps([*members.values(), *[1.0] * waiting]), strict=False))
     found = []
     for name, pair in named:
         member = in_family(pair.difference, steps.get(name))
-        equal = pair.equivalence and replace(pair.equivalence, tests=max(len(members) + waiting, 1))
+        tests = max(len(members) + waiting, 1)
+        equal = pair.equivalence and replace(pair.equivalence, tests=tests)
+        if equal is not None and not may_decide(pair.difference):
+            equal = replace(equal, p=None)
         word = verdict(pair.difference, member)
         if word.is_undecided and equal is not None and equal.equivalent:
             word = Verdict.EQUIVALENT
@@ -206,11 +211,16 @@ def judged(family: Family) -> list[Pair]:
     return found
 
 
+def enough_seeds(left: Sequence[Run], right: Sequence[Run]) -> bool:
+    """Whether there will be a test between methods once all of these runs are done."""
+    return min(len(left), len(right)) >= METHOD_SEEDS
+
+
 def same_results(left: Sequence[Run], right: Sequence[Run]) -> str:
     """Equal for two questions on the very same results, in either order."""
     sides = [
-        sorted((run.manifest.samples_sha256 or run.name, run.manifest.description.requested) for run in runs)
-        for runs in (left, right)
+        sorted((one.samples_sha256 or run.name, one.description.model, one.evaluation) for run, one in both)
+        for both in ([(run, run.manifest) for run in runs] for runs in (left, right))
     ]
     return repr(sorted(sides))
 
@@ -255,9 +265,10 @@ def mixed_code(runs: Sequence[Run]) -> list[str]:
     return mixed + ([f"runs made with torch {', '.join(sorted(torches))}"] if len(torches) > 1 else [])
 
 
-def not_citable(runs: Sequence[Run]) -> str:
+def not_citable(runs: Sequence[Run], incomplete: bool = False) -> str:
     """Why runs must not be cited, or not together; empty where they may."""
     reasons = [reason for run in runs for reason in (*run.manifest.not_citable_because, *run.reasons)]
+    reasons += [INCOMPLETE] if incomplete else []
     return "; ".join(dict.fromkeys([*reasons, *mixed_code(runs)]))
 
 

@@ -33,8 +33,8 @@ class Curve:
 
 
 def single_answers(table: Table, name: str) -> list[Row]:
-    """The rows of one model, by its display name, with one answer per puzzle and no noise."""
-    return [row for row in table.rows if row.display_name == name and row.rollouts is None]
+    """The rows of one training, by `training_name`, with one answer per puzzle and no noise."""
+    return [row for row in table.rows if training_name(row) == name and row.rollouts is None]
 
 
 def sampled(table: Table) -> list[tuple[Row, Rollouts]]:
@@ -42,7 +42,8 @@ def sampled(table: Table) -> list[tuple[Row, Rollouts]]:
     return [(row, row.rollouts) for row in table.rows if row.rollouts and row.summary and row.ledger]
 
 
-def _numbered_name(row: Row) -> str:
+def training_name(row: Row) -> str:
+    """The model, and which of its trainings where there are several."""
     return row.display_name + ("" if row.number is None else f" #{row.number}")
 
 
@@ -57,7 +58,7 @@ def _seed(settings: Rollouts) -> str:
 
 def _steps(row: Row, rows: Sequence[tuple[Row, Rollouts]]) -> str:
     """The row's depth, where the table has several of its model's."""
-    depths = {(one.depth, one.halts) for one, _ in rows if one.display_name == row.display_name}
+    depths = {(one.depth, one.halts) for one, _ in rows if training_name(one) == training_name(row)}
     halting = ", halting" if row.halts else ""
     return f", {row.depth} steps{halting}" if len(depths) > 1 else halting
 
@@ -70,7 +71,7 @@ def over_count(table: Table) -> list[Curve]:
     rows = sampled(table)
     groups: dict[str, dict[str, list[Row]]] = {}
     for row, settings in rows:
-        start = f"{_numbered_name(row)}{_steps(row, rows)}, {_noise(settings)}"
+        start = f"{training_name(row)}{_steps(row, rows)}, {_noise(settings)}"
         rule = settings.select.value if settings.count > 1 else ""
         groups.setdefault(start, {}).setdefault(rule, []).append(row)
     curves = []
@@ -90,7 +91,7 @@ def over_noise(table: Table) -> list[Curve]:
     for row, settings in rows:
         rule = f", {settings.select.value}" if settings.count > 1 else ""
         part = (f", noise on {settings.on}" if settings.on else "") + _seed(settings)
-        label = f"{_numbered_name(row)}{_steps(row, rows)}, K = {settings.count}{rule}{part}"
+        label = f"{training_name(row)}{_steps(row, rows)}, K = {settings.count}{rule}{part}"
         groups.setdefault(label, {}).setdefault(settings.noise, row)
     return [
         Curve(label, tuple(row for _, row in sorted(by_noise.items())))
@@ -110,7 +111,7 @@ def _flops(rows: Iterable[Row]) -> list[float]:
 def rollouts(table: Table) -> Figure | None:
     """Score against inference FLOPs: over K at each σ and rule, and the single answers of several depths."""
     curves = over_count(table)
-    names = list(dict.fromkeys(row.display_name for row, _ in sampled(table)))
+    names = list(dict.fromkeys(training_name(row) for row, _ in sampled(table)))
     single = {name: _finished(single_answers(table, name)) for name in names}
     rows = [row for group in (*(curve.rows for curve in curves), *single.values()) for row in group]
     if not curves or not all(_flops(rows)):
@@ -198,8 +199,8 @@ def noise(table: Table) -> Figure | None:
     values = sorted(set(_noises(rows)))
     without = [
         one
-        for row in {(row.display_name, row.depth, row.halts): row for row in rows}.values()
-        for one in _finished(single_answers(table, row.display_name))
+        for row in {(training_name(row), row.depth, row.halts): row for row in rows}.values()
+        for one in _finished(single_answers(table, training_name(row)))
         if (one.depth, one.halts) == (row.depth, row.halts)
     ]
     _frame(axes, values, [*rows, *without], logarithmic=values[0] > 0 and values[-1] >= 5 * values[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from math import fsum
 from typing import Any
@@ -75,15 +75,39 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
     )
 
 
-def distinct_names(rows: Sequence[Row]) -> list[Row]:
-    """Number the rows of a model that was run with two recipes."""
-    names = [row.name for row in rows]
+def distinct_names(rows: Sequence[Row], weights: Sequence[Collection[str]]) -> list[Row]:
+    """Number the rows of a model that was trained with two recipes: a training has one, however evaluated.
+
+    ``weights`` are those of each row. Rows of one training and one name, as on two devices, are counted.
+    """
+    trainings = _trainings(rows, weights)
+    most = {row.display_name: number for row, number in zip(rows, trainings, strict=True) if number > 1}
+    numbered = [
+        replace(row, number=number) if row.display_name in most else row
+        for row, number in zip(rows, trainings, strict=True)
+    ]
+    names = [row.name for row in numbered]
     seen: dict[str, int] = {}
     distinct = []
-    for row in rows:
+    for row in numbered:
         seen[row.name] = seen.get(row.name, 0) + 1
         distinct.append(replace(row, number=seen[row.name]) if names.count(row.name) > 1 else row)
     return distinct
+
+
+def _trainings(rows: Sequence[Row], weights: Sequence[Collection[str]]) -> list[int]:
+    """Which of the trainings of its model each row is of, from 1; unknown weights may be of any."""
+    known: dict[str, list[set[str]]] = {}
+    numbers = []
+    for row, mine in zip(rows, weights, strict=True):
+        trained = known.setdefault(row.display_name, [])
+        place = next((at for at, one in enumerate(trained) if not (mine and one) or one & set(mine)), None)
+        if place is None:
+            place = len(trained)
+            trained.append(set())
+        trained[place] |= set(mine)
+        numbers.append(place + 1)
+    return numbers
 
 
 def _mean_over_clusters(runs: Sequence[Run], column: Callable[[Samples], Floats]) -> float:

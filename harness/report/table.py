@@ -20,6 +20,9 @@ from ..stats.variance import Parts
 from ..store.predictions import Shown
 from ..store.records import ScoredSplit
 
+ENDLESS = 10**9
+"""Seeds that leave nothing but the puzzles to vary."""
+
 
 @dataclass(frozen=True)
 class SeedResult:
@@ -228,6 +231,12 @@ class Pair:
         if self.family is None or self.parts is None:
             return None
         return seeds_to_see(self.parts, abs(self.difference.delta), self.family.level)
+
+    @property
+    def limited_by_puzzles(self) -> bool:
+        """Whether even endless seeds would not decide a true difference as large as the measured one."""
+        limit = self.decidable_with(ENDLESS)
+        return limit is not None and limit > abs(self.difference.delta)
 
     def decidable_with(self, seeds: int) -> float | None:
         """The smallest true difference, 0 to 1, that as many seeds of each would decide in this family."""

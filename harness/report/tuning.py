@@ -90,7 +90,8 @@ def judge(tries: Sequence[Tried], metric: str) -> tuple[Setting, ...]:
     """
     scores = [scores_of(one.finished, metric) if one.finished else None for one in tries]
     complete = [score for one, score in zip(tries, scores, strict=True) if score is not None and one.complete]
-    best = max(complete, key=lambda score: score.means().mean(), default=None)
+    # Rounded: the order in which seeds are added up must not tell equal means apart.
+    best = max(complete, key=lambda score: round(float(score.means().mean()), 12), default=None)
     if best is not None and not best.scores.any():
         best = None
     tests = [

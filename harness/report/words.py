@@ -6,6 +6,7 @@ import re
 
 from ..api.text import plural
 from ..stats.interval import ScoreSummary
+from ..stats.power import MOST_SEEDS
 from ..stats.rules import ALPHA, Kind
 from ..stats.tests import Verdict
 from .table import Pair
@@ -168,6 +169,8 @@ def _what_would_help(pair: Pair) -> str:
     elif pair.needed is None and pair.shares is not None and pair.difference.delta:
         parts.append(
             f"No number of seeds would show the {measured} points on these puzzles; more puzzles might"
+            if pair.limited_by_puzzles
+            else f"More than {MOST_SEEDS:,} seeds of each model would be needed to show the {measured} points"
         )
     parts += [pair.difference.note] if pair.difference.note else []
     return ". ".join(parts) + "." if parts else ""

@@ -47,7 +47,8 @@ def across_tasks(scores: Sequence[Mapping[str, Sequence[float]]]) -> list[Overal
     means = np.array([[np.mean(task[model]) for model in models] for task in scores])
     if not models:
         return []
-    ranks = stats.rankdata(-means, axis=1).mean(axis=0)
+    # Rounded: the order in which seeds are added up must not tell equal means apart.
+    ranks = stats.rankdata(-means.round(12), axis=1).mean(axis=0)
     overall = []
     for place, model in enumerate(models):
         runs = np.concatenate([task[model] for task in scores])

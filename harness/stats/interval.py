@@ -74,7 +74,11 @@ def score_interval(a: ArrayLike, items: int | None = None) -> ScoreSummary:
     note = "" if kind is Kind.CROSSED else "one cluster: how puzzles vary is unknown"
     if kind is Kind.DEGENERATE and C > 1:
         counted = f"{C} puzzles" if items in (None, C) else f"{C} clusters of puzzles"
-        note = f"all seeds agree on every puzzle, so the interval counts the {counted} once"
+        agree = bool((a_SC == a_SC[0]).all())
+        what = (
+            "all seeds agree on every puzzle" if agree else "neither the seeds' means nor the puzzles' vary"
+        )
+        note = f"{what}, so the interval counts the {counted} once"
     return ScoreSummary(mean, low, high, seed_sd, S, items or C, C, kind, note)
 
 

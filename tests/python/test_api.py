@@ -31,13 +31,13 @@ COLUMNS = {
     "comparisons": """task scale split source budget citable study grid question a b delta low high p
         tests family_low family_high holm_p verdict decidable margin equivalence_p seeds
         share_seeds share_puzzles share_residual note""",
-    "costs": """task scale split model evaluation devices core_parameters io_parameters
+    "costs": """task scale split source budget model evaluation devices core_parameters io_parameters
         puzzle_embedding_parameters training_flops optimiser_steps supervision_steps draws
         distinct_augmentations training_seconds validation_seconds processes device_hours
         inference_flops_per_puzzle inference_steps steps_taken mean_halt_step
         milliseconds_per_puzzle puzzles_per_second evaluation_seconds
         peak_memory_bytes votes_per_puzzle""",
-    "table": """task scale split model evaluation score low high seed_sd seeds inference_steps
+    "table": """task scale split source budget model evaluation score low high seed_sd seeds inference_steps
         inference_flops_per_puzzle""",
 }
 FEW = "task scale split model evaluation seed item cluster"

@@ -299,6 +299,9 @@ def test_a_damaged_record_of_looks_is_not_believed(tmp_path: Path, trainer: Trai
         file.write_bytes(stamped({**read_stamped(file), "looks": [5]}))
     assert LOOKS in not_citable(tmp_path)
     assert pair_of(report_of(tmp_path), A, B).verdict is Verdict.UNTESTED
+    found = trm_bench.load_results(tmp_path).runs
+    assert not found["citable"].any()
+    assert found["reason"].str.contains(LOOKS).all()
 
 
 def test_compare_says_what_the_table_says(tmp_path: Path, trainer: Trainer) -> None:

@@ -255,6 +255,17 @@ def test_how_weights_were_evaluated_is_said_and_can_be_chosen(run_cli: RunCli, t
     assert f"trm-mlp @ steps=1 in {one} 94.5 %" in both.out
 
 
+def test_compare_answers_as_the_study_does_by_its_margin_and_next_to_another_folder(run_cli: RunCli) -> None:
+    studies = ROOT / "results" / "studies"
+    ended = run_cli("compare", "trm", "trm @ noise=1", studies / "rollouts")
+    assert "No difference that matters: -0.1 points" in ended.out
+    assert "Equivalent within the declared margin of 5.0 points" in ended.out
+    line = ("compare", "trm-mlp", "trm-mlp[puzzle_emb_len=0]", studies / "registers")
+    alone = run_cli(*line)
+    assert "Undecided among 6 tests" in alone.out
+    assert run_cli(*line, studies / "rollouts").out == alone.out
+
+
 def test_other_training_puzzles_are_named(tmp_path: Path) -> None:
     write_model(tmp_path / "one", "a", TRM)
     changed = other(fingerprints={"train": "f" * 64, "validation": "bb", "test": "cc"})

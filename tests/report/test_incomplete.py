@@ -32,6 +32,8 @@ from trm_bench.harness.store.folders import RunFolder
 from trm_bench.harness.store.records import Status
 from trm_bench.harness.store.requests import RequestedRun, write_requested
 
+import trm_bench
+
 # --- runs that are not done ----------------------------------------------------------------------
 
 
@@ -204,8 +206,32 @@ def test_no_verdict_turns_round_when_the_missing_seed_is_there(tmp_path: Path) -
 
 def test_a_model_without_any_run_counts_in_the_family(tmp_path: Path) -> None:
     names = three_models(tmp_path)
-    late = write_run(tmp_path, "late", 0, [], status=Status.FAILED)
-    request(tmp_path, [*names, late])
+    late = [write_run(tmp_path, "late", seed, [], status=Status.FAILED) for seed in range(3)]
+    request(tmp_path, [*names, *late])
     table = only_table(report_of(tmp_path))
     assert {pair.family.tests for pair in table.pairs if pair.family} == {6}
     assert "Family: 6 tests, the tested pairs of this table, 3 of which wait for runs, on" in table.family
+
+
+@pytest.mark.parametrize("finished", [0, 1])
+def test_a_model_with_too_few_requested_seeds_will_be_no_member_and_counts_in_no_family(
+    finished: int, tmp_path: Path
+) -> None:
+    names = three_models(tmp_path)
+    late = [write_run(tmp_path, "late", seed, PLAIN[seed]) for seed in range(finished)]
+    late += [write_run(tmp_path, "late", seed, [], status=Status.FAILED) for seed in range(finished, 2)]
+    request(tmp_path, [*names, *late])
+    table = only_table(report_of(tmp_path))
+    assert {pair.family.tests for pair in table.pairs if pair.family} == {3}
+
+
+def test_an_incomplete_pair_is_not_citable_in_any_form(tmp_path: Path) -> None:
+    names = three_models(tmp_path)
+    shutil.rmtree(tmp_path / names[0])
+    request(tmp_path, names)
+    pairs = only_table(report_of(tmp_path)).pairs
+    waiting = [pair for pair in pairs if pair.difference.note.startswith("incomplete")]
+    assert waiting
+    assert all("incomplete" in pair.not_citable for pair in waiting)
+    frame = trm_bench.load_results(tmp_path).comparisons
+    assert frame["citable"].tolist() == [not pair.not_citable for pair in pairs]

@@ -26,10 +26,12 @@ from support.studies import crossed, paired, request_too, write_evaluated
 from trm_bench.harness.report.compare import compare_models
 from trm_bench.harness.report.pairs import PAIRED, same_weights
 from trm_bench.harness.report.read import Run, read_runs
+from trm_bench.harness.report.rows import distinct_names
 from trm_bench.harness.report.table import Report
 from trm_bench.harness.report.words import sentences
 from trm_bench.harness.stats.scores import Floats
 from trm_bench.harness.stats.tests import Verdict
+from trm_bench.harness.store.folders import Output
 from trm_bench.harness.store.records import Status
 
 __all__ = ["quick"]
@@ -225,3 +227,28 @@ def test_the_trained_depth_requested_by_number_has_the_same_neighbours(
     assert not any(
         frozenset(pair) in found for pair in (("a @ steps=1", "a"), ("a @ steps=1", "a @ steps=6"))
     )
+
+
+def test_the_family_of_depths_does_not_change_when_a_missing_one_is_there(tmp_path: Path) -> None:
+    at_all_depths(tmp_path, "a", TRM)
+    request(tmp_path, [run.name for run in Output(tmp_path).runs()])
+    whole = {pair.family.tests for pair in only_table(report_of(tmp_path)).pairs if pair.family}
+    for run in Output(tmp_path).runs():
+        if run.manifest().evaluation == "steps=2":
+            damaged = run.manifest().model_copy(update={"status": Status.FAILED})
+            run.write_manifest(damaged)
+    left = {pair.family.tests for pair in only_table(report_of(tmp_path)).pairs if pair.family}
+    assert left == whole == {3}
+
+
+def test_a_training_has_one_number_in_whichever_way_it_is_evaluated(tmp_path: Path) -> None:
+    write_evaluated(tmp_path, "a", TRM)
+    first, *_ = only_table(report_of(tmp_path)).rows
+    rows = [
+        replace(first, requested=f"a{evaluation}")
+        for evaluation in (" @ steps=1", " @ steps=4", " @ steps=1", " @ steps=4", " @ steps=64")
+    ]
+    named = distinct_names(rows, [{"x"}, {"x"}, {"y"}, {"y", "z"}, {"z"}])
+    assert [row.number for row in named] == [1, 1, 2, 2, 2]
+    assert [row.number for row in distinct_names(rows[:2], [{"x"}, {"x", "y"}])] == [None, None]
+    assert [row.number for row in distinct_names([rows[0], rows[0]], [{"x"}, {"x"}])] == [1, 2]

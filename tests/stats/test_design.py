@@ -194,4 +194,6 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_either_end() -> None:
 
 def test_two_tasks_have_no_summary() -> None:
     assert across_tasks(TASKS[:2]) == []
+    turned = across_tasks([{"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1]}] * 3)  # sums differ in the last bit
+    assert [one.mean_rank for one in turned] == [1.5, 1.5]
     assert across_tasks([{"a": [1.0]}, {"b": [1.0]}, {"c": [1.0]}]) == []

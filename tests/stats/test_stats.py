@@ -365,7 +365,10 @@ def test_more_seeds_that_never_disagree_do_not_count_as_more_items() -> None:
     assert found.high - 0.5 == pytest.approx(t * (1 / 8 + t**2 / 16) ** 0.5 / (1 + t**2 / 2))
     assert (found.kind, found.note) == (
         Kind.DEGENERATE,
-        "all seeds agree on every puzzle, so the interval counts the 2 puzzles once",
+        "neither the seeds' means nor the puzzles' vary, so the interval counts the 2 puzzles once",
+    )
+    assert score_interval(np.ones((2, 3))).note == (
+        "all seeds agree on every puzzle, so the interval counts the 3 puzzles once"
     )
 
 
