@@ -141,13 +141,16 @@ def supervise(model: Reasoner, state: State, inputs: Tensor, puzzle_ids: Tensor)
     Logits of another shape would be broadcast over the puzzles of the batch and score as an answer.
 
     Raises:
-        PluginError: it did not return a state and an `Output`, or logits or halt logits of another shape.
+        PluginError: it did not return a state and an `Output`, or a state, logits or halt logits of another
+            shape. A state of another kind would be cut off in training and not at evaluation.
     """
     returned = model(state, inputs, puzzle_ids)
     name = f"forward of {type(model).__name__}"
     if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Output)):
         raise PluginError(f"{name} returned {type(returned).__name__}, not (state, Output)")
     new, output = returned
+    if (before := list(map(_kind, state))) != (after := list(map(_kind, new))):
+        raise PluginError(f"{name}: the state is {after}, and was {before}; each part must stay what it is")
     logits, (rows, cells) = output.logits, inputs.shape
     if logits.ndim != 3 or logits.shape[:2] != inputs.shape or not logits.is_floating_point():
         raise PluginError(
@@ -159,6 +162,11 @@ def supervise(model: Reasoner, state: State, inputs: Tensor, puzzle_ids: Tensor)
         if q is not None and q.shape != (rows,):
             raise PluginError(f"{name}: Output.{part} has shape {tuple(q.shape)}, not (B,) = ({rows},)")
     return new, output
+
+
+def _kind(part: Tensor) -> tuple[tuple[int, ...], str]:
+    """Shape and kind of numbers; their precision may differ."""
+    return tuple(part.shape), "floating-point" if part.is_floating_point() else str(part.dtype)
 
 
 def halt_decision(policy: Halting, output: Output) -> Tensor:

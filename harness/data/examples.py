@@ -174,8 +174,8 @@ class Feed:
 
 
 def _upload(there: Tensor, here: Tensor) -> None:
-    """Copy without waiting: from pinned memory the device fetches it by itself."""
-    there.copy_(here.pin_memory() if there.is_cuda else here, non_blocking=True)
+    """Copy without waiting where the memory is pinned: from there the device fetches it by itself."""
+    there.copy_(here.pin_memory() if there.is_cuda else here, non_blocking=there.is_cuda)
 
 
 class _Count:

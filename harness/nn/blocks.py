@@ -18,8 +18,6 @@ from .config import BlockConfig
 from .init import linear
 
 EPS = 1e-5
-# A block draws no random numbers, and to keep their state would be refused while a CUDA graph is captured.
-_CHECKPOINT: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
 FUSED_FROM = 256
 """Positions from which torch's fused attention is faster on a CPU in float32 (measured: 97 and 916)."""
 ROTARY_BASE = 10_000.0
@@ -129,9 +127,11 @@ class AttentionBlock(nn.Module):
 
     Attributes:
         feed_forward: the kind of the second part; a subclass may have another.
+        draws_nothing: that it draws no random numbers, which counts for this very class alone.
     """
 
     feed_forward: type[SwiGLU] = SwiGLU
+    draws_nothing = True
 
     def __init__(self, config: BlockConfig, positions: int):
         super().__init__()
@@ -149,6 +149,8 @@ class MixerBlock(nn.Module):
 
     The first residual and norm run over positions too, as in the reference code.
     """
+
+    draws_nothing = True
 
     def __init__(self, config: BlockConfig, positions: int):
         super().__init__()
@@ -235,8 +237,21 @@ class Stack(nn.Module):
         for block in self.blocks:
             work: Any = block.positions_first if self.positions_first else block
             again = self.recompute and x.requires_grad
-            x = checkpoint(work, x, **_CHECKPOINT) if again else work(x)
+            x = (
+                checkpoint(work, x, use_reentrant=False, preserve_rng_state=_draws(block))
+                if again
+                else work(x)
+            )
         return x
+
+
+def _draws(block: nn.Module) -> bool:
+    """Whether a block may draw random numbers, whose state must be kept for computing it again.
+
+    That is refused while a CUDA graph is captured, so a class that draws none says so: it itself, as a
+    subclass may have dropout.
+    """
+    return not vars(type(block)).get("draws_nothing", False)
 
 
 def _positions_first(x_BSD: Tensor) -> Tensor:

@@ -32,14 +32,15 @@ class PuzzleEmbedding(nn.Module):
     def __init__(self, identifiers: int, size: int):
         super().__init__()
         self.register_buffer("table", torch.zeros(identifiers, size))
-        self.looked_up: tuple[Tensor, Tensor] | None = None
+        self.looked_up: tuple[tuple[Tensor, Tensor], ...] = ()
 
     def forward(self, puzzle_ids: Tensor) -> Tensor:
         """(B,) identifiers to (B, E) rows."""
         rows_BE = self.table[puzzle_ids]
         if self.training and torch.is_grad_enabled():
             rows_BE = rows_BE.detach().requires_grad_()
-            self.looked_up = (puzzle_ids, rows_BE)
+            # All of them: a model may look up twice, and once more where activations are recomputed.
+            self.looked_up = (*self.looked_up, (puzzle_ids, rows_BE))
         return rows_BE
 
 

@@ -181,10 +181,8 @@ class SignSGD:
     def collect(self) -> None:
         """After a backward pass: keep which rows it looked up, and their gradients, for the next update."""
         for embedding, lookups in zip(self.embeddings, self._lookups, strict=True):
-            if embedding.looked_up is not None and embedding.looked_up[1].grad is not None:
-                ids, rows = embedding.looked_up
-                lookups.append((ids, rows.grad))  # type: ignore[arg-type]
-                embedding.looked_up = None
+            lookups += [(ids, rows.grad) for ids, rows in embedding.looked_up if rows.grad is not None]
+            embedding.looked_up = ()
 
     @torch.no_grad()
     def update(self) -> None:
@@ -209,7 +207,7 @@ def _numbers(count: int, like: Tensor) -> Tensor:
 def _put(there: Tensor, numbers: Sequence[float]) -> None:
     """Write a few numbers of the host into a small tensor without waiting for its device."""
     here = torch.tensor(numbers, dtype=there.dtype, pin_memory=there.is_cuda)
-    there.copy_(here, non_blocking=True)
+    there.copy_(here, non_blocking=there.is_cuda)  # from memory that is not pinned it may be gone before
 
 
 class EMA:

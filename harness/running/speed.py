@@ -157,10 +157,16 @@ def measure_grid(grid: Grid, ways: Sequence[str], seconds: float, tell: Callable
     ``tell`` is called with a line before and after each measurement.
 
     Raises:
+        UsageError: the models compute in several precisions.
         SpeedInterrupted: with what was measured until then.
     """
     identity = grid.runs[0].identity
-    precision = identity.training["precision"]
+    precision, *others = dict.fromkeys(run.identity.training["precision"] for run in grid.runs)
+    if others:
+        names = ", ".join([precision, *others])
+        raise UsageError(
+            f"models of several precisions ({names}), each with a peak of its own: measure them apart"
+        )
     tell("measuring the machine itself: a matrix product and a copy")
     started = time.monotonic()
     machine = apart(_measure_machine, (identity.device, identity.threads, precision), limit=120)

@@ -114,6 +114,8 @@ class Worker:
         if self.execution.compile is True:
             self._compile()
         self.inference = replace(self.inference, compiled=self.execution.compile is True)
+        if self.device.type == "cuda":  # what was tried in order to choose is no memory of the run
+            torch.cuda.reset_peak_memory_stats(self.device)
         return self.execution
 
     @property

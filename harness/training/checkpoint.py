@@ -116,13 +116,18 @@ def random_state(device: torch.device) -> dict[str, Any]:
     Of a GPU that of ``device`` alone: every process of a run has the same, on a GPU of its own.
     """
     own = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    own = torch.mps.get_rng_state() if device.type == "mps" else own
     return {"cpu": torch.get_rng_state(), "device": own}
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     """Put the generators back, on whatever GPU the run continues."""
     torch.set_rng_state(state["cpu"])
-    if state["device"] is not None:
+    if state["device"] is None:
+        return
+    if device.type == "mps":
+        torch.mps.set_rng_state(state["device"])
+    else:
         torch.cuda.set_rng_state(state["device"], device)
 
 

@@ -10,8 +10,9 @@ under `torch.utils.flop_counter`; `docs/budget.md` has the closed forms that a t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -80,6 +81,35 @@ class _Patience(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
+def _of_vector(matrix: Sequence[int], vector: Sequence[int], **_: Any) -> int:
+    return 2 * prod(matrix)
+
+
+def _of_sum(added: Sequence[int], left: Sequence[int], right: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * prod(left) * right[-1]
+
+
+def _of_three(one: Sequence[int], two: Sequence[int], three: Sequence[int], *expanded: Any, **_: Any) -> int:
+    shapes: list[list[int]] = []
+    for shape, places in zip((one, two, three), expanded, strict=False):
+        full = list(shape)
+        for place in sorted(places):
+            full.insert(place, 1)
+        shapes.append(full)
+    return 2 * int(prod([max(sizes) for sizes in zip(*shapes, strict=True)]))
+
+
+_aten = torch.ops.aten
+FURTHER = {
+    _aten.mv: _of_vector,
+    _aten.dot: _of_vector,
+    _aten.addmv: lambda added, matrix, vector, *_, **__: _of_vector(matrix, vector),
+    _aten.addbmm: _of_sum,
+    _aten._trilinear: _of_three,
+}
+"""Products that torch's own counter does not know, with two FLOPs for each multiply-add."""
+
+
 def count_flops(model: Reasoner, cells: int) -> Flops:
     """FLOPs per puzzle of a model for puzzles of L = ``cells``; draws no random number.
 
@@ -92,13 +122,13 @@ def count_flops(model: Reasoner, cells: int) -> Flops:
     # The closed-form attention kernels of a device have no meta implementation of their own.
     with sdpa_kernel(SDPBackend.MATH):
         probe.train()
-        with FlopCounterMode(display=False) as training, _Patience():  # type: ignore[no-untyped-call]
+        with FlopCounterMode(display=False, custom_mapping=FURTHER) as training, _Patience():  # type: ignore[no-untyped-call]
             state, output = probe(slots.state, slots.inputs, slots.puzzle_ids)
             loss = step_loss(output, slots.targets, continue_target(slots, state))
             if loss.total.requires_grad:
                 loss.total.backward()  # type: ignore[no-untyped-call]
         probe.eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as inference:
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=FURTHER) as inference:
             probe(slots.state, slots.inputs, slots.puzzle_ids)
     return Flops(
         training.get_total_flops() / batch,

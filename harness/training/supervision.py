@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..api.errors import PluginError
 from ..api.reasoner import Halting, Output, Reasoner, State, halt_decision, supervise
 from ..data.examples import Batch
 from .group import ALONE, Group
@@ -74,7 +75,13 @@ class Slots:
         self.steps = torch.zeros_like(self.puzzle_ids)
         self.halted = torch.ones(batch_size, dtype=torch.bool, device=device)
         self.drawn = torch.zeros((), dtype=torch.int64, device=device)
-        self.state: State = tuple(part.clone() for part in model.initial_state(batch_size))
+        state = model.initial_state(batch_size)
+        if any(part.requires_grad for part in state):
+            raise PluginError(
+                f"initial_state of {type(model).__name__}: a state that is trained. States are carried "
+                "detached, and no gradient reaches it: make it a buffer, or add what is trained in forward"
+            )
+        self.state: State = tuple(part.clone() for part in state)
 
     @torch.no_grad()
     def refill(self, examples: Examples) -> None:

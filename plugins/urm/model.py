@@ -60,6 +60,7 @@ class ConvBlock(AttentionBlock):
     """``x = rms(x + attention(x)); x = rms(x + conv_swiglu(x))``."""
 
     feed_forward = ConvSwiGLU
+    draws_nothing = True
 
 
 class URM(Reasoner):

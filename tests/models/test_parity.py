@@ -208,8 +208,7 @@ def check_gradients(
     case: Case, golden: dict[str, list[float]], embeddings: list[PuzzleEmbedding], within: float
 ) -> None:
     parameters = dict(case.model.named_parameters())
-    rows = embeddings[0].looked_up
-    assert rows is not None
+    (rows,) = embeddings[0].looked_up
     for name, probes in golden.items():
         tensor = rows[1] if name == "puzzle_emb_local" else parameters[case.ours(name)]
         gradient = tensor.grad

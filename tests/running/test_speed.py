@@ -258,3 +258,9 @@ def test_wrong_input_is_named(run_cli: RunCli, arguments: list[str], words: str)
     ended = run_cli("speed", *arguments)
     assert ended.code == 2
     assert words in ended.err
+
+
+def test_models_of_two_precisions_have_no_common_peak() -> None:
+    grid = planned(SMALL, SMALL.replace("]", ",precision=bf16]"))
+    with pytest.raises(UsageError, match=r"models of several precisions \(float32, bf16\)"):
+        measure_grid(grid, ("plain",), 1.0, lambda line: None)
