@@ -236,19 +236,17 @@ class Stack(nn.Module):
         x = a + inject
         for block in self.blocks:
             work: Any = block.positions_first if self.positions_first else block
-            again = self.recompute and x.requires_grad
-            x = (
-                checkpoint(work, x, use_reentrant=False, preserve_rng_state=_draws(block))
-                if again
-                else work(x)
-            )
+            if self.recompute and x.requires_grad:
+                x = checkpoint(work, x, use_reentrant=False, preserve_rng_state=_draws(block))
+            else:
+                x = work(x)
         return x
 
 
 def _draws(block: nn.Module) -> bool:
     """Whether a block may draw random numbers, whose state must be kept for computing it again.
 
-    That is refused while a CUDA graph is captured, so a class that draws none says so: it itself, as a
+    That is refused while a CUDA graph is captured, so a class that draws none declares that: it itself, as a
     subclass may have dropout.
     """
     return not vars(type(block)).get("draws_nothing", False)

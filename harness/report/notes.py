@@ -61,7 +61,7 @@ def _carried_out(rows: Sequence[Row], by_row: Mapping[str, Sequence[Run]]) -> li
 
 
 NOT_CITABLE = "NOT CITABLE"
-"""How the note begins that says so."""
+"""How the note on it begins."""
 
 
 def _not_citable(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
