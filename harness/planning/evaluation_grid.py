@@ -167,15 +167,10 @@ def _own(host: Host, context: Context, stored: StoredWeights) -> Base:
     training = {**identity.training, **{key: settings.training[key] for key in settings.training}}
     shapes = _shapes(part, config, prepared)
     _require_rows(context, stored, shapes, prepared)
-    described = describe(
-        context,
-        part,
-        requested=origin.description.requested,
-        model=origin.description.model,
-        display_name=origin.description.display_name,
-        supervision_steps=shapes.supervision_steps,
-        looks=origin.description.looks,
-    )
+    same = {
+        name: getattr(origin.description, name) for name in ("requested", "model", "display_name", "looks")
+    }
+    described = describe(context, part, supervision_steps=shapes.supervision_steps, **same)
     update = {
         **_installed(context, part, identity),
         "fingerprints": context.prepared.fingerprints,

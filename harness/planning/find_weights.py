@@ -166,7 +166,7 @@ def _of_file(file: Path) -> StoredWeights:
         why = "has changed since training" if status is Status.DONE else f"its run is {status.value}"
     except DamagedResult as error:
         why = str(error)
-    raise UsageError(f"weights {file}: {why}; as external weights it is evaluated from another folder")
+    raise UsageError(f"weights {file}: {why}; to evaluate it as external weights, copy it elsewhere")
 
 
 def _stored(file: Path) -> StoredWeights:

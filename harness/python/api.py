@@ -366,8 +366,7 @@ def resume(
 
     Raises:
         UsageError: the folder belongs to a study, which is resumed by running it again.
-        UnavailableError: there is no such folder, or the runs need a device or files that are not here;
-            nothing has been written.
+        UnavailableError: the folder, or a device or file that the runs need, is not here; nothing is written.
         NothingToReport: no run into the folder is known.
     """
     root = Path(folder)

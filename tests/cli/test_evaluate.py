@@ -170,7 +170,8 @@ def test_weights_that_are_not_those_of_the_manifest_are_not_ours(ours: RunFolder
     (changed / WEIGHTS).unlink()  # what was read lies in memory that is mapped to it
     torch.save(weights, changed / WEIGHTS)
     assert "no finished run with weights in it" in evaluate(tmp_path / "out", changed).err
-    assert "--task is missing: external weights" in evaluate(tmp_path / "out", changed / WEIGHTS).err
+    refused = evaluate(tmp_path / "out", changed / WEIGHTS).err
+    assert "has changed since training; to evaluate it as external weights, copy it elsewhere" in refused
 
 
 def test_opened_weights_predict_as_the_run_did(ours: RunFolder) -> None:

@@ -135,9 +135,9 @@ def test_a_file_of_a_run_that_cannot_be_believed_is_not_taken_for_external_weigh
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     ended = evaluate(tmp_path / "out", file, more=foreign("trm-mlp"))
     assert ended.code == 2
-    assert f"{file}: has changed since training; as external weights it is evaluated from" in ended.err
+    assert f"{file}: has changed since training; to evaluate it as external" in ended.err
     file.write_bytes(whole)
     one.write_manifest(one.manifest().model_copy(update={"status": Status.INTERRUPTED}))
     ended = evaluate(tmp_path / "out", file, more=foreign("trm-mlp"))
     assert ended.code == 2
-    assert f"{file}: its run is interrupted; as external weights" in ended.err
+    assert f"{file}: its run is interrupted; to evaluate it as external weights" in ended.err
