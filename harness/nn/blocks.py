@@ -237,13 +237,13 @@ class Stack(nn.Module):
         for block in self.blocks:
             work: Any = block.positions_first if self.positions_first else block
             if self.recompute and x.requires_grad:
-                x = checkpoint(work, x, use_reentrant=False, preserve_rng_state=_draws(block))
+                x = checkpoint(work, x, use_reentrant=False, preserve_rng_state=may_draw(block))
             else:
                 x = work(x)
         return x
 
 
-def _draws(block: nn.Module) -> bool:
+def may_draw(block: nn.Module) -> bool:
     """Whether a block may draw random numbers, whose state must be kept for computing it again.
 
     That is refused while a CUDA graph is captured, so a class that draws none declares that: it itself, as a

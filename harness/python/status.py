@@ -93,6 +93,8 @@ def _of_leaf(leaf: Path) -> Iterator[RunStatus]:
         state = None if job is None else states.get(job.job, JobState(Phase.ENDED))
         name, why = _state(run, manifest, job, state)
         spent = 1.0 if name == Status.DONE.value else _spent(run)
+        if job is not None and job.fresh and not (manifest and belongs(manifest, job)):
+            spent = 0.0  # what is there is of the run that it repeats
         unfinished = name in (Status.FAILED.value, Status.INTERRUPTED.value, "cancelled")
         log = ""
         if unfinished and job is not None:

@@ -180,7 +180,8 @@ class _Checks:
         """What is wrong with a finished run, beyond what reading it has found."""
         folder, manifest = RunFolder(run.where), run.manifest
         context = self.context(manifest)
-        caveats = () if context is None else context.prepared.source.caveats
+        same = context is not None and context.prepared.fingerprints == manifest.identity.fingerprints
+        caveats = context.prepared.source.caveats if context is not None and same else ()
         problems = [*self._weights(folder, manifest), *wrongly_citable(manifest, caveats)]
         if context is None:
             return problems

@@ -13,7 +13,17 @@ from ..stats.rules import Kind
 from ..store.records import Manifest
 from . import build, contrasts
 from .looks import looks_of, reasons_of
-from .pairs import Family, compare, judged, model_key, not_citable, same_results, table_key, without_test
+from .pairs import (
+    INCOMPLETE,
+    Family,
+    compare,
+    judged,
+    model_key,
+    not_citable,
+    same_results,
+    table_key,
+    without_test,
+)
 from .read import Run, distinct_folders, read_runs
 from .table import Pair
 
@@ -50,6 +60,8 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
     shown = [run for run in (*first, *second) if run.samples is not None]
     if reasons := not_citable(shown):
         problems.append(f"NOT CITABLE: {reasons}")
+    if any(INCOMPLETE in pair.not_citable for pair in pairs):
+        problems.append(f"NOT CITABLE: {INCOMPLETE}")
     ours, theirs = ({_task(run.manifest) for run in runs} for runs in (first, second))
     for name, alone in ((a, ours - theirs), (b, theirs - ours)):
         problems += [f"{name} alone was run on {task} at {scale}; left out" for task, scale in sorted(alone)]
@@ -129,7 +141,7 @@ def _judged(
             own = family.pairs[family.names.index(same)]
             # A study may know why, where these runs alone do not show it.
             if own.difference.kind is Kind.UNTESTED and pair.difference.kind is not Kind.UNTESTED:
-                pair = without_test(pair, own.note)
+                pair = replace(without_test(pair, own.note), not_citable=own.not_citable)
             pair = replace(pair, equivalence=own.equivalence)  # by the margin that the study declares
             with_it = replace(family, pairs=(*family.pairs, pair), names=(*family.names, same))
             return judged(with_it)[-1]
@@ -200,8 +212,8 @@ def _pair(a: str, left: Sequence[Run], b: str, right: Sequence[Run]) -> Pair:
         if len({(table_key(run.manifest), model_key(run.manifest)) for run in runs}) > 1:
             places = ", ".join(dict.fromkeys(str(run.folder) for run in runs))
             raise UsageError(
-                f"{name} was run with several settings or budgets in {places}; name one folder or one "
-                f"evaluation ('{name} @ steps=16'), or compare two with trm-bench compare DIR DIR"
+                f"{name} was run with several settings, budgets or evaluations in {places}; name one folder, "
+                "or an evaluation with its model ('trm @ steps=16')"
             )
         if not any(run.samples is not None for run in runs):
             raise NothingToReport(f"no finished run of {name}")

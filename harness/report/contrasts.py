@@ -59,7 +59,9 @@ def _family(asked: Sequence[Asked], found: Sequence[Pair | str]) -> Family:
         tuple(same_results(one.left, one.right) for one, _ in tested),
         waiting=sum(isinstance(outcome, str) and outcome.startswith(NOT_TESTED) for outcome in found),
         never=tuple(
-            same_results(one.left, one.right) for one, _ in tested if not enough_seeds(one.left, one.right)
+            same_results(one.left, one.right)
+            for one, _ in tested
+            if one.complete and not enough_seeds(one.left, one.right)
         ),
     )
 

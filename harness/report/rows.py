@@ -78,20 +78,29 @@ def row_of(runs: Sequence[Run], scores: ItemScores | None, evaluators: Sequence[
 def distinct_names(rows: Sequence[Row], weights: Sequence[Collection[str]]) -> list[Row]:
     """Number the rows of a model that was trained with two recipes: a training has one, however evaluated.
 
-    ``weights`` are those of each row. Rows of one training and one name, as on two devices, are counted.
+    ``weights`` are those of each row. Of rows of one name and one number, as of unfinished runs or on two
+    devices, each further one gets a number that no training of its model has.
     """
     trainings = _trainings(rows, weights)
-    most = {row.display_name: number for row, number in zip(rows, trainings, strict=True) if number > 1}
+    most: dict[str, int] = {}
+    for row, number in zip(rows, trainings, strict=True):
+        if number > 1:
+            most[row.display_name] = max(number, most.get(row.display_name, 0))
     numbered = [
         replace(row, number=number) if row.display_name in most else row
         for row, number in zip(rows, trainings, strict=True)
     ]
-    names = [row.name for row in numbered]
-    seen: dict[str, int] = {}
+    names, highest, seen = [row.name for row in numbered], dict(most), set()
     distinct = []
     for row in numbered:
-        seen[row.name] = seen.get(row.name, 0) + 1
-        distinct.append(replace(row, number=seen[row.name]) if names.count(row.name) > 1 else row)
+        kind = row.display_name
+        if row.name in seen:
+            highest[kind] = highest.get(kind, 1) + 1
+            distinct.append(replace(row, number=highest[kind]))
+        else:
+            several = names.count(row.name) > 1
+            distinct.append(replace(row, number=row.number or 1) if several else row)
+        seen.add(row.name)
     return distinct
 
 

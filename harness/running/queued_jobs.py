@@ -69,7 +69,7 @@ def submit(
     if new:
         place = jobs_folder(folder)
         place.mkdir(parents=True, exist_ok=True)
-        here = tuple(places) if queue.device is None else ()
+        here = tuple(places[: len(parts)]) if queue.device is None else ()
         ids = queue.spec.submit(
             [QueuedRun(replace(job, queued=True), here) for job in new],
             queue.settings,
@@ -211,10 +211,19 @@ def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
         return None
     for manifest in map(one.manifest, one.job.runs):
         if manifest is not None and manifest.status in (Status.FAILED, Status.INTERRUPTED):
+            _restore(one)
             return manifest.status, manifest.error or one.state.reason or None
     if time.monotonic() - one.ended_at < SETTLE_SECONDS:
         return None
     return _mark(queue, one)
+
+
+def _restore(one: _Followed) -> None:
+    """Put back what a job that nobody continues was to replace."""
+    for run in one.job.runs:
+        if holder_of(one.job.folder, run.name) is None:
+            with suppress(OSError):
+                RunFolder(one.job.folder / run.name).restore()
 
 
 def _mark(queue: Queue, one: _Followed) -> tuple[Status, str]:
@@ -267,7 +276,7 @@ def last_lines(queue: Queue, submitted: SubmittedRun, folder: Path, count: int =
 
 
 def cancel(host: Host, folder: Path, names: Sequence[str] = ()) -> list[str]:
-    """Cancel the jobs of runs of a folder, by default all that are queued or running; gives the runs' names.
+    """Cancel the jobs of runs of a folder, by default all that are queued or running; gives their runs.
 
     Raises:
         UsageError: a name is not that of a run that is queued or running.
@@ -276,11 +285,13 @@ def cancel(host: Host, folder: Path, names: Sequence[str] = ()) -> list[str]:
     for name in names:
         if name not in there:
             raise UsageError(f"{name}: has no job that is queued or running; trm-bench status {folder}")
-    chosen = [there[name] for name in names] if names else list(there.values())
-    for runner in {one.runner for one in chosen}:
-        jobs = list(dict.fromkeys(one.job for one in chosen if one.runner == runner))
-        queue_of(host, runner).spec.cancel(jobs, jobs_folder(folder))
+    jobs = {(there[name].runner, there[name].job) for name in names or there}
+    chosen = [one for one in there.values() if (one.runner, one.job) in jobs]  # a pass has several runs
+    # First, for a job that is told to stop looks whether it will be continued.
     add_submitted(folder, [one.model_copy(update={"cancelled": True}) for one in chosen])
+    for runner in {one.runner for one in chosen}:
+        mine = list(dict.fromkeys(one.job for one in chosen if one.runner == runner))
+        queue_of(host, runner).spec.cancel(mine, jobs_folder(folder))
     for one in chosen:
         with suppress(DamagedResult):
             run = RunFolder(folder / one.run)

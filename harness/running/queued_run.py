@@ -20,7 +20,7 @@ from ..store.folders import GRID, RunFolder
 from ..store.locks import Held, Holder, holder_of, locked, take_over
 from ..store.provenance import batch_job, hostname
 from ..store.records import Status
-from ..store.submitted import jobs_folder
+from ..store.submitted import jobs_folder, read_submitted
 from ..training.gpus import Gpu
 from .processes import GRACE_SECONDS, run_jobs
 from .progress import duration
@@ -102,8 +102,16 @@ class QueuedRun:
             try:
                 statuses = run_jobs([job], host(), _Log(), (gpu,), among=max(1, len(self.places)))
             except KeyboardInterrupt:
+                self._restore_if_cancelled()
                 return Status.INTERRUPTED.value
         return statuses[self.name].value
+
+    def _restore_if_cancelled(self) -> None:
+        """Put back what this job was to replace: it will not be queued again."""
+        submitted = read_submitted(self.job.folder)
+        for run in self.job.runs:
+            if (one := submitted.get(run.name)) is not None and one.cancelled:
+                RunFolder(self.job.folder / run.name).restore()
 
     def checkpoint(self) -> Any:
         """See `api.runners.QueuedWork`: the run's process saves when it is told to stop."""

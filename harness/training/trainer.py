@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..api.budget import Budget, Match
-from ..api.errors import TrainingDiverged
+from ..api.errors import TrainingDiverged, UsageError
 from ..api.reasoner import Reasoner, supervise
 from ..data.examples import ExampleStream, Feed
-from ..nn.blocks import Stack
+from ..nn.blocks import Stack, may_draw
 from ..nn.embedding import PuzzleEmbedding
 from ..nn.loss import StepLoss, added, step_loss
 from ..nn.optim import EMA, Optimiser, SignSGD
@@ -70,6 +70,15 @@ class Spent:
     devices: float = 0.0
 
 
+def _refuse_drawing(stack: Stack) -> None:
+    """The state of random numbers, without which such a block cannot be computed again, is in no graph."""
+    if names := {type(block).__name__ for block in stack.blocks if may_draw(block)}:
+        raise UsageError(
+            f"settings graph=true and recompute=true: {', '.join(sorted(names))} may draw random numbers; "
+            "leave one of them out, or set draws_nothing = True in the class"
+        )
+
+
 class Trainer:
     """One model in training. `step` is the whole of deep supervision in one screen.
 
@@ -94,6 +103,8 @@ class Trainer:
         set_precision(model, config.precision)
         for stack in (module for module in model.modules() if isinstance(module, Stack)):
             stack.recompute = self.execution.recompute
+            if self.execution.recompute and self.execution.graph:
+                _refuse_drawing(stack)
         own = budget.batch_size // group.size
         self.portions = portions(own, self.execution.microbatch)
         self.feed = Feed(examples, budget.batch_size, device)  # one process may take all draws of a step

@@ -147,6 +147,7 @@ def _pick(name: str, role: str, sets: Sequence[Read]) -> Read:
             for one in candidates:
                 if one.key == getattr(revision, role):
                     return one
+    candidates = [one for one in candidates if one.key not in KNOWN_SETS] or candidates  # not another's
     if len(candidates) == 1:
         return candidates[0]
     wanted = {task.id for task in getattr(packaged(REVISIONS[name][0]), role, ())}

@@ -233,7 +233,7 @@ def test_two_recipes_of_one_name_are_not_pooled(tmp_path: Path, run_cli: RunCli)
     write_model(tmp_path / "two", "hrm", TRM, change=other(training={"lr": 0.5}))
     ended = run_cli("compare", "trm-mlp", "hrm", tmp_path / "one", tmp_path / "two")
     assert ended.code == 2
-    assert "hrm was run with several settings or budgets in" in ended.err
+    assert "hrm was run with several settings, budgets or evaluations in" in ended.err
 
 
 def test_how_weights_were_evaluated_is_said_and_can_be_chosen(run_cli: RunCli, tmp_path: Path) -> None:

@@ -441,3 +441,27 @@ def test_the_rows_of_a_further_evaluation_stand_in_the_table_of_their_grid(tmp_p
     write_evaluated(folder / "main-evaluated", "a", HRM, "steps=2", steps=2)
     (table,) = report_of(folder).tables
     assert [row.label for row in table.rows] == ["a", "a @ steps=2"]
+
+
+@pytest.mark.parametrize("evaluated", [2, 3])
+def test_a_training_that_was_not_evaluated_keeps_its_question_in_the_family(
+    evaluated: int, tmp_path: Path
+) -> None:
+    """It finished after the evaluations; no verdict may change when its own is there."""
+    questions = ask("a", "b"), ask("a @ steps=2", "b @ steps=2")
+    folder = declare(tmp_path, definition(*questions, models=["a", "b"], evaluations=["steps=2"]))
+    scores = {"a": solved(1, 0.6, 0.65, 0.62), "b": solved(2, 0.4, 0.5, 0.45)}
+    for model, of_model in scores.items():
+        write_evaluated(folder / "main", model, of_model)
+        some = of_model[:evaluated] if model == "b" else of_model
+        write_evaluated(folder / "main-evaluated", model, some, "steps=2", steps=2)
+    first, second = study_of(report_of(folder)).answers
+    assert first.pair is not None
+    assert first.pair.family is not None
+    assert first.pair.family.tests == 2
+    assert second.pair is not None
+    problems: list[str] = []
+    (pair,) = compare_models("a @ steps=2", "b @ steps=2", [folder], problems)
+    assert pair.not_citable == second.pair.not_citable
+    assert ("incomplete" in pair.not_citable) == (evaluated == 2)
+    assert any(problem.startswith("NOT CITABLE: incomplete") for problem in problems) == (evaluated == 2)

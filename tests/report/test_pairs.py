@@ -252,3 +252,7 @@ def test_a_training_has_one_number_in_whichever_way_it_is_evaluated(tmp_path: Pa
     assert [row.number for row in named] == [1, 1, 2, 2, 2]
     assert [row.number for row in distinct_names(rows[:2], [{"x"}, {"x", "y"}])] == [None, None]
     assert [row.number for row in distinct_names([rows[0], rows[0]], [{"x"}, {"x"}])] == [1, 2]
+    unfinished = distinct_names([rows[0]] * 3, [{"x"}, set(), {"y"}])
+    assert sorted(row.number or 0 for row in unfinished) == [1, 2, 3]
+    two_devices = distinct_names([rows[0]] * 3, [{"x"}, {"x"}, {"y"}])
+    assert [row.number for row in two_devices] == [1, 3, 2]

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 from support.processes import SMALL
+from support.queued import submission
 from support.shelf import Shelf
 from trm_bench.harness.api.errors import UsageError
+from trm_bench.harness.api.runners import JobState, Phase
 from trm_bench.harness.python.api import prepare_run
-from trm_bench.harness.python.status import status
+from trm_bench.harness.python.status import cancel, status
+from trm_bench.harness.running.queued_run import QueuedRun
+from trm_bench.harness.running.run import first_manifest
 from trm_bench.harness.running.runner import begin as begin_grid
 from trm_bench.harness.store.folders import WEIGHTS, Output, RunFolder
-from trm_bench.harness.store.submitted import read_submitted
+from trm_bench.harness.store.submitted import add_submitted, read_submitted
 from trm_bench.harness.store.tensors import tensors_sha256
 
 import trm_bench
@@ -122,3 +126,31 @@ def test_weights_that_were_trained_again_are_evaluated_again(depths: Pass) -> No
     after = {run.name: run.manifest().tensors_sha256 for run in Output(depths.folder).runs()}
     assert before.keys() == after.keys()
     assert all(before[name] != after[name] for name in before)
+
+
+def test_cancelling_one_depth_of_a_pass_cancels_and_names_all(depths: Pass, shelf: Shelf) -> None:
+    assert depths.follow() == {}
+    runs = Output(depths.folder).runs()
+    add_submitted(depths.folder, [submission(run.name, "b7") for run in runs])
+    shelf.told = {"b7": JobState(Phase.QUEUED)}
+    assert cancel(depths.folder, runs[0].name) == [run.name for run in runs]
+    assert shelf.cancelled == ["b7"]
+    assert all(one.cancelled for one in read_submitted(depths.folder).values())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_repetition_that_is_stopped_gives_the_earlier_result_back_if_nobody_continues_it(
+    cancelled: bool, shelf: Shelf, tmp_path: Path
+) -> None:
+    run = old_result(tmp_path)
+    call = prepare_run("copy", "tiny", seeds=0, on="shelf", output=tmp_path, force=True)
+    ((grid, folder),) = call.grids.values()
+    begin_grid(call.execution, grid, folder)
+    (queued,) = shelf.work.values()
+    assert isinstance(queued, QueuedRun)
+    run.start(first_manifest(queued.job, queued.job.run))
+    assert not run.is_done()
+    if cancelled:
+        cancel(folder)
+    queued._restore_if_cancelled()
+    assert run.is_done() == cancelled

@@ -76,7 +76,6 @@ def test_a_tensor_that_is_no_plain_numbers_is_named(tmp_path: Path, change: Any,
     assert words in refusal(tmp_path, {**WEIGHTS, "y_init": change(WEIGHTS["y_init"])})
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_flipped_bit_of_a_torch_file_is_found_by_its_checksum(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     torch.save(WEIGHTS, path)
@@ -86,6 +85,26 @@ def test_a_flipped_bit_of_a_torch_file_is_found_by_its_checksum(tmp_path: Path) 
     path.write_bytes(bytes(content))
     with pytest.raises(DataError, match=r"w\.pt: damaged torch file \(checksum of w/data/\d+\)"):
         load_weights(fresh("trm-mlp"), spec_of("trm-mlp"), path)
+
+
+def test_a_torch_file_that_was_written_without_checksums_is_read(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(WEIGHTS, tmp_path / "w.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    load_weights(fresh("trm-mlp"), spec_of("trm-mlp"), tmp_path / "w.pt")
+
+
+def test_averages_of_one_network_are_kept_once_and_taken_for_both_of_its_names(tmp_path: Path) -> None:
+    options = {"networks": 1, "low_blocks": 1}
+    raw, model = made("hrm", **options), made("hrm", seed=1, **options)
+    average = {name: value.detach().clone() for name, value in model.named_parameters()}
+    content = {"model": raw.state_dict(), "ema": average}
+    torch.save(content, tmp_path / "both.pt")
+    loaded = made("hrm", seed=2, **options)
+    load_weights(loaded, spec_of("hrm"), tmp_path / "both.pt")
+    assert all(torch.equal(value, average[name]) for name, value in loaded.named_parameters())
 
 
 def test_one_network_cannot_take_the_weights_of_two(tmp_path: Path) -> None:
@@ -100,6 +119,7 @@ def test_one_network_cannot_take_the_weights_of_two(tmp_path: Path) -> None:
     load_weights(made("hrm", seed=1, networks=1, low_blocks=1), spec_of("hrm"), tmp_path / "one.pt")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.pt")
     assert not is_weights(tmp_path / "w.pt")

@@ -284,6 +284,17 @@ def test_of_two_sets_the_one_with_most_known_tasks_is_meant_and_the_other_named(
 
 
 @pytest.mark.slow
+def test_ones_own_set_is_meant_and_not_that_of_the_other_benchmark(tmp_path: Path, arc1: Sets) -> None:
+    """Which has nearly all of the first one's tasks."""
+    other = packaged(REVISIONS[ARC2][0])
+    write_kaggle(tmp_path, training=list(arc1.training[:380]), evaluation=list(arc1.evaluation))
+    write_kaggle(tmp_path, training2=list(other.training))
+    data = build(ARC1, folder=tmp_path)
+    assert data.source.summary.startswith("aa922be in --data: other training")
+    assert not any(note.startswith("not read") for note in data.source.notes)
+
+
+@pytest.mark.slow
 def test_a_known_duplicate_does_not_hide_another_one(tmp_path: Path, arc1: Sets) -> None:
     (given_away,) = [one for one in arc1.evaluation if one.id == "070dd51e"]
     for name in ("00copy", "zzcopy"):
