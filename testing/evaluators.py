@@ -11,6 +11,7 @@ from ..harness.api.errors import UsageError
 from ..harness.api.puzzles import TaskData
 from ..harness.api.specs import BuildRequest, EvaluatorSpec, Sample
 from ..harness.host.host import host
+from ..harness.inference.scoring import read_only
 from .findings import Check, Finding, Wrong, require, run_checks
 from .tasks import ITEMS, answered
 from .tiny import TINY_TASK
@@ -27,7 +28,7 @@ class Subject:
     votes: bool
 
     def samples(self, answers: str = "targets", order: Sequence[int] | None = None) -> Sequence[Sample]:
-        """Its samples for predictions equal to the targets, or (``mixed``) half equal to the inputs."""
+        """Its samples for predictions that are the targets, ``mixed`` with inputs, or all ``changed``."""
         puzzles = self.data.test.take(slice(0, ITEMS))
         if order is not None:
             puzzles = puzzles.take(np.asarray(order))
@@ -35,7 +36,11 @@ class Subject:
         if answers == "mixed":
             wrong = np.isin(puzzles.ids, self.data.test.ids[: len(puzzles) // 2])
             given[wrong] = puzzles.inputs[wrong]
-        return list(self.spec.evaluate(self.data.info, puzzles, answered(puzzles, given, self.votes)))
+        if answers == "changed":
+            given = (puzzles.targets % (self.data.info.vocab_size - 1) + 1).astype(np.uint8)
+        predictions = answered(puzzles, given, self.votes)
+        with read_only(puzzles, predictions):
+            return list(self.spec.evaluate(self.data.info, puzzles, predictions))
 
 
 def check_evaluator(evaluator: str | EvaluatorSpec, task: str | None = None) -> tuple[Finding, ...]:
@@ -56,10 +61,10 @@ def check_evaluator(evaluator: str | EvaluatorSpec, task: str | None = None) -> 
 def find_in_evaluator(evaluator: str | EvaluatorSpec, task: str | None = None) -> tuple[Finding, ...]:
     """As `check_evaluator`, but failures are findings too."""
     spec = host().evaluators.get(evaluator).spec if isinstance(evaluator, str) else evaluator
-    if task and spec.tasks and task not in spec.tasks:
-        raise UsageError(f"evaluator {spec.name!r} fits {', '.join(spec.tasks)}, not {task!r}")
     name = task or (spec.tasks[0] if spec.tasks else None)
     task_spec = TINY_TASK if name is None else host().tasks.get(name).spec
+    if spec.tasks and task_spec.name not in spec.tasks:
+        raise UsageError(f"evaluator {spec.name!r} fits {', '.join(spec.tasks)}, not {task!r}")
     scale = "mini" if "mini" in task_spec.scales else next(iter(task_spec.scales))
     data = task_spec.build(BuildRequest(scale, 0, task_spec.sources[0]))
     return run_checks(CHECKS, Subject(spec, data, task_spec.scales[scale].votes is not None))
@@ -89,8 +94,10 @@ def _right(subject: Subject) -> None:
 
 def _refuses(subject: Subject) -> None:
     right, mixed = ([s.score for s in subject.samples(answers)] for answers in ("targets", "mixed"))
-    if min(right) == 1 and min(mixed) >= 1:  # of right answers that are not, another check speaks
-        raise Wrong("with half of the predictions replaced by the input, the scores are no lower")
+    if min(right) < 1 or min(mixed) < 1:  # of right answers that are not, another check speaks
+        return
+    if min(sample.score for sample in subject.samples("changed")) >= 1:  # an input may keep what is asked
+        raise Wrong("with predictions replaced by inputs, or every token changed, scores are no lower")
 
 
 def _alone(subject: Subject) -> None:

@@ -90,7 +90,9 @@ def _as_paths(value: Any) -> list[str]:
 def _as_option(value: Any) -> Any:
     if isinstance(value, dict):
         return [
-            f"{key}={_as_option(inner) if isinstance(inner, list) else inner}" for key, inner in value.items()
+            f"{key}={_as_option(inner) if isinstance(inner, list) else inner}"
+            for key, inner in value.items()
+            if inner is not None  # the same as without the line
         ]
     if isinstance(value, list):
         return ",".join(str(inner) for inner in value)

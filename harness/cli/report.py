@@ -52,6 +52,8 @@ def command(
     from ..python.api import load_results
     from ..python.options import names_of
 
+    if as_json and reporter not in ("text", "json"):
+        raise UsageError(f"--json is --format json, and --format {reporter} is another; choose one")
     results = load_results(*folders)
     name = "json" if as_json else reporter
     text = results.report(name, costs=costs, published=published, only=names_of(only), names=_names(renamed))

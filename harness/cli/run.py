@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..api.errors import UsageError
 from .complete import names
 from .options import (
     PATH,
@@ -78,6 +79,8 @@ def command(
     from ..running.runner import command_line
     from .printing import print_results
 
+    if dry_run and plan_only:
+        raise UsageError("--dry-run writes nothing, and --plan-only writes the plan; choose one")
     models, task, study = options.pop("models"), options.pop("task"), options.pop("study")
     call = prepare_run(
         models or (),
@@ -107,7 +110,7 @@ def print_plan(call: Call, as_json: bool) -> int:
         echo_json([{"folder": folder, "run": run} for folder, run in runs])
     else:
         echo("\n".join(f"{shlex.quote(folder)} {shlex.quote(run)}" for folder, run in runs))
-    return 0
+    return 1 if any(grid.broken for grid, _ in call.grids.values()) else 0
 
 
 def print_costs(call: Call, as_json: bool) -> int:

@@ -80,6 +80,7 @@ def command(
     from ..running.runner import command_line
 
     given = {**options, "settings": all_settings(settings), "progress": True, "command": command_line()}
+    given["dry"] = dry_run
     call = prepare_tune(models or (), task, grid, **given)
     if dry_run:
         return print_costs(call.call, as_json)

@@ -111,7 +111,7 @@ class Prepared:
 def cache_root() -> Path:
     """The cache folder: ``$TRM_BENCH_CACHE``, else the user's own."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("trm-bench"))
+    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("trm-bench"))
 
 
 def scale_of(spec: TaskSpec, name: str) -> Scale:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from typing import Any, Generic, Protocol, TypeVar
 
 import click
@@ -240,7 +240,9 @@ class Host:
                 if not isinstance(specs, Iterable):
                     raise TypeError(f"{hook} must give an iterable of {kind.__name__}, not {specs!r}")
                 parts = [self._checked(spec, plugin, hook, kind) for spec in specs]
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as of extensions in Rust, or pytest.skip
                 self._record(plugin, error)
             else:
                 registry.parts.extend(parts)
@@ -283,7 +285,9 @@ class Host:
             try:
                 with plugins_aside():
                     implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as of extensions in Rust, or pytest.skip
                 self._record(plugin, error)
 
     def add_commands(self, cli: click.Group, taken: Iterable[str] = ()) -> None:
@@ -296,7 +300,9 @@ class Host:
                     implementation.function(*(own for _ in implementation.argnames))
                 if clash := sorted(names & set(own.commands)):
                     raise TrmBenchError(f"command {', '.join(clash)}: the name is taken")
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as of extensions in Rust, or pytest.skip
                 self._record(plugin, error)
             else:
                 names |= set(own.commands)
@@ -315,17 +321,27 @@ def find_entry_points() -> list[Found]:
     """
     found: dict[str, Found] = {}
     for distribution in distributions():
-        name = distribution.metadata["Name"] or "unknown"
         try:
             entries: list[Entry] = [
                 entry for entry in distribution.entry_points if entry.group == hookspecs.PROJECT
             ]
         except Exception as error:  # a damaged entry_points.txt of any distribution
             entries = [Unreadable("entry_points.txt", error)]
+        if not entries:  # of most distributions nothing else is read
+            continue
+        name, version = _name_of(distribution)
         for entry in entries:
-            item = Found(name, distribution.version, entry)
+            item = Found(name, version, entry)
             found.setdefault(item.label, item)
     return sorted(found.values(), key=lambda item: (item.distribution != OWN_DISTRIBUTION, item.label))
+
+
+def _name_of(distribution: Distribution) -> tuple[str, str]:
+    """Name and version; those of a distribution whose metadata cannot be read are not known."""
+    try:
+        return distribution.metadata["Name"] or "unknown", distribution.version
+    except Exception:  # e.g. not in UTF-8
+        return "unknown", "unknown"
 
 
 def selected(entries: Iterable[Found], disabled: str) -> list[Found]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -51,11 +52,34 @@ def _of_votes(ballots: Ballots, answers: NDArray[np.uint64], test: PuzzleSet) ->
     return {ANY_RIGHT: (rights > 0).astype(float).tolist(), AGREE: shares.tolist()}
 
 
+@contextmanager
+def read_only(*holders: object) -> Iterator[None]:
+    """While the code of a plugin sees them: nobody writes into the arrays of puzzles and predictions."""
+    parts = [part for holder in holders for part in vars(holder).values()]
+    parts += [part for one in parts if isinstance(one, Ballots) for part in vars(one).values()]
+    arrays = [part for part in parts if isinstance(part, np.ndarray) and part.flags.writeable]
+    for array in arrays:
+        array.flags.writeable = False
+    try:
+        yield
+    finally:
+        for array in arrays:
+            array.flags.writeable = True
+
+
 def _samples(
     evaluator: EvaluatorSpec, info: TaskInfo, test: PuzzleSet, predictions: Predictions
 ) -> Sequence[Sample]:
     """What an evaluator gives, which a plugin may have written; raises: see `score`."""
-    named, given = f"evaluator {evaluator.name!r}", evaluator.evaluate(info, test, predictions)
+    named = f"evaluator {evaluator.name!r}"
+    with read_only(test, predictions):
+        try:
+            given = evaluator.evaluate(info, test, predictions)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            why = "writes into arrays that others read too; let it copy them"
+            raise TrmBenchError(f"{named}: {why}") from error
     if not isinstance(given, Iterable):
         raise TrmBenchError(f"{named} must give a list of Sample, and gave {type(given).__name__}")
     samples = list(given)

@@ -271,7 +271,7 @@ def evaluators_of(
     Of a name that is claimed twice, the task's own or ours is meant.
 
     Raises:
-        UsageError: an unknown evaluator, or one that was made for other tasks.
+        UsageError: an unknown evaluator, one that was made for other tasks, or two of one name.
     """
     prefer = (task.plugin.distribution, OWN_DISTRIBUTION)
     parts = [host.evaluators.get(name, prefer) for name in task.spec.evaluators]
@@ -279,8 +279,14 @@ def evaluators_of(
         part = host.evaluators.get(name, prefer)
         if part.spec.tasks and task.spec.name not in part.spec.tasks:
             raise UsageError(f"evaluator {name!r} fits {', '.join(part.spec.tasks)}, not {task.spec.name!r}")
-        if part not in parts:
-            parts.append(part)
+        if part in parts:
+            continue
+        if (same := next((one for one in parts if one.spec.name == part.spec.name), None)) is not None:
+            raise UsageError(
+                f"evaluator {part.full_name}: runs keep scores by name, and {same.full_name} has the same; "
+                "choose one of them"
+            )
+        parts.append(part)
     return tuple(parts)
 
 

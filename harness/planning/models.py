@@ -18,7 +18,7 @@ from ..training.config import TrainingConfig
 from .match_size import Quantity, matched, measure, parse_match
 from .published_budget import PublishedBudget
 from .recipes import find_model, recipe_of, with_inherited, without_recipe
-from .settings import shown, validated
+from .settings import GROUPED, shown, validated
 
 if TYPE_CHECKING:
     from ..api.reasoner import Reasoner
@@ -142,6 +142,8 @@ def parse_variant(text: str) -> Variant:
         key, equals, value = (piece.strip() for piece in pair.partition("="))
         if not (key and equals and value):
             raise UsageError(f"cannot read option {pair!r} of model {text!r}; write key=value")
+        if GROUPED.fullmatch(value):  # which Python would read as a number
+            raise UsageError(f"model {text!r}: {key}={value}: write numbers without underscores")
         if options.setdefault(key, value) != value:
             raise UsageError(f"model {text!r}: {key} is given twice, as {options[key]} and {value}")
     return Variant(match["name"], options)
@@ -195,7 +197,9 @@ def resolve_model(
     if "match" in options:
         config, reached = _matched(host, text, part, config, options["match"], task, overrides, own)
         notes = (*notes, reached)
-    name = spec.name if spec.name in host.models.names() else part.full_name
+    # What else is installed must not rename our rows and the folders of their runs.
+    ours = part.plugin.distribution == OWN_DISTRIBUTION
+    name = spec.name if ours or spec.name in host.models.names() else part.full_name
     return ResolvedModel(
         requested,
         str(Variant(name, {key: value for key, value in options.items() if key not in idle})),

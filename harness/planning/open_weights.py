@@ -17,6 +17,9 @@ from .evaluation_grid import base_of
 from .find_weights import find_weights, model_part
 from .request import Request
 
+ONE_PUZZLE = ("task_seed", "precision", "threads", "deterministic")
+"""Settings that mean something where one puzzle is predicted, other than the task's own."""
+
 
 @dataclass(frozen=True)
 class OpenedWeights:
@@ -51,6 +54,9 @@ def open_weights(
         raise UsageError(f"{request.weights[0]} holds the weights of {len(files)} runs; name one of them")
     stored = files[0]
     context = evaluation_context(host, request, files, progress, fetch=False)  # only shapes matter
+    known = {*context.task.spec.options, *ONE_PUZZLE}
+    if idle := [key for key in request.settings if key not in known]:
+        raise UsageError(f"setting {idle[0]}: means nothing for one puzzle; leave it out")
     job = base_of(host, context, stored)
     identity, spec = job.run.identity, model_part(host, job.run.identity).spec
     assert spec.build is not None

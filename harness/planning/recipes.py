@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ..api.errors import UsageError
 from ..api.puzzles import TaskInfo
 from ..api.reading import load_yaml
 from ..api.specs import ModelSpec
-from ..host.host import Host, Part
+from ..host.host import OWN_DISTRIBUTION, Host, Part
 
 Sections = dict[str, dict[str, Any]]
 _SECTIONS = ("model", "training", "published")
@@ -21,13 +21,17 @@ WITH_PUBLISHED_DEFAULTS = ("lite", "paper")
 """Scales at which the defaults of a model's options are its published ones: a recipe need not name them."""
 
 
-def find_model(host: Host, name: str, options: Mapping[str, str], task: TaskInfo) -> Part[ModelSpec]:
+def find_model(
+    host: Host, name: str, options: Mapping[str, str], task: TaskInfo, prefer: Sequence[str] = ()
+) -> Part[ModelSpec]:
     """The model of that name, or the one that it is an alias of on the task.
+
+    Of a name that several distributions claim, that of the first of ``prefer`` is meant.
 
     Raises:
         UsageError: an unknown model; the nearest is suggested.
     """
-    part = host.models.get(name)
+    part = host.models.get(name, prefer=prefer)
     if part.spec.resolve is None:
         return part
     return host.models.get(part.spec.resolve(task, options), prefer=(part.plugin.distribution,))
@@ -43,7 +47,8 @@ def lineage(host: Host, part: Part[ModelSpec], task: TaskInfo) -> list[Part[Mode
     while base := line[-1].spec.based_on:
         where = f"model {line[-1].spec.name!r} of {line[-1].plugin.label} is based on {base!r}"
         try:
-            line.append(find_model(host, base, {}, task))
+            own = (line[-1].plugin.distribution, OWN_DISTRIBUTION)
+            line.append(find_model(host, base, {}, task, prefer=own))
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
         if line[-1].full_name in [one.full_name for one in line[:-1]]:

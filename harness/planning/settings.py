@@ -59,7 +59,7 @@ OWN_KEYS = tuple(key for key in Settings.model_fields if key not in (*GROUPS, "t
 BUDGET_KEYS = ("steps", "batch_size", "examples", "flops")
 
 
-_GROUPED = re.compile(r"[+-]?\d[\d_]*_[\d_.e+-]*")
+GROUPED = re.compile(r"[+-]?\d[\d_]*_[\d_.e+-]*")
 
 
 def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ()) -> Settings:
@@ -77,7 +77,7 @@ def read_settings(pairs: Mapping[str, object], task_options: Sequence[str] = ())
     for key, value in pairs.items():
         if isinstance(value, bool):  # which is a number for Python: steps=True would be one step
             value = str(value)
-        if isinstance(value, str) and _GROUPED.fullmatch(value):  # which Python would read as a number
+        if isinstance(value, str) and GROUPED.fullmatch(value):  # which Python would read as a number
             raise UsageError(f"setting {key}={value}: write numbers without underscores")
         owner = next((name for name, model in GROUPS.items() if key in model.model_fields), None)
         if key in OWN_KEYS:

@@ -154,6 +154,9 @@ def budget_of(
                 f"setting {key}={getattr(settings, key)} goes with --match {axis.value}, not with "
                 f"--match {match.value}"
             )
+        if getattr(settings, key) is not None and settings.steps is not None:
+            both = f"steps={settings.steps} and {key}={getattr(settings, key)}"
+            raise UsageError(f"settings {both}: leave one out")
     amount: float = steps
     if match is Match.EXAMPLES:
         amount = settings.examples or steps * batch

@@ -163,6 +163,9 @@ def request_of(options: CommonOptions, kind: Any, device: str) -> Request:
     Raises:
         UsageError: one of them has a value that it cannot have.
     """
+    for name in ("scale", "source", "output"):
+        if options.get(name) == "":  # e.g. a variable of the shell that is not set
+            raise UsageError(f"--{name} is empty: give a value, or leave it out")
     return Request(
         scale=options.get("scale"),
         source=options.get("source"),
@@ -199,6 +202,8 @@ def prepare_run(
                 "--until-decided cannot be combined with --study, which declares its seeds; name --models "
                 "and --task"
             )
+        if "margin" in request.settings:
+            raise UsageError("--set margin cannot be combined with --study, whose file declares it")
         planned = plan_study(execution, find_definition(host(), study), request, folder)
         for one in planned.grids.values():
             check_room(execution, one)

@@ -30,7 +30,7 @@ from ..store.requests import read_requested
 from ..store.submitted import SubmittedRun, read_submitted
 from ..training.gpus import Gpu, Gpus
 from .api import Call, execution_of, placement_of, prepare_run
-from .grids import claim_study, plan_quietly
+from .grids import announce, claim_study, plan_quietly
 from .options import CommonOptions, Names, PathLike, RunOptions
 
 NEVER = "not started"
@@ -247,6 +247,10 @@ def planned_runs(call: Call) -> list[tuple[str, str]]:
     if call.study is not None:
         for name, grid in call.study.grids.items():
             claim_study(call.study, name, grid)
+        if call.study.modes:
+            call.execution.tell("repeat run --study afterwards: it makes the study's further evaluations")
+    for grid, folder in call.grids.values():
+        announce(call.execution, grid, folder)
     return [
         (str(folder), job.run.name)
         for grid, folder in call.grids.values()

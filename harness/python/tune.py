@@ -332,6 +332,8 @@ def prepare_tune(
     models: Names,
     task: str | None,
     grid: Mapping[str, object] | Iterable[str],
+    *,
+    dry: bool = False,
     **options: Unpack[TuneOptions],
 ) -> TuneCall:
     """Check and plan a call of `tune`; makes or reads the puzzles and runs nothing.
@@ -346,13 +348,13 @@ def prepare_tune(
     seeds = options.get("seeds")
     request = replace(request, seeds=parse_seeds(TUNE_SEEDS if seeds is None else seeds), split="validation")
     request = training_request(request, models, task, options)
-    execution = execution_of(options, placement, bool(options.get("force")))
+    execution = replace(execution_of(options, placement, bool(options.get("force"))), dry=dry)
     plugins, names = host(), tuple(dict.fromkeys(request.models))
     for name in names:
         plugins.models.get(parse_variant(name).name)
     assert request.task is not None  # `training_request` has made sure
     with counted(execution.out) as progress:
-        context = context_of(plugins, request, request.task, request.scale, progress)
+        context = context_of(plugins, request, request.task, request.scale, progress, fetch=not dry)
     overrides = context.settings.training
     candidates = candidates_of(plugins, context.prepared.info, names, axes, tries, shuffle, overrides)
     runs = len(candidates) * len(request.seeds)

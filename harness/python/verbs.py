@@ -10,9 +10,11 @@ import torch
 
 from ..api.errors import NothingToReport, UsageError
 from ..api.specs import Puzzle, SubmissionScore
+from ..api.text import plural
 from ..data.prepare import Prepared
 from ..host.host import host
 from ..inference.one_puzzle import Solved, judged, puzzle_row, trace
+from ..planning.evaluation_mode import DEEPEST
 from ..planning.find_weights import config_of, find_weights, model_part
 from ..planning.grid import Grid, context_of
 from ..planning.open_weights import OpenedWeights, open_weights
@@ -126,9 +128,11 @@ def solve(
         steps: supervision steps; by default as trained.
 
     Raises:
-        UsageError: an identity is named for a task without identities.
+        UsageError: an identity is named for a task without identities, or ``steps`` is out of range.
     """
     spec, prepared = opened.task.spec, opened.prepared
+    if steps is not None and not 1 <= steps <= DEEPEST:
+        raise UsageError(f"--steps {steps}: write a number of supervision steps from 1 to {DEEPEST:,}")
     if prepared.rows is None and identity is not None:
         raise UsageError(f"--identity {identity}: puzzles of {spec.name!r} have no identities; leave it out")
     row = puzzle_row(prepared, identity or puzzle.identity)
@@ -197,7 +201,10 @@ def dry_run(call: Call) -> list[dict[str, Any]]:
         if call.study is not None:
             call.execution.tell(f"study {call.study.definition.name}, grid {name}")
         announce(call.execution, grid, folder)
-        costs.append({"grid": name, **_grid_costs(grid, folder, call.execution)})
+        modes = [] if call.study is None else [mode.label for mode in call.study.modes]
+        if modes:
+            call.execution.tell(f"then evaluated in {plural(len(modes), 'further mode')}, not counted below")
+        costs.append({"grid": name, "evaluations": modes, **_grid_costs(grid, folder, call.execution)})
     if line := call.power.describe():
         call.execution.tell(line)
     return costs

@@ -39,6 +39,16 @@ TINY = ("run", "--task", "tiny", "--models", "mirror,copy", "--jobs", "2")
         ("--models mirror", 2, "--task is missing"),
         ("MIRROR --match time", 2, "--match time: choose one of steps, examples, flops"),
         ("--models copy --task tiny --match flops", 2, "the first model, copy, uses none"),
+        (
+            "MIRROR --set steps=3 --set examples=9 --match examples",
+            2,
+            "settings steps=3 and examples=9: leave",
+        ),
+        ("--models mirror[lr=1_0] --task tiny", 2, "lr=1_0: write numbers without underscores"),
+        ("MIRROR --scale=", 2, "--scale is empty: give a value, or leave it out"),
+        ("MIRROR --source=", 2, "--source is empty: give a value, or leave it out"),
+        ("MIRROR --dry-run --plan-only", 2, "--dry-run writes nothing, and --plan-only writes the plan"),
+        ("--study rollouts --set margin=3", 2, "--set margin cannot be combined with --study"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(

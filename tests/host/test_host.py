@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import click
 import pytest
 from support.distributions import (
     BUILT_IN,
@@ -180,6 +181,35 @@ def test_an_entry_points_file_that_cannot_be_parsed_does_not_stop_the_program(
     assert "works" in everything().models.names()
 
 
+def test_metadata_that_cannot_be_read_are_not_looked_at_or_stop_nothing(
+    install: Install, tmp_path: Path
+) -> None:
+    install("good", model_plugin("works"))
+    for name, entries in (("old", ""), ("older", "[trm_bench]\nplug = no_longer_there\n")):
+        folder = tmp_path / "site" / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_bytes(b"Metadata-Version: 2.1\nName: old\nAuthor: Jos\xe9\n")
+        (folder / "entry_points.txt").write_text(entries)
+    importlib.invalidate_caches()
+    host = everything()
+    assert "works" in host.models.names()
+    (problem,) = host.problems()
+    assert "no_longer_there" in problem
+
+
+def test_what_no_exception_class_catches_in_a_hook_is_recorded_too(install: Install) -> None:
+    """Extensions in Rust raise such, and so does pytest.skip."""
+    source = "class Panic(BaseException): pass\n"
+    for hook in ("trm_bench_register_models()", "trm_bench_register_commands(cli)"):
+        source += f"@hookimpl\ndef {hook}: raise Panic('at once')\n"
+    install("bad", HOOKIMPL + source)
+    install("good", model_plugin("works"))
+    host = everything()
+    host.add_commands(click.Group())
+    assert host.plugins["bad:plug"].error == "Panic: at once"
+    assert "works" in host.models.names()
+
+
 # --- names ---------------------------------------------------------------------------------------
 
 
@@ -211,6 +241,15 @@ def test_a_plugin_cannot_take_the_name_of_a_built_in(install: Install) -> None:
     assert host.models.get("trm-bench:hrm").plugin.distribution == "trm-bench"
 
 
+def test_a_plugin_of_the_same_name_renames_none_of_our_runs_and_breaks_no_model_on_ours(
+    install: Install,
+) -> None:
+    request = Request(models=("trm", "eqr"), task="sudoku-extreme", scale="mini", seeds=(0,))
+    before = [run.name for run in plan(everything(), request).runs]
+    install("usurper", model_plugin("trm-mlp"))
+    assert [run.name for run in plan(everything(), request).runs] == before
+
+
 def test_the_same_name_for_two_kinds_of_part_is_no_clash(install: Install) -> None:
     install("lab", model_plugin("maze-hard"))
     host = everything()
@@ -238,6 +277,15 @@ def test_a_plugin_that_takes_the_name_of_an_evaluator_does_not_break_the_tasks_t
     (run,) = plan(everything(), request).runs
     (exact,) = (part for part in run.scored_by if part.name == "exact")
     assert (run.description.primary, exact.distribution) == ("exact", "trm-bench")
+
+
+def test_a_second_evaluator_of_one_name_is_refused_where_a_run_would_keep_both_scores(
+    install: Install,
+) -> None:
+    install("lab", example("trm_bench_register_evaluators").replace('"first-cell"', '"exact"'))
+    request = Request(("mirror",), "tiny", "mini", (0,), evaluators=("lab:exact",))
+    with pytest.raises(UsageError, match="evaluator lab:exact: runs keep scores by name"):
+        plan(everything(), request)
 
 
 def test_two_distributions_with_one_entry_point_name_are_both_found(install: Install) -> None:

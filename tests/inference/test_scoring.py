@@ -55,3 +55,17 @@ def test_samples_may_come_in_any_row(kind: Callable[[list[Sample]], Any]) -> Non
 def test_any_number_is_a_score(one: Any) -> None:
     (first, _) = scored(lambda samples: [Sample("a", "a", one, {"cells": one}), samples[1]])
     assert (first["tried"], first["tried.cells"]) == (1.0, 1.0)
+
+
+def test_an_evaluator_that_writes_into_what_others_read_is_named() -> None:
+    def cheat(info: TaskInfo, puzzles: PuzzleSet, predictions: Any) -> list[Sample]:
+        predictions.tokens[:] = puzzles.targets
+        return []
+
+    predictions = answered(PUZZLES, TOKENS[::-1].copy())
+    before = predictions.tokens.copy()
+    info = TaskInfo("tiny", "mini", height=1, width=3, vocab_size=7)
+    with pytest.raises(TrmBenchError, match="evaluator 'tried': writes into arrays that others read too"):
+        score([EvaluatorSpec("tried", "an evaluator", evaluate=cheat)], info, PUZZLES, predictions, {})
+    assert np.array_equal(predictions.tokens, before)
+    assert predictions.tokens.flags.writeable

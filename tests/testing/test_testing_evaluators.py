@@ -210,3 +210,27 @@ def test_an_evaluator_is_not_tried_on_a_task_that_it_was_not_made_for() -> None:
     """`run` refuses the two together."""
     with pytest.raises(UsageError, match=r"sudoku-valid.*sudoku-extreme"):
         find_in_evaluator("sudoku-valid", "arc-agi-1")
+
+
+def keeps_givens(puzzles: PuzzleSet, predictions: Predicted) -> Any:
+    """True of the input itself, too."""
+    given = puzzles.inputs == puzzles.targets
+    return ((predictions.tokens == puzzles.inputs) | ~given).all(1)
+
+
+def test_an_evaluator_that_the_input_satisfies_is_right() -> None:
+    assert all(finding.ok for finding in find_in_evaluator(evaluator(keeps_givens)))
+
+
+def test_one_that_writes_into_its_arrays_is_found() -> None:
+    def cheat(puzzles: PuzzleSet, predictions: Predicted) -> Any:
+        predictions.tokens[:] = puzzles.targets
+        return share(puzzles, predictions)
+
+    found = find_in_evaluator(evaluator(cheat))
+    assert any(not finding.ok and "read-only" in finding.words for finding in found)
+
+
+def test_a_full_name_of_a_task_is_taken(run_cli: Any) -> None:
+    ended = run_cli("check", "maze-valid", "--task", "trm-bench:maze-hard")
+    assert ended.code == 0, ended.out + ended.err
