@@ -54,7 +54,7 @@ def _of_votes(ballots: Ballots, answers: NDArray[np.uint64], test: PuzzleSet) ->
 
 @contextmanager
 def read_only(*holders: object) -> Iterator[None]:
-    """While the code of a plugin sees them: nobody writes into the arrays of puzzles and predictions."""
+    """While a plugin sees them: arrays of puzzles and predictions that cannot be written into."""
     parts = [part for holder in holders for part in vars(holder).values()]
     parts += [part for one in parts if isinstance(one, Ballots) for part in vars(one).values()]
     arrays = [part for part in parts if isinstance(part, np.ndarray) and part.flags.writeable]
