@@ -11,7 +11,6 @@ from ..harness.api.errors import UsageError
 from ..harness.api.puzzles import TaskData
 from ..harness.api.specs import BuildRequest, EvaluatorSpec, Sample
 from ..harness.host.host import host
-from ..harness.inference.scoring import read_only
 from .findings import Check, Finding, Wrong, require, run_checks
 from .tasks import ITEMS, answered
 from .tiny import TINY_TASK
@@ -38,6 +37,8 @@ class Subject:
             given[wrong] = puzzles.inputs[wrong]
         if answers == "changed":
             given = (puzzles.targets % (self.data.info.vocab_size - 1) + 1).astype(np.uint8)
+        from ..harness.inference.scoring import read_only  # needs scipy
+
         predictions = answered(puzzles, given, self.votes)
         with read_only(puzzles, predictions):
             return list(self.spec.evaluate(self.data.info, puzzles, predictions))

@@ -142,8 +142,6 @@ def parse_variant(text: str) -> Variant:
         key, equals, value = (piece.strip() for piece in pair.partition("="))
         if not (key and equals and value):
             raise UsageError(f"cannot read option {pair!r} of model {text!r}; write key=value")
-        if GROUPED.fullmatch(value):  # which Python would read as a number
-            raise UsageError(f"model {text!r}: {key}={value}: write numbers without underscores")
         if options.setdefault(key, value) != value:
             raise UsageError(f"model {text!r}: {key} is given twice, as {options[key]} and {value}")
     return Variant(match["name"], options)
@@ -246,7 +244,7 @@ def canonical_options(requested: Variant, spec: ModelSpec) -> dict[str, str]:
     """The options under their own names.
 
     Raises:
-        UsageError: one is unknown, or given under two names.
+        UsageError: one is unknown, given under two names, or a number with underscores.
     """
     assert spec.config is not None
     known = [*spec.config.model_fields, *COMMON_OPTIONS, *TrainingConfig.model_fields]
@@ -257,6 +255,8 @@ def canonical_options(requested: Variant, spec: ModelSpec) -> dict[str, str]:
             raise UsageError(
                 f"model {spec.name!r} has no option {given!r}; {nearest(given, [*known, *spec.aliases])}"
             )
+        if GROUPED.fullmatch(value):  # which Python would read as a number
+            raise UsageError(f"model {requested}: {key}={value}: write numbers without underscores")
         if options.setdefault(key, value) != value:
             raise UsageError(f"model {requested}: {key} is given twice, as {options[key]} and {value}")
     return options
