@@ -13,13 +13,12 @@ from ..stats.rules import Kind
 from ..store.records import Manifest
 from . import build, contrasts
 from .looks import looks_of, reasons_of
+from .notes import NOT_CITABLE
 from .pairs import (
-    INCOMPLETE,
     Family,
     compare,
     judged,
     model_key,
-    not_citable,
     same_results,
     table_key,
     without_test,
@@ -43,7 +42,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
     first, second = (_of_model(runs, name) for name in (a, b))
     tasks = dict.fromkeys(_task(run.manifest) for run in runs)
     tables = _tables(runs, folders)
-    problems += [f"NOT CITABLE: {reason}" for group in tables for reason in reasons_of(group)]
+    problems += [f"{NOT_CITABLE}: {reason}" for group in tables for reason in reasons_of(group)]
     problems += [note for group in tables for note in build.study_notes(group)]
     families = [
         *(build.family_of(group) for group in tables),
@@ -57,11 +56,7 @@ def compare_models(a: str, b: str, folders: Sequence[Path], problems: list[str])
         for task in tasks
         if (left := _of_task(first, task)) and (right := _of_task(second, task))
     ]
-    shown = [run for run in (*first, *second) if run.samples is not None]
-    if reasons := not_citable(shown):
-        problems.append(f"NOT CITABLE: {reasons}")
-    if any(INCOMPLETE in pair.not_citable for pair in pairs):
-        problems.append(f"NOT CITABLE: {INCOMPLETE}")
+    problems += _not_citable(pairs)
     ours, theirs = ({_task(run.manifest) for run in runs} for runs in (first, second))
     for name, alone in ((a, ours - theirs), (b, theirs - ours)):
         problems += [f"{name} alone was run on {task} at {scale}; left out" for task, scale in sorted(alone)]
@@ -87,7 +82,7 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
     if not models:
         raise UsageError(f"{a} has {', '.join(left)}, {b} has {', '.join(right)}: no model in common")
     tables = [*_tables(first, [a]), *_tables(second, [b])]
-    problems += [f"NOT CITABLE: {reason}" for group in tables for reason in reasons_of(group)]
+    problems += [f"{NOT_CITABLE}: {reason}" for group in tables for reason in reasons_of(group)]
     if models[0][0] == models[0][1]:
         problems += [f"{name}: only in {a}; left out" for name in left if name not in right]
         problems += [f"{name}: only in {b}; left out" for name in right if name not in left]
@@ -96,15 +91,20 @@ def compare_folders(a: Path, b: Path, problems: list[str]) -> list[Pair]:
         for one, other in models
         for left, right in [(_of_model(first, one), _of_model(second, other))]
     ]
-    shown = [run for _, left, _, right in sides for run in (*left, *right) if run.samples is not None]
-    if reasons := not_citable(shown):
-        problems.append(f"NOT CITABLE: {reasons}")
     names = tuple(same_results(left, right) for _, left, _, right in sides)
     pairs = judged(Family(tuple(_pair(*side) for side in sides), names))
     looked = [looks_of([*left, *right]) for _, left, _, right in sides]
+    problems += _not_citable(pairs)
     return [
         pair if look is None else look.judged(*side)
         for pair, look, side in zip(pairs, looked, sides, strict=True)
+    ]
+
+
+def _not_citable(pairs: Sequence[Pair]) -> list[str]:
+    """Each reason once: pairs on two tasks, made by two states of the code, are not mixed."""
+    return [
+        f"{NOT_CITABLE}: {reason}" for reason in dict.fromkeys(pair.not_citable for pair in pairs) if reason
     ]
 
 

@@ -313,10 +313,10 @@ def test_compare_names_what_is_wrong_and_what_cannot_be_read(finished: Results, 
     problems: list[str] = []
     (pair,) = trm_bench.compare("mirror", "copy", copied, problems=problems)
     assert pair.difference.seeds == 1
-    damaged, unfit, incomplete = problems
+    damaged, unfit = problems
     assert str(samples) in damaged
     assert unfit.startswith("NOT CITABLE: ")  # a run of seconds
-    assert incomplete == "NOT CITABLE: incomplete: not every requested seed is done"
+    assert "incomplete: not every requested seed is done" in unfit
 
 
 def test_cite_has_an_entry_for_the_harness_and_for_the_models(finished: Results) -> None:

@@ -255,6 +255,14 @@ def test_how_weights_were_evaluated_is_said_and_can_be_chosen(run_cli: RunCli, t
     assert f"trm-mlp @ steps=1 in {one} 94.5 %" in both.out
 
 
+def test_two_tasks_made_by_two_states_of_the_code_are_not_called_mixed(run_cli: RunCli) -> None:
+    mini = ROOT / "results" / "mini"
+    ended = run_cli("compare", "trm-mlp", "hrm", mini / "maze-hard", mini / "sudoku-extreme")
+    assert ended.code == 0
+    assert ended.out.count(" beats hrm: ") == 2
+    assert "NOT CITABLE" not in ended.err
+
+
 def test_compare_answers_as_the_study_does_by_its_margin_and_next_to_another_folder(run_cli: RunCli) -> None:
     studies = ROOT / "results" / "studies"
     ended = run_cli("compare", "trm", "trm @ noise=1", studies / "rollouts")

@@ -464,4 +464,5 @@ def test_a_training_that_was_not_evaluated_keeps_its_question_in_the_family(
     (pair,) = compare_models("a @ steps=2", "b @ steps=2", [folder], problems)
     assert pair.not_citable == second.pair.not_citable
     assert ("incomplete" in pair.not_citable) == (evaluated == 2)
-    assert any(problem.startswith("NOT CITABLE: incomplete") for problem in problems) == (evaluated == 2)
+    told = [problem for problem in problems if problem.startswith("NOT CITABLE")]
+    assert any("incomplete" in problem for problem in told) == (evaluated == 2)
