@@ -357,6 +357,14 @@ class Split:
     note: str
 
 
+def origin_notes(test: int, official: int) -> list[str]:
+    """What is known of where ``test`` test rows come from, next to the number of the official ones."""
+    notes = ["rows are taken as the files have them; their origin is not checked"]
+    return (
+        notes if test == official else [f"test: {test} rows; the official test split has {official}", *notes]
+    )
+
+
 def split_validation(rows: int, seed: int, task: str) -> Split:
     """Choose by seed the train rows to train on and those to validate on.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...harness.api.puzzles import Source, TaskData, TaskInfo
 from ...harness.api.specs import BuildRequest
-from ..tabular import Layout, Rows, read_rows, split_validation
+from ..tabular import Layout, Rows, origin_notes, read_rows, split_validation
 from ..tabular_files import Tables, find_tables
 from ..tabular_hub import fetch_tables
 from .grid import shortest_moves_all, solve_all
@@ -112,15 +112,10 @@ def _check_paths(rows: Rows) -> None:
 
 
 def _origin_notes(test: Rows) -> list[str]:
-    notes = []
-    if len(test) != HARD.test:
-        notes.append(f"test: {len(test)} rows; the official test split has {HARD.test}")
     moves = shortest_moves_all(test.questions, HARD.side, HARD.side)
-    if easy := int((moves < HARD.min_moves).sum()):
-        notes.append(
-            f"{easy} of {len(test)} test mazes have fewer than {HARD.min_moves} moves, no official one"
-        )
-    return [*notes, "rows are taken as the files have them; their origin is not checked"]
+    easy = int((moves < HARD.min_moves).sum())
+    what = f"{easy} of {len(test)} test mazes have fewer than {HARD.min_moves} moves; no official one has"
+    return [*([what] if easy else []), *origin_notes(len(test), HARD.test)]
 
 
 def _tie_break_notes(train: Rows, test: Rows) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import BuildRequest, Progress
-from ..tabular import Layout, Rows, read_rows, split_validation
+from ..tabular import Layout, Rows, origin_notes, read_rows, split_validation
 from ..tabular_files import Tables, find_tables
 from ..tabular_hub import fetch_tables
 from .board import BLANK, FIRST_DIGIT, Bools, Shape, full_and_valid, keeps_givens
@@ -103,17 +103,15 @@ def _assemble(tables: Tables, request: BuildRequest, summary: str, caveats: tupl
     train = take(train_rows, split.train, request.progress)
     validation = take(train_rows, split.validation, request.progress)
     test = take(test_rows, np.arange(len(test_rows)), request.progress)
-    notes = [split.note, *tables.notes]
-    if len(test) != OFFICIAL_TEST_ROWS:
-        notes.append(f"test: {len(test)} rows; the official test split has {OFFICIAL_TEST_ROWS}")
     source = Source(
         kind="official",
         summary=summary,
         files=(*train_rows.files, *test_rows.files),
         notes=(
-            *notes,
+            split.note,
+            *tables.notes,
             *_same_solutions(train, validation, test),
-            "rows are taken as the files have them; their origin is not checked",
+            *origin_notes(len(test), OFFICIAL_TEST_ROWS),
         ),
         caveats=caveats,
     )
