@@ -28,6 +28,8 @@ class Subject:
 
     def samples(self, answers: str = "targets", order: Sequence[int] | None = None) -> Sequence[Sample]:
         """Its samples for predictions that are the targets, ``mixed`` with inputs, or all ``changed``."""
+        from ..harness.inference.scoring import read_only  # needs scipy
+
         puzzles = self.data.test.take(slice(0, ITEMS))
         if order is not None:
             puzzles = puzzles.take(np.asarray(order))
@@ -37,8 +39,6 @@ class Subject:
             given[wrong] = puzzles.inputs[wrong]
         if answers == "changed":
             given = (puzzles.targets % (self.data.info.vocab_size - 1) + 1).astype(np.uint8)
-        from ..harness.inference.scoring import read_only  # needs scipy
-
         predictions = answered(puzzles, given, self.votes)
         with read_only(puzzles, predictions):
             return list(self.spec.evaluate(self.data.info, puzzles, predictions))

@@ -203,7 +203,9 @@ def prepare_run(
                 "and --task"
             )
         if "margin" in request.settings:
-            raise UsageError("--set margin cannot be combined with --study, whose file declares it")
+            raise UsageError(
+                "--set margin cannot be combined with --study: its file declares the margin, or none"
+            )
         planned = plan_study(execution, find_definition(host(), study), request, folder)
         for one in planned.grids.values():
             check_room(execution, one)

@@ -219,7 +219,7 @@ def _ended(queue: Queue, one: _Followed) -> tuple[Status, str | None] | None:
 
 
 def _restore(one: _Followed) -> None:
-    """Put back what a job was to replace that is over."""
+    """Put back what an ended job was to replace."""
     for run in one.job.runs:
         if holder_of(one.job.folder, run.name) is None:
             with suppress(OSError):

@@ -267,12 +267,22 @@ def _tied(model: Reasoner) -> list[list[str]]:
 
 
 def _untied(names: Sequence[str], weights: Mapping[str, Tensor]) -> str:
-    """Which of the names of one tensor a file has other numbers for; empty where it has none."""
-    first, *others = [name for name in names if name in weights] or [""]
+    """Which of the names of one tensor a file has other numbers for; empty where it has none.
+
+    What is no plain tensor of the model's shape is named elsewhere.
+    """
+    first, *others = [name for name in names if name in weights and _is_plain(weights[name])] or [""]
     for name in others:
-        if not torch.equal(weights[first], weights[name]):
+        same_kind = (
+            weights[first].shape == weights[name].shape and weights[first].dtype == weights[name].dtype
+        )
+        if same_kind and not torch.equal(weights[first], weights[name]):
             return f"{first} and {name} are one tensor in the model and two in the file"
     return ""
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return not tensor.is_meta and _sort(tensor) == "floating-point"
 
 
 def _sort(tensor: Tensor) -> str:
