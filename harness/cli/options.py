@@ -77,9 +77,19 @@ def read_config(context: click.Context, _param: click.Parameter, path: Path | No
         if (name in MAPPINGS) != isinstance(value, dict):
             kind = "a mapping" if name in MAPPINGS else "a value or a list"
             raise UsageError(f"--config {path}: {key} must be {kind}")
+        value = _at_home(value)
         defaults[known[name]] = _as_paths(value) if name in ("train", "test") else _as_option(value)
     context.meta[CONFIG_SETTINGS] = defaults.pop("settings", [])
     context.default_map = {**defaults, **(context.default_map or {})}
+
+
+def _at_home(value: Any) -> Any:
+    """The value with ``~/`` at its start as the home folder: no shell reads it in a file."""
+    if isinstance(value, list):
+        return [_at_home(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _at_home(inner) for key, inner in value.items()}
+    return str(Path(value).expanduser()) if isinstance(value, str) and value.startswith("~/") else value
 
 
 def _as_paths(value: Any) -> list[str]:

@@ -121,7 +121,7 @@ def execution_of(options: CommonOptions, placement: Placement, force: bool = Fal
     queue, command = queue_of_call(options), options.get("command", ())
     execution = Execution(host(), console_of(options), places, force, command, queue=queue)
     for problem in host().problems():
-        execution.tell(f"plugin left out: {problem}")
+        execution.tell(f"problem with a plugin: {problem}")
     if gpus:
         fewer = f" instead of --jobs {jobs}" if jobs is not None and jobs > len(gpus) else ""
         execution.tell(f"one run at a time on each GPU{fewer}: {', '.join(map(str, places))}")

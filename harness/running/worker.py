@@ -41,7 +41,7 @@ from ..store.disk import disk_problem
 from ..store.folders import RunFolder
 from ..store.predictions import pack_predictions
 from ..store.records import NO_WEIGHTS, Manifest, RunIdentity
-from ..store.tensors import tensors_sha256
+from ..store.tensors import tensors_sha256, weights_by_name
 from ..training.checkpoint import Clock, checkpoint_problem, read_checkpoint, stoppable, write_checkpoint
 from ..training.compiling import compile_parts
 from ..training.config import ExecutionConfig, TrainingConfig
@@ -78,6 +78,7 @@ class Worker:
         self.refused: set[str] = set()
         self.group: Group = ALONE
         self.saved: dict[str, Any] | None = None
+        self.earlier_peak = 0  # bytes, of the processes that trained before an interruption
         identity = self.identity = job.run.identity
         self.device = torch.device(identity.device)
         _fix_randomness(identity)
@@ -197,7 +198,7 @@ class Worker:
         if not self.spec.trained:
             return {"ledger": Ledger(), "weights": NO_WEIGHTS}
         spent, past = self._fit()
-        ema, weights = self.training.ema, _weights(self.model)
+        ema, weights = self.training.ema, weights_by_name(self.model)
         fields: dict[str, Any] = {
             "weights_sha256": self.folder.write_weights(weights),
             "tensors_sha256": tensors_sha256(weights),
@@ -224,7 +225,8 @@ class Worker:
         past = self._resume(trainer)
 
         def save(step: int) -> None:
-            content = {"trainer": trainer.state(), "log": self.log, **past}
+            peak = {"peak_memory": self._peak_memory()}
+            content = {"trainer": trainer.state(), "log": self.log, **past, **peak}
             if self.group.leads:
                 with self._expendable():  # the next one may find room
                     write_checkpoint(self.folder.checkpoint, content)
@@ -304,6 +306,7 @@ class Worker:
             return {"resumed": [], "codes": [_made_by()], "execution": execution}
         try:
             trainer.restore(saved["trainer"])
+            self.earlier_peak = saved["peak_memory"]
             # Every code that trained, not the first alone: a run may come back to the machine it began on.
             codes = list(dict.fromkeys([*saved["codes"], _made_by()]))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -427,6 +430,9 @@ class Worker:
     def _show_evaluation(self, share: float) -> None:
         self.on_metrics({EVALUATED: share})
 
+    def _peak_memory(self) -> int:
+        return max(self.earlier_peak, peak_memory(self.device))
+
     def _ledger(self, training: Ledger, read: Read, test: PuzzleSet) -> Ledger:
         core, io, puzzle_embedding = count_parameters(self.model)
         predictions, puzzles = read.predictions, len(test)
@@ -449,7 +455,7 @@ class Worker:
             "milliseconds_per_puzzle": milliseconds_per_puzzle(
                 self.model, self.with_rows(test), self.inference, alone, self.rollouts
             ),
-            "peak_memory_bytes": peak_memory(self.device),
+            "peak_memory_bytes": self._peak_memory(),
             "votes_per_puzzle": votes,
             "augmentations_of": {}
             if identities is None
@@ -485,14 +491,3 @@ def _fix_randomness(identity: RunIdentity) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS; ignored elsewhere
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow
-
-
-def _weights(model: Reasoner) -> dict[str, torch.Tensor]:
-    """Every tensor of the model by name; a file cannot hold two names for one memory, so those are copied."""
-    weights, seen = {}, set()
-    for name, value in model.state_dict().items():
-        tensor = value.detach().cpu().contiguous()
-        memory = tensor.untyped_storage().data_ptr()
-        weights[name] = tensor.clone() if memory in seen else tensor
-        seen.add(memory)
-    return weights

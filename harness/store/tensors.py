@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 def tensors_sha256(weights: Mapping[str, Tensor]) -> str:
@@ -27,3 +28,15 @@ def tensors_sha256(weights: Mapping[str, Tensor]) -> str:
         digest.update(json.dumps([name, kind, list(tensor.shape)]).encode() + b"\n")
         digest.update(values.astype(order, copy=False).reshape(-1).data.cast("B"))
     return digest.hexdigest()
+
+
+def weights_by_name(model: Module) -> dict[str, Tensor]:
+    """Every tensor of the model, on the CPU; two names of one memory have a copy each, as a file needs."""
+    weights: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        weights[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return weights

@@ -22,7 +22,7 @@ import torch
 from ..store.folders import replacing
 from .config import ExecutionConfig
 
-VERSION = 6
+VERSION = 7
 """Of the file's content; a file of another version is not read, and the run starts from scratch."""
 _MARK = f"trm-bench checkpoint {VERSION:4d} ".encode()
 _TAIL = len(_MARK) + hashlib.sha256().digest_size

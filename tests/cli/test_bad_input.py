@@ -125,6 +125,16 @@ def test_an_empty_value_of_a_config_is_as_if_it_were_not_there(tmp_path: Path, r
     assert "1 model × 1 seed = 1 run" in ended.err
 
 
+def test_a_path_of_a_config_may_begin_at_home(
+    tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = tmp_path / "grid.yaml"
+    config.write_text("models: copy\ntask: tiny\nseeds: 0\noutput: ~/out\n")
+    assert run_cli("run", "--config", config).code == 0
+    assert (tmp_path / "out" / "grid.json").exists()
+
+
 @pytest.mark.parametrize("words", [("--models", "copy"), ("--seeds=1",), ("--config", "gone.yaml")])
 def test_an_option_that_is_given_twice_is_refused(words: tuple[str, ...], run_cli: RunCli) -> None:
     ended = run_cli("run", "--task", "tiny", "--models", "mirror", "--seeds", "0", *words, *words)

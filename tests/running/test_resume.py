@@ -390,3 +390,14 @@ def test_a_signal_to_the_runs_own_process_stops_it_between_two_steps(name: str) 
 
 def test_a_quiet_watcher_saves_nothing_and_never_stops() -> None:
     assert trainer("transformer", steps(3)).run(quiet()).steps == 3
+
+
+@pytest.mark.slow
+def test_the_largest_memory_of_a_run_is_that_of_all_its_processes(killed: Path) -> None:
+    run = only_run(killed)
+    saved = read_checkpoint(run.checkpoint)
+    assert saved is not None
+    assert saved["peak_memory"] > 10_000_000
+    write_checkpoint(run.checkpoint, {**saved, "peak_memory": 2**50})
+    assert here("resume", killed).code == 0
+    assert run.manifest().ledger.peak_memory_bytes == 2**50

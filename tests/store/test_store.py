@@ -160,7 +160,7 @@ def test_an_extra_file_cannot_take_another_place(name: str, done: RunFolder) -> 
 
 
 def test_two_names_of_one_tensor_are_both_written(done: RunFolder) -> None:
-    from trm_bench.harness.running.worker import _weights
+    from trm_bench.harness.store.tensors import weights_by_name
 
     from trm_bench import Reasoner
 
@@ -172,7 +172,7 @@ def test_two_names_of_one_tensor_are_both_written(done: RunFolder) -> None:
             self.b.weight = self.a.weight
 
     model = Tied()
-    done.write_weights(_weights(model))
+    done.write_weights(weights_by_name(model))
     written = load_file(done.folder / "model.safetensors")
     assert written["a.weight"].equal(model.a.weight)
     assert written["b.weight"].equal(model.a.weight)
