@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...harness.api.puzzles import PuzzleSet, Source, TaskData, TaskInfo, Tokens
 from ...harness.api.specs import BuildRequest
-from .scales import VERSION, WALL, Shape
+from .scales import WALL, Shape
 from .symmetry import canonical_walls
 
 CHUNK = 8192
@@ -24,7 +24,7 @@ def generated(request: BuildRequest, shape: Shape, info: TaskInfo, summary: str)
     first_test = shape.train + shape.validation
 
     def split(name: str, start: int, stop: int) -> PuzzleSet:
-        family = f"{name}/{shape.side}x{shape.side}-v{VERSION}-seed{request.seed}"
+        family = f"{name}/{shape.side}x{shape.side}-v{shape.version}-seed{request.seed}"
         ids = [f"{family}/{row}" for row in range(stop - start)]
         return PuzzleSet.single_identity(questions[start:stop], answers[start:stop], ids)
 

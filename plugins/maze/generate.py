@@ -62,7 +62,9 @@ def _draw_mini_chunk(dice: Dice, shape: Shape) -> Tokens:
 
 
 def _draw_tree_chunk(dice: Dice, shape: Shape) -> Tokens:
-    kept: Tokens = draw_trees(dice, _TREE_DRAWS, shape.side, shape.min_moves, shape.max_moves)
+    kept: Tokens = draw_trees(
+        dice, _TREE_DRAWS, shape.side, shape.min_moves, shape.max_moves, shape.depth_first
+    )
     return kept
 
 

@@ -14,8 +14,8 @@ CHARSET = "# SGo"
 WALL, OPEN, START, GOAL, PATH = 1, 2, 3, 4, 5
 VOCAB_SIZE = 1 + len(CHARSET)
 
-VERSION = 1
-"""Version of the generators; goes up whenever the same seed would give other mazes."""
+VERSION, UNIQUE_VERSION = 1, 2
+"""Versions of the tasks' generators; one goes up whenever the same seed would give other mazes."""
 
 HARD_NAME, UNIQUE_NAME = "maze-hard", "maze-unique"
 
@@ -32,6 +32,8 @@ class Shape:
         test: generated test puzzles.
         task: name of the task that draws them.
         max_moves: the path has at most this many moves; None for no limit.
+        version: of the generator.
+        depth_first: for a tree, whether it is drawn by depth-first search, and not by Wilson's algorithm.
     """
 
     side: int
@@ -41,6 +43,8 @@ class Shape:
     test: int
     task: str = HARD_NAME
     max_moves: int | None = None
+    version: int = VERSION
+    depth_first: bool = False
 
     def at_most(self, count: int | None) -> Shape:
         """The same with no more than ``count`` puzzles in a split."""
@@ -106,10 +110,22 @@ SCALES = {
     ),
 }
 
-UNIQUE_MINI = Shape(7, 16, train=1000, validation=200, test=500, task=UNIQUE_NAME, max_moves=22)
-UNIQUE_SMALL = Shape(15, 44, train=1000, validation=200, test=500, task=UNIQUE_NAME, max_moves=60)
-UNIQUE = Shape(30, 100, train=1000, validation=100, test=1000, task=UNIQUE_NAME, max_moves=140)
-"""The published lengths; those of the smaller mazes have the same ratio to the median diameter of a tree."""
+UNIQUE = Shape(
+    side=30,
+    min_moves=100,
+    train=1000,
+    validation=100,
+    test=1000,
+    task=UNIQUE_NAME,
+    max_moves=140,
+    version=UNIQUE_VERSION,
+    depth_first=True,
+)
+"""As published, see `depth_first`."""
+UNIQUE_SMALL = replace(UNIQUE, side=15, min_moves=30, max_moves=41, validation=200, test=500)
+"""Its lengths have the same ratio to the median diameter of a tree."""
+UNIQUE_MINI = replace(UNIQUE_SMALL, side=7, min_moves=16, max_moves=22, depth_first=False)
+"""Inside a border 7x7 has 3x3 rooms, with too few trees. The ratio is higher than that of the larger ones."""
 
 UNIQUE_SHAPES = {"mini": UNIQUE_MINI, "small": UNIQUE_SMALL, "lite": UNIQUE, "paper": UNIQUE}
 
@@ -124,7 +140,7 @@ UNIQUE_SCALES = {
     ),
     "small": Scale(
         name="small",
-        summary="15x15, one path of 44 to 60 moves; 1000 train, 200 validation, 500 test",
+        summary="15x15, one path of 30 to 41 moves; 1000 train, 200 validation, 500 test",
         steps=6_000,
         batch_size=32,
         augmentations=1,

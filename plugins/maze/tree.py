@@ -1,9 +1,9 @@
-"""Mazes that are spanning trees, drawn by Wilson's algorithm, with S and G a drawn number of moves apart.
+"""Mazes that are spanning trees, with S and G a drawn number of moves apart; the trees by Wilson's algorithm.
 
 Rooms are the cells in even rows and columns, counted from 0; a passage is the cell between two
 neighbouring rooms. Wilson's algorithm makes every spanning tree of the rooms equally likely
 (D. B. Wilson, STOC 1996). Rooms and the tree's passages are open. Where the side is even, the last row
-and column are walls.
+and column are walls. Trees of the other kind are drawn in `depth_first`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...harness.api.puzzles import Tokens
+from .depth_first import draw_deep_tree, goal_apart
 from .dice import Dice, below
 from .grid import Board, Places, flood, kernel, place_of
 from .hard import write_question
@@ -20,11 +21,12 @@ TRIES = 10_000
 
 
 @kernel
-def draw_trees(dice: Dice, draws: int, side: int, min_moves: int, max_moves: int) -> Tokens:
+def draw_trees(dice: Dice, draws: int, side: int, min_moves: int, max_moves: int, deep: bool) -> Tokens:
     """Draw ``draws`` mazes; the questions (K, L), each with ``min_moves`` to ``max_moves`` from S to G.
 
     First the number of moves is drawn, uniformly, then trees until one has two open cells that far
-    apart, then S and G among all such ordered pairs. So lengths are uniform, whatever the trees are like.
+    apart. So lengths are uniform, whatever the trees are like. S and G are drawn among all such ordered
+    pairs, or, if ``deep``, S among all cells and then G.
     """
     kept = np.empty((draws, side * side), np.uint8)
     board = np.zeros((side + 2) * (side + 2), np.uint8)
@@ -33,8 +35,12 @@ def draw_trees(dice: Dice, draws: int, side: int, min_moves: int, max_moves: int
         moves = min_moves + below(dice, max_moves - min_moves + 1)
         start, goal = 0, 0
         for _ in range(TRIES):
-            draw_tree(dice, side, board, onward)
-            start, goal = pair_apart(dice, board, side, moves)
+            if deep:
+                draw_deep_tree(dice, side, board, onward)
+                start, goal = goal_apart(dice, board, side, moves)
+            else:
+                draw_tree(dice, side, board, onward)
+                start, goal = pair_apart(dice, board, side, moves)
             if start:
                 break
         if not start:

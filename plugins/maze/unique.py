@@ -7,7 +7,7 @@ from ...harness.api.specs import BuildRequest, TaskSpec
 from ..published import published
 from .augment import dihedral
 from .common import canonical, features, generated
-from .scales import CHARSET, UNIQUE_NAME, UNIQUE_SCALES, UNIQUE_SHAPES, VERSION, VOCAB_SIZE
+from .scales import CHARSET, UNIQUE_NAME, UNIQUE_SCALES, UNIQUE_SHAPES, VOCAB_SIZE
 from .typed import check_rules, parse
 
 CITATION = """\
@@ -28,14 +28,15 @@ def build(request: BuildRequest) -> TaskData:
     """
     shape = UNIQUE_SHAPES[request.scale].at_most(request.at_most)
     info = TaskInfo(UNIQUE_NAME, request.scale, shape.side, shape.side, VOCAB_SIZE)
-    summary = f"generated v{VERSION} (Wilson's spanning trees), seed {request.seed}"
+    kind = "depth-first" if shape.depth_first else "Wilson's"
+    summary = f"generated v{shape.version} ({kind} spanning trees), seed {request.seed}"
     return generated(request, shape, info, summary)
 
 
 TASK = TaskSpec(
     name=UNIQUE_NAME,
     summary="the one path through a spanning-tree maze (Maze-Unique: 30x30, 100 to 140 moves)",
-    version=1,
+    version=2,
     scales=UNIQUE_SCALES,
     build=build,
     augmentation=dihedral,
