@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ..harness.api.puzzles import TaskInfo
 from ..harness.api.specs import ModelSpec
 from ..harness.host.host import Host, Part, Plugin, Registry, host
 from .findings import Check, Finding, Wrong, require, run_checks
+from .recipes import check_recipe
 from .tiny import TINY_INFO
 
 if TYPE_CHECKING:
@@ -29,11 +31,12 @@ _FORWARD = "`forward`"
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to be checked: how it is built (``build(seed=0)``), and for which task."""
+    """A model to be checked: how it is built (``build(seed=0)``), for which task, and what its recipe has."""
 
     build: Callable[..., Reasoner]
     info: TaskInfo
     trained: bool
+    recipe: Callable[[], str]
 
 
 def check_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[Finding, ...]:
@@ -66,7 +69,8 @@ def find_in_model(model: str | ModelSpec, info: TaskInfo = TINY_INFO) -> tuple[F
         torch.manual_seed(seed)
         return build(resolved.config, info)
 
-    return run_checks(CHECKS, Subject(fresh, info, resolved.part.spec.trained))
+    recipe = functools.partial(check_recipe, plugins, name, info)
+    return run_checks(CHECKS, Subject(fresh, info, resolved.part.spec.trained, recipe))
 
 
 def _alone(spec: ModelSpec) -> Host:
@@ -445,5 +449,6 @@ CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [
     (Check("its halting policy is honoured", "`halting`, `supervision_steps`, `forward`"), _halting),
     (Check("nothing is remembered from batch to batch", _FORWARD), _no_memory),
     (Check("several answers differ by its declared random numbers alone", "`draw`"), _several_answers),
+    (Check("every section of its recipe can be read", "`recipes`"), lambda subject: subject.recipe()),
     (Check("its FLOPs can be counted with shapes alone", f"{_FORWARD} (device= of new tensors?)"), _counts),
 ]

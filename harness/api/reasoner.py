@@ -26,7 +26,7 @@ class Halting(enum.Enum):
     NONE = "none"
     """After the last supervision step; no halt logit is trained."""
     HALT_LOGIT = "halt-logit"
-    """When q_halt > 0 (TRM, section 4.3 of arXiv 2510.04871)."""
+    """When q_halt > 0 (TRM, section 4.6 of arXiv 2510.04871)."""
     Q_COMPARE = "q-compare"
     """When q_halt > q_continue, with q_continue left untrained (the TRM repository's looped baseline)."""
     Q_LEARNING = "q-learning"

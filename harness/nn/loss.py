@@ -1,6 +1,6 @@
 """The losses of one supervision step, summed over the batch.
 
-Source: stable-max, arXiv 2501.04697 as used by HRM; halt losses, HRM section 2 and TRM section 4.3.
+Source: stable-max, arXiv 2501.04697 as used by HRM; halt losses, HRM section 2 and TRM section 4.6.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..api.errors import UsageError
+from ..api.errors import UsageError, nearest
 from ..api.puzzles import TaskInfo
 from ..api.reading import load_yaml
 from ..api.specs import ModelSpec
@@ -72,6 +72,9 @@ def recipe_of(host: Host, part: Part[ModelSpec], task: TaskInfo) -> Sections:
     """A model's settings for a task and scale: its own, and where they say nothing those it is based on.
 
     Options that it does not have are not inherited, nor is the budget that the other was published with.
+
+    Raises:
+        UsageError: a file cannot be read, or the model's own names an option that it does not have.
     """
     merged: Sections = {section: {} for section in _SECTIONS}
     own = part.spec.config.model_fields if part.spec.config else {}
@@ -80,6 +83,9 @@ def recipe_of(host: Host, part: Part[ModelSpec], task: TaskInfo) -> Sections:
         if one is not part:
             recipe["model"] = {key: value for key, value in recipe["model"].items() if key in own}
             recipe["published"] = {}
+        elif unknown := [key for key in recipe["model"] if key not in own]:  # pydantic would ignore it
+            where = f"recipe {one.spec.recipes}: {task.task}/{task.scale}/model"
+            raise UsageError(f"{where}: unknown option {unknown[0]!r}; {nearest(str(unknown[0]), own)}")
         for section, values in recipe.items():
             merged[section].update(values)
     return merged
@@ -113,10 +119,7 @@ def read_recipe(path: Path | None, task: TaskInfo) -> Sections:
     merged: Sections = {section: {} for section in _SECTIONS}
     if path is None:
         return merged
-    try:
-        content = load_yaml(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"recipe {path}: cannot be read ({error})") from error
+    content = _content(path)
     for name in ("*", task.task):
         scales = _mapping(_mapping(content, f"{path}").get(name), f"{path}: {name}")
         sections = _mapping(scales.get(task.scale), f"{path}: {name}/{task.scale}")
@@ -126,6 +129,26 @@ def read_recipe(path: Path | None, task: TaskInfo) -> Sections:
                 raise UsageError(f"recipe {where}: unknown section {section!r}; known: {', '.join(merged)}")
             merged[section].update(_mapping(values, f"{where}/{section}"))
     return merged
+
+
+def sections_of(path: Path) -> list[tuple[str, str]]:
+    """Task and scale of every section of a recipe file.
+
+    Raises:
+        UsageError: the file cannot be read, or is no such mapping; names the place.
+    """
+    return [
+        (str(task), str(scale))
+        for task, scales in _mapping(_content(path), f"{path}").items()
+        for scale in _mapping(scales, f"{path}: {task}")
+    ]
+
+
+def _content(path: Path) -> Any:
+    try:
+        return load_yaml(path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"recipe {path}: cannot be read ({error})") from error
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:

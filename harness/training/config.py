@@ -12,7 +12,7 @@ def _off(value: object) -> object:
 
 
 class TrainingConfig(BaseModel):
-    """Training settings; the defaults are the published ones (TRM, arXiv 2510.04871, section 5)."""
+    """Training settings; the defaults are those of TRM (arXiv 2510.04871, appendix on hyper-parameters)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,6 +1,6 @@
 """Deep supervision: slots that hold puzzles, their carried states, and when a puzzle leaves.
 
-Source: HRM section 2 ("deep supervision", "adaptive computational time"), TRM section 4.3.
+Source: HRM section 2 ("deep supervision", "adaptive computational time"), TRM section 4.6.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from trm_bench import RecursionConfig
 
 
 class EqRConfig(RecursionConfig):
-    """TRM's sizes and cycles, without a puzzle embedding, and the three changes that the paper makes."""
+    """TRM's sizes and cycles, no puzzle embedding as in the released code, and the paper's two changes."""
 
     puzzle_emb_len: int = Field(
         0, ge=0, description="P, positions that hold the puzzle embedding; 0: no puzzle embedding"

@@ -240,7 +240,7 @@ def test_a_model_without_a_recipe_has_the_defaults_of_the_scale(scale: str) -> N
             {"modle": {"width": 1}},
             r"made.yaml: \*/paper: unknown section 'modle'; known: model, training, published",
         ),
-        ({"model": {"widht": 1}}, r"made: unknown key 'widht'; did you mean 'width'\?"),
+        ({"model": {"widht": 1}}, r"unknown option 'widht'; did you mean 'width'\?"),
         ({"model": {"width": 0}}, r"made width=0: must be above 0"),
         ({"training": {"learning_rate": 1}}, r"made: unknown key 'learning_rate'"),
     ],

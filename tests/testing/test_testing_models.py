@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ GRADIENT, ROWS, SEED, SAVED = "gradient reaches", "rows of a batch", "the same s
 ANSWERS = "several answers differ"
 ONE, HALTS, MEMORY, FLOPS = "batch of one", "halting policy", "remembered from batch", "FLOPs can be counted"
 BF16 = "trains in bf16"
+RECIPE = "section of its recipe"
 
 
 # --- sound models ----------------------------------------------------------------------------------
@@ -379,7 +381,7 @@ def test_a_broken_model_is_caught_by_the_check_that_is_meant_for_it(
 
 
 def test_every_check_has_a_model_that_only_it_catches() -> None:
-    alone = {next(iter(checks)) for _, checks, _ in CASES.values() if len(checks) == 1}
+    alone = {next(iter(checks)) for _, checks, _ in CASES.values() if len(checks) == 1} | {RECIPE}  # below
     unbroken = [check.words for check, _ in CHECKS if not any(fragment in check.words for fragment in alone)]
     assert unbroken == []
 
@@ -448,3 +450,38 @@ def test_a_required_option_is_named() -> None:
 
     with pytest.raises(UsageError, match="width"):
         check_model(spec(Correct, config=Sized))
+
+
+# --- recipes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"*": {smal: {training: {lr: 0.1}}}', r"\*/smal is never read.*did you mean 'small'"),
+        ("sudoku-extreme: {tiny: {training: {lr: 0.1}}}", "sudoku-extreme/tiny is never read"),
+        ("maze-hard: {paper: {training: {learning_rate: 0.1}}}", "maze-hard/paper: .*learning_rate"),
+        ("maze-hard: {mini: {training: {lr: -1}}}", "maze-hard/mini: .*lr"),
+        ("arc-agi-1: {lite: {model: {hiden: 4}}}", "arc-agi-1/lite: .*hiden"),
+        ("arc-agi-1: {lite: {trainig: {lr: 0.1}}}", "arc-agi-1/lite: unknown section 'trainig'"),
+        ("arc-agi-1: {lite: {published: {sort: 4}}}", "published source: is missing"),
+        ("arc-agi-1: lite", "arc-agi-1: must be a mapping"),
+    ],
+)
+def test_a_section_of_a_recipe_that_another_task_would_read_is_read(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipes.yaml"
+    path.write_text(text)
+    found = failed(find_in_model(spec(Correct, recipes=path)))
+    assert len(found) == 1
+    (words,) = [finding.words for name, finding in found.items() if RECIPE in name]
+    assert re.search(message, words), words
+
+
+def test_a_recipe_for_a_task_that_is_not_installed_is_a_remark(tmp_path: Path) -> None:
+    path = tmp_path / "recipes.yaml"
+    path.write_text('"*": {mini: {training: {lr: 0.1}}}\nmine: {mini: {training: {lr: 0.2}}}\n')
+    findings = find_in_model(spec(Correct, recipes=path))
+    assert not failed(findings)
+    assert [f.words for f in findings if RECIPE in f.check] == ["2 sections; not installed here: mine"]

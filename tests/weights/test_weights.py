@@ -416,6 +416,17 @@ def test_an_export_has_the_references_names_and_its_configuration_next_to_it(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, "trm.yaml"])
 
 
+def test_blocks_that_are_repeated_within_a_step_are_unknown_to_the_reference(tmp_path: Path) -> None:
+    """Its files have ``H_cycles``, which its code does not use; no shape would show it."""
+    name, reference = "transformer-looped", reference_of("transformer-looped")
+    assert "repeats" not in reference.options({"H_cycles": 3, "H_layers": 8})
+    assert reference.arch(config_of(name))["H_cycles"] == 1
+    repeated = config_of(name).model_copy(update={"repeats": 3})
+    with pytest.raises(UsageError, match="applies its blocks once a step, not repeats=3"):
+        export_weights(made(name).state_dict(), spec_of(name), repeated, tmp_path / "w.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
 def export(name: str, file: Path, **more: Tensor) -> None:
     model = made(name)
     export_weights({**model.state_dict(), **more}, spec_of(name), config_of(name), file)
