@@ -44,7 +44,7 @@ STUDIES = (
     "rollouts",
 )
 """Those of which there are records are printed."""
-TUNED = ("sudoku-extreme", "maze-hard")
+TUNED = ("sudoku-extreme", "maze-hard", "arc-agi-1")
 FIGURES = {"depth": ("depth",), "rollouts": ("rollouts", "noise")}
 MADE = "<!-- Written by results/generate.py from the records here. Edit that, then run `make results`. -->"
 HEAD = f"""\
@@ -162,7 +162,11 @@ def _tuning(folder: Path) -> str:
     headers = [f"{found['heading']} at {' / '.join(found['axes'])}", *points]
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
     title = f"## {found['task']} at {found['scale']}"
-    return "\n\n".join([title, _notes(folder), found["conditions"], table])
+    edges = [
+        f"- {note}; nothing beyond it was tried" for note in found["notes"] if "edge of the grid" in note
+    ]
+    parts = [title, _notes(folder), found["conditions"], table, "\n".join(edges)]
+    return "\n\n".join(filter(None, parts))
 
 
 def _score(setting: Mapping[str, Any]) -> str:

@@ -195,6 +195,7 @@ def comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
                 split=table.split,
                 source=table.source,
                 budget=described(table.budget),
+                metric=table.primary,
                 citable=_citable(pair),
             )
             yield {**names, **_pair(pair)}
@@ -216,7 +217,7 @@ def _citable(pair: Pair) -> bool:
 
 
 def _names(**given: str | bool) -> dict[str, Any]:
-    texts = ("task", "scale", "split", "source", "budget", "study", "grid", "question")
+    texts = ("task", "scale", "split", "source", "budget", "metric", "study", "grid", "question")
     return {**dict.fromkeys(texts, ""), **given}
 
 

@@ -8,12 +8,12 @@ from itertools import combinations
 
 from ..api.errors import NothingToReport
 from ..planning.study import declared_in
-from ..stats.across_tasks import Overall, across_tasks
 from ..store.records import Manifest
 from .commands import commands_of
 from .contrasts import answered
 from .looks import looks_of, reasons_of
 from .notes import notes_of, notes_on_tests
+from .overall import overall_of
 from .pairs import (
     Family,
     compare,
@@ -49,13 +49,15 @@ def build_report(reading: Reading) -> Report:
     ]
     tables = [_table(group, pairs=False, evaluations=labels) for group, labels in of_studies]
     tables += [_table(group, pairs=True) for group in _groups(reading.plain)]
+    summaries, notes = overall_of(tables)
     return Report(
         tuple(tables),
         reading.problems,
         reading.remarks,
         tuple(commands_of(reading)),
-        tuple(_overall(tables)),
+        tuple(summaries),
         tuple(answered(folder, declared, mine) for folder, (declared, mine) in reading.studies.items()),
+        overall_notes=tuple(notes),
     )
 
 
@@ -76,24 +78,6 @@ def _groups(runs: Sequence[Run]) -> list[list[Run]]:
     for run in runs:
         groups.setdefault(table_key(run.manifest), []).append(run)
     return list(groups.values())
-
-
-def _overall(tables: Sequence[Table]) -> list[Overall]:
-    """Each model over all tasks, by the names that were typed; a task with two tables is left out."""
-    tables = [table for table in tables if table.split == "test"]
-    tasks = [table.task for table in tables]
-    return across_tasks(
-        [
-            {
-                row.name_over_tasks: [seed.score for seed in row.seeds if seed.score is not None]
-                for row in table.rows
-                if row.complete and names.count(row.name_over_tasks) == 1  # files of one model are no seeds
-            }
-            for table in tables
-            for names in [[row.name_over_tasks for row in table.rows]]
-            if tasks.count(table.task) == 1
-        ]
-    )
 
 
 def family_of(runs: Sequence[Run]) -> Family:

@@ -11,6 +11,7 @@ from .pairs import mixed_code
 from .read import Run
 from .rows import versions_of
 from .table import Pair, Row
+from .words import in_few_digits, points
 
 
 def notes_of(
@@ -113,8 +114,8 @@ def _kinds(row: Row) -> str:
     if gap < max(KINDS_APART, 3 * within):
         return ""
     return (
-        f"{place} of {len(scores)} up to {100 * scores[place - 1]:.1f} %, "
-        f"the others from {100 * scores[place]:.1f} %"
+        f"{place} of {len(scores)} up to {points(scores[place - 1])} %, "
+        f"the others from {points(scores[place])} %"
     )
 
 
@@ -167,7 +168,7 @@ def _copying(rows: Sequence[Row]) -> list[str]:
     known = [row for row in rows if row.copy_cells is not None]
     if not known:
         return []
-    shares = sorted({f"{100 * row.copy_cells:.1f}" for row in known if row.copy_cells is not None})
+    shares = sorted({points(row.copy_cells) for row in known if row.copy_cells is not None})
     below = [row.name for row in known if row.means.get("cells", 1.0) < (row.copy_cells or 0.0)]
     return [
         f"cell accuracy of copying the input: {' or '.join(shares)} %",
@@ -316,8 +317,8 @@ def _limits(least: float, most: float) -> str:
     if least > 1:
         return "no difference, by any pair"
     if most > 1:
-        return f"differences from {100 * least:.0f} points on, by pair; by some pairs none"
-    low, high = f"{100 * least:.0f}", f"{100 * most:.0f}"
+        return f"differences from {in_few_digits(least)} points on, by pair; by some pairs none"
+    low, high = in_few_digits(least), in_few_digits(most)
     return f"differences from {low}" + (f" to {high}" if high != low else "") + " points on, by pair"
 
 

@@ -64,7 +64,8 @@ def select_models(report: Report, only: Sequence[str], names: Mapping[str, str])
         shown = _shown(table.rows, only)
         renamed = _renamed(shown, names)
         tables.append(_select(table, shown, renamed))
-        overall |= {row.name_over_tasks: new.name_over_tasks for row, new in zip(shown, renamed, strict=True)}
+        for row, new in zip(shown, renamed, strict=True):
+            overall |= {row.name: new.name, row.name_over_tasks: new.name_over_tasks}
     across = tuple(replace(one, model=overall[one.model]) for one in report.overall if one.model in overall)
     return replace(report, tables=tuple(tables), overall=across)
 

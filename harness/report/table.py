@@ -20,6 +20,7 @@ from ..stats.variance import Parts
 from ..store.predictions import Shown
 from ..store.records import ScoredSplit
 
+_OTHERS = "Other metrics are unadjusted and exploratory."
 ENDLESS = 10**9
 """Seeds that leave nothing but the puzzles to vary."""
 
@@ -312,9 +313,11 @@ class Table:
             return ""
         which = f"every model against {self.baseline}" if self.baseline else "the tested pairs of this table"
         which += "" if self.hidden else _waiting(self.tests, self.pairs)
+        if self.tests == 1:
+            return f"Family: 1 test, {which}, on its primary metric, so that nothing is adjusted. {_OTHERS}"
         return (
             f"Family: {plural(self.tests, 'test')}, {which}, on its primary metric; Holm's p and the "
-            "interval in the family are adjusted for them. Other metrics are unadjusted and exploratory."
+            f"interval in the family are adjusted for them. {_OTHERS}"
         )
 
     @property
@@ -377,11 +380,15 @@ class StudyAnswers:
         """Which tests were adjusted together; empty where nothing was tested."""
         if not self.tests:
             return ""
-        return (
-            f"Family: {plural(self.tests, 'test')}, the questions that the study declares"
-            f"{_waiting(self.tests, [answer.pair for answer in self.answers])}; Holm's p and the "
-            "interval in the family are adjusted for them. A study's tables show every row without a test."
+        which = "the questions" if self.tests > 1 else "the question"
+        which += f" that the study declares{_waiting(self.tests, [answer.pair for answer in self.answers])}"
+        adjusted = (
+            "; Holm's p and the interval in the family are adjusted for them"
+            if self.tests > 1
+            else ", so that nothing is adjusted"
         )
+        end = "A study's tables show every row without a test."
+        return f"Family: {plural(self.tests, 'test')}, {which}{adjusted}. {end}"
 
 
 def _waiting(tests: int, pairs: Sequence[Pair | None]) -> str:
@@ -400,6 +407,7 @@ class Report:
         remarks: runs that were found and are not counted, or were not requested.
         commands: what makes the runs that are shown.
         overall: each model over all tasks, where there are three or more; describes, and tests nothing.
+        overall_notes: which models and tasks it leaves out.
         studies: the answers of the studies among the folders; their tables have no pairs of their own.
     """
 
@@ -409,5 +417,6 @@ class Report:
     commands: tuple[str, ...]
     overall: tuple[Overall, ...] = ()
     studies: tuple[StudyAnswers, ...] = ()
+    overall_notes: tuple[str, ...] = ()
     costs: bool = False
     """Whether reporters of text print the tables of costs; no part of the JSON report."""

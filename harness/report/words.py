@@ -15,9 +15,18 @@ SEEDS = (3, 5, 8, 10, 15, 20)
 """Numbers of seeds that advice speaks of."""
 
 
-def points(value: float, sign: bool = False) -> str:
-    """A share as percentage points, ``+3.1``."""
-    return f"{100 * value:{'+' if sign else ''}.1f}"
+def points(value: float) -> str:
+    """A share in percent, or as percentage points, with one decimal: ``3.1``.
+
+    Rounded before: the order in which scores were added up must not tell equal ones apart.
+    """
+    return f"{round(100 * value, 9):.1f}"
+
+
+def signed(value: float) -> str:
+    """A difference in percentage points, ``+3.1`` or ``−0.02``: an end of an interval near 0 has a side."""
+    shown = round(100 * value, 9)
+    return f"{shown:+.{2 if 0.005 <= abs(shown) < 0.05 else 1}f}".replace("-", "−")
 
 
 def p_words(p: float) -> str:
@@ -27,7 +36,7 @@ def p_words(p: float) -> str:
 
 def answer(asks: str, pair: Pair, a: str, b: str) -> str:
     """The answer to a question of a study: yes, no or undecided, and the numbers behind it."""
-    numbers = f"{a} minus {b} is {points(pair.difference.delta, True)} points"
+    numbers = f"{a} minus {b} is {signed(pair.difference.delta)} points"
     if pair.family is None:
         why = _named(pair.note or pair.difference.note, a, b)
         return f"{asks} Not tested ({why}): {numbers}."
@@ -67,7 +76,7 @@ def readings(pair: Pair) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{points(low, True)} to {points(high, True)}"
+    return f"{signed(low)} to {signed(high)}"
 
 
 def _within_margin(pair: Pair) -> list[str]:
@@ -105,9 +114,12 @@ def _outlook(pair: Pair) -> list[str]:
 
 
 def _from_points(decidable: float) -> str:
-    if decidable > 1:
-        return "by no difference"
-    return f"from {100 * decidable:.{0 if decidable >= 0.1 else 1}f} points on"
+    return "by no difference" if decidable > 1 else f"from {in_few_digits(decidable)} points on"
+
+
+def in_few_digits(decidable: float) -> str:
+    """A smallest decidable difference in points: ``12``, and below ten ``2.3``."""
+    return f"{100 * decidable:.{0 if decidable >= 0.1 else 1}f}"
 
 
 def sentences(pair: Pair) -> list[str]:
@@ -143,7 +155,7 @@ def _items(one: ScoreSummary) -> str:
 def _verdict(pair: Pair) -> str:
     if pair.difference.p is None:
         return _untested(pair)
-    numbers = f"{points(pair.difference.delta, True)} points ({readings(pair)})"
+    numbers = f"{signed(pair.difference.delta)} points ({readings(pair)})"
     if pair.family is None:
         return f"Untested ({pair.difference.note}): {numbers}."
     if pair.verdict is Verdict.A_BETTER:
@@ -179,7 +191,7 @@ def _what_would_help(pair: Pair) -> str:
 def _untested(pair: Pair) -> str:
     start = f"No test between methods ({_named(pair.difference.note, pair.a, pair.b)})"
     if pair.mcnemar is None:
-        return f"{start}: the difference is {points(pair.difference.delta, True)} points."
+        return f"{start}: the difference is {signed(pair.difference.delta)} points."
     only = pair.mcnemar
     return (
         f"{start}. These two checkpoints: only {pair.a} solves {only.a_only}, only {pair.b} solves "

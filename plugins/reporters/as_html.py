@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from ...harness.report.figures import as_svg, figures
 from ...harness.report.table import Report, Table
 from .as_text import as_text
 from .grids import grids, hidden_note, overall, study_lines
+
+_ID = re.compile(r"""((?:\bid="|href="#|url\(#))""")
+"""Where an SVG file defines an id, or refers to one."""
 
 
 class Section(NamedTuple):
@@ -27,7 +31,10 @@ class Section(NamedTuple):
 def render(report: Report) -> str:
     """The whole page. Without matplotlib it has a note instead of figures."""
     try:
-        drawn = {name: Markup(_inline(as_svg(figure))) for name, figure in figures(report).items()}
+        drawn = {
+            name: Markup(_inline(as_svg(figure), f"f{number}-"))
+            for number, (name, figure) in enumerate(figures(report).items(), start=1)
+        }
         missing = ""
     except UnavailableError as error:
         drawn, missing = {}, str(error)
@@ -54,6 +61,6 @@ def render(report: Report) -> str:
     )
 
 
-def _inline(svg: str) -> str:
-    """An SVG file without its XML header."""
-    return svg[svg.index("<svg") :]
+def _inline(svg: str, prefix: str) -> str:
+    """An SVG file without its XML header, and with ids that no other figure on the page has."""
+    return _ID.sub(rf"\1{prefix}", svg[svg.index("<svg") :])

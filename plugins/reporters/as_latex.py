@@ -59,7 +59,8 @@ ESCAPES = {
 }
 HEAD = (
     "% Needs \\usepackage[utf8]{inputenc}, \\usepackage[T1]{fontenc}, \\usepackage{booktabs} and "
-    "\\usepackage{tabularx}."
+    "\\usepackage{tabularx}.\n"
+    "% Each seed, other metrics and the summary over tasks are in the other formats."
 )
 
 

@@ -26,6 +26,8 @@ def render(report: Report, style: str) -> str:
     parts += [_table(table, style, report.costs) for table in report.tables]
     if report.overall:
         parts += list(_titled(overall(report.overall), style))
+    if report.overall_notes:
+        parts.append("\n".join(f"- {note}" for note in report.overall_notes))
     if report.problems:
         parts.append("Not read:\n\n" + "\n".join(f"- {problem}" for problem in report.problems))
     if report.remarks:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...harness.api.budget import Ledger
 from ...harness.api.published import Published
 from ...harness.report.table import Pair, Row, StudyAnswers, Table
+from ...harness.report.words import points, signed
 from ...harness.stats.across_tasks import Overall
 from ...harness.stats.tests import Verdict
 
@@ -83,7 +84,7 @@ def unbroken(text: str) -> str:
 
 def percent(value: float | None) -> str:
     """A score of 0 to 1 as a percentage with one decimal."""
-    return NONE if value is None else f"{100 * value:.1f}"
+    return NONE if value is None else points(value)
 
 
 def p_value(p: float | None) -> str:
@@ -258,13 +259,7 @@ def pair_name(pair: Pair) -> str:
 
 def signed_interval(low: float | None, high: float | None) -> str:
     """``[+41.5, +64.0]`` in percentage points; empty without a test."""
-    return "" if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
-
-
-def _signed(value: float) -> str:
-    points = 100 * value
-    digits = 2 if 0.005 <= abs(points) < 0.05 else 1  # an end close to 0 has a side
-    return f"{points:+.{digits}f}".replace("-", "−")
+    return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
 def differences(table: Table) -> Grid:
@@ -275,7 +270,7 @@ def differences(table: Table) -> Grid:
         alone, family = pair.difference, pair.family
         row = [
             pair_name(pair),
-            " ".join(filter(None, (_signed(alone.delta), signed_interval(alone.low, alone.high)))),
+            " ".join(filter(None, (signed(alone.delta), signed_interval(alone.low, alone.high)))),
             p_value(alone.p),
             signed_interval(family.low, family.high) if family else NONE,
             p_value(family.p if family else None),
@@ -376,7 +371,7 @@ def training_cost(table: Table, devices: str) -> Grid:
     """Cost of a training run."""
     each = [
         None
-        if ledger is None
+        if (ledger := row.ledger) is None
         else [
             f"{ledger.training_flops:.2e}",
             f"{ledger.optimiser_steps:,}",
@@ -384,9 +379,10 @@ def training_cost(table: Table, devices: str) -> Grid:
             f"{ledger.draws:,}",
             f"{ledger.distinct_augmentations:,}",
             f"{ledger.training_seconds:,.1f}",
-            f"{ledger.validation_seconds:,.1f}",
+            # Validated in no time: the record is older than the field.
+            f"{ledger.validation_seconds:,.1f}" if ledger.validation_seconds or not row.validation else NONE,
         ]
-        for ledger in (row.ledger for row in table.rows)
+        for row in table.rows
     ]
     headers = (
         "train FLOPs",
