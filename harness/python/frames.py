@@ -52,6 +52,7 @@ COMPARISONS: Mapping[str, str] = {
     "split": "the puzzles that are scored: test or validation",
     "source": "where the puzzles come from; empty for the questions of a study",
     "budget": "of training; empty for the questions of a study",
+    "metric": "the primary metric; empty for the questions of a study",
     "citable": "whether the runs of both may be cited, and together",
     "study": "name of the study whose question it is; empty for the pairs of a table",
     "grid": "the study's grid",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -85,6 +86,10 @@ def test_the_page_is_whole_and_fetches_nothing(golden_report: Report) -> None:
     for table in golden_report.tables:
         assert table.title in page.words
         assert all(note in page.words for note in table.notes)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    alone = [one for one in ids if "-image" not in one]  # matplotlib names equal images of a figure alike
+    assert len(set(alone)) == len(alone)
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', text)) <= set(ids)
 
 
 def test_the_page_escapes_what_came_from_outside(golden_report: Report) -> None:

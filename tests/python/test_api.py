@@ -28,7 +28,7 @@ COLUMNS = {
         inference_steps training_seconds device citable reason run folder""",
     "samples": """task scale split model evaluation seed item cluster exact first-cell cells steps halt_step
         cells.copy""",
-    "comparisons": """task scale split source budget citable study grid question a b delta low high p
+    "comparisons": """task scale split source budget metric citable study grid question a b delta low high p
         tests family_low family_high holm_p verdict decidable margin equivalence_p seeds
         share_seeds share_puzzles share_residual note""",
     "costs": """task scale split source budget model evaluation devices core_parameters io_parameters

@@ -59,7 +59,7 @@ def test_the_order_of_the_models_changes_the_sign_and_not_the_winner(tmp_path: P
     (back,) = compare_models("hrm", "trm-mlp", [tmp_path], [])
     assert forth.difference.delta == -back.difference.delta
     assert forth.difference.p == back.difference.p
-    assert sentences(back)[1].startswith("trm-mlp beats hrm: -")
+    assert sentences(back)[1].startswith("trm-mlp beats hrm: −")
     assert sentences(back)[1].endswith("(hrm minus trm-mlp).")
 
 
@@ -266,7 +266,7 @@ def test_two_tasks_made_by_two_states_of_the_code_are_not_called_mixed(run_cli: 
 def test_compare_answers_as_the_study_does_by_its_margin_and_next_to_another_folder(run_cli: RunCli) -> None:
     studies = ROOT / "results" / "studies"
     ended = run_cli("compare", "trm", "trm @ noise=1", studies / "rollouts")
-    assert "No difference that matters: -0.1 points" in ended.out
+    assert "No difference that matters: −0.1 points" in ended.out
     assert "Equivalent within the declared margin of 5.0 points" in ended.out
     line = ("compare", "trm-mlp", "trm-mlp[puzzle_emb_len=0]", studies / "registers")
     alone = run_cli(*line)

@@ -40,7 +40,7 @@ def only_answer(folder: Path) -> Answer:
 
 
 def percent(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def p_of(p: float) -> str:
