@@ -262,7 +262,7 @@ def _refuse_decided(study: PathLike, options: Mapping[str, object]) -> None:
 def run(models: Names = (), task: str | None = None, **options: Unpack[RunOptions]) -> Results:
     """Train and evaluate models on a task, or run a study. Finished runs in the output folder are reused.
 
-    Every run has a process of its own; in a script, call this below ``if __name__ == "__main__":``.
+    Every run has a process of its own.
 
     Args:
         models: names by comma or in a list, with options in brackets, e.g. ``trm[cycles=2],transformer``.

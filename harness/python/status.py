@@ -21,6 +21,7 @@ from ..running.progress import GridProgress
 from ..running.queue import queue_of
 from ..running.queued_jobs import belongs, last_lines, without_log
 from ..running.queued_jobs import cancel as cancel_jobs
+from ..running.ranks import places_of
 from ..running.runner import claim, work_of
 from ..store.checked import DamagedResult
 from ..store.folders import METRICS, Output, RunFolder
@@ -28,7 +29,7 @@ from ..store.locks import Holder, holder_of
 from ..store.records import Manifest, Status
 from ..store.requests import read_requested
 from ..store.submitted import SubmittedRun, read_submitted
-from ..training.gpus import Gpu, Gpus
+from ..training.gpus import Gpus
 from .api import Call, execution_of, placement_of, prepare_run
 from .grids import announce, claim_study, plan_quietly
 from .options import CommonOptions, Names, PathLike, RunOptions
@@ -283,6 +284,8 @@ def run_one(
     """
     root = Path(folder)
     grid = _grid_with(root, run)
+    if run not in {one.run for one in read_requested(root)}:  # as seeds that no look has asked for yet
+        raise UsageError(f"{run}: not among the runs of {root} so far; trm-bench status {root} lists them")
     (job,) = [job for job in grid.jobs if run in {one.name for one in job.runs}]
     planned = grid.context.request.device
     options: CommonOptions = {"progress": progress, "command": command, "gpus": gpus}
@@ -291,7 +294,8 @@ def run_one(
     if placement.kind != planned:
         raise UsageError(f"--device {device}: {run} is planned for {planned}; leave it out")
     execution = execution_of(options, placement)
-    place: Gpu | None = placement.single("run-one")
+    processes = job.execution.processes
+    place = placement.single("run-one") if processes == 1 else places_of(placement.gpus, processes)[0]
     if (holder := holder_of(root, job.run.name)) is not None:
         raise UsageError(
             f"{run}: another process{holder.which} is carrying it out; trm-bench status {root}{holder.advice}"

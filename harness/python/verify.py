@@ -27,6 +27,7 @@ from ..report.looks import reasons_of
 from ..report.read import Reading, Run, read_folders
 from ..running.processes import run_jobs
 from ..running.progress import GridProgress
+from ..running.ranks import places_of
 from ..store.checked import DamagedResult, read_stamped
 from ..store.folders import GRID, WEIGHTS, RunFolder
 from ..store.records import Manifest, Status
@@ -341,7 +342,8 @@ def _train_again(
         with tempfile.TemporaryDirectory() as scratch:
             job = _job(checks.host, context, run, Path(scratch))
             with plugins_aside(), GridProgress(out, {run.name: work}, 1) as watch:
-                ended = run_jobs([job], checks.host, watch, [_place(run.manifest.identity.device)])
+                place = _place(run.manifest.identity.device, job.execution.processes)
+                ended = run_jobs([job], checks.host, watch, [place])
             again = RunFolder(job.folder / run.name)
             if ended[run.name] is not Status.DONE:
                 outcomes[run.name] = "failed", f"it failed: {again.manifest().error}"
@@ -357,8 +359,8 @@ def _another_procedure(version: int) -> str:
     )
 
 
-def _place(device: str) -> Gpu | None:
-    return next(iter(visible_gpus()), None) if device == "cuda" else None
+def _place(device: str, processes: int) -> Gpu | None:
+    return next(iter(places_of(visible_gpus() if device == "cuda" else (), processes)), None)
 
 
 def _job(plugins: Host, context: Context, run: Run, folder: Path) -> Job:

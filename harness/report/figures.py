@@ -139,6 +139,7 @@ def depth(table: Table) -> Figure | None:
         return _against(table, title, label, lambda row: cost_of(row, "inference_steps"))
     figure, axes = axes_of(table, "Score against inference depth, 95 % intervals")
     ticks: list[float] = []
+    taken: list[float] = []
     for place, name in enumerate(several):
         for halts, line, face in ((False, "-", COLOURS[place % 8]), (True, ":", "white")):
             rows = [row for row in _depths(table, name) if row.halts is halts]
@@ -146,8 +147,9 @@ def depth(table: Table) -> Figure | None:
             if rows:
                 shown = f"{name}, halting" if halts else name
                 draw_scores(axes, steps, rows, place, linestyle=line, markerfacecolor=face, label=shown)
+            taken += steps
             ticks += [] if halts else steps
-    cost_axis(axes, label, ticks)
+    cost_axis(axes, label, ticks or taken)
     percent_axis(axes, table.heading(table.primary))
     axes.legend(fontsize=7)
     return figure

@@ -20,6 +20,7 @@ from ..store.records import Manifest, Status
 from ..store.requests import RUNS, RequestedRun, read_requested
 from .samples import Samples, largest_difference, read_samples
 
+MISSING = "missing"
 NOT_LISTED = f"shown without the {RUNS} that says which seeds were requested"
 UNREQUESTED = "in no request of its folder"
 FOLDER = 1_000_000
@@ -165,15 +166,21 @@ def read_runs(folders: Sequence[Path], problems: list[str], remarks: list[str]) 
     What cannot be read is added to ``problems``; what is left out, or was not requested, to ``remarks``.
     """
     found: dict[tuple[str, str], Run] = {}
-    for place, (folder, chosen) in enumerate(_outputs(folders)):
+    missing: list[Path] = []
+    outputs = _outputs(folders)
+    for place, (folder, chosen) in enumerate(outputs):
         looks = _looks_or_problem(folder, problems)
-        for run in _read_folder(folder, chosen, problems, remarks):
+        remarks += [] if chosen is not None else _inside(folder, outputs)
+        for run in _read_folder(folder, chosen, problems, remarks, missing):
             placed = replace(run, folder=folder, order=run.order + place * FOLDER, looks=looks)
             first = found.setdefault(placed.key, placed)
             if first is not placed:
-                remarks.append(_repeated(first, placed))
-                if first.samples is None and placed.samples is not None:
+                remarks += [] if MISSING in (first.status, placed.status) else [_repeated(first, placed)]
+                better = first.status == MISSING or (first.samples is None and placed.samples is not None)
+                if better and placed.status != MISSING:
                     found[placed.key] = replace(placed, order=first.order)
+    there = {run.name for run in found.values() if run.status != MISSING}
+    problems += [f"{path}: requested, but there is no such run" for path in missing if path.name not in there]
     return sorted(found.values(), key=lambda run: run.order)
 
 
@@ -185,17 +192,31 @@ def _looks_or_problem(folder: Path, problems: list[str]) -> Looks | str | None:
         return str(error)
 
 
+def _inside(folder: Path, outputs: Sequence[tuple[Path, object]]) -> list[str]:
+    """Results in a folder inside an output folder, as a copy may put them there, are not read."""
+    named = {other.resolve() for other, _ in outputs}
+    return [
+        f"{child}: holds runs and is not read; name it too"
+        for child in sorted(folder.iterdir())
+        if child.is_dir()
+        and not (child / MANIFEST).exists()
+        and child.resolve() not in named
+        and _holds_results(child)
+    ]
+
+
 def _repeated(first: Run, second: Run) -> str:
     """Two trainings of one identity and seed are one run: only the first that is done counts."""
+    one, other = (run.path if run.samples is None else run.where for run in (first, second))
     if second.samples is None:
-        return f"{second.path}: the same run as {first.path}, and {second.status}; left out"
+        return f"{other}: the same run as {one}, and {second.status}; left out"
     if first.samples is None:
-        return f"{first.path}: {first.status}; the same run is done in {second.path} and taken from there"
+        return f"{one}: {first.status}; the same run is done in {other} and taken from there"
     difference = largest_difference(first.samples, second.samples)
     if difference is None:
-        return f"{second.path}: the same run as {first.path}; left out"
+        return f"{other}: the same run as {one}; left out"
     return (
-        f"{second.path}: the same run as {first.path}, carried out again; left out, though its scores "
+        f"{other}: the same run as {one}, carried out again; left out, though its scores "
         f"differ by up to {100 * difference:.2f} points"
     )
 
@@ -236,9 +257,13 @@ def read_manifests(folders: Sequence[Path], problems: list[str]) -> list[Manifes
 
 
 def _read_folder(
-    folder: Path, chosen: Sequence[Path] | None, problems: list[str], remarks: list[str]
+    folder: Path,
+    chosen: Sequence[Path] | None,
+    problems: list[str],
+    remarks: list[str],
+    missing: list[Path],
 ) -> list[Run]:
-    """The runs of an output folder, or the chosen ones of them."""
+    """The runs of an output folder, or the chosen ones; another folder may have the ``missing`` ones."""
     requested = _requested_or_problem(folder, problems)
     order = {run.run: place for place, run in enumerate(requested)}
     runs: list[Run] = []
@@ -261,9 +286,7 @@ def _read_folder(
     found = {run.name for run in runs}
     absent = [run for run in requested if run.run not in found]
     damaged = {run.run for run in absent if (folder / run.run).is_dir() and folder / run.run not in readable}
-    problems += [
-        f"{folder / run.run}: requested, but there is no such run" for run in absent if run.run not in damaged
-    ]
+    missing += [folder / run.run for run in absent if run.run not in damaged]
     return runs + [one for run in absent for one in _absent(run, order[run.run], runs, run.run in damaged)]
 
 
@@ -366,7 +389,7 @@ def _absent(requested: RequestedRun, order: int, runs: Sequence[Run], damaged: b
     model and evaluation if there is one.
     """
     status, reason = (
-        ("damaged", "manifest.json cannot be read") if damaged else ("missing", "there is no such run")
+        ("damaged", "manifest.json cannot be read") if damaged else (MISSING, "there is no such run")
     )
     model, evaluation, _ = requested.slot
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -36,7 +38,7 @@ GRACE_SECONDS = 15.0
 
 
 class Watch(Protocol):
-    """Is told how runs fare, for a progress display."""
+    """Receives the progress of runs, for a display."""
 
     def started(self, run: str) -> None:
         """A run's process has been started."""
@@ -122,12 +124,23 @@ def _start(job: Job, running: dict[int, _Running], lock: int | None) -> None:
     held = None if lock is None else Connection(os.dup(lock))
     daemon = job.execution.processes == 1  # a daemon may not start processes; both end with this one
     process = context.Process(target=live, args=(job, sender, held), daemon=daemon, name=job.run.name)
-    with held_back(), seeing(job.gpu):
+    with held_back(), seeing(job.gpu), _without_script():
         process.start()
         running[process.sentinel] = _Running(job, process, receiver)
     sender.close()
     if held is not None:
         held.close()
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """A spawned process imports the script that calls us anew, unless it finds none; it needs none of it."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _listen(running: Mapping[int, _Running], host: Host, watch: Watch) -> None:

@@ -29,6 +29,8 @@ from .worker_keys import EVALUATED, RESUMED
 
 SHORTEST = 2.0
 """Seconds of work from which an estimate is worth printing."""
+LEAST = 1e-3
+"""Share of all work from which an estimate means something: an untrained model says nothing of others."""
 WIDE = 80
 """Columns from which there is room for more than the name of a run."""
 
@@ -182,7 +184,7 @@ class GridProgress:
         """Seconds until the last run ends, by what was done until now; None until enough is known."""
         passed = time.monotonic() - self.began
         done = sum(self.done.values()) - sum(self.before.values())
-        if passed < SHORTEST or done <= 0:
+        if passed < SHORTEST or done < LEAST * sum(map(_total, self.work.values())):
             return None
         rests, side_by_side = self._left_to_do(), min(self.workers, len(self.work))
         return passed / done * max(sum(rests), side_by_side * max(rests, default=0.0))

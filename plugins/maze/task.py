@@ -8,6 +8,7 @@ from pathlib import Path
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import TaskData, TaskInfo
 from ...harness.api.specs import BuildRequest, TaskSpec
+from ..papers import HRM
 from ..published import generated_summary, published
 from ..tabular_files import find_tables
 from ..tabular_hub import revision_of
@@ -15,15 +16,6 @@ from .augment import dihedral
 from .common import canonical, features, generated
 from .scales import CHARSET, HARD_NAME, SCALES, SHAPES, VERSION, VOCAB_SIZE
 from .typed import check_rules, parse
-
-CITATION = """\
-@article{wang2025hierarchical,
-  title   = {Hierarchical Reasoning Model},
-  author  = {Wang, Guan and Li, Jin and Sun, Yuhao and Chen, Xing and Liu, Changling and Wu, Yue
-             and Lu, Meng and Song, Sen and Abbasi Yadkori, Yasin},
-  journal = {arXiv preprint arXiv:2506.21734},
-  year    = {2025}
-}"""
 
 LICENCE = (
     "Generated mazes are free of rights of others. No licence is known to us of the official rows "
@@ -74,7 +66,7 @@ TASK = TaskSpec(
     canonical=canonical,
     features=features,
     options=("revision",),
-    citation=CITATION,
+    citation=HRM,
     licence=LICENCE,
     symbols=("", *CHARSET),
     published=published(HARD_NAME),

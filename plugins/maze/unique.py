@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from ...harness.api.puzzles import TaskData, TaskInfo
 from ...harness.api.specs import BuildRequest, TaskSpec
+from ..papers import EQR
 from ..published import published
 from .augment import dihedral
 from .common import canonical, features, generated
 from .scales import CHARSET, UNIQUE_NAME, UNIQUE_SCALES, UNIQUE_SHAPES, VOCAB_SIZE
 from .typed import check_rules, parse
-
-CITATION = """\
-@misc{huang2026equilibrium,
-  title         = {Equilibrium Reasoners: Learning Attractors Enables Scalable Reasoning},
-  author        = {Huang and Geng and Kolter},
-  year          = {2026},
-  eprint        = {2605.21488},
-  archivePrefix = {arXiv}
-}"""
 
 
 def build(request: BuildRequest) -> TaskData:
@@ -44,7 +36,7 @@ TASK = TaskSpec(
     primary="exact",
     canonical=canonical,
     features=features,
-    citation=CITATION,
+    citation=EQR,
     licence="Generated mazes are free of rights of others.",
     symbols=("", *CHARSET),
     published=published(UNIQUE_NAME),

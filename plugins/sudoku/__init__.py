@@ -20,15 +20,9 @@ from ...harness.api.specs import (
     Scale,
     TaskSpec,
 )
+from ..papers import HRM
 from ..published import published
 
-CITATION = """@article{wang2025hierarchical,
-  title = {Hierarchical Reasoning Model},
-  author = {Wang, Guan and Li, Jin and Sun, Yuhao and Chen, Xing and Liu, Changling and Wu, Yue and
-            Lu, Meng and Song, Sen and Abbasi Yadkori, Yasin},
-  journal = {arXiv preprint arXiv:2506.21734},
-  year = {2025}
-}"""
 LICENCE = (
     "Generated puzzles: the licence of this package. Sudoku-Extreme (official and hub): its card names no "
     "licence; its puzzles come from community lists; no row of it is shipped with this package."
@@ -53,7 +47,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             canonical=_canonical,
             features=_features,
             options=("revision",),
-            citation=CITATION,
+            citation=HRM,
             licence=LICENCE,
             symbols=("", "", *"123456789"),
             published=published("sudoku-extreme"),

@@ -300,6 +300,34 @@ def test_outputs_of_two_machines_in_one_folder_are_all_shown(tmp_path: Path) -> 
     assert len(report.remarks) == 1
 
 
+def test_parts_of_one_request_in_two_folders_are_the_whole(tmp_path: Path, run_cli: RunCli) -> None:
+    names = three_models(tmp_path / "A")
+    shutil.copytree(tmp_path / "A", tmp_path / "B")
+    for place, name in enumerate(names):
+        shutil.rmtree(tmp_path / ("A" if place % 2 else "B") / name)
+    ended = run_cli("report", tmp_path / "A", tmp_path / "B")
+    assert ended.code == 0, ended.err
+    assert "no such run" not in ended.out + ended.err
+    assert [len(row_of(report_of(tmp_path / "A", tmp_path / "B"), "hrm").seeds)] == [3]
+    shutil.rmtree(tmp_path / "B" / names[0], ignore_errors=True)
+    shutil.rmtree(tmp_path / "A" / names[0], ignore_errors=True)
+    ended = run_cli("report", tmp_path / "A", tmp_path / "B")
+    assert ended.code == 1
+    assert f"{names[0]}: requested, but there is no such run" in ended.err
+
+
+@pytest.mark.parametrize("how", ["copied into it", "linked"])
+def test_results_inside_an_output_folder_are_named(how: str, tmp_path: Path, run_cli: RunCli) -> None:
+    """``cp -a B A/``, without the last ``/.``, is the usual slip."""
+    three_models(tmp_path / "A")
+    request(tmp_path / "B", write_model(tmp_path / "B", "other", TRM))
+    inside = tmp_path / "A" / "B"
+    shutil.copytree(tmp_path / "B", inside) if how == "copied into it" else inside.symlink_to(tmp_path / "B")
+    ended = run_cli("report", tmp_path / "A")
+    assert f"{inside}: holds runs and is not read; name it too" in ended.out
+    assert "holds runs and is not read" not in run_cli("report", tmp_path / "A", inside).out
+
+
 BAD: dict[str, dict[str, object]] = {
     "above 1": {"exact": 1.5, "cells": 0.5},
     "below 0": {"exact": -0.5, "cells": 0.5},

@@ -58,6 +58,15 @@ def test_the_estimate_goes_by_work_and_by_what_was_seen(clock: list[float]) -> N
     assert grid.seconds_left() == pytest.approx(2.0 * (10 + 30))
 
 
+def test_a_run_without_training_says_nothing_of_the_time_of_others(clock: list[float]) -> None:
+    out = Console(file=io.StringIO(), _environ={})
+    grid = GridProgress(out, {"copy-s0": (0.0, 0.0), "trm-s0": (1e15, 1e13)}, 2)
+    grid.started("copy-s0")
+    clock[0] += 5
+    grid.finished("copy-s0", Status.DONE, None)
+    assert grid.seconds_left() is None
+
+
 def test_what_a_resumed_run_had_done_before_took_no_time_now(clock: list[float]) -> None:
     grid = shown(io.StringIO())
     grid.started("b-s0")
