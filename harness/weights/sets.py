@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ _AVERAGED = {"ema", "avg", "averaged", "average", "swa", "shadow", "polyak"}
 _KEPT_AVERAGES = {"ema", "swa", "shadow", "polyak"}
 """Those of them that are no moments of an optimiser."""
 _RAW = {"online", "raw", "collected", "backup"}
+_NOT = {"no", "non", "not", "without", "pre", "before", "un", "raw"}
+_NOT_AVERAGED = re.compile(f"({'|'.join(_NOT)})({'|'.join(_AVERAGED)})")
+_COUNTERS = {"decay", "num_updates"}
+"""What CompVis' LitEma keeps next to an average, whose names it writes without their dots."""
 _STATE = re.compile(r"optim(?!al)|sched|scaler|exp_avg|momentum|grad|rng", re.IGNORECASE)
 """Keys of what is no weights, though it has their names and shapes."""
 
@@ -42,12 +46,22 @@ def shown(key: str) -> str:
 
 
 def is_averaged(key: str) -> bool:
-    """Whether a key says that its weights are a moving average; the innermost word about it decides."""
+    """Whether a key says that its weights are a moving average; the innermost part that says it decides.
+
+    A negation before that word, as in ``model_no_ema``, says that they are none.
+    """
     for part in reversed(key.split(".")):
-        words = {word.lower() for word in _WORDS.findall(part)}
-        if words & _RAW or words & _AVERAGED:
-            return not words & _RAW
+        words = [word.lower() for word in _WORDS.findall(part)]
+        if _RAW & set(words) or any(map(_NOT_AVERAGED.fullmatch, words)):
+            return False
+        if found := [place for place, word in enumerate(words) if word in _AVERAGED]:
+            return not _NOT & set(words[: found[0]])
     return False
+
+
+def _only_numbers(tensors: Iterable[Tensor]) -> bool:
+    """Whether they are counters and rates, as programs keep next to an average, and no weights."""
+    return all(one.numel() == 1 for one in tensors)
 
 
 def _in_state(key: str) -> bool:
@@ -99,13 +113,39 @@ def find_sets(content: Any, path: Path) -> tuple[dict[str, Tensors], dict[str, l
     for key, value in _walk(content, "", 0, set()):
         if isinstance(value, Mapping):
             tensors = {str(name): one for name, one in value.items() if isinstance(one, Tensor)}
-            if tensors:
+            if tensors and not (is_averaged(key) and _only_numbers(tensors.values())):
                 (named if len(tensors) == len(value) else mixed)[key] = tensors
-        elif is_averaged(key) and value and all(isinstance(one, Tensor) for one in value):
+        elif is_averaged(key) and all(isinstance(one, Tensor) for one in value) and not _only_numbers(value):
             lists[key] = list(value)
     if not named:
         raise DataError(f"weights {path}: {_what(content)}")
-    return {**named, **mixed}, lists
+    return _with_dots({**named, **mixed}), lists
+
+
+def _with_dots(sets: Mapping[str, Tensors]) -> dict[str, Tensors]:
+    """The sets, with the dots that CompVis' LitEma takes out of the names of an average put back.
+
+    They are told from the other names in the file.
+    """
+    dotted: dict[str, set[str]] = {}
+    for tensors in sets.values():
+        for name in tensors:
+            parts = name.split(".")
+            for place in range(len(parts) - 1):
+                dotted.setdefault("".join(parts[place:]), set()).add(".".join(parts[place:]))
+    return {key: _renamed(key, tensors, dotted) for key, tensors in sets.items()}
+
+
+def _renamed(key: str, tensors: Tensors, dotted: Mapping[str, set[str]]) -> Tensors:
+    found: dict[str, Tensor] = {}
+    renamed: set[str] = set()
+    for name, value in tensors.items():
+        above, dot, last = name.rpartition(".")
+        meant = dotted.get(last, ()) if is_averaged(f"{key}.{above}") else ()
+        found[f"{above}{dot}{next(iter(meant))}" if len(meant) == 1 else name] = value
+        renamed |= {above} if len(meant) == 1 else set()
+    counters = {f"{above}.{last}" if above else last for above in renamed for last in _COUNTERS}
+    return {name: value for name, value in found.items() if name not in counters}
 
 
 def _what(content: Any) -> str:
@@ -194,8 +234,9 @@ def _parts(key: str, tensors: Tensors, place: Place, depth: int) -> dict[str, Pl
         placed = place(inside)
         fits = _fits(placed) or (is_averaged(first) and not placed[2])
         deeper = {} if fits or not depth else _parts(below, inside, place, depth - 1)
-        if fits or deeper:
-            found |= {below: placed} if fits else deeper
+        passed_over = is_averaged(first) and not deeper and not _only_numbers(inside.values())
+        if fits or deeper or passed_over:  # by default, an average that does not fit is refused
+            found |= deeper or {below: placed}
             used.add(first)
     others = {name: value for name, value in tensors.items() if name.partition(".")[0] not in used}
     if found and others and _fits(placed := place(others)):

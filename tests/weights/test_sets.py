@@ -205,6 +205,50 @@ def test_a_single_set_needs_no_note(tmp_path: Path, key: str) -> None:
     assert taken(tmp_path, {key: RAW, "optimizer": STATE, "step": 7})[1] == ""
 
 
+@pytest.mark.parametrize("key", ["model_no_ema", "noema", "before_ema", "weights_not_averaged"])
+def test_weights_that_are_said_not_to_be_averaged_are_not_taken_for_the_average(
+    tmp_path: Path, key: str
+) -> None:
+    found, note = taken(tmp_path, {key: RAW, "ema": AVERAGED})
+    assert same(found, AVERAGED)
+    assert note.startswith("averaged weights (ema)")
+    with pytest.raises(DataError, match=f"several sets of weights fit .*{key}.*choose with --weights-key"):
+        taken(tmp_path, {"model": AVERAGED, key: RAW})
+    assert same(taken(tmp_path, {key: RAW, "optimizer": STATE})[0], RAW)
+
+
+def undotted(tensors: Weights) -> Weights:
+    """As CompVis' LitEma writes them."""
+    counters = {"decay": torch.tensor(0.99), "num_updates": torch.tensor(3)}
+    return {**{name.replace(".", ""): value for name, value in tensors.items()}, **counters}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_average_whose_names_have_lost_their_dots_is_matched(tmp_path: Path, beside: bool) -> None:
+    trained = {name: AVERAGED[name] for name in TRAINED}
+    content: dict[str, Any] = {**under("model.", RAW), **under("model_ema.", undotted(trained))}
+    if beside:
+        content = {"state_dict": RAW, "model_ema": undotted(trained)}
+    found, note = taken(tmp_path, content)
+    assert all(torch.equal(found[name], AVERAGED[name]) for name in TRAINED)
+    assert note.startswith("averaged weights (model_ema)")
+    assert "not used" not in note
+
+
+def test_an_average_beside_the_others_that_does_not_fit_is_not_passed_over(tmp_path: Path) -> None:
+    content = {**under("model.", RAW), **under("model_ema.", {"unknown": torch.ones(2)})}
+    with pytest.raises(DataError, match=r"\(model_ema\): not those of .*; --weights-key model takes"):
+        taken(tmp_path, content)
+    assert same(taken(tmp_path, content, "model")[0], RAW)
+
+
+@pytest.mark.parametrize("counters", [{"decay": torch.tensor(0.99)}, [torch.tensor(0.99)]])
+def test_numbers_about_an_average_are_none(tmp_path: Path, counters: Any) -> None:
+    found, note = taken(tmp_path, {"model": RAW, "ema": counters})
+    assert same(found, RAW)
+    assert note == ""
+
+
 def test_moments_of_an_optimiser_are_no_weights(tmp_path: Path) -> None:
     moments = {"exp_avg": OTHER, "exp_avg_sq": OTHER}
     found, _ = taken(tmp_path, {"model": RAW, "optim": {"ema": OTHER}, "adam": moments})
@@ -232,6 +276,20 @@ def test_content_that_holds_itself_is_read_once(tmp_path: Path) -> None:
         ("model", False),
         ("", False),
         ("average.state_dict", True),
+        ("with_ema", True),
+        ("model_no_ema", False),
+        ("modelNoEma", False),
+        ("non_ema", False),
+        ("noema", False),
+        ("nonEMA", False),
+        ("weights_not_averaged", False),
+        ("without_model_ema", False),
+        ("before_ema", False),
+        ("pre-ema", False),
+        ("unaveraged", False),
+        ("raw_ema", False),
+        ("rawEma.state_dict", False),
+        ("no_grad.ema", True),
     ],
 )
 def test_words_say_what_is_averaged(key: str, averaged: bool) -> None:
