@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..api.errors import DataError, UnavailableError, UsageError
+from ..api.pointers import POINTER, is_pointer
 from ..api.reading import require_file
 from ..api.reasoner import Reasoner
 from ..api.specs import ModelSpec
 from ..nn.embedding import PuzzleEmbedding
 from ..store.folders import MANIFEST, replacing, write_atomically
 from ..store.tensors import tensors_sha256
-from .reference_names import WRAPPERS, Shapes, our_name, their_name, unwrapped
+from .reference_names import INSERTED, WRAPPERS, Shapes, our_name, their_name, unwrapped
 from .sets import Place, Placed, Tensors, choose, some
 from .sidecar import OWN
 
@@ -29,6 +31,8 @@ UNPACKED = 8
 """Times its own size to which a torch file may unpack; torch compresses nothing."""
 SLACK = 64 << 20
 """Bytes to which any torch file may unpack."""
+PARTS = re.compile(r"-0*(\d+)-of-0*(\d+)\.\w+$|\.index\.json$")
+"""The end of the names of the parts of weights, and of the index over them."""
 
 
 def is_weights(path: Path) -> bool:
@@ -59,10 +63,11 @@ def read_content(path: Path) -> Any:
         size = require_file(path)
         with path.open("rb") as stream:
             kind = _kind(stream.read(16))
+        problem = _no_weights(path) or ("" if kind else "neither a safetensors nor a torch file")
     except OSError as error:
         raise UnavailableError(f"weights {path}: cannot be read ({error.strerror or error})") from error
-    if kind is None:
-        raise DataError(f"weights {path}: neither a safetensors nor a torch file")
+    if problem:
+        raise DataError(f"weights {path}: {problem}")
     if kind == "safetensors":
         return _read_safetensors(path)
     _refuse_bomb(path, size)
@@ -81,6 +86,25 @@ def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
         return dict(tensors), [], []
 
     return choose(read_content(path), place, (), key, path=path)[0]
+
+
+def part_of(path: Path) -> str:
+    """What a file is of weights that are stored in several; empty where they are not."""
+    found = PARTS.search(path.name)
+    if found is None or found[2] == "1":
+        return ""
+    return f"part {found[1]} of {found[2]} of the weights" if found[2] else "the index of weights in parts"
+
+
+def _no_weights(path: Path) -> str:
+    """Why a file is not read, as its name or its first bytes tell; else empty."""
+    if is_pointer(path):
+        return POINTER
+    if part := part_of(path):
+        return f"{part}; load all of its parts and save their tensors in one file first"
+    if path.suffix == ".npz":
+        return "a NumPy archive; save its arrays as tensors with safetensors.torch.save_file"
+    return ""
 
 
 def _refuse_bomb(path: Path, size: int) -> None:
@@ -124,13 +148,19 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     try:
-        with path.open("rb") as stream:  # of a path, torch would believe the suffix
+        with (
+            path.open("rb") as stream,
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # and of a path, torch would believe the suffix
             return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can make the unpickler stumble in any way
         if found := re.search(r"Unsupported (?:global|operand|class)[^\n]*", str(error), re.IGNORECASE):
-            why = found[0].strip()
+            named = re.search(r"GLOBAL (\S+)", found[0])
+            what = named[1] if named else found[0].strip()
             raise DataError(
-                f"weights {path}: a pickle that holds more than weights; refused ({why})"
+                f"weights {path}: a pickle that holds more than weights ({what}); refused; if you trust it, "
+                "load it yourself and save its state_dict()"
             ) from error
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"weights {path}: damaged torch file ({why})") from error
@@ -141,8 +171,8 @@ def in_our_names(
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The same tensors by our names, and which of them have one name there.
 
-    What `torch.compile` and others put before a name is taken away; a name that means nothing to the model
-    is kept as it is.
+    What `torch.compile` and others put before a name or into it is taken away; a name that means nothing to
+    the model is kept as it is.
     """
     renamed: dict[str, Tensor] = {}
     first: dict[str, str] = {}
@@ -156,7 +186,8 @@ def in_our_names(
 
 
 def _ours(name: str, spec: ModelSpec, expected: Collection[str]) -> str:
-    bare = name
+    plain = ".".join(part for part in name.split(".") if part not in INSERTED)
+    bare = plain
     while bare not in expected:
         wrapper = next((one for one in WRAPPERS if bare.startswith(one)), None)
         if wrapper is None:
@@ -164,8 +195,8 @@ def _ours(name: str, spec: ModelSpec, expected: Collection[str]) -> str:
         bare = bare.removeprefix(wrapper)
     if bare in expected:
         return bare
-    ours = our_name(name, spec.reference) if spec.reference is not None else None
-    return ours or (unwrapped(name) if name.startswith("_orig_mod.") else name)
+    ours = our_name(plain, spec.reference) if spec.reference is not None else None
+    return ours or (unwrapped(plain) if plain != name else name)
 
 
 def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
@@ -220,6 +251,20 @@ def check_weights(
     return tensors_sha256(weights), note
 
 
+def rounded_sha256(
+    model: Reasoner, spec: ModelSpec, path: Path, blank: bool = False, key: str | None = None
+) -> dict[str, str]:
+    """By precision, the checksum that a file's weights would have if stored in it; see `check_weights`."""
+    weights, _ = _chosen(model, spec, path, blank, key)
+    checksums = {}
+    for name, kind in (("half precision", torch.float16), ("bfloat16", torch.bfloat16)):
+        rounded = {
+            one: value.to(kind) if value.is_floating_point() else value for one, value in weights.items()
+        }
+        checksums[name] = tensors_sha256(rounded)
+    return checksums
+
+
 def _chosen(
     model: Reasoner, spec: ModelSpec, path: Path, blank: bool, key: str | None, hint: str = ""
 ) -> tuple[dict[str, Tensor], str]:
@@ -228,7 +273,7 @@ def _chosen(
     found, note = choose(read_content(path), place, trained, key, path=path, model=spec.name, hint=hint)
     for name, value in found.items():
         if value.is_floating_point() and not bool(torch.isfinite(value.float()).all()):
-            raise DataError(f"weights {path}: {name} holds infinite numbers or none (NaN); not evaluated")
+            raise DataError(f"weights {path}: {name} contains NaN or infinite values; not evaluated")
     return found, note
 
 
@@ -337,11 +382,10 @@ def export_weights(
         config: its configuration.
         path: ``.safetensors`` or ``.pt``.
         compiled: whether to put ``_orig_mod.`` before every name, as a compiled model's checkpoint has it.
-        force: whether files that are there may be overwritten; those of a run never are.
+        force: whether existing files may be overwritten; those of a run never are.
 
     Raises:
-        UsageError: another suffix, a file that is there, a model without a reference, or a variant that it
-            does not have.
+        UsageError: another suffix, an existing file, no reference, or a tensor for which it has no name.
         UnavailableError: the folder does not exist or cannot be written to.
     """
     if spec.reference is None:
@@ -355,7 +399,10 @@ def export_weights(
     if unknown := [name for name, theirs in renamed.items() if theirs is None]:
         raise UsageError(f"the reference implementation of {spec.name} has no {some(unknown)}")
     start = "_orig_mod." if compiled else ""
-    content = {f"{start}{theirs}": weights[name].contiguous() for name, theirs in renamed.items()}
+    content = {  # copies: a network that a model has in two places is one tensor under two names
+        f"{start}{theirs}": weights[name].detach().clone(memory_format=torch.contiguous_format)
+        for name, theirs in renamed.items()
+    }
     arch = {"name": spec.reference.name, **spec.reference.arch(config)}
     ours = {"model": spec.name, "options": config.model_dump(mode="json")}
     try:
@@ -375,10 +422,10 @@ def _refuse_overwriting(file: Path, force: bool) -> None:
     place = file.resolve()
     folder = next((one for one in (file.absolute().parent, place.parent) if (one / MANIFEST).exists()), None)
     if folder is not None:
-        raise UsageError(f"export to {file}: {folder} is the folder of a run, which stays as it is")
+        raise UsageError(f"export to {file}: {folder} is a run's folder; exports are not written there")
     if file.is_dir():
         raise UsageError(f"export to {file}: is a folder; name a file")
     if not force and (file.exists() or file.is_symlink()):
         raise UsageError(
-            f"export to {file}: is there already; choose another name, or overwrite it with --force"
+            f"export to {file}: already exists; choose another name, or overwrite it with --force"
         )

@@ -17,6 +17,8 @@ PREFIX = "model.inner."
 """Prefix of every name in the references."""
 WRAPPERS = ("_orig_mod.", "module.", "model.", "inner.")
 """What `torch.compile`, data parallelism and the references put before a name."""
+INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""What wrappers of modules inside a model put into its names, wherever they are."""
 _COMMON = {
     "embed_tokens.embedding_weight": "embed.tokens.weight",
     "lm_head.weight": "heads.answer.weight",
@@ -91,6 +93,8 @@ def options_by(same: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[st
         if found.get("puzzle_emb_ndim") == 0:  # there: no puzzle embedding, and no prefix
             del found["puzzle_emb_ndim"]
             found["puzzle_emb_len"] = 0
+        elif found.get("puzzle_emb_ndim") == found.get("hidden"):  # which is its default
+            found.pop("puzzle_emb_ndim", None)
         return found
 
     return options

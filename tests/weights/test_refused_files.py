@@ -68,8 +68,8 @@ def test_a_small_tensor_that_says_to_be_huge_is_refused_by_its_shape(tmp_path: P
         (lambda one: one.to(torch.complex64), "y_init is complex in the file"),
         (lambda one: one.to_sparse(), "y_init is sparse or quantised in the file"),
         (lambda one: one.to("meta"), "y_init has no values"),
-        (lambda one: one * float("nan"), "y_init holds infinite numbers or none"),
-        (lambda one: one / 0, "y_init holds infinite numbers or none"),
+        (lambda one: one * float("nan"), "y_init contains NaN or infinite values"),
+        (lambda one: one / 0, "y_init contains NaN or infinite values"),
     ],
 )
 def test_a_tensor_that_is_no_plain_numbers_is_named(tmp_path: Path, change: Any, words: str) -> None:
@@ -127,6 +127,66 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.pt")
 
 
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("w.safetensors", LFS, "a Git LFS pointer, not the file; run git lfs pull"),
+        ("w.npz", b"PK\3\4", "a NumPy archive; save its arrays as tensors"),
+        (
+            "model-00001-of-00002.safetensors",
+            None,
+            "part 1 of 2 of the weights; load all of its parts and save",
+        ),
+        ("pytorch_model-00002-of-00002.bin", None, "part 2 of 2 of the weights; load all of its parts"),
+        ("model.safetensors.index.json", b"{}", "the index of weights in parts; load all of its parts"),
+    ],
+)
+def test_what_stands_for_weights_is_named(
+    tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    if content is None:
+        torch.save(WEIGHTS, tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(f"weights {tmp_path / name}: {words}")):
+        read_weights(tmp_path / name)
+
+
+def test_the_only_part_of_weights_is_all_of_them(tmp_path: Path) -> None:
+    torch.save(WEIGHTS, tmp_path / "model-00001-of-00001.bin")
+    assert read_weights(tmp_path / "model-00001-of-00001.bin").keys() == WEIGHTS.keys()
+
+
+@pytest.mark.parametrize("inserted", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+@pytest.mark.parametrize("reference", [True, False])
+def test_what_wrappers_put_into_a_name_changes_neither_weights_nor_checksum(
+    tmp_path: Path, inserted: str, reference: bool
+) -> None:
+    spec, weights = spec_of("trm-mlp"), WEIGHTS
+    if reference:
+        export_weights(WEIGHTS, spec, config_of("trm-mlp"), tmp_path / "theirs.pt")
+        weights = read_weights(tmp_path / "theirs.pt")
+    found = set()
+    for between in (".", f".{inserted}."):
+        renamed = {f"{inserted}.{name.replace('.', between)}": value for name, value in weights.items()}
+        torch.save(renamed, tmp_path / "w.pt")
+        found.add(check_weights(fresh("trm-mlp"), spec, tmp_path / "w.pt"))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_network_that_a_model_has_in_two_places_is_exported(tmp_path: Path, suffix: str) -> None:
+    options = {"networks": 1, "low_blocks": 1}
+    weights, file = made("hrm", **options).state_dict(), tmp_path / f"w{suffix}"
+    export_weights(weights, spec_of("hrm"), config_of("hrm", **options), file)
+    loaded = made("hrm", seed=1, **options)
+    load_weights(loaded, spec_of("hrm"), file)
+    assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())
+
+
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
 @pytest.mark.parametrize("name", ["trm-mlp", "transformer"])
 def test_what_is_put_before_our_names_changes_neither_weights_nor_checksum(
@@ -158,7 +218,7 @@ def export(file: Path, force: bool = False) -> None:
 @pytest.mark.parametrize("there", ["mine.pt", "mine.yaml"])
 def test_what_is_there_is_overwritten_with_force_alone(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("mine")
-    with pytest.raises(UsageError, match=re.escape(f"{tmp_path / there}: is there already") + ".*--force"):
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path / there}: already exists") + ".*--force"):
         export(tmp_path / "mine.pt")
     assert [path.name for path in tmp_path.iterdir()] == [there]
     assert (tmp_path / there).read_text() == "mine"
@@ -181,7 +241,7 @@ def test_the_folder_of_a_run_stays_as_it_is(tmp_path: Path, how: str) -> None:
         "linked folder": tmp_path / "folder" / "model.safetensors",
         "linked file": tmp_path / "file.safetensors",
     }[how]
-    with pytest.raises(UsageError, match="is the folder of a run, which stays as it is"):
+    with pytest.raises(UsageError, match="is a run's folder; exports are not written there"):
         export(target, force=True)
     assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "model.safetensors"]
     assert (run / "model.safetensors").read_text() == "ours"
