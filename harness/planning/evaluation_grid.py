@@ -22,7 +22,7 @@ from ..host.host import OWN_DISTRIBUTION, Host, Part
 from ..store.records import RunIdentity
 from ..training.config import TrainingConfig
 from ..training.costs import count_flops
-from ..weights.files import check_weights
+from ..weights.files import check_weights, rounded_sha256
 from .evaluation_context import evaluation_context
 from .evaluation_mode import EvaluationMode, obstacle
 from .find_weights import (
@@ -64,6 +64,8 @@ def plan_evaluation(host: Host, request: Request, progress: Progress = no_progre
     _refuse_idle(request, weights)
     context = evaluation_context(host, request, weights, progress)
     bases = _distinct([_base(host, context, stored) for stored in weights], left_out)
+    if request.as_seeds:
+        bases = _without_rounded(host, bases, _is_blank(request), left_out)
     left_out[:0] = unfinished
     jobs: list[Job] = []
     picked = {} if request.study else picked_seeds(weights)
@@ -122,6 +124,25 @@ def _distinct(bases: Sequence[Base], left_out: list[str]) -> list[Base]:
             what = "named twice" if twice else f"the same weights as {first_stored.file}"
             left_out.append(f"{stored.file}: {what}")
     return [base for base in bases if id(base) not in repeated]
+
+
+def _without_rounded(host: Host, bases: Sequence[Base], blank: bool, left_out: list[str]) -> list[Base]:
+    """Leave out, and name, external weights that are others of them in fewer bits: no further seed."""
+    external = [(job, shapes) for job, shapes in bases if _stored(job).origin is None]
+    known: dict[str, str] = {}
+    for job, shapes in external if len(external) > 1 else ():
+        stored, spec = _stored(job), model_part(host, job.run.identity).spec
+        for precision, checksum in rounded_sha256(shapes, spec, stored.file, blank, stored.key).items():
+            if checksum != stored.tensors:
+                known.setdefault(checksum, f"{stored.file} in {precision}")
+    rounded = [job for job, _ in external if _stored(job).tensors in known]
+    left_out += [f"{(one := _stored(job)).file}: {known[one.tensors]}; left out" for job in rounded]
+    return [base for base in bases if base[0] not in rounded]
+
+
+def _is_blank(request: Request) -> bool:
+    """Whether only the blank row of a puzzle embedding is read."""
+    return all(mode.puzzle_ids is PuzzleIds.BLANK for mode in request.modes)
 
 
 def _refuse_clashes(jobs: Sequence[Job]) -> None:
@@ -237,8 +258,7 @@ def _require_rows(context: Context, stored: StoredWeights, shapes: Reasoner, pre
     """
     assert stored.origin is not None
     same = stored.origin.identity.fingerprints["train"] == prepared.fingerprints["train"]
-    blank = all(mode.puzzle_ids is PuzzleIds.BLANK for mode in context.request.modes)
-    if prepared.identities is None or same or blank:
+    if prepared.identities is None or same or _is_blank(context.request):
         return
     if any(tensor.shape[:1] == (prepared.info.identifiers,) for tensor in shapes.state_dict().values()):
         raise UsageError(
@@ -256,9 +276,8 @@ def _external(host: Host, context: Context, stored: StoredWeights) -> Base:
     model = external_model(host, request.models[0], context, stored.file)
     shapes = _shapes(model.part, model.config, prepared)
     count_flops(shapes, prepared.info.cells)  # which a model without an end does not survive
-    blank = all(mode.puzzle_ids is PuzzleIds.BLANK for mode in request.modes)
     key = request.weights_key
-    tensors, chosen = check_weights(shapes, model.part.spec, stored.file, blank, key)  # before writing
+    tensors, chosen = check_weights(shapes, model.part.spec, stored.file, _is_blank(request), key)
     stored = replace(stored, tensors=tensors, key=key)
     identity = identity_of(
         context,

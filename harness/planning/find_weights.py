@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ..api.errors import NothingToReport, UnavailableError, UsageError
+from ..api.errors import DataError, NothingToReport, UnavailableError, UsageError
 from ..api.reading import require_file
 from ..api.specs import ModelSpec
+from ..api.text import plural
 from ..data.prepare import file_sha256
 from ..host.host import Host, Part
 from ..store.checked import DamagedResult
@@ -18,7 +19,7 @@ from ..store.records import NO_WEIGHTS, Manifest, RunIdentity, Status
 from ..store.requests import RUNS, read_requested
 from ..store.tensors import tensors_sha256
 from ..training.config import AT_EVALUATION, TrainingConfig
-from ..weights.files import is_weights, read_weights
+from ..weights.files import is_weights, part_of, read_weights
 from ..weights.sets import some
 from ..weights.sidecar import read_sidecar
 from .grid import Context
@@ -56,6 +57,7 @@ def find_weights(
         UnavailableError: a path does not exist, or is no file.
         UsageError: a folder holds files of weights, but no results; or a file is that of a run that has not
             finished, or has changed since.
+        DataError: a folder holds the parts of one set of weights.
     """
     weights: list[StoredWeights] = []
     skipped = unfinished if unfinished is not None else []
@@ -118,7 +120,14 @@ def _refuse_files(path: Path, folders: Sequence[Path]) -> None:
     places = [path, *folders]
     if any((place / MANIFEST).exists() for place in places):
         return
+    if (path / "snapshots").is_dir():  # a hub's cache: the blobs next to them have no names
+        places = [place for place in sorted((path / "snapshots").iterdir()) if place.is_dir()]
     files = [file for place in places for file in _weights_in(place)]
+    if files and all(map(part_of, files)):
+        raise DataError(
+            f"{path}: weights in {plural(len(files), 'part')} ({some([file.name for file in files])}); load "
+            "all of them, save their tensors in one file, and name that"
+        )
     if files:
         named = some([str(file) for file in files])
         one = "the file" if len(files) == 1 else "one of the files"
@@ -220,7 +229,7 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
 
     Options come from the brackets, else from a configuration file next to the weights, else from the model's
     recipe for the task and scale; whether the weights fit is checked when they are loaded. Its name has the
-    options that differ from the model's defaults.
+    options that differ from the recipe's, as that of a model that is trained.
 
     Raises:
         UsageError: an option is unknown, or one of training.
@@ -244,7 +253,7 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
     recipe = recipe_of(host, part, info)
     where = f"weights {file}: {text}" + (f" with {sidecar.name}:" if sidecar is not None else "")
     config = validated(spec.config, {**recipe["model"], **told, **options}, where)
-    usual = spec.config()
+    usual = validated(spec.config, recipe["model"], f"recipe of {spec.name}:")
     shown = {
         key: str(getattr(config, key))
         for key in {**told, **options}
@@ -258,7 +267,7 @@ def external_model(host: Host, text: str, context: Context, file: Path) -> Resol
     sources += [sidecar.name] if sidecar is not None else []
     sources += ["--model"] if options else []
     note = f"architecture of {file.name}: {', overridden by '.join(sources)}"
-    note += f"; {', '.join(silent)} next to it says nothing of it" if silent else ""
+    note += f"; {', '.join(silent)} next to it does not describe the model" if silent else ""
     return ResolvedModel(variant, str(variant), part, config, settings, notes=(note,))
 
 

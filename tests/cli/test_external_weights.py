@@ -157,6 +157,21 @@ def test_the_same_weights_count_once_and_the_others_are_named(
         assert f"left out: {file}: the same weights as {first}" in ended.err
 
 
+def test_one_training_in_several_precisions_is_one_seed(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    first = pair[0]
+    words = {torch.float16: "half precision", torch.bfloat16: "bfloat16"}
+    files = []
+    for kind in words:
+        files.append(tmp_path / f"{kind}.pt")
+        torch.save({name: one.to(kind) for name, one in read_weights(first).items()}, files[-1])
+        shutil.copy(first.with_suffix(".yaml"), files[-1].with_suffix(".yaml"))
+    ended = evaluate(tmp_path / "out", *files, *pair, more=foreign("trm", "--as-seeds"))
+    assert ended.code == 0, ended.err
+    assert {one.weights_file for one in manifests(tmp_path / "out")} == {str(file) for file in pair}
+    for file, precision in zip(files, words.values(), strict=True):
+        assert f"left out: {file}: {first} in {precision}; left out" in ended.err
+
+
 def test_a_run_and_its_export_are_the_same_weights(ours: RunFolder, tmp_path: Path) -> None:
     file = export(ours, tmp_path / "w.pt")
     ended = evaluate(tmp_path / "out", file, ours.folder, more=("--model", "trm", "--limit", 12))
@@ -286,6 +301,27 @@ def test_a_folder_of_a_hub_is_told_from_one_of_results(
     assert f"{folder}: no folder of results; name {which} {files}, and its model with --model" in ended.err
 
 
+def test_a_hubs_cache_is_told_by_its_snapshots(ours: RunFolder, tmp_path: Path) -> None:
+    cache = tmp_path / "models--a--b"
+    (cache / "blobs").mkdir(parents=True)
+    shutil.copy(ours.folder / WEIGHTS, cache / "blobs" / "4d7a")
+    (cache / "snapshots" / "abc").mkdir(parents=True)
+    file = cache / "snapshots" / "abc" / "model.safetensors"
+    file.symlink_to(cache / "blobs" / "4d7a")
+    ended = evaluate(tmp_path / "out", cache, more=foreign("trm"))
+    assert ended.code == 2
+    assert f"{cache}: no folder of results; name the file {file}, and its model with --model" in ended.err
+
+
+def test_a_folder_of_weights_in_parts_says_what_to_do(ours: RunFolder, tmp_path: Path) -> None:
+    for number in (1, 2):
+        shutil.copy(ours.folder / WEIGHTS, tmp_path / f"model-0000{number}-of-00002.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    ended = evaluate(tmp_path / "out", tmp_path, more=foreign("trm"))
+    assert ended.code == 4
+    assert f"{tmp_path}: weights in 2 parts (model-00001-of-00002.safetensors, " in ended.err
+
+
 def test_options_of_a_hub_folders_configuration_are_read(ours: RunFolder, tmp_path: Path) -> None:
     file = export(ours, tmp_path / "w.pt")
     sides = [file.with_suffix(".yaml").rename(tmp_path / "all_config.yaml")]
@@ -302,7 +338,7 @@ def test_an_export_into_the_folder_of_a_run_is_refused(ours: RunFolder, more: tu
     before = (ours.folder / WEIGHTS).read_bytes()
     ended = command("export", ours.folder, "--output", ours.folder / WEIGHTS, *more)
     assert ended.code == 2
-    assert "is the folder of a run, which stays as it is" in ended.err
+    assert "is a run's folder; exports are not written there" in ended.err
     assert (ours.folder / WEIGHTS).read_bytes() == before
 
 
@@ -310,7 +346,7 @@ def test_an_export_over_a_file_needs_force(ours: RunFolder, tmp_path: Path) -> N
     (tmp_path / "mine.yaml").write_text("mine: 1")
     ended = command("export", ours.folder, "--output", tmp_path / "mine.pt")
     assert ended.code == 2
-    assert "mine.yaml: is there already" in ended.err
+    assert "mine.yaml: already exists" in ended.err
     assert (tmp_path / "mine.yaml").read_text() == "mine: 1"
     assert command("export", ours.folder, "--output", tmp_path / "mine.pt", "--force").code == 0
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from support.models import BUILT_IN
 from support.stored import config_of, made, reference_of, spec_of, write
 from trm_bench.harness.api.errors import DataError
+from trm_bench.harness.api.puzzles import TaskInfo
+from trm_bench.harness.planning.find_weights import external_model
+from trm_bench.harness.weights.files import export_weights
 from trm_bench.harness.weights.sidecar import read_sidecar
 from trm_bench.trm.config import TRMConfig
 
@@ -42,10 +47,10 @@ PUBLISHED = {
     "expansion": 4,
     "supervision": 16,
     "puzzle_emb_len": 16,
-    "puzzle_emb_ndim": 512,
     "mixer": "mlp",
     "halting": "sigmoid",
 }
+"""The size of its puzzle embedding is the default, the hidden size."""
 
 
 Said = tuple[Path | None, dict[str, Any], list[str]]
@@ -98,6 +103,28 @@ def test_a_configuration_that_says_nothing_of_the_model_is_named(tmp_path: Path)
     assert read(tmp_path) == (None, {}, ["config.json"])
     (tmp_path / "trm.yaml").write_text(yaml.safe_dump({"arch": ARCH}))
     assert read(tmp_path) == (tmp_path / "trm.yaml", PUBLISHED, ["config.json"])
+
+
+def test_a_row_is_named_by_what_differs_from_the_recipe_of_its_scale(tmp_path: Path) -> None:
+    info = TaskInfo("maze-hard", "mini", 5, 5, 7)
+    context: Any = SimpleNamespace(prepared=SimpleNamespace(info=info), settings=SimpleNamespace(training={}))
+
+    def label(model: str) -> str:
+        return external_model(BUILT_IN, model, context, tmp_path / "trm.pt").name
+
+    assert label("trm-mlp") == label("trm-mlp[hidden=48]") == "trm-mlp"
+    assert label("trm-mlp[hidden=512]") == "trm-mlp[hidden=512]"
+    kind = spec_of("trm-mlp").config
+    assert kind is not None
+    config = kind(hidden=48, cycles=2, updates=2, supervision=6, puzzle_emb_len=1, multiple=16)
+    weights = made("trm-mlp", hidden=48).state_dict()
+    for name in ("trm.yaml", "all_config.yaml"):
+        export_weights(weights, spec_of("trm-mlp"), config, tmp_path / "trm.pt", force=True)
+        side = yaml.safe_load((tmp_path / "trm.yaml").read_text())
+        (tmp_path / "trm.yaml").unlink()
+        (tmp_path / name).write_text(yaml.safe_dump(side if name == "trm.yaml" else {"arch": side["arch"]}))
+        assert label("trm-mlp") == "trm-mlp"
+        (tmp_path / name).unlink()
 
 
 def test_an_export_keeps_every_option_of_the_model_by_our_names(tmp_path: Path) -> None:
