@@ -90,12 +90,13 @@ def _from_folder(name: str, request: BuildRequest) -> Chosen:
     if training is None:
         strangers.append("no training tasks were given, so whether a test pair was trained on is not known")
     kind = "no" if training is None else "other" if _stranger(name, training) else ""
-    summary = f"{known or 'unknown tasks'} in --data: {kind} training".replace(":  ", ": ")
+    place = "--test" if request.test else "--data"
+    summary = f"{known or 'unknown tasks'} in {place}: {kind} training".replace(":  ", ": ")
     source = Source(
         "official",
         summary + (" + ConceptARC" if concepts else ""),
         tuple(one.found.source(len(one.tasks)) for one in chosen),
-        notes=_not_used(chosen, sets),
+        notes=(*_not_used(chosen, sets), *(note for one in chosen for note in one.found.notes())),
         caveats=tuple(strangers),
         as_published=not strangers,
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ...harness.api.errors import DataError
+from ...harness.api.pointers import POINTER, is_pointer
 from ...harness.api.puzzles import SourceFile
 from ...harness.api.reading import printable, read_bytes, require_file, unique
 from ...harness.api.specs import BuildRequest
@@ -39,12 +40,14 @@ class Found:
         name: relative to the ``--data`` folder, for messages and manifests.
         files: what it consists of; of Kaggle's form the challenges, then the solutions.
         kaggle: which of the two forms it has.
+        left_out: files next to them whose names look like those of tasks.
     """
 
     role: str
     name: str
     files: tuple[Path, ...]
     kaggle: bool
+    left_out: tuple[Path, ...] = ()
 
     def read(self) -> tuple[ArcTask, ...]:
         """The tasks, sorted by id.
@@ -55,12 +58,19 @@ class Found:
         tasks = list(self._kaggle() if self.kaggle else self._upstream())
         ids = [task.id for task in tasks]
         if repeated := sorted({name for name in ids if ids.count(name) > 1}):
-            raise DataError(f"{self.name}: task {repeated[0]} is there twice")
+            raise DataError(f"{self.name}: task {repeated[0]} occurs twice")
         return tuple(sorted(tasks, key=lambda task: task.id))
 
     def _upstream(self) -> Iterator[ArcTask]:
         for path in self.files:
-            yield read_task(printable(path).removesuffix(".json"), read_json(path), str(path))
+            name = re.sub(r"\.json$", "", printable(path), flags=re.IGNORECASE)
+            content = read_json(path)
+            if _is_many(content):
+                raise DataError(
+                    f"{path}: an object of several tasks; it must be a file for each task (in a folder of "
+                    "them), or arc-agi_…_challenges.json with its …_solutions.json next to it"
+                )
+            yield read_task(name, content, str(path))
 
     def _kaggle(self) -> Iterator[ArcTask]:
         challenges, solutions = (_mapping(path) for path in self.files)
@@ -68,6 +78,22 @@ class Found:
             if name not in solutions:
                 raise DataError(f"{self.files[1]}: no solution of task {name}")
             yield read_task(name, content, str(self.files[0]), solutions[name])
+
+    def notes(self) -> tuple[str, ...]:
+        """What of the set was not read.
+
+        Raises:
+            DataError: see `read`.
+        """
+        notes = []
+        if self.left_out:
+            names = [printable(path) for path in self.left_out]
+            notes.append(f"{self.name}: not read, as the name does not end in .json: {_some(names)}")
+        if self.kaggle:
+            challenges, solutions = (_mapping(path) for path in self.files)
+            if surplus := [name for name in solutions if name not in challenges]:
+                notes.append(f"{self.files[1].name}: solutions without a challenge: {_some(surplus)}")
+        return tuple(notes)
 
     def source(self, tasks: int) -> SourceFile:
         """The files that were read, with one checksum over all of them."""
@@ -84,9 +110,22 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
+        require_file(path)
+        if is_pointer(path):
+            raise DataError(f"{path}: {POINTER}")
         return json.loads(read_bytes(path), object_pairs_hook=unique)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
+
+
+def _is_many(content: Any) -> bool:
+    """Whether a file holds tasks by their ids, as some data sets are published."""
+    values = list(content.values()) if isinstance(content, dict) else []
+    return bool(values) and all(isinstance(one, dict) and {"train", "test"} & one.keys() for one in values)
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -128,15 +167,18 @@ def _named(paths: Sequence[Path], role: str) -> Found:
     if len(paths) == 1 and _KAGGLE.match(paths[0].name) is not None:
         return _challenges(paths[0], role, printable(paths[0]))
     files: list[Path] = []
-    for path in paths:
+    for place, path in enumerate(paths):
+        if path.absolute() in [other.absolute() for other in paths[:place]]:
+            raise DataError(f"{option} {path}: named twice")
         inside = _json_files(path) if path.is_dir() else [path]
         if not inside:
             raise DataError(f"{option} {path}: no *.json file in it")
         files += inside
     for path in files:
         _require_plain(path)
+    left_out = [path for folder in paths if folder.is_dir() for path in _unread(folder)]
     names = ", ".join(printable(path) for path in paths)
-    return Found(role, f"{names} ({len(files)} files)", tuple(files), kaggle=False)
+    return Found(role, names, tuple(files), False, tuple(left_out))
 
 
 def _challenges(path: Path, role: str, name: str) -> Found:
@@ -156,17 +198,18 @@ def _in_folder(folder: Path) -> Iterator[Found]:
                 yield _challenges(path, match["role"], str(path.relative_to(folder)))
     for directory in folders:
         if directory.name in ("training", "evaluation"):
-            files, role = _json_files(directory), directory.name
+            inside, role = [directory], directory.name
         elif directory.name == "corpus":
-            files = [path for inner in _folders(directory) for path in _json_files(inner)]
-            role = CONCEPT
+            inside, role = _folders(directory), CONCEPT
         else:
             continue
+        files, left_out = (
+            tuple(path for inner in inside for path in listed(inner)) for listed in (_json_files, _unread)
+        )
         for path in files:
             _require_plain(path)
         if files:
-            name = f"{directory.relative_to(folder)} ({len(files)} files)"
-            yield Found(role, name, tuple(files), kaggle=False)
+            yield Found(role, str(directory.relative_to(folder)), files, False, left_out)
 
 
 def walk(folder: Path) -> Iterator[Path]:
@@ -176,9 +219,13 @@ def walk(folder: Path) -> Iterator[Path]:
         DataError: a folder cannot be listed, or there are more than `MOST_FOLDERS`.
     """
     waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
-    for _ in range(MOST_FOLDERS):
-        if not waiting:
-            return
+    number = 0
+    while waiting:
+        number += 1
+        if number > MOST_FOLDERS:
+            raise DataError(
+                f"--data {folder}: more than {MOST_FOLDERS:,} folders; name the one with the tasks"
+            )
         directory, above = waiting.pop()
         found = directory.stat()
         if (found.st_dev, found.st_ino) in above:
@@ -186,7 +233,6 @@ def walk(folder: Path) -> Iterator[Path]:
         yield directory
         inside = above | {(found.st_dev, found.st_ino)}
         waiting += [(path, inside) for path in reversed(_folders(directory))]
-    raise DataError(f"--data {folder}: more than {MOST_FOLDERS:,} folders; name the one with the tasks")
 
 
 def _folders(directory: Path) -> list[Path]:
@@ -194,7 +240,13 @@ def _folders(directory: Path) -> list[Path]:
 
 
 def _json_files(directory: Path) -> list[Path]:
-    return [path for path in _entries(directory) if path.suffix == ".json" and not path.is_dir()]
+    return [path for path in _entries(directory) if path.suffix.lower() == ".json" and not path.is_dir()]
+
+
+def _unread(directory: Path) -> list[Path]:
+    """Files that may hold tasks and are not read: packed ones, several in one, or with something appended."""
+    named = [path for path in _entries(directory) if ".json" in path.name.lower() and not path.is_dir()]
+    return [path for path in named if path.suffix.lower() != ".json"]
 
 
 def _entries(directory: Path) -> list[Path]:

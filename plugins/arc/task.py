@@ -63,11 +63,24 @@ def _small_enough(chosen: Chosen, shape: Shape, request: BuildRequest) -> Chosen
         summary += f", {len(stand_ins)} of {len(evaluation)} test tasks are training tasks"
     for role, tasks in (("training", training), ("evaluation", evaluation)):
         if not tasks and (role == "evaluation" or request.training):
-            raise DataError(f"no {role} task has all its grids within {shape.side}x{shape.side}")
-    source = replace(chosen.source, summary=summary)
+            raise DataError(
+                f"no {role} task has all its grids within {shape.side}x{shape.side}; use --scale lite"
+            )
+    caveats = (*chosen.source.caveats, *_left_out(chosen, shape.side))
+    source = replace(chosen.source, summary=summary, caveats=caveats)
     return replace(
         chosen, training=_sorted(training), concepts=concepts, evaluation=_sorted(evaluation), source=source
     )
+
+
+def _left_out(chosen: Chosen, side: int) -> list[str]:
+    """How many tasks of a set of one's own do not fit the canvas; of a public one, the scale says it."""
+    sets = {"evaluation": chosen.evaluation, "training": (*chosen.training, *chosen.concepts)}
+    counts = {role: sum(task.largest_side > side for task in tasks) for role, tasks in sets.items()}
+    named = [f"{count} of {len(sets[role])} {role}" for role, count in counts.items() if count]
+    if chosen.known or not named:
+        return []
+    return [f"{' and '.join(named)} tasks are larger than {side}x{side} and left out; --scale lite takes all"]
 
 
 def _sorted(tasks: Sequence[ArcTask]) -> tuple[ArcTask, ...]:

@@ -366,8 +366,20 @@ def test_a_small_set_of_ones_own_is_taken_as_it_is_at_mini(tmp_path: Path) -> No
     large = task("large", pair([[1] * 20], [[1]]), pair([[1]], [[1]]))
     write_upstream(tmp_path, evaluation=[large])
     (tmp_path / "data/evaluation/c.json").unlink()
-    with pytest.raises(DataError, match="no evaluation task has all its grids within 6x6"):
+    with pytest.raises(DataError, match="no evaluation task has all its grids within 6x6; use --scale lite"):
         build(ARC1, "mini", folder=folder)
+
+
+def test_tasks_of_ones_own_that_do_not_fit_the_canvas_are_counted(tmp_path: Path) -> None:
+    large = [task(name, pair([[1] * 20], [[1]]), pair([[1]], [[1] * n])) for n, name in enumerate("xyz", 1)]
+    folder = write_upstream(
+        tmp_path, training=[made("a", 1), made("b", 2), large[0]], evaluation=[made("c", 3), *large[1:]]
+    )
+    found = (
+        "2 of 3 evaluation and 1 of 3 training tasks are larger than 6x6 and left out; --scale lite takes all"
+    )
+    assert found in build(ARC1, "mini", folder=folder).source.caveats
+    assert not any("left out" in caveat for caveat in build(ARC1, "lite", folder=folder).source.caveats)
 
 
 def test_a_file_that_moves_to_another_set_is_noticed_by_the_cache(tmp_path: Path) -> None:
@@ -408,9 +420,17 @@ def test_challenges_without_solutions_are_refused(tmp_path: Path) -> None:
         build(ARC1, folder=folder)
 
 
+def test_solutions_without_a_challenge_are_named(tmp_path: Path) -> None:
+    folder = write_kaggle(tmp_path, training=[made("a", 1)], evaluation=[made("b", 2)])
+    solutions = json.dumps({"b": [[[0], [2]]], "zz": [[[1]]]})
+    (folder / "arc-agi_evaluation_solutions.json").write_text(solutions)
+    notes = build(ARC1, folder=folder).source.notes
+    assert "arc-agi_evaluation_solutions.json: solutions without a challenge: zz" in notes
+
+
 def test_a_folder_needs_both_sets(tmp_path: Path) -> None:
     folder = write_upstream(tmp_path, training=[made("a", 1)])
-    with pytest.raises(DataError, match=r"no evaluation set in the folder; found data/training \(1 files\)"):
+    with pytest.raises(DataError, match=r"no evaluation set in the folder; found data/training$"):
         build(ARC1, folder=folder)
 
 

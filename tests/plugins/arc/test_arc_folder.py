@@ -79,6 +79,20 @@ def test_circles_of_links_end(store: Path, monkeypatch: pytest.MonkeyPatch) -> N
         build(store)
 
 
+@pytest.mark.parametrize("folders", [3, 4])
+def test_as_many_folders_as_are_allowed_are_looked_at(
+    folders: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(folders - 1):
+        (tmp_path / str(number)).mkdir()
+    monkeypatch.setattr(arc_folder, "MOST_FOLDERS", 3)
+    if folders == 3:
+        assert len(list(walk(tmp_path))) == 3
+        return
+    with pytest.raises(DataError, match="more than 3 folders"):
+        list(walk(tmp_path))
+
+
 def test_broken_links_and_pipes_are_named_at_once(store: Path) -> None:
     broken = link(store / "data" / "training" / "x.json", store / "nowhere.json")
     with pytest.raises(DataError, match=r"x\.json: No such file"):
@@ -102,6 +116,25 @@ def test_what_macos_and_notebooks_leave_behind_is_no_data(store: Path) -> None:
     (store / "._arc-agi_training_challenges.json").write_bytes(b"\xb0")
     assert build(store).test.fingerprint() == expected
     assert len(all_files(request(store))) == 4
+
+
+def test_names_in_capitals_are_read_and_those_that_are_not_read_are_named(store: Path) -> None:
+    expected = build(store).test.fingerprint()
+    evaluation = store / "data" / "evaluation"
+    (evaluation / "c.json").rename(evaluation / "c.JSON")
+    for name in ("e.json.gz", "all.jsonl", "README.md"):
+        (evaluation / name).write_text("")
+    data = build(store)
+    assert data.test.fingerprint() == expected
+    left_out = "data/evaluation: not read, as the name does not end in .json: all.jsonl, e.json.gz"
+    assert left_out in data.source.notes
+
+
+def test_a_pointer_of_git_lfs_is_no_task(store: Path) -> None:
+    path = store / "data" / "training" / "a.json"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(DataError, match=r"a\.json: a Git LFS pointer, not the file; run git lfs pull"):
+        build(store)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -139,6 +172,23 @@ def test_named_sets_take_the_place_of_those_in_the_folder(store: Path, tmp_path:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"--test .*empty: no \*\.json file in it"):
         build(store, test=(tmp_path / "empty",))
+
+
+def test_the_title_says_where_the_evaluation_tasks_were_named(store: Path, tmp_path: Path) -> None:
+    roles = {role: (store / "data" / role,) for role in ("training", "evaluation")}
+    named = build(None, train=roles["training"], test=roles["evaluation"])
+    assert named.source.summary.startswith("unknown tasks in --test: ")
+    assert build(store).source.summary.startswith("unknown tasks in --data: ")
+
+
+def test_named_files_that_cannot_be_meant_are_refused(store: Path, tmp_path: Path) -> None:
+    one = store / "data" / "training" / "a.json"
+    with pytest.raises(DataError, match=r"--train .*a\.json: named twice"):
+        build(store, train=(one, one))
+    combined = tmp_path / "combined.json"
+    combined.write_text(f'{{"a": {one.read_text()}, "b": {one.read_text()}}}')
+    with pytest.raises(DataError, match=r"combined\.json: an object of several tasks; it must be a file for"):
+        build(store, train=(combined,))
 
 
 def test_where_nothing_is_trained_evaluation_tasks_are_enough(store: Path) -> None:
