@@ -24,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..harness.api.errors import DataError
+from ..harness.api.pointers import POINTER, is_pointer
 from ..harness.api.puzzles import PuzzleSet, SourceFile, Tokens
 from ..harness.api.randomness import hashed, named_seed
 from ..harness.api.reading import encoding_of, printable, require_file
+from ..harness.api.text import plural
 from .tabular_files import stem
 
 COLUMNS = ("source", "question", "answer", "rating")
@@ -174,6 +176,8 @@ def _batches(path: Path, layout: Layout) -> Iterator[tuple[Tokens, Tokens, Ints]
     """The rows of one table, translated a batch at a time so that its text is never held whole."""
     try:
         require_file(path)
+        if is_pointer(path):
+            raise DataError(f"{path}: {POINTER}")
         with path.open("rb") as raw, _opened(path, raw) as file:
             records = _records(path, _Lines(path, file, raw), layout.cells)
             while batch := list(islice(records, _BATCH)):
@@ -360,9 +364,9 @@ class Split:
 def origin_notes(test: int, official: int) -> list[str]:
     """What is known of where ``test`` test rows come from, next to the number of the official ones."""
     notes = ["rows are taken as the files have them; their origin is not checked"]
-    return (
-        notes if test == official else [f"test: {test} rows; the official test split has {official}", *notes]
-    )
+    if test == official:
+        return notes
+    return [f"test: {plural(test, 'row')}; the official test split has {official:,}", *notes]
 
 
 def split_validation(rows: int, seed: int, task: str) -> Split:
@@ -389,9 +393,7 @@ def split_validation(rows: int, seed: int, task: str) -> Split:
         held = fewest if rows >= 10 * fewest else max(1, rows // 10)
         train = rows - held
     order = np.argsort(hashed(named_seed(task, "split", seed), np.arange(rows)), kind="stable")
-    note = (
-        f"validation is {held} of the {rows} official train rows, chosen with seed {seed}; train has {train}"
-    )
+    note = f"validation is {held} of the {rows:,} train rows, chosen with seed {seed}; train has {train:,}"
     if unused := rows - train - held:
-        note += f"; {unused} rows are unused"
+        note += f"; {plural(unused, 'row')} {'is' if unused == 1 else 'are'} unused"
     return Split(np.sort(order[:train]), np.sort(order[train : train + held]), note)

@@ -18,6 +18,11 @@ from ..harness.api.specs import BuildRequest
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 SPLITS = ("train", "test")
+MOST_PARTS = 100_000
+"""Of a table; a name may say any number."""
+SHOWN = 6
+"""Tables that an error lists."""
+_PART = re.compile(r"(?<!\d)(\d+)[-_]of[-_](\d+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,9 @@ def stem(path: Path) -> str:
 
 
 def _require_tables(paths: Sequence[Path], option: str) -> None:
-    for path in paths:
+    for place, path in enumerate(paths):
+        if option and path.absolute() in [other.absolute() for other in paths[:place]]:
+            raise DataError(f"{option}{path}: named twice")
         if not path.name.lower().endswith(SUFFIXES):
             raise DataError(f"{option}{path}: no table; its name must end in {' or '.join(SUFFIXES)}")
         try:
@@ -146,6 +153,34 @@ def _refuse_candidates(split: str, paths: Sequence[Path]) -> None:
             f"{paths[0].parent}: several {split} tables, which are no numbered parts of one: {names}; choose "
             f"with --{split} FILE, which may be repeated"
         )
+    _require_whole(split, paths)
+
+
+def _require_whole(split: str, paths: Sequence[Path]) -> None:
+    """Of a table in parts whose names say how many there are, all must be there, and no other.
+
+    Raises:
+        DataError: one is missing, which is named, or there are others.
+    """
+    parts = [part for path in paths if (part := _PART.search(stem(path))) is not None]
+    totals = {int(part[2]) for part in parts}
+    if not parts:
+        return
+    if len(totals) > 1 or len(parts) < len(paths):
+        names = ", ".join(printable(path) for path in paths)
+        raise DataError(
+            f"{paths[0].parent}: parts of one {split} table next to others: {names}; choose with "
+            f"--{split} FILE, which may be repeated"
+        )
+    (total,) = totals
+    numbers = {int(part[1]) for part in parts}
+    first = 0 if 0 in numbers or total not in numbers else 1
+    if missing := sorted({*range(first, min(total, MOST_PARTS) + first)} - numbers):
+        raise DataError(
+            f"{paths[0].parent}: part {missing[0]} of {total} of the {split} table is missing; parts there: "
+            f"{', '.join(printable(path) for path in paths)}; add it, or name those to read with "
+            f"--{split} FILE"
+        )
 
 
 def _unnumbered(name: str) -> str:
@@ -158,10 +193,20 @@ def _missing(split: str, request: BuildRequest, left_out: Sequence[Path]) -> str
         other = "test" if split == "train" else "train"
         return f"--{other} without --{split}: name the {split} table too, or a folder with --data DIR"
     tables = ", ".join(printable(path) for path in _tables(request.folder)) or "none"
+    if below := _below(request.folder):
+        more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+        tables += f"; tables below it: {', '.join(below[:SHOWN])}{more}; give their folder with --data"
     return (
         f"{request.folder}: no {split} table; looked for a name that contains {split!r} as a word and ends "
         f"in {' or '.join(SUFFIXES)}; tables there: {tables}; or name it with --{split} FILE"
     )
+
+
+def _below(folder: Path) -> list[str]:
+    """Tables in the folders of a folder and in theirs, relative to it: those of a hub's cache lie so."""
+    names = [path.relative_to(folder) for depth in ("*/*", "*/*/*") for path in folder.glob(depth)]
+    fine = [name for name in names if name.name.lower().endswith(SUFFIXES)]
+    return sorted(str(name) for name in fine if not any(part.startswith(".") for part in name.parts))
 
 
 def _refuse_shared(train: Sequence[Path], test: Sequence[Path]) -> None:

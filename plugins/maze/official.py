@@ -114,7 +114,8 @@ def _check_paths(rows: Rows) -> None:
 def _origin_notes(test: Rows) -> list[str]:
     moves = shortest_moves_all(test.questions, HARD.side, HARD.side)
     easy = int((moves < HARD.min_moves).sum())
-    what = f"{easy} of {len(test)} test mazes have fewer than {HARD.min_moves} moves; no official one has"
+    have = "has" if easy == 1 else "have"
+    what = f"{easy} of {len(test)} test mazes {have} fewer than {HARD.min_moves} moves; no official one has"
     return [*([what] if easy else []), *origin_notes(len(test), HARD.test)]
 
 

@@ -133,8 +133,9 @@ def _same_solutions(train: PuzzleSet, validation: PuzzleSet, test: PuzzleSet) ->
         same = np.isin(solved, solution_invariants(SHAPE, split.targets))
         count = int((same & ~np.isin(asked, invariants(SHAPE, split.inputs))).sum())
         if count:
+            have = "has" if count == 1 else "have"
             found.append(
-                f"{count} of {len(test)} test puzzles have the solution of a {name} puzzle, up to symmetry, "
-                "with other givens"
+                f"{count} of {len(test)} test puzzles {have} the solution of a {name} puzzle, up to "
+                "symmetry, with other givens"
             )
     return tuple(found)

@@ -35,7 +35,7 @@ def build(request: BuildRequest) -> TaskData:
     if request.source == "generated":
         return _generated(request)
     if request.scale == "mini":
-        raise DataError("official Sudoku-Extreme puzzles are 9×9 only; use --scale lite or --scale paper")
+        raise DataError("official Sudoku-Extreme puzzles are 9×9 only; use --scale small, lite or paper")
     if request.source == "hub":
         return official.from_hub(revision, request)
     if not request.reads_files:

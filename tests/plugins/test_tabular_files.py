@@ -91,12 +91,46 @@ def test_several_candidates_are_refused_by_name(names: tuple[str, ...], message:
     [
         ["train.csv", "train2.csv", "train3.csv"],
         ["train-00000-of-00002.csv", "train-00001-of-00002.csv"],
+        ["train-00001-of-00002.csv", "train-00002-of-00002.csv"],
+        ["train-00000-of-00001.csv"],
         ["train_01.csv", "train_02.csv.gz"],
     ],
 )
 def test_numbered_parts_of_a_table_are_read_in_their_order(parts: list[str], tmp_path: Path) -> None:
     touch(tmp_path, "test.csv", *parts)
     assert found(find_tables(request(tmp_path))) == (parts, ["test.csv"], [])
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (["test-00000-of-00003.csv", "test-00002-of-00003.csv"], "part 1 of 3 of the test table is missing"),
+        (["test-00002-of-00003.csv", "test-00003-of-00003.csv"], "part 1 of 3 of the test table is missing"),
+        (["test-00000-of-00002.csv"], "part 1 of 2 of the test table is missing"),
+        (["test-0-of-1.csv", "test-0-of-2.csv", "test-1-of-2.csv"], "parts of one test table next to others"),
+    ],
+)
+def test_a_table_in_parts_must_be_whole(parts: list[str], message: str, tmp_path: Path) -> None:
+    touch(tmp_path, "train.csv", *parts)
+    with pytest.raises(DataError, match=f"{message}.*{parts[0]}.*--test FILE"):
+        find_tables(request(tmp_path))
+    assert found(find_tables(request(tmp_path, test=(tmp_path / parts[0],))))[1] == parts[:1]
+
+
+@pytest.mark.parametrize("below", ["snapshots/abc/train.csv", "data/train.csv", "train/data.csv"])
+def test_tables_in_folders_of_the_folder_are_named(below: str, tmp_path: Path) -> None:
+    touch((tmp_path / below).parent, Path(below).name)
+    touch(tmp_path / ".git", "train.csv")
+    words = f"tables there: none; tables below it: {below}; give their folder with --data; or name it with"
+    with pytest.raises(DataError, match=words):
+        find_tables(request(tmp_path))
+
+
+def test_a_table_that_is_named_twice_is_refused(folder: Path) -> None:
+    for option in ("train", "test"):
+        path = folder / f"{option}.csv"
+        with pytest.raises(DataError, match=rf"--{option} .*{option}\.csv: named twice"):
+            find_tables(request(folder, **{option: (path, path)}))
 
 
 # --- files that are named ------------------------------------------------------------------------------

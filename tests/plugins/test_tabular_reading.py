@@ -30,6 +30,11 @@ def require_row(rows: Rows) -> None:
     assert rows.answers.tolist() == [[1, 1, 2, 2]]
 
 
+def test_a_pointer_of_git_lfs_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train\.csv\.gz: a Git LFS pointer, not the file; run git lfs pull"):
+        read(tmp_path, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "train.csv.gz")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -59,7 +59,7 @@ def test_a_folder_becomes_three_splits_with_named_files(folder):
     assert data.validation.ids[0].startswith("validation/train/")
     assert data.source.kind == "official"
     assert data.source.caveats == ()
-    note = "validation is 2 of the 20 official train rows, chosen with seed 0; train has 18"
+    note = "validation is 2 of the 20 train rows, chosen with seed 0; train has 18"
     assert note in data.source.notes
     expected = [("train.csv", 20), ("my_test.csv.gz", 5)]
     assert [(file.name, file.rows) for file in data.source.files] == expected
@@ -78,7 +78,7 @@ def test_more_than_a_thousand_train_rows_are_cut_and_it_says_so(folder):
     table(folder / "train2.csv", [maze(n) for n in range(200, 1300)])
     data = build(request(folder))
     assert (len(data.train), len(data.validation)) == (1000, 100)
-    assert any("train has 1000; 20 rows are unused" in note for note in data.source.notes)
+    assert any("train has 1,000; 20 rows are unused" in note for note in data.source.notes)
     assert [file.name for file in data.source.files] == ["train.csv", "train2.csv", "my_test.csv.gz"]
 
 

@@ -211,7 +211,7 @@ def test_unknown_sources_and_scales_are_refused():
 
 @pytest.mark.parametrize("source", ["official", "hub"])
 def test_official_puzzles_are_refused_at_mini(source):
-    with pytest.raises(DataError, match="9×9 only; use --scale lite"):
+    with pytest.raises(DataError, match="9×9 only; use --scale small, lite or paper"):
         build(BuildRequest("mini", seed=0, source=source))
 
 

@@ -50,8 +50,8 @@ def test_rows_are_read_with_their_tokens_ids_and_files(tmp_path):
     assert (train_file.name, train_file.sha256, train_file.rows) == ("train.csv", digest, 40)
     assert (test_file.name, test_file.rows) == ("test.csv", 20)
     assert data.source.caveats == ()
-    assert any("validation is 4 of the 40 official train rows" in note for note in data.source.notes)
-    assert any("test: 20 rows; the official test split has 422786" in note for note in data.source.notes)
+    assert any("validation is 4 of the 40 train rows" in note for note in data.source.notes)
+    assert any("test: 20 rows; the official test split has 422,786" in note for note in data.source.notes)
 
 
 def test_the_seed_chooses_the_validation_rows_and_nothing_else(tmp_path):
@@ -76,8 +76,8 @@ def test_sizes_of_train_and_validation(task, rows, train, validation):
     together = np.concatenate([split.train, split.validation])
     assert len(np.unique(together)) == train + validation
     assert 0 <= together.min() <= together.max() < rows
-    assert f"validation is {validation} of the {rows} official train rows" in split.note
-    assert (f"{rows - train - validation} rows are unused" in split.note) == (rows > train + validation)
+    assert f"validation is {validation} of the {rows:,} train rows" in split.note
+    assert (f"{rows - train - validation:,} rows are unused" in split.note) == (rows > train + validation)
 
 
 def test_columns_are_found_by_header_or_by_position(tmp_path):
