@@ -3,7 +3,8 @@
 A plugin's version says little while it is being written: an edited plugin has to be run again, whatever its
 form (a package, one module, a part of a namespace package, a file, an editable install, an archive). Its
 files are those of its package, data included, those that its distribution lists, and whatever it imports that
-no distribution has installed.
+no distribution has installed. Of other distributions that it imports or requires, what is installed counts
+(`libraries`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import islice
 from pathlib import Path
+
+from .libraries import distribution_name, libraries
 
 SKIPPED = {
     *("__pycache__", ".git", ".hg", ".svn", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
@@ -68,8 +71,9 @@ def file_fingerprint(path: Path) -> str:
 
 
 def _digest(roots: Iterable[Path], search: tuple[str, ...], owner: str) -> str:
-    """Of the files below some roots and of those that they lead to; of a single file its own."""
+    """Of the files below some roots, of those that they lead to, and libraries; of a single file its own."""
     found: dict[str, tuple[str, str]] = {}
+    modules: set[str] = set()
     todo = list(roots)
     seen: set[Path] = set()
     while todo:
@@ -86,14 +90,18 @@ def _digest(roots: Iterable[Path], search: tuple[str, ...], owner: str) -> str:
             found[str(known)] = (_relative(path, root), content)
             if path.suffix == ".py":
                 imported, named, lists = _leads(known, content)
+                modules.update(imported)
                 todo += [target for name in imported if (target := _local(name, search, owner))]
                 if root.is_file():  # the data of a package lie in it; those of one module next to it
                     todo += _beside(path, named, lists)
-    if len(found) == 1:
+    used = libraries(modules, owner)
+    if len(found) == 1 and not used:
         return next(content for _, content in found.values())
     whole = hashlib.sha256()
     for name, content in sorted(found.values()):
         whole.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+    for one in used:
+        whole.update(f"{one}\0\n".encode())
     return whole.hexdigest()
 
 
@@ -183,17 +191,13 @@ def _is_namespace(init: Path) -> bool:
 
 def _others(site: Path, below: str, owner: str) -> frozenset[str]:
     """What distributions other than ``owner`` have put below a folder of ``site``, relative to that."""
-    own = _name_of(owner)
+    own = distribution_name(owner)
     found: set[str] = set()
     for record in site.glob("*.dist-info/RECORD"):
-        if _name_of(record.parent.name.partition("-")[0]) != own:
+        if distribution_name(record.parent.name.partition("-")[0]) != own:
             text = record.read_text(encoding="utf-8", errors="replace")
             found |= {line.partition(",")[0] for line in text.splitlines() if line.startswith(f"{below}/")}
     return frozenset(found)
-
-
-def _name_of(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _listed(name: str) -> list[Path]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from trm_bench.harness.host.libraries import libraries
 from trm_bench.harness.host.plugin_files import version_of
 from trm_bench.harness.host.sources import UNKNOWN, file_fingerprint, fingerprint
 
@@ -210,3 +211,61 @@ def test_what_a_plugin_file_reads_by_other_ways_counts_too(source: str, edited: 
     assert version_of(plugin) == first
     put(folder, edited, "2")
     assert version_of(plugin) != first
+
+
+def library(folder: Path, name: str, content: str, version: str = "1.0", requires: str = "") -> None:
+    """A library of another distribution, installed where plugins are."""
+    info = f"{name}-{version}.dist-info"
+    more = f"Requires-Dist: {requires}\n" if requires else ""
+    put(folder, f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
+    own = [f"{name}/__init__.py,sha256={content},1", f"{info}/INSTALLER,sha256=pip,3", "../../bin/x,,"]
+    put(folder, f"{info}/RECORD", "\n".join([*own, f"{name}/__pycache__/__init__.cpython-311.pyc,,"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "requires"),
+    [
+        ("from acme_core import x", ""),
+        ("def build():\n    from acme_core import Rule", ""),
+        ("", "acme-core>=1"),
+        ("", "acme_middle ; python_version > '3'"),
+        ("def build():\n    import acme_middle", ""),
+    ],
+)
+def test_another_version_of_a_library_that_a_plugin_rests_on_changes_its_fingerprint(
+    source: str, requires: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, installed = site(), tmp_path / "site-packages"
+    put(folder, "acme_plug.py", source)
+    library(folder, "acme", "own", requires=requires)
+    library(installed, "acme_core", "one")
+    library(installed, "acme_middle", "middle", requires="Acme.Core")
+    library(installed, "unrelated", "one")
+    put(installed, "acme_core/__init__.py", "x = 1")
+    monkeypatch.syspath_prepend(str(installed))
+    first = of("acme_plug")
+    library(installed, "unrelated", "another content", "2.0")
+    put(installed, "acme_core-1.0.dist-info/INSTALLER", "another installer")
+    assert fingerprint("acme_plug", "acme") == first
+    library(installed, "acme_core", "another content of the same version")
+    second = fingerprint("acme_plug", "acme")
+    shutil.rmtree(installed / "acme_core-1.0.dist-info")
+    library(installed, "acme_core", "another content of the same version", "2.0")
+    assert len({first, second, fingerprint("acme_plug", "acme")}) == 3
+
+
+def test_what_only_an_extra_requires_or_every_model_rests_on_does_not_count(site: Site) -> None:
+    folder = site()
+    put(folder, "acme_plug.py", "import numpy, torch, pydantic, trm_bench")
+    library(folder, "acme", "own", requires="acme-dev; extra == 'dev'")
+    library(folder, "acme_dev", "one")
+    assert libraries(["numpy", "torch.nn", "pydantic", "trm_bench", "os"], "acme") == []
+
+
+def test_a_plugin_file_goes_by_its_libraries_too(tmp_path: Path, site: Site) -> None:
+    folder = site()
+    plugin = put(tmp_path, "plug.py", "import acme_core")
+    library(folder, "acme_core", "one")
+    first = file_fingerprint(plugin)
+    library(folder, "acme_core", "two")
+    assert file_fingerprint(plugin) != first
