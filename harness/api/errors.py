@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -54,9 +55,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(names) if names else 'none'}"
 
 
+LONGEST_ERROR, LONGEST_TRACE = 2_000, 20_000
+"""Characters that are kept of what an error says, and of its trace."""
+
+
 def told(error: BaseException) -> str:
-    """An error in one line: ours by its message, any other by its kind too."""
-    text = " ".join(str(error).split())
+    """An error in one line, cut where it is long: ours by its message, any other by its kind too."""
+    try:
+        text = cut(" ".join(str(error).split()), LONGEST_ERROR)
+    except Exception:  # it is a plugin's
+        text = ""
     if isinstance(error, TrmBenchError):
         return text
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def traced(error: BaseException) -> str:
+    """The trace of an error; of a long one both ends."""
+    return cut("".join(traceback.format_exception(error)), LONGEST_TRACE)
+
+
+def cut(text: str, most: int) -> str:
+    """Text of at most about ``most`` characters: the middle of a longer one is left out."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … [{len(text) - 2 * half:,} characters] … {text[-half:]}"

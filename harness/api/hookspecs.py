@@ -176,7 +176,7 @@ def trm_bench_register_commands(cli: click.Group) -> None:
 
 @hookspec
 def trm_bench_grid_started(grid: Mapping[str, Any]) -> None:
-    """Be told that a grid of runs starts; ``grid`` is the content of its `grid.json`.
+    """Called when a grid of runs starts; ``grid`` is the content of its `grid.json`.
 
     Example:
         >>> from trm_bench import hookimpl
@@ -188,7 +188,7 @@ def trm_bench_grid_started(grid: Mapping[str, Any]) -> None:
 
 @hookspec
 def trm_bench_metrics_logged(run: str, metrics: Mapping[str, float]) -> None:
-    """Be told of one line of a run's `metrics.jsonl`, while it trains.
+    """Called with each line of a run's `metrics.jsonl`, while it trains.
 
     Example:
         >>> from trm_bench import hookimpl
@@ -200,7 +200,7 @@ def trm_bench_metrics_logged(run: str, metrics: Mapping[str, float]) -> None:
 
 @hookspec
 def trm_bench_grid_finished(grid: Mapping[str, Any], runs: Mapping[str, str]) -> None:
-    """Be told that a grid has ended; ``runs`` maps each run to its status.
+    """Called when a grid has ended; ``runs`` maps each run to its status.
 
     Example:
         >>> from trm_bench import hookimpl

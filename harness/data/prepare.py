@@ -149,7 +149,7 @@ def prepare(part: Part[TaskSpec], request: BuildRequest) -> Prepared:
         raise UsageError(f"task {spec.name!r} reads no files; leave {option} {given} out")
     folder = _folder(part, request)
     if not (folder / "data.json").is_file():
-        with calling(f"puzzles of task {part.full_name}"):
+        with calling(f"puzzles of task {part.full_name}", reads_files=True):
             data = spec.build(request)
             _check(data, request.training)
             data = with_overlaps(spec, data)
@@ -168,7 +168,7 @@ def is_prepared(part: Part[TaskSpec], request: BuildRequest) -> bool:
 
 def _folder(part: Part[TaskSpec], request: BuildRequest) -> Path:
     """The place of a request's puzzles in the cache."""
-    with calling(f"files of task {part.full_name}"):
+    with calling(f"files of task {part.full_name}", reads_files=True):
         key = _key(part, request)
     return cache_root() / "data" / f"{file_name(part.spec.name)}-{file_name(request.scale)}-{key}"
 

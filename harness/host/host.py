@@ -7,7 +7,6 @@ wrong hook argument or raises in a hook is recorded with its error; everything e
 from __future__ import annotations
 
 import os
-import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import click
 import pluggy
 
 from ..api import hookspecs
-from ..api.errors import TrmBenchError, UsageError, nearest
+from ..api.errors import LONGEST_ERROR, TrmBenchError, UsageError, cut, nearest, traced
 from ..api.runners import RunnerSpec
 from ..api.specs import API_VERSION, EvaluatorSpec, ModelSpec, ReporterSpec, StudySpec, TaskSpec
 from ..api.text import one_line
@@ -223,8 +222,8 @@ class Host:
             self._record(plugin, error)
 
     def _record(self, plugin: Plugin, error: BaseException) -> None:
-        plugin.error = one_line(f"{type(error).__name__}: {error}".strip().replace("\n", " "))
-        plugin.trace = "".join(traceback.format_exception(error))
+        said = cut(f"{type(error).__name__}: {error}".strip().replace("\n", " "), LONGEST_ERROR)
+        plugin.error, plugin.trace = one_line(said), traced(error)
 
     def _implementations(self, hook: str) -> list[tuple[Plugin, pluggy.HookImpl]]:
         caller = getattr(self.manager.hook, hook)

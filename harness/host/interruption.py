@@ -22,6 +22,18 @@ _SHARED = [signal.SIGINT, *(number for number in STOPS if number.name not in ("S
 """Those that a terminal or a batch system also sends to the processes of runs."""
 
 
+_HANDLERS: list[Callable[[int, FrameType | None], None]] = []
+"""Those of `interruptible` that are in use."""
+_heard = threading.Event()
+"""One of them was called."""
+
+
+def asked_to_stop() -> bool:
+    """Whether a signal may have raised the `KeyboardInterrupt` that is being handled."""
+    handler = signal.getsignal(signal.SIGINT)
+    return _heard.is_set() or handler not in (signal.SIG_IGN, signal.SIG_DFL, *_HANDLERS)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raise `KeyboardInterrupt` on any of `STOPS`, so that nothing is left half done.
@@ -37,13 +49,19 @@ def interruptible() -> Iterator[None]:
         now = time.monotonic()
         if now - last >= REPEATS:
             last = now
+            _heard.set()
             raise KeyboardInterrupt
 
     ours = (signal.SIG_DFL, signal.default_int_handler)
-    with _handled(
-        [number for number in (signal.SIGINT, *STOPS) if signal.getsignal(number) in ours], interrupt
-    ):
-        yield
+    caught = [number for number in (signal.SIGINT, *STOPS) if signal.getsignal(number) in ours]
+    _HANDLERS.append(interrupt)
+    try:
+        with _handled(caught, interrupt):
+            yield
+    finally:
+        _HANDLERS.remove(interrupt)
+        if not _HANDLERS:
+            _heard.clear()
 
 
 @contextmanager
@@ -73,16 +91,18 @@ def held_back() -> Iterator[None]:
     """Hold signals back while a process is started, which inherits that; see `leave_to_parent`."""
     waiting: list[int] = []
     caught = [number for number in (signal.SIGINT, *STOPS) if callable(signal.getsignal(number))]
-    with _handled(caught, lambda number, frame: waiting.append(number)):
-        if hasattr(signal, "pthread_sigmask"):  # not on Windows
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SHARED)
-        try:
-            yield
-        finally:
-            if hasattr(signal, "pthread_sigmask"):
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if waiting:
-        signal.raise_signal(waiting[0])
+    try:
+        with _handled(caught, lambda number, frame: waiting.append(number)):
+            if hasattr(signal, "pthread_sigmask"):  # not on Windows
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, _SHARED)
+            try:
+                yield
+            finally:
+                if hasattr(signal, "pthread_sigmask"):
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    finally:  # also where the process could not be started
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 def leave_to_parent() -> None:

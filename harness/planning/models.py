@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -83,9 +83,9 @@ class ResolvedModel:
         return (self.part.spec.display_name or self.name.partition("[")[0]) + self.requested.brackets
 
     def build(self, task: TaskInfo) -> Reasoner:
-        """The untrained model."""
+        """The untrained model; what its code does to ``task`` harms no other one."""
         assert self.part.spec.build is not None  # `resolve_model` has made sure
-        return self.part.spec.build(self.config, task)
+        return self.part.spec.build(self.config, replace(task))
 
     def shapes(self, task: TaskInfo) -> Reasoner:
         """The model without its numbers, see `shapes_of`."""

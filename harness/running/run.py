@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,13 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..api.errors import PluginError, TrmBenchError, told
+from ..api.errors import PluginError, TrmBenchError, told, traced
+from ..host.calls import is_stop
 from ..host.host import Host
 from ..planning.job import Job, PlannedRun
 from ..store import provenance
 from ..store.disk import disk_problem
 from ..store.folders import RunFolder
 from ..store.records import Manifest, Status
+from ..training.checkpoint import Stopped
 from ..training.gpus import gpu_facts, visible_gpus
 from ..training.trainer import Metrics
 from .ranks import merged, together
@@ -64,7 +65,9 @@ def run_job(host: Host, job: Job, on_metrics: OnMetrics, tell: Tell = warnings.w
             worker.join(group)
             trained = worker.load(job.stored) if job.stored else worker.train()
             worker.evaluate(trained, folders, manifests)
-    except (Exception, SystemExit) as error:  # a plugin's code may raise anything
+    except BaseException as error:  # a plugin's code may raise anything
+        if isinstance(error, Stopped) or is_stop(error):
+            raise
         return fail(job, manifests, error)
     return Outcome(Status.DONE)
 
@@ -152,5 +155,5 @@ def failed(manifest: Manifest, error: BaseException) -> Manifest:
         Status.FAILED,
         "the run failed",
         error=told(error) if disk is None else f"{disk}; put that right and run the same command again",
-        trace=None if foreseen else "".join(traceback.format_exception(error)),
+        trace=None if foreseen else traced(error),
     )

@@ -80,3 +80,12 @@ def test_a_signal_while_a_process_is_started_comes_afterwards(number: signal.Sig
     with pytest.raises(KeyboardInterrupt):
         start()
     assert steps == ["started"]
+
+
+def test_a_signal_that_was_held_back_is_not_lost_where_the_start_fails() -> None:
+    def start() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("no more processes")
+
+    with pytest.raises(KeyboardInterrupt), interruptible(), held_back():
+        start()
