@@ -86,7 +86,7 @@ def _models(
     for text in context.request.models:
         try:
             with calling(f"model {text}"):
-                model = resolve_model(host, text, prepared.info, context.settings.training, counts)
+                model = resolve_model(host, text, replace(prepared.info), context.settings.training, counts)
                 model = _in_precision(model, context.request.precision)
                 dumped(model)
         except PluginError as error:
@@ -98,6 +98,9 @@ def _models(
         resolved[text] = str(first.requested)
     if not distinct:
         raise PluginError("; ".join(map(str, broken.values())))
+    leader = context.request.models[0]
+    if leader in broken and context.request.match is Match.FLOPS and context.settings.flops is None:
+        raise _without_budget(leader, broken[leader])
     return tuple(distinct.values()), resolved, broken
 
 
@@ -176,12 +179,22 @@ def _with_published_budget(model: ResolvedModel, budget: Budget, prepared: Prepa
 
 def _flops_per_step(first: ResolvedModel, prepared: Prepared) -> float:
     """FLOPs of one puzzle's supervision step of the model that the others are matched to."""
-    shapes = first.shapes(prepared.info)
-    with calling(f"model {first.requested}"):
-        per_step = count_flops(shapes, prepared.info.cells).training_step
+    try:
+        shapes = first.shapes(prepared.info)
+        with calling(f"model {first.requested}"):
+            per_step = count_flops(shapes, prepared.info.cells).training_step
+    except PluginError as error:
+        raise _without_budget(str(first.requested), error) from error
     if not per_step:
         raise UsageError(f"--match flops: the first model, {first.name}, uses none; name another one first")
     return per_step
+
+
+def _without_budget(first: str, error: PluginError) -> PluginError:
+    return PluginError(
+        f"{error}; with --match flops the first model, {first}, defines the budget of all: correct it, name "
+        "another one first, or give the budget with --set flops=N"
+    )
 
 
 def _measured(model: ResolvedModel, prepared: Prepared, broken: dict[str, PluginError]) -> tuple[int, int]:
@@ -289,15 +302,10 @@ def _reasons(
 ) -> tuple[str, ...]:
     """Why the runs must not be cited as runs of the scale's recipe."""
     request, size = context.request, context.size
-    recipe = budget_of(context, context.declared, size.augmentations, models, prepared)
     reasons = list(prepared.source.caveats)
     if request.limit is not None:
         reasons.append(f"--limit {request.limit}: only the first {request.limit} {request.split} items")
-    if budget.amount < recipe.amount:
-        unit = budget.match.value
-        reasons.append(f"shortened recipe: {budget.amount:,.0f} {unit} instead of {recipe.amount:,.0f}")
-    if budget.batch_size != recipe.batch_size:
-        reasons.append(f"changed recipe: batch size {budget.batch_size} instead of {recipe.batch_size}")
+    reasons += _changes(context, budget, models, prepared)
     votes = _votes(context, budget.augmentations)
     usual = None if size.votes is None else min(size.votes, budget.augmentations)
     if votes != usual:
@@ -305,6 +313,23 @@ def _reasons(
     if _puzzle_ids(context) is not PuzzleIds.OWN:
         reasons.append(f"changed protocol: {_puzzle_ids(context).value} puzzle ids at evaluation")
     return (*reasons, *changed_sources())
+
+
+def _changes(
+    context: Context, budget: Budget, models: Sequence[ResolvedModel], prepared: Prepared
+) -> list[str]:
+    """In what the budget is another one than the recipe's."""
+    try:
+        recipe = budget_of(context, context.declared, context.size.augmentations, models, prepared)
+    except PluginError:  # of the first model, which fails; the budget was given
+        return [f"changed recipe: {budget.amount:,.0f} flops, and those of the first model are not known"]
+    reasons = []
+    if budget.amount < recipe.amount:
+        unit = budget.match.value
+        reasons.append(f"shortened recipe: {budget.amount:,.0f} {unit} instead of {recipe.amount:,.0f}")
+    if budget.batch_size != recipe.batch_size:
+        reasons.append(f"changed recipe: batch size {budget.batch_size} instead of {recipe.batch_size}")
+    return reasons
 
 
 def changed_sources() -> list[str]:

@@ -13,10 +13,12 @@ from support.stored import SHORT, in_this_process, manifests
 from trm_bench.testing.pytest_plugin import RunCli
 
 PLUGIN = """
+import asyncio
 import sys
 import torch
 from pydantic import BaseModel, model_validator
 from trm_bench import ModelSpec, Output, Reasoner, hookimpl
+from trm_bench.harness.api.errors import DataError
 from trm_bench.testing import tiny
 
 class Boom(Exception):
@@ -32,6 +34,12 @@ def raised(kind):
         deep()
     if kind == "value":
         raise ValueError("no such thing")
+    if kind == "data":
+        raise DataError("build wants a table")
+    if kind == "file":
+        open("/nowhere/table")
+    if kind == "skip":
+        raise asyncio.CancelledError
     raise Boom("first\\nsecond \\x1b[31m")
 
 class Config(BaseModel):
@@ -79,7 +87,7 @@ def trm_bench_register_models():
         *(
             spec(f"{where}-{kind}", where, kind)
             for where in ("build", "forward", "resolve", "config")
-            for kind in ("raise", "exit", "deep", "value")
+            for kind in ("raise", "exit", "deep", "value", "data", "file", "skip")
         ),
     ]
 """
@@ -98,6 +106,8 @@ def call(run_cli: Any, plugin: Path, *words: object) -> Any:
 
 BROKEN = [
     *(f"{where}-{kind}" for where in ("build", "forward") for kind in ("raise", "exit", "deep", "value")),
+    *(f"build-{kind}" for kind in ("data", "file", "skip")),
+    "forward-skip",
     "resolve-raise",
     "resolve-exit",
     "config-raise",
@@ -284,3 +294,22 @@ def test_long_names_are_cut_to_what_a_file_system_takes_and_told_apart(
     assert [one.status for one in found] == ["done", "done"]
     assert len({one.run for one in found}) == 2
     assert all(len(one.run.encode()) <= 143 for one in found)
+
+
+# --- the model that defines the budget -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["build-data", "forward-raise", "resolve-skip"])
+def test_under_match_flops_a_broken_first_model_is_named_as_the_one_that_defines_the_budget(
+    model: str, plugin: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    words = ("run", *SHORT, "--models", f"{model},good", "--match", "flops", "--output", tmp_path / "o")
+    ended = call(run_cli, plugin, *words, "--dry-run")
+    assert ended.code == 1
+    assert f"the first model, {model}, defines the budget of all" in ended.err
+    given = [word if word != "steps=4" else "flops=1e6" for word in words]
+    ended = call(run_cli, plugin, *given, "--dry-run", "--json")
+    assert ended.code == 1, ended.err
+    (grid,) = json.loads(ended.out)["grids"]
+    assert [row["model"] for row in grid["models"]] == ["good"]
+    assert list(grid["failed"]) == [model]
