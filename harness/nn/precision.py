@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
+
+from ..api.errors import PluginError
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 """The precisions of a run, by the value of its setting."""
@@ -93,3 +96,42 @@ def refresh(model: nn.Module) -> None:
     if pairs:
         copies, weights = zip(*pairs, strict=True)
         torch._foreach_copy_(copies, weights)
+
+
+def require_shapes(model: nn.Module) -> None:
+    """Refuse a model whose parameters get their shapes with the first batch.
+
+    Raises:
+        PluginError: names the first of them.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise PluginError(
+                f"parameter {name} has no shape yet: give every module its sizes in build, or initialise "
+                "lazy modules there by calling them once"
+            )
+
+
+def require_float32(model: nn.Module) -> None:
+    """Refuse parameters that the optimisers and the average would move wrongly, or not at all.
+
+    An update is much smaller than a weight: in 8 bits of mantissa most of them would be lost.
+
+    Raises:
+        PluginError: names the first of them.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.is_complex():
+            raise PluginError(
+                f"parameter {name} is {_named(parameter)}, and the optimisers take real numbers: keep a "
+                "float32 parameter (..., 2), and take torch.view_as_complex of it in forward"
+            )
+        if parameter.dtype.itemsize < torch.float32.itemsize:
+            raise PluginError(
+                f"parameter {name} is {_named(parameter)}; keep parameters in float32, the harness computes "
+                "in bf16 itself (what is frozen may be a buffer)"
+            )
+
+
+def _named(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -19,7 +19,7 @@ from ..nn.blocks import Stack, may_draw
 from ..nn.embedding import PuzzleEmbedding
 from ..nn.loss import StepLoss, added, step_loss
 from ..nn.optim import EMA, Optimiser, SignSGD
-from ..nn.precision import refresh, set_precision
+from ..nn.precision import refresh, require_float32, set_precision
 from .checkpoint import Stopped, random_state, set_random_state
 from .config import ExecutionConfig, TrainingConfig
 from .costs import Flops
@@ -100,6 +100,7 @@ class Trainer:
     ):
         self.model, self.config, self.budget, self.flops = model, config, budget, flops
         self.device, self.execution, self.group = device, execution or ExecutionConfig(), group
+        require_float32(model)
         set_precision(model, config.precision)
         for stack in (module for module in model.modules() if isinstance(module, Stack)):
             stack.recompute = self.execution.recompute
