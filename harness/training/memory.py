@@ -12,7 +12,6 @@ of their gradients, and the draws that each keeps ready for all of them.
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
@@ -33,7 +32,7 @@ from ..data.examples import ExampleStream
 from ..nn.blocks import Stack
 from ..nn.embedding import PuzzleEmbedding
 from .config import ExecutionConfig, TrainingConfig
-from .costs import Flops
+from .costs import Flops, without_numbers
 from .trainer import Trainer
 
 SAFETY = {"cuda": 0.1, "mps": 0.1, "cpu": 0.5}
@@ -121,7 +120,7 @@ def forecast(training: Training, microbatch: int | None = None) -> Memory:
 
 def _fake_trainer(training: Training) -> Trainer:
     """The trainer of a copy of the model without numbers; call it under the mode of fake tensors."""
-    model = _copied(training.model).train()
+    model = without_numbers(training.model).train()
     trainer = Trainer(
         model,
         cast(ExampleStream, SimpleNamespace(cells=training.cells, steps=model.supervision_steps)),
@@ -157,20 +156,6 @@ def _measured(trainer: Trainer, alive: _Alive) -> Memory:
 def _fill_gradients(model: nn.Module) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-
-
-def _copied(model: Reasoner) -> Reasoner:
-    """A copy whose parameters, buffers and other tensors are on the CPU; under the mode, they are fake."""
-    memo: dict[int, object] = {}
-    for module in model.modules():
-        for tensor in (value for value in vars(module).values() if isinstance(value, Tensor)):
-            memo[id(tensor)] = torch.empty_like(tensor, device="cpu")
-    for buffer in model.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="cpu")
-    for parameter in model.parameters():
-        values = torch.empty_like(parameter, device="cpu")
-        memo[id(parameter)] = nn.Parameter(values, parameter.requires_grad)
-    return copy.deepcopy(model, memo)
 
 
 def _bytes(tensors: Iterable[Any]) -> int:
