@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 BATCH = 6
 TOLERANCE = 1e-4
 """Of float32 numbers of the order of one, computed in two orders."""
+STEPS = 4
+"""Supervision steps after which rows are compared."""
+BATCHES, MOST_STEPS = 3, 32
+"""Of puzzles, and supervision steps of each, in which a gradient must reach every parameter."""
 _FORWARD = "`forward`"
 
 
@@ -92,19 +97,21 @@ def _puzzles(subject: Subject, seed: int = 1, batch: int = BATCH) -> tuple[Tenso
     return inputs, torch.randint(0, subject.info.identifiers, (batch,), generator=draw)
 
 
-def _calls(model: Reasoner, inputs: Tensor, ids: Tensor) -> list[tuple[State, Output]]:
-    """Two supervision steps from a fresh state, with the same random numbers for a model that draws some.
+def _calls(
+    model: Reasoner, inputs: Tensor, ids: Tensor, steps: int = 2, torch_seed: int = 7
+) -> list[tuple[State, Output]]:
+    """Some supervision steps from a fresh state, with the same random numbers for a model that draws some.
 
     At evaluation a row's numbers go by its puzzle, wherever that is, as they do in a run.
     """
     import torch
 
-    torch.manual_seed(7)
+    torch.manual_seed(torch_seed)
     normal = None if model.training else _normal(inputs)
     model.normal, found = normal, []
     try:
         state = model.initial_state(len(inputs))
-        for step in range(1, min(2, model.supervision_steps) + 1):
+        for step in range(1, min(steps, model.supervision_steps) + 1):
             if normal is not None:
                 normal.begin(step)
             state, output = model(state, inputs, ids)
@@ -164,25 +171,35 @@ def _losses(subject: Subject, steps: int = 3) -> list[float]:
     return losses
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
+def _same(a: Tensor, b: Tensor, tolerance: float = TOLERANCE) -> bool:
     import torch
 
-    return a.shape == b.shape and torch.allclose(a.float(), b.float(), atol=TOLERANCE, rtol=TOLERANCE)
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), atol=tolerance, rtol=tolerance)
 
 
 # --- the checks ------------------------------------------------------------------------------------
 
 
 def _builds(subject: Subject) -> str:
+    from ..harness.api.errors import PluginError
     from ..harness.api.reasoner import Reasoner
+    from ..harness.nn.precision import require_float32, require_shapes
+    from ..harness.training.costs import count_parameters
 
     model = subject.build()
     if not isinstance(model, Reasoner):
         raise Wrong(f"build gave {type(model).__name__}, which is no trm_bench.Reasoner")
     if model.supervision_steps < 1:
         raise Wrong(f"supervision_steps is {model.supervision_steps}; it must be 1 or more")
-    count = sum(parameter.numel() for parameter in model.parameters())
-    return f"{count:,} parameters, {model.supervision_steps} supervision steps, halting {model.halting.value}"
+    try:
+        require_shapes(model)
+        if subject.trained:
+            require_float32(model)
+    except PluginError as error:
+        raise Wrong(str(error)) from error
+    core, io, _ = count_parameters(model)
+    steps = f"{model.supervision_steps} supervision steps"
+    return f"{core + io:,} parameters, {steps}, halting {model.halting.value}"
 
 
 def _answers(subject: Subject) -> None:
@@ -241,6 +258,9 @@ def _bf16(subject: Subject) -> str | None:
     with autocast(torch.device("cpu"), "bf16"):
         state, output = model(slots.state, slots.inputs, slots.puzzle_ids)
         target = continue_target(slots, state)
+    for name in ("q_halt", "q_continue"):
+        if (q := getattr(output, name)) is not None and q.dtype is torch.bfloat16:
+            raise Wrong(f"Output.{name} is {q.dtype}: end it with .float(), so that its loss is in float32")
     step_loss(output, _puzzles(subject, seed=2)[0], target).total.backward()  # type: ignore[no-untyped-call]
     return None
 
@@ -254,37 +274,49 @@ def _gradients(subject: Subject) -> str | None:
     from ..harness.training.supervision import Slots, continue_target
 
     model = _stirred(subject.build().train())  # a head that begins at zero would hide what is behind it
-    slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
-    slots.inputs, slots.puzzle_ids = _puzzles(subject)
-    state, output = _call(model, slots.inputs, slots.puzzle_ids)
-    loss = step_loss(output, _puzzles(subject, seed=2)[0], continue_target(slots, state))
-    loss.total.backward()  # type: ignore[no-untyped-call]
-    unreached = [
+    for batch in range(BATCHES):
+        torch.manual_seed(7 + batch)
+        slots = Slots(model, BATCH, subject.info.cells, torch.device("cpu"))
+        slots.inputs, slots.puzzle_ids = _puzzles(subject, seed=1 + 2 * batch)
+        targets = _puzzles(subject, seed=2 + 2 * batch)[0]
+        for _ in range(min(model.supervision_steps, MOST_STEPS)):
+            state, output = model(slots.state, slots.inputs, slots.puzzle_ids)
+            loss = step_loss(output, targets, continue_target(slots, state))
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            slots.advance(state, output)
+            if not (unreached := _without_gradient(model)):
+                return None
+    raise Wrong(f"no gradient reaches {', '.join(unreached)}: is it used, and not detached?")
+
+
+def _without_gradient(model: Reasoner) -> list[str]:
+    return [
         name
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.any()))
     ]
-    if unreached:
-        raise Wrong(f"no gradient reaches {', '.join(unreached)}: is it used, and not detached?")
-    return None
 
 
 def _rows(subject: Subject) -> None:
     for mode in (True, False):
-        model = subject.build().train(mode)
         inputs, ids = _puzzles(subject)
         others = _puzzles(subject, seed=3)[0]
         place = 0 if mode else BATCH - 1  # dropout, in training, may differ from row to row
         others[place] = inputs[0]
         moved = ids.clone()
         moved[place] = ids[0]
-        state, first = _call(model, inputs, ids)
-        changed, second = _call(model, others, moved)
-        if not _same(first.logits[0], second.logits[place]) or not all(
-            _same(a[0], b[place]) for a, b in zip(state, changed, strict=True)
-        ):
-            when = "in training" if mode else "at evaluation"
-            raise Wrong(f"{when}, the prediction for a puzzle changes with the other puzzles of its batch")
+        fresh = subject.build().train(mode)  # copied each time: what counts calls is no matter of rows
+        first, second = (
+            [(*state, output.logits) for state, output in _calls(copy.deepcopy(fresh), *given, STEPS)]
+            for given in ((inputs, ids), (others, moved))
+        )
+        for step, (before, after) in enumerate(zip(first, second, strict=True)):
+            tolerance = TOLERANCE * (1 if step < 2 else 10)  # rounding grows from step to step
+            if not all(_same(a[0], b[place], tolerance) for a, b in zip(before, after, strict=True)):
+                when = "in training" if mode else "at evaluation"
+                raise Wrong(
+                    f"{when}, the prediction for a puzzle changes with the other puzzles of its batch"
+                )
 
 
 def _same_seed(subject: Subject) -> str | None:
@@ -365,47 +397,55 @@ def _check_q(policy: object, output: Output) -> None:
             )
 
 
-def _logits(model: Reasoner, inputs: Tensor, ids: Tensor) -> list[Tensor]:
-    return [output.logits.detach() for _, output in _calls(model, inputs, ids)]
+def _logits(model: Reasoner, inputs: Tensor, ids: Tensor, torch_seed: int = 7) -> list[Tensor]:
+    return [output.logits.detach() for _, output in _calls(model, inputs, ids, torch_seed=torch_seed)]
 
 
 def _no_memory(subject: Subject) -> None:
-    import torch
-
     for mode in (True, False):
-        model = subject.build().train(mode)
         inputs, ids = _puzzles(subject)
-        kept = inputs.clone()
-        first = _logits(model, inputs, ids)
-        if not torch.equal(kept, inputs):
-            raise Wrong("forward changes its inputs in place")
-        _calls(model, *_puzzles(subject, seed=4))
-        if not all(_same(a, b) for a, b in zip(first, _logits(model, inputs, ids), strict=True)):
+        _check_in_place(subject.build().train(mode), inputs.clone(), ids)
+        first = subject.build().train(mode)
+        second = copy.deepcopy(first)
+        for seed in (4, 5):  # as many calls of both: what counts calls alone is no memory of puzzles
+            _calls(first, *_puzzles(subject, seed))
+            _calls(second, *_puzzles(subject, 10 * seed))
+        if not all(map(_same, _logits(first, inputs, ids), _logits(second, inputs, ids))):
             when = "in training" if mode else "at evaluation"
             raise Wrong(
                 f"{when}, a prediction changes with the batches before it: only the state may carry over"
             )
 
 
-def _several_answers(subject: Subject) -> str | None:
-    """Random numbers at evaluation come from `Reasoner.draw`; noise reaches the parts that are named."""
+def _check_in_place(model: Reasoner, inputs: Tensor, ids: Tensor) -> None:
+    """The slots own what they hand over, and in Q-learning a second pass gets the same again."""
     import torch
 
+    given = inputs, ids, *(part.clone() for part in model.initial_state(BATCH))
+    kept = [part.clone() for part in given]
+    model(given[2:], inputs, ids)
+    if not all(map(torch.equal, kept, given)):
+        what = "the state" if torch.equal(kept[0], inputs) else "the inputs"
+        raise Wrong(f"forward changes {what} that it is given in place: let it make new tensors")
+
+
+def _several_answers(subject: Subject) -> str | None:
+    """Random numbers at evaluation come from `Reasoner.draw`; noise reaches the parts that are named."""
     model = subject.build().eval()
     inputs, ids = _puzzles(subject)
-    first = _logits(model, inputs, ids)
-    torch.manual_seed(11)
+    first, again = (_logits(copy.deepcopy(model), inputs, ids, seed) for seed in (7, 11))
+    if not all(map(_same, first, again)):
+        raise Wrong(
+            "at evaluation its predictions depend on random numbers that are not drawn by self.draw(): draw "
+            "them by it, and set stochastic = True"
+        )
     model.normal = _normal(inputs, seed=1)
     try:
         state, output = model(model.initial_state(BATCH), inputs, ids)
     finally:
         model.normal = None
-    differs = not _same(first[0], output.logits)
-    if differs and not model.stochastic:
-        raise Wrong(
-            "at evaluation its predictions depend on random numbers: set stochastic = True, and draw them by "
-            "self.draw()"
-        )
+    if not (model.stochastic or _same(first[0], output.logits)):
+        raise Wrong("at evaluation its predictions depend on random numbers: set stochastic = True")
     if model.perturbable:
         _check_noise(model, state)
     if not (model.stochastic or model.perturbable):
@@ -429,10 +469,16 @@ def _check_noise(model: Reasoner, state: State) -> None:
 
 
 def _counts(subject: Subject) -> str:
-    from ..harness.training.costs import count_flops
+    from ..harness.training.costs import count_flops, count_on_meta
 
-    flops = count_flops(subject.build(), subject.info.cells)
-    return f"{flops.training_step:.3g} FLOPs a supervision step in training"
+    counted = f"{count_flops(subject.build(), subject.info.cells).training_step:.3g} FLOPs a supervision step"
+    try:
+        count_on_meta(subject.build(), subject.info.cells)
+    except Exception as error:  # a tensor that was made on a CPU, or numbers that are read there
+        if "cpu" in str(error):
+            raise
+        return f"{counted} in training; not with shapes alone: {str(error).splitlines()[0]}"
+    return f"{counted} in training"
 
 
 CHECKS: list[tuple[Check, Callable[[Subject], str | None]]] = [

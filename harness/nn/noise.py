@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..api.errors import PluginError
 from ..api.randomness import hashed, named_seed
 
 _GOLDEN, _MIX_1, _MIX_2 = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
@@ -48,7 +49,16 @@ class KeyedNormal:
         self.keys = self.keys[rows]
 
     def like(self, x: Tensor) -> Tensor:
-        """Numbers in the shape of x (B, ...), in float32."""
+        """Numbers in the shape of x (B, ...), in float32.
+
+        Raises:
+            PluginError: x has another number of rows than the batch.
+        """
+        if not x.ndim or len(x) != len(self.keys):
+            raise PluginError(
+                f"draw(like): like has shape {tuple(x.shape)}, not (B, ...) with B = {len(self.keys)} as "
+                "in the batch; every row has random numbers of its own"
+            )
         stream = named_seed("step", self._step, self._draws)
         self._draws += 1
         count = math.prod(x.shape[1:])

@@ -43,7 +43,7 @@ class Correct(Reasoner):
         return torch.tanh(self.mix((before + self.embed(inputs)).transpose(1, 2)).transpose(1, 2))
 
     def q(self, y: Tensor) -> Tensor:
-        return self.halt(y.mean(1)).squeeze(1)
+        return self.halt(y.mean(1)).squeeze(1).float()
 
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         y = self.mixed(state[0], inputs)

@@ -67,7 +67,7 @@ class TwoLogits(Correct):
 
     def forward(self, state: Any, inputs: Tensor, puzzle_ids: Tensor) -> Any:
         y = self.mixed(state[0], inputs)
-        q_halt, q_continue = self.halt(y.mean(1)).unbind(1)
+        q_halt, q_continue = self.halt(y.mean(1)).float().unbind(1)
         return (y.detach(),), Output(self.head(y), q_halt=q_halt, q_continue=q_continue)
 
 
@@ -258,6 +258,18 @@ class Half(Correct):
         return super().q(y).bfloat16()
 
 
+class Wide(Correct):
+    def q(self, y: Tensor) -> Tensor:
+        return super().q(y).double()
+
+
+class Lower(Correct):
+    """As precise as what it is computed in."""
+
+    def q(self, y: Tensor) -> Tensor:
+        return self.halt(y.mean(1)).squeeze(1)  # type: ignore[no-any-return]
+
+
 class Unsqueezed(Correct):
     def q(self, y: Tensor) -> Tensor:
         return super().q(y)[:, None]
@@ -359,14 +371,21 @@ CASES: dict[str, tuple[Callable[[TaskInfo], Any], set[str], str]] = {
     "number outside buffers": (OutsideBuffers, {SAVED}, r"outside of parameters and buffers"),
     "tensor outside buffers": (TensorOutsideBuffers, {SAVED, FLOPS}, r"outside of parameters and buffers"),
     "squeezed": (Squeezed, {ONE}, r"\S"),
-    "half a logit": (Half, {HALTS}, r"Output\.q_halt must be .*float32, not .*bfloat16"),
+    "half a logit": (Half, {HALTS, BF16}, r"Output\.q_halt must be .*float32, not .*bfloat16"),
+    "a logit as autocast gives it": (Lower, {BF16}, r"q_halt is torch\.bfloat16: end it with \.float\(\)"),
+    "a logit and a half": (Wide, {HALTS}, r"Output\.q_halt must be .*float32, not .*float64"),
     "memory": (Mindful, {MEMORY}, r"in training, .*batches before it"),
     "random without a word": (Dicey, {ANSWERS}, r"set stochastic = True"),
     "noise on what is not there": (Noisy, {ANSWERS}, r"perturbable names 2 parts of a state of 1"),
     "usual noise elsewhere": (Elsewhere, {ANSWERS}, r"usual_noise='z' is none of y"),
     "tensor on the CPU": (OnTheHost, {FLOPS}, r"cpu.*meta|meta.*cpu"),
-    "asks the host": (Asking, {FLOPS}, r"item\(\).*meta"),
 }
+
+
+def test_a_model_that_reads_numbers_is_counted_with_a_remark() -> None:
+    findings = find_in_model(spec(Asking))
+    assert not failed(findings)
+    assert re.search(r"FLOPs .* in training; not with shapes alone: .*item\(\).*meta", findings[-1].words)
 
 
 @pytest.mark.parametrize(("kind", "checks", "words"), CASES.values(), ids=CASES.keys())
