@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from .harness.api.augment import Augmentation, CellTokenTransforms, Ints, NoAugmentation, Transforms
+from .harness.api.budget import Ledger
 from .harness.api.errors import DataError, NothingToReport, TrmBenchError, UnavailableError, UsageError
 from .harness.api.hookspecs import hookimpl
 from .harness.api.predictions import Predictions
@@ -24,7 +25,9 @@ from .harness.api.specs import (
     BuildRequest,
     EvaluatorSpec,
     ModelSpec,
+    Progress,
     Puzzle,
+    ReferenceNames,
     ReporterSpec,
     RuleCheck,
     Sample,
@@ -32,6 +35,7 @@ from .harness.api.specs import (
     StudySpec,
     SubmissionScore,
     TaskSpec,
+    no_progress,
 )
 from .harness.api.voting import Ballots
 from .harness.nn.config import BlockConfig
@@ -46,8 +50,9 @@ if TYPE_CHECKING:
     from .harness.python.tune import Tuning, tune
     from .harness.python.verbs import export, open_model, parse_puzzles, prepare, score, solve
     from .harness.python.verify import Verification, verify
-    from .harness.report.table import Pair, Report, Row, SeedResult, Table
+    from .harness.report.table import Pair, Report, Row, SeedResult, StudyAnswers, Table
     from .harness.report.words import sentences
+    from .harness.stats.tests import Verdict
     from .trm.config import RecursionConfig
     from .trm.model import TRM
 
@@ -67,8 +72,10 @@ _LAZY = {
     "RunStatus": "python.status",
     "SeedResult": "report.table",
     "State": "api.reasoner",
+    "StudyAnswers": "report.table",
     "Table": "report.table",
     "Tuning": "python.tune",
+    "Verdict": "stats.tests",
     "Verification": "python.verify",
     "cancel": "python.status",
     "cite": "python.citations",
@@ -111,6 +118,7 @@ __all__ = [
     "Identities",
     "Ints",
     "JobState",
+    "Ledger",
     "ModelSpec",
     "NoAugmentation",
     "NothingToReport",
@@ -118,12 +126,14 @@ __all__ = [
     "Pair",
     "Phase",
     "Predictions",
+    "Progress",
     "Published",
     "Puzzle",
     "PuzzleSet",
     "QueuedWork",
     "Reasoner",
     "RecursionConfig",
+    "ReferenceNames",
     "Report",
     "ReporterSpec",
     "Results",
@@ -137,6 +147,7 @@ __all__ = [
     "Source",
     "SourceFile",
     "State",
+    "StudyAnswers",
     "StudySpec",
     "SubmissionScore",
     "Table",
@@ -149,6 +160,7 @@ __all__ = [
     "Tuning",
     "UnavailableError",
     "UsageError",
+    "Verdict",
     "Verification",
     "__version__",
     "cancel",
@@ -161,6 +173,7 @@ __all__ = [
     "load_results",
     "measure_speed",
     "named_seed",
+    "no_progress",
     "open_model",
     "parse_puzzles",
     "permutations",

@@ -329,7 +329,7 @@ def notes_on_tests(pairs: Sequence[Pair], cluster: str) -> list[str]:
         notes.append(f"decidable in this family, with 80 % power: {_limits(min(limits), max(limits))}")
     notes += [
         f"{pair.a} − {pair.b}: twice the seeds would narrow the interval by "
-        f"{seeds:.0%}, twice the {cluster}s by {clusters:.0%}"
+        f"{100 * seeds:.0f} %, twice the {cluster}s by {100 * clusters:.0f} %"
         for pair in pairs
         if pair.verdict.is_undecided
         and (seeds := pair.narrower(seeds=2)) is not None

@@ -129,7 +129,14 @@ def _select(table: Table, shown: Sequence[Row], renamed: Sequence[Row]) -> Table
         for pair in table.pairs
         if pair.a in names and pair.b in names
     )
-    notes = tuple(_rename_in(note, displayed | names) for note in table.notes)
+    # What is said of a hidden row, or of a pair with one, is not shown either.
+    subjects = [
+        *(f"{name}: " for name in hidden),
+        *(f"{one.a} − {one.b}: " for one in table.pairs if {one.a, one.b} & set(hidden)),
+    ]
+    notes = tuple(
+        _rename_in(note, displayed | names) for note in table.notes if not note.startswith(tuple(subjects))
+    )
     return replace(
         table,
         rows=tuple(renamed),

@@ -209,13 +209,19 @@ def _equivalence(pair: Pair) -> str:
     return f"{shown} within the declared margin of {margin} points (two one-sided tests, {p})."
 
 
+def _whole(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _shares(pair: Pair) -> str:
     seeds, puzzles = pair.narrower(seeds=2), pair.narrower(clusters=2)
     if pair.shares is None or seeds is None or puzzles is None:
         return ""
     shares = pair.shares
-    parts = f"{shares.seeds:.0%} seeds, {shares.items:.0%} puzzles, {shares.residual:.0%} residual"
+    parts = (
+        f"{_whole(shares.seeds)} seeds, {_whole(shares.items)} puzzles, {_whole(shares.residual)} residual"
+    )
     return (
         f"Variance of the difference: {parts}. Twice the seeds would narrow the interval by "
-        f"{seeds:.0%}, twice the puzzles by {puzzles:.0%}."
+        f"{_whole(seeds)}, twice the puzzles by {_whole(puzzles)}."
     )

@@ -134,7 +134,7 @@ def _start(job: Job, running: dict[int, _Running], lock: int | None) -> None:
 
 @contextmanager
 def _without_script() -> Iterator[None]:
-    """A spawned process imports the script that calls us anew, unless it finds none; it needs none of it."""
+    """A spawned process imports the script that calls us again, unless it finds none; it needs none of it."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

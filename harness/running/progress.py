@@ -27,6 +27,8 @@ from ..api.text import one_line, printable
 from ..store.records import Status
 from .worker_keys import EVALUATED, RESUMED
 
+LONG = 100
+"""Hours from which a time span is given in days."""
 SHORTEST = 2.0
 """Seconds of work from which an estimate is worth printing."""
 LEAST = 1e-3
@@ -85,6 +87,8 @@ def duration(seconds: float) -> str:
     """A time span for people, e.g. ``3 min 20 s``."""
     whole = max(round(seconds), 0)
     hours, minutes = divmod(whole // 60, 60)
+    if hours >= LONG:
+        return f"{hours // 24:,} days"
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
