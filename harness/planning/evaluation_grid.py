@@ -136,7 +136,7 @@ def _without_rounded(host: Host, bases: Sequence[Base], blank: bool, left_out: l
             if checksum != stored.tensors:
                 known.setdefault(checksum, f"{stored.file} in {precision}")
     rounded = [job for job, _ in external if _stored(job).tensors in known]
-    left_out += [f"{(one := _stored(job)).file}: {known[one.tensors]}; left out" for job in rounded]
+    left_out += [f"{(one := _stored(job)).file}: {known[one.tensors]}" for job in rounded]
     return [base for base in bases if base[0] not in rounded]
 
 
