@@ -74,7 +74,7 @@ def results_of(folders: Sequence[Path], statuses: Mapping[str, Status]) -> Resul
 def _failures(reading: Reading, statuses: Mapping[str, Status]) -> dict[str, str]:
     """Why each run did not finish; a run that --force was to repeat still has its earlier result."""
     reasons = {
-        run.name: run.reason if run.samples is None else "failed; its earlier result was kept"
+        run.name: run.reason if run.samples is None else "failed; the result that is there was kept"
         for run in reading.runs
     }
     return {

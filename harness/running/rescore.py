@@ -1,17 +1,55 @@
-"""Evaluators that are asked for after a run: computed from its stored predictions, without its weights."""
+"""Evaluators that are asked for in addition to the task's own: one that fails ends no run.
+
+After a run they are computed from its stored predictions, without its weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ..api.errors import TrmBenchError
-from ..host.calls import plugins_aside
+from ..api.errors import DataError, TrmBenchError, told
+from ..api.specs import EvaluatorSpec
+from ..host.calls import is_stop, plugins_aside
 from ..host.host import Host
 from ..inference.scoring import score
 from ..planning.find_weights import PICKED
 from ..planning.job import Job, PlannedRun
 from ..store.folders import Output, RunFolder
 from ..store.records import Description, Manifest, PartIdentity, Record
+
+
+class NotScored(TrmBenchError):
+    """Evaluators in addition to the task's own failed; the runs are finished without their scores."""
+
+
+def scores_of(
+    evaluators: Sequence[EvaluatorSpec], own: int, scored: Callable[[Sequence[EvaluatorSpec]], list[Record]]
+) -> tuple[list[Record], dict[str, str]]:
+    """Records with the scores of all evaluators that can give them, and by name what the others raised.
+
+    The first ``own`` are the task's: what they raise ends the run, too.
+    """
+    failed: dict[str, str] = {}
+    try:
+        return scored(evaluators), failed
+    except BaseException as error:  # plugins' code
+        if is_stop(error) or len(evaluators) == own:
+            raise
+    for one in evaluators[own:]:
+        try:
+            scored([one])
+        except BaseException as error:
+            if is_stop(error):
+                raise
+            failed[one.name] = told(error)
+    return scored([one for one in evaluators if one.name not in failed]), failed
+
+
+def require_scored(failed: Mapping[str, str]) -> None:
+    """Raise `NotScored` where an evaluator failed; ``failed`` is what `scores_of` gives."""
+    if failed:
+        why = "; ".join(f"evaluator {name} failed: {error}" for name, error in failed.items())
+        raise NotScored(f"{why}; the run is finished without it: correct it and repeat the command")
 
 
 def rescore(host: Host, output: Output, jobs: Sequence[Job]) -> int:
@@ -55,10 +93,14 @@ def _add(host: Host, job: Job, run: PlannedRun, folder: RunFolder, new: Sequence
         raise TrmBenchError(f"{folder.folder}: holds predictions for {held} puzzles, not for {len(puzzles)}")
     try:
         added = score(specs, job.prepared.info, puzzles, predictions, {})
-    except (Exception, SystemExit) as error:  # plugins' code
+    except BaseException as error:  # plugins' code
+        if is_stop(error):
+            raise
+        needs_more = isinstance(error, DataError)  # than a run keeps, see `Predictions`
+        advice = "--force repeats the run" if needs_more else "correct the evaluator and repeat the command"
         raise TrmBenchError(
             f"{folder.folder}: cannot be scored by {', '.join(sorted(names))} from its stored predictions "
-            f"({error}); --force repeats the run"
+            f"({told(error)}); {advice}"
         ) from error
     records = [
         _merged(Record.model_validate(old), more, names)

@@ -21,6 +21,7 @@ from ..training.checkpoint import Stopped
 from ..training.gpus import gpu_facts, visible_gpus
 from ..training.trainer import Metrics
 from .ranks import merged, together
+from .rescore import NotScored
 from .worker import Worker
 
 OnMetrics = Callable[[Metrics], None]
@@ -65,6 +66,8 @@ def run_job(host: Host, job: Job, on_metrics: OnMetrics, tell: Tell = warnings.w
             worker.join(group)
             trained = worker.load(job.stored) if job.stored else worker.train()
             worker.evaluate(trained, folders, manifests)
+    except NotScored as error:  # what is finished counts, and the same command tries the scores again
+        return Outcome(Status.FAILED, str(error))
     except BaseException as error:  # a plugin's code may raise anything
         if isinstance(error, Stopped) or is_stop(error):
             raise

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ from ..training.microbatch import choose_microbatch
 from ..training.trainer import Metrics, Spent, Trainer, Watcher
 from ..weights.files import load_weights
 from .choices import chosen, kept
+from .rescore import require_scored, scores_of
 from .worker_keys import EVALUATED, RESUMED
 
 RESUMED_BY_ANOTHER = "training was resumed by another state of the code or another torch"
@@ -375,9 +377,10 @@ class Worker:
 
     def evaluate(self, trained: Trained, folders: Sequence[RunFolder], manifests: Sequence[Manifest]) -> None:
         """Read the split that the runs are scored on, once; write every run of the job."""
-        puzzles, reads = self._read()
+        (puzzles, reads), failed = self._read(), dict[str, str]()
         for folder, manifest, read in zip(folders, manifests, reads, strict=True):
-            self._finish(folder, manifest, trained, puzzles, read)
+            failed |= self._finish(folder, manifest, trained, puzzles, read)
+        require_scored(failed)
 
     def _read(self) -> tuple[PuzzleSet, list[Read]]:
         """The puzzles that the runs are scored on, and their predictions for every run of the job."""
@@ -388,22 +391,26 @@ class Worker:
 
     def _finish(
         self, folder: RunFolder, manifest: Manifest, trained: Trained, puzzles: PuzzleSet, read: Read
-    ) -> None:
+    ) -> dict[str, str]:
+        """Score and write a run; gives what evaluators that are not the task's own raised."""
         evaluators = [self.host.evaluators.get(part.full_name).spec for part in manifest.scored_by]
         on_test = self.identity.split == "test"  # features and extra files are those of the test puzzles
         features = self.job.prepared.features() if on_test else {}
         features = {name: column[: len(puzzles)] for name, column in features.items()}
-        records = score(evaluators, self.info, puzzles, read.predictions, features)
+        scored = partial(score, info=self.info, test=puzzles, predictions=read.predictions, features=features)
+        records, failed = scores_of(evaluators, len(self.task.spec.evaluators), scored)
         predictions = pack_predictions(read.predictions, self.info, self.task.spec.symbols, puzzles)
         if on_test and self.task.spec.extra_files is not None:
             for name, content in self.task.spec.extra_files(self.info, puzzles, read.predictions).items():
                 folder.write_extra(name, content)
         update = {
             **trained,
+            "scored_by": [part for part in manifest.scored_by if part.name not in failed],
             "ledger": self._ledger(trained["ledger"], read, puzzles),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         folder.finish(manifest.model_copy(update=update), records, predictions)
+        return failed
 
     def infer(self, test: PuzzleSet, depths: Depths) -> list[Read]:
         """Predict puzzles at several depths, by vote where the task has votes."""

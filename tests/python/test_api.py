@@ -163,7 +163,7 @@ def test_a_forced_run_that_fails_is_in_failed_and_keeps_its_earlier_result(
 
     monkeypatch.setattr("trm_bench.harness.running.worker.score", fails)
     results = short(copied, "copy", force=True)
-    assert set(results.failed.values()) == {"failed; its earlier result was kept"}
+    assert set(results.failed.values()) == {"failed; the result that is there was kept"}
     assert len(results.failed) == 2
     assert digests(copied) == before
 

@@ -41,7 +41,7 @@ def test_a_repetition_that_fails_on_the_runner_leaves_the_earlier_result(
     results = trm_bench.run("copy", "tiny", seeds=0, on="shelf", output=tmp_path, force=True)
     assert run.is_done()
     assert run.manifest().started.startswith("2019")
-    assert results.failed == {run.name: "failed; its earlier result was kept"}
+    assert results.failed == {run.name: "failed; the result that is there was kept"}
     assert results.complete  # of the earlier result
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from support.stored import in_this_process
 from trm_bench.harness.host.host import host
 from trm_bench.harness.planning.request import read_requests
+from trm_bench.harness.running.rescore import NotScored, require_scored, scores_of
 from trm_bench.harness.store.folders import Output, RunFolder
+from trm_bench.harness.store.records import Record
 from trm_bench.testing.pytest_plugin import Ended, RunCli
+
+from trm_bench import EvaluatorSpec
 
 PLUGIN = """
 from trm_bench import EvaluatorSpec, Sample, hookimpl
@@ -86,14 +90,20 @@ def test_an_edited_evaluator_scores_again_and_nothing_else_does(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("before", "why"),
+    ("before", "why", "advice"),
     [
-        ("predictions.every_vote()", "this needs every vote, and the run was not voted on"),
-        ("raise RuntimeError('no luck')", "no luck"),
+        (
+            "predictions.every_vote()",
+            "this needs every vote, and the run was not voted on",
+            "--force repeats the run",
+        ),
+        ("raise RuntimeError('no luck')", "no luck", "correct the evaluator and repeat the command"),
+        ("raise SystemExit(3)", "SystemExit: 3", "correct the evaluator and repeat the command"),
+        ("raise GeneratorExit", "GeneratorExit", "correct the evaluator and repeat the command"),
     ],
 )
 def test_what_stored_predictions_do_not_allow_is_refused_by_name(
-    before: str, why: str, tmp_path: Path, run_cli: RunCli
+    before: str, why: str, advice: str, tmp_path: Path, run_cli: RunCli
 ) -> None:
     output = tmp_path / "out"
     run(run_cli, output)
@@ -102,8 +112,40 @@ def test_what_stored_predictions_do_not_allow_is_refused_by_name(
     assert ended.code == 1
     assert "cannot be scored by share-right from its stored predictions" in ended.err
     assert why in ended.err
+    assert advice in ended.err
+    assert ("--force" in ended.err) == ("--force" in advice)
     assert only_run(output).manifest() == kept
     assert [request.evaluators for request in read_requests(output)] == [()]
+
+
+def test_a_further_evaluator_that_fails_throws_no_training_away(tmp_path: Path, run_cli: RunCli) -> None:
+    output, words = tmp_path / "out", ("--evaluators", "share-right")
+    ended = run(run_cli, output, *words, plug=plugin(tmp_path, before="raise RuntimeError('no luck')"))
+    assert ended.code == 1
+    finished = only_run(output).manifest()
+    assert (finished.status, finished.error) == ("done", None)
+    assert "share-right" not in finished.evaluators
+    assert all("share-right" not in record["scores"] for record in only_run(output).records())
+    ended = run(run_cli, output, *words, plug=plugin(tmp_path))
+    assert ended.code == 0, ended.err
+    assert "2 finished runs scored from stored predictions" in ended.err
+    assert only_run(output).manifest().finished == finished.finished
+
+
+def test_the_evaluators_that_failed_are_named_and_the_others_count() -> None:
+    exact, good, bad = (EvaluatorSpec(name, "", lambda *_: []) for name in ("exact", "good", "bad"))
+
+    def scored(some: Sequence[EvaluatorSpec]) -> list[Record]:
+        if bad in some:
+            raise RuntimeError("no luck")
+        return [Record(item="0", cluster="0", scores={one.name: 1.0 for one in some}, extras={})]
+
+    (record,), failed = scores_of([exact, bad, good], 1, scored)
+    assert set(record.scores) == {"exact", "good"}
+    with pytest.raises(NotScored, match="evaluator bad failed: RuntimeError: no luck; the run is finished"):
+        require_scored(failed)
+    with pytest.raises(RuntimeError):  # the task's own
+        scores_of([bad, good], 1, scored)
 
 
 def test_damaged_predictions_are_named(tmp_path: Path, run_cli: RunCli) -> None:
