@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -50,6 +51,17 @@ def printable(text: str, kept: str = "\n\t") -> str:
 def one_line(text: str) -> str:
     """`printable` text on one line: line breaks and tabs become spaces."""
     return printable(_BREAKS.sub(" ", text), kept="")
+
+
+def path_problem(text: str) -> str | None:
+    """Why no file can be called so; None where one can."""
+    if not text:
+        return "an empty path; name a file or folder"
+    try:
+        named = os.fsencode(text)
+    except UnicodeEncodeError:
+        return "holds characters that no path can have"
+    return "holds a NUL character, which no path can have" if b"\0" in named else None
 
 
 def file_name(text: str, most: int = 120) -> str:

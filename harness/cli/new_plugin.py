@@ -12,7 +12,7 @@ import click
 from ..api.errors import UsageError
 from ..host.host import host
 from ..host.scaffold import KINDS, Project, write_project
-from .options import json_option
+from .options import PATH, json_option
 from .terminal import echo, echo_json
 
 _USED = {"tests", "conftest", "setup"}
@@ -22,7 +22,7 @@ _USED = {"tests", "conftest", "setup"}
 @click.command("new-plugin")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), default="model", show_default=True, help="What it adds.")
-@click.option("--output", type=click.Path(path_type=Path), help="The folder to make; by default ./NAME.")
+@click.option("--output", type=PATH, help="The folder to make; by default ./NAME.")
 @json_option("the files")
 def command(name: str, kind: str, output: Path | None, as_json: bool) -> None:
     """Write a small installable project that adds a model, task, evaluator or reporter.

@@ -11,6 +11,7 @@ import yaml
 
 from ..api.errors import UnavailableError, UsageError, nearest
 from ..api.reading import load_yaml
+from ..api.text import path_problem
 from .complete import names
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,7 +121,17 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-PATH = click.Path(path_type=Path)
+class _Path(click.Path):
+    """A path, also from ``--config``: one that no file can have is refused with the option's name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and (problem := path_problem(value)) is not None:
+            name = param.opts[-1] if param is not None else "path"
+            raise UsageError(f"{name} {value!r}: {problem}")
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 task_option = click.option("--task", shell_complete=names("tasks"), help="Name of the task.")
 models_option = click.option(
     "--models",

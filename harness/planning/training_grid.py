@@ -24,6 +24,8 @@ from .models import ResolvedModel, parse_variant, resolve_model
 from .request import Request
 from .settings import Settings
 
+MOST_BATCH, MOST_DRAWN = 2**24, 2**48
+"""Puzzles of a batch; steps, and augmentations: more cannot be told apart by their numbers."""
 MUCH_LARGER = 2
 """Times as many core parameters as any other model of the grid: named at the start and under the table."""
 
@@ -150,6 +152,9 @@ def budget_of(
     """
     match = context.request.match
     batch = settings.batch_size or context.size.batch_size
+    for key, given, most in (("batch_size", batch, MOST_BATCH), ("steps", settings.steps or 1, MOST_DRAWN)):
+        if given > most:
+            raise UsageError(f"setting {key}={given}: at most {most:,}")
     steps = settings.steps or context.size.optimiser_steps(prepared.counts["train"], batch)
     for key, axis in (("examples", Match.EXAMPLES), ("flops", Match.FLOPS)):
         if getattr(settings, key) is not None and match is not axis:
@@ -233,9 +238,10 @@ def _check_augmentations(context: Context, count: int) -> None:
     whole = AugmentationRequest(prepared.info, prepared.read("train"), prepared.identities, training=True)
     with calling(f"augmentation of task {context.task.full_name}"):
         most = spec.augmentation(whole).max_augmentations
-    if count < 1 or (most is not None and count > most):
+    if not 1 <= count <= (MOST_DRAWN if most is None else most):
         raise UsageError(
             f"--augmentations {count}: task {spec.name!r} has 1 to {most or 'any number of'} augmentations"
+            + (f", and a run at most {MOST_DRAWN:,}" if count > MOST_DRAWN else "")
         )
 
 

@@ -11,10 +11,16 @@ from typing import Any, TypedDict
 import numpy as np
 
 from ..api.errors import UsageError
+from ..api.text import path_problem
 from ..planning.models import split_models
 from ..planning.request import Value
 from ..training.gpus import Gpus
 
+MOST_JOBS = 1024
+"""Processes side by side."""
+NAMING = ("device", "scale", "source", "baseline", "on", "split", "select", "model", "weights_key", "task")
+PLACES = ("data", "output", "train", "test")
+"""Options that are a name, and that are paths: an empty one is a mistake, and not the default."""
 PathLike = str | Path
 Names = str | Sequence[str]
 Seeds = str | int | Iterable[int]
@@ -140,8 +146,9 @@ def settings_of(options: Mapping[str, Any], kind: Any) -> dict[str, Value]:
     """The settings of a call: its ``settings``, and every keyword that is no option of its kind.
 
     Raises:
-        UsageError: ``settings`` is no mapping, or a setting is None.
+        UsageError: ``settings`` is no mapping, a setting is None, or another option is empty.
     """
+    _refuse_empty(options)
     keywords = {key: value for key, value in options.items() if key not in all_options(kind)}
     settings = options.get("settings") or {}
     if not isinstance(settings, Mapping):
@@ -151,6 +158,20 @@ def settings_of(options: Mapping[str, Any], kind: Any) -> dict[str, Value]:
         if value is None:
             raise UsageError(f"setting {key}=None: leave it out for the default")
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
+
+
+def _refuse_empty(options: Mapping[str, Any]) -> None:
+    for name in NAMING:
+        if options.get(name) == "":
+            raise UsageError(f"--{name.replace('_', '-')} is empty: give a value, or leave it out")
+    for name in PLACES:
+        given = options.get(name)
+        for one in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(one, str) and (problem := path_problem(one)) is not None:
+                raise UsageError(f"--{name} {one!r}: {problem}")
+    evaluators = options.get("evaluators")
+    if isinstance(evaluators, str) and evaluators and not names_of(evaluators):
+        raise UsageError(f"--evaluators {evaluators!r}: names none; leave it out, or write names by comma")
 
 
 def refuse_options(call: str, options: Mapping[str, Any], *names: str) -> None:
@@ -175,6 +196,8 @@ def count_of(options: Mapping[str, Any], option: str) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise UsageError(f"--{option} {value}: not a whole number from 1")
+    if option == "jobs" and int(value) > MOST_JOBS:
+        raise UsageError(f"--jobs {value}: at most {MOST_JOBS:,} processes side by side")
     return int(value)
 
 

@@ -34,14 +34,14 @@ def prepare(task: str, **options: Unpack[CommonOptions]) -> Prepared:
 
     Args:
         task: name of the task.
-        **options: see `CommonOptions`; ``limit``, ``evaluators``, ``jobs``, ``gpus`` and ``output`` mean
-            nothing here.
+        **options: see `CommonOptions`; ``limit``, ``evaluators``, ``jobs``, ``gpus``, ``output`` and ``on``
+            mean nothing here.
 
     Raises:
         UsageError: an unknown name or setting (the nearest is suggested), or an option that means nothing.
         DataError: a data file is missing or wrong; names it.
     """
-    refuse_options("prepare", options, "limit", "evaluators", "jobs", "gpus", "output")
+    refuse_options("prepare", options, "limit", "evaluators", "jobs", "gpus", "output", "on")
     request = _data_request(options, task, choose_device(options.get("device")).kind)
     with counted(console_of(options)) as progress:
         return context_of(host(), request, task, options.get("scale"), progress).prepared
@@ -75,7 +75,8 @@ def open_model(
         model: name of the model of external weights; a run knows its own.
         weights_key: which weights of a file that holds several; by default the averaged ones.
         task: name of the task of external weights.
-        **options: see `CommonOptions`.
+        **options: see `CommonOptions`; ``limit``, ``evaluators``, ``jobs``, ``output`` and ``on`` mean
+            nothing here.
 
     Raises:
         UsageError: what is unknown about the weights and must be given, or does not fit.
@@ -83,8 +84,9 @@ def open_model(
         UnavailableError: there is no such file.
         DataError: the weights are not those of the model.
     """
+    refuse_options("open_model", options, "limit", "evaluators", "jobs", "output", "on")
     placement = choose_device(options.get("device"), options.get("gpus"))
-    gpu = placement.single("solve")
+    gpu = placement.single("one model")
     request = Request(
         **{
             **vars(_data_request(options, task, placement.kind)),

@@ -27,6 +27,18 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "no test item": ({"limit": 0}, "--limit 0: not a whole number from 1"),
     "fewer than no test items": ({"limit": -1}, "--limit -1: not a whole number from 1"),
     "no process": ({"jobs": 0}, "--jobs 0: not a whole number from 1"),
+    "too many processes": ({"jobs": 2**31}, "--jobs 2147483648: at most 1,024 processes"),
+    "an empty device": ({"device": ""}, "--device is empty: give a value, or leave it out"),
+    "an empty scale": ({"scale": ""}, "--scale is empty: give a value, or leave it out"),
+    "an empty baseline": ({"baseline": ""}, "--baseline is empty: give a value, or leave it out"),
+    "no evaluator": ({"evaluators": ","}, "--evaluators ',': names none"),
+    "an empty path": ({"output": ""}, "--output is empty: give a value, or leave it out"),
+    "an empty file": ({"train": [""]}, "--train '': an empty path"),
+    "a NUL in a path": ({"data": "a\0b"}, "--data 'a\\x00b': holds a NUL"),
+    "no path at all": ({"data": "a\ud800"}, "holds characters that no path can have"),
+    "too many augmentations": ({"augmentations": 2**63}, "augmentations"),
+    "too large a batch": ({"batch_size": 2**40}, "setting batch_size=1099511627776: at most 16,777,216"),
+    "too many steps": ({"steps": 2**60}, "setting steps=1152921504606846976: at most"),
     "half a process": ({"jobs": 0.5}, "--jobs 0.5: not a whole number from 1"),
     "no augmentation": ({"augmentations": 0}, "--augmentations 0: not a whole number from 1"),
     "no seed": ({"seeds": []}, "--seeds: no seed is named"),
@@ -80,3 +92,17 @@ def test_an_option_that_means_nothing_in_a_call_is_refused(options: dict[str, An
     ):
         with pytest.raises(UsageError, match=f"{name}={value} means nothing here"):
             call()
+
+
+@pytest.mark.parametrize(
+    "options", [{"limit": 3}, {"jobs": 2}, {"on": "slurm"}, {"output": "out"}, {"evaluators": "exact"}]
+)
+def test_a_model_is_opened_without_options_of_runs(options: dict[str, Any], tmp_path: Path) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(UsageError, match=f"open_model: {name}={value} means nothing here"):
+        trm_bench.open_model(tmp_path, **options)
+
+
+def test_puzzles_are_prepared_here() -> None:
+    with pytest.raises(UsageError, match="prepare: on=slurm means nothing here"):
+        trm_bench.prepare("tiny", on="slurm")
