@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -297,15 +298,32 @@ def _write(folder: Path, data: TaskData, features: Mapping[str, NDArray[np.float
         np.savez_compressed(scratch / FEATURES, **features)  # type: ignore[arg-type]
         meta["features_sha256"] = file_sha256(scratch / FEATURES)
         (scratch / "data.json").write_bytes(stamped(meta))
-        if not (folder / "data.json").is_file():
-            shutil.rmtree(folder, ignore_errors=True)  # without its description it is of no use
-        try:
-            scratch.rename(folder)
-        except OSError:
-            if not (folder / "data.json").is_file():  # else another process was faster, with the same puzzles
-                raise
+        _put(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put(scratch: Path, folder: Path) -> None:
+    """Give a finished folder its name; another process may do the same, with the same puzzles.
+
+    Nothing is deleted under that name: what lies there without its description is moved aside first.
+    """
+    try:
+        scratch.rename(folder)
+        return
+    except OSError:
+        if (folder / "data.json").is_file():
+            return
+    aside = folder.parent / f".old-{secrets.token_hex(8)}"
+    try:
+        with suppress(FileNotFoundError):
+            folder.rename(aside)
+        scratch.rename(folder)
+    except OSError:
+        if not (folder / "data.json").is_file():
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _untrained(data: TaskData) -> str | None:

@@ -84,6 +84,8 @@ def _digest(path: Path, size: int) -> bytes:
 
 def checkpoint_problem(path: Path) -> str | None:
     """What is wrong with a checkpoint; None where it is as it was written. Reads the whole file."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        return "no regular file"
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END) - _TAIL

@@ -433,3 +433,22 @@ def test_puzzles_that_break_the_contract_are_refused_in_words(
     with pytest.raises(DataError, match=message):
         prepare(part(lambda request: change(build(request))), REQUEST)
     assert not list((empty_cache / "data").glob("*"))
+
+
+def test_a_finished_folder_of_another_process_is_never_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = prepare(part(), REQUEST).folder
+    other = folder.with_name("other")
+    folder.rename(other)
+    folder.mkdir()
+    (folder / "train.npz").touch()  # without its description it is of no use
+    rename = Path.rename
+
+    def slow(self: Path, target: Path) -> Path:
+        if target.name.startswith(".old-"):  # just before, another process has done the same
+            rename(folder, folder.with_name("useless"))
+            rename(other, folder)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", slow)
+    prepare(part(), REQUEST).read("train")
+    assert not [name for name in os.listdir(folder.parent) if name.startswith(".")]

@@ -140,6 +140,11 @@ def test_a_checkpoint_of_another_version_is_not_read(tmp_path: Path) -> None:
     assert "of another version" in str(checkpoint_problem(path))
 
 
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / CHECKPOINT)
+    assert checkpoint_problem(tmp_path / CHECKPOINT) == "no regular file"
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_checkpoint_with_one_flipped_bit_is_damaged(tmp_path: Path, at: float, bit: int) -> None:
