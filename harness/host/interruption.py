@@ -72,6 +72,13 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
+def by_default(number: signal.Signals) -> Iterator[None]:
+    """Let a signal mean what it does in a new process, until the end; see `interruptible`."""
+    with _handled([number], signal.SIG_DFL):
+        yield
+
+
+@contextmanager
 def _handled(
     numbers: Sequence[signal.Signals], handler: signal.Handlers | Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:

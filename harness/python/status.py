@@ -159,11 +159,7 @@ def _state(
 
 
 def _holder(run: RunFolder) -> Holder | None:
-    """Who has the run; another user's lock cannot be tried, and is believed."""
-    try:
-        return holder_of(run.folder.parent, run.name)
-    except UnavailableError:
-        return Holder()
+    return holder_of(run.folder.parent, run.name)
 
 
 def _marked(run: RunFolder) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..api.errors import UnavailableError
 from ..host.host import host
+from ..host.interruption import by_default
 from ..planning.grid import is_done
 from ..planning.job import Job
 from ..store.checked import DamagedResult
@@ -79,7 +80,10 @@ class QueuedRun:
         Raises:
             UnavailableError: this machine does not see the output folder or the puzzles.
         """
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a batch system's warning: save, see `interruptible`
+        with by_default(signal.SIGTERM):  # a batch system's warning: save, see `interruptible`
+            return self._carry_out()
+
+    def _carry_out(self) -> str:
         job = self.job
         if not (job.folder / GRID).is_file():
             raise UnavailableError(

@@ -26,6 +26,7 @@ SOFT = ".held"
 PATIENCE = 2.0
 """Seconds to wait for a lock: processes whose parent was killed need a moment to end."""
 _CLUSTER = " (several machines at once: docs/clusters.md)"
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK}
 
 
@@ -125,7 +126,8 @@ def is_running(folder: Path, run: str) -> bool:
 def holder_of(folder: Path, run: str) -> Holder | None:
     """Who is carrying out a run of an output folder; None where no process is.
 
-    The mark of a process that is gone counts as long as this machine cannot know that.
+    The mark of a process that is gone counts as long as this machine cannot know that. Another user's lock
+    cannot be tried, and is believed.
     """
     if not (folder / _of_run(run)).exists():
         return None
@@ -134,6 +136,10 @@ def holder_of(folder: Path, run: str) -> Holder | None:
             return None
     except Held as error:
         return error.holder
+    except UnavailableError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN:
+            return Holder()
+        raise
 
 
 def take_over(holder: Holder) -> None:

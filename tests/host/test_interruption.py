@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 import pytest
-from trm_bench.harness.host.interruption import STOPS, held_back, interruptible, undisturbed
+from trm_bench.harness.host.interruption import STOPS, by_default, held_back, interruptible, undisturbed
 
 ALL = (signal.SIGINT, *STOPS)
 
@@ -89,3 +90,20 @@ def test_a_signal_that_was_held_back_is_not_lost_where_the_start_fails() -> None
 
     with pytest.raises(KeyboardInterrupt), interruptible(), held_back():
         start()
+
+
+def test_a_handler_is_back_after_a_queued_run_and_a_thread_may_carry_one_out() -> None:
+    def own(number: int, frame: FrameType | None) -> None:
+        pass
+
+    signal.signal(signal.SIGTERM, own)
+    with by_default(signal.SIGTERM):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is own
+    with ThreadPoolExecutor() as pool, by_default(signal.SIGUSR1):
+        pool.submit(_by_default).result()
+
+
+def _by_default() -> None:
+    with by_default(signal.SIGTERM):
+        pass

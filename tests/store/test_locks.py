@@ -205,3 +205,16 @@ def test_a_process_that_inherits_the_descriptor_holds_the_lock(tmp_path: Path) -
     process.join()
     with locked(tmp_path, print):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_the_lock_of_another_user_is_believed(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".lock-one").touch()
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(locks.os, "open", refuse)
+    assert locks.holder_of(tmp_path, "one") == locks.Holder()
