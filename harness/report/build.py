@@ -9,7 +9,7 @@ from itertools import combinations
 from ..api.errors import NothingToReport
 from ..planning.study import declared_in
 from ..store.records import Manifest
-from .commands import commands_of
+from .commands import commands_of, unread_requests
 from .contrasts import answered
 from .looks import looks_of, reasons_of
 from .notes import notes_of, notes_on_tests
@@ -53,7 +53,7 @@ def build_report(reading: Reading) -> Report:
     return Report(
         tuple(tables),
         reading.problems,
-        reading.remarks,
+        (*reading.remarks, *unread_requests(reading)),
         tuple(commands_of(reading)),
         tuple(summaries),
         tuple(answered(folder, declared, mine) for folder, (declared, mine) in reading.studies.items()),

@@ -13,6 +13,17 @@ from ..planning.request import Request, read_requests
 from .read import Reading, Run
 
 
+def unread_requests(reading: Reading) -> list[str]:
+    """A remark for each folder whose requests cannot be read: its commands are those that were typed."""
+    problems = []
+    for folder in dict.fromkeys(run.folder for run in reading.plain):
+        try:
+            read_requests(folder)
+        except TrmBenchError as error:
+            problems.append(str(error))
+    return problems
+
+
 def commands_of(reading: Reading) -> list[str]:
     """What to type for the runs that are shown, those included that did not finish."""
     folders: dict[Path, list[Run]] = {}
@@ -48,7 +59,7 @@ def _of_folder(folder: Path, runs: Sequence[Run], named: bool) -> list[str]:
     """
     try:
         requests = read_requests(folder)
-    except TrmBenchError:  # only the command would come from it
+    except TrmBenchError:  # only the command would come from it, see `unread_requests`
         requests = []
     wanted: dict[tuple[str, int], list[Run]] = {}
     for run in runs:  # several files of external weights are one model and seed

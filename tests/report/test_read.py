@@ -386,6 +386,13 @@ def test_damage_of_the_requests_is_named_and_every_run_is_shown(tmp_path: Path) 
     assert any("runs.json: changed since it was written" in problem for problem in report.problems)
 
 
+def test_requests_that_cannot_be_read_are_remarked(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    assert not report_of(tmp_path).remarks
+    (tmp_path / "requests.json").write_text("{")
+    assert any("requests.json: cannot be read" in remark for remark in report_of(tmp_path).remarks)
+
+
 def test_a_missing_folder_is_an_error_of_the_environment(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="no such folder"):
         report_of(tmp_path / "none")
