@@ -11,6 +11,7 @@ import functools
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -184,7 +185,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(file=shown)
-        _tell(shown.getvalue().rstrip("\n"))
+        _tell(re.sub(r"^Error: ", "error: ", shown.getvalue().rstrip("\n"), flags=re.MULTILINE))
         sys.exit(error.exit_code)
     except Detached:
         sys.exit(INTERRUPTED)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import yaml
 
-from ..api.errors import NothingToReport
+from ..api.errors import NothingToReport, UnavailableError
 from .options import PATH, json_option
 from .terminal import echo, echo_json
 
@@ -19,6 +19,8 @@ def command(run: Path, as_json: bool) -> None:
     """Print the manifest of RUN, a folder below an output folder."""
     from ..store.folders import MANIFEST, RunFolder
 
+    if not run.is_dir():
+        raise UnavailableError(f"{run}: no such folder")
     if not (run / MANIFEST).is_file():
         raise NothingToReport(f"{run}: no {MANIFEST} in it; name the folder of one run")
     content = RunFolder(run).manifest().model_dump(mode="json")

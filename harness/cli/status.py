@@ -41,11 +41,13 @@ def render(runs: Sequence[RunStatus]) -> str:
     """A table, a line of counts, and logs."""
     from tabulate import tabulate
 
-    counts = Counter(run.state for run in runs)
+    from ..api.text import plural
+
+    counts = Counter(run.state for run in runs).most_common()
     lines = [
         tabulate([_row(run) for run in runs], headers=HEADERS, disable_numparse=True),
         "",
-        f"{len(runs)} runs: {', '.join(f'{count} {state}' for state, count in counts.most_common())}",
+        f"{plural(len(runs), 'run')}: {', '.join(f'{count} {state}' for state, count in counts)}",
     ]
     for run in runs:
         if run.log:

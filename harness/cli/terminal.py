@@ -57,11 +57,18 @@ _stdout: list[TextIO] = []
 """The stream of results, while `only_results` keeps it for them."""
 
 
+class _Closed(io.StringIO):
+    """A stdout that is closed (``>&-``): results that do not arrive are no success."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
 @contextmanager
 def only_results() -> Iterator[None]:
     """What anything but this module prints to stdout, such as a plugin, goes to stderr meanwhile."""
     with _alone(sys.stdout) as stream, redirect_stdout(sys.stderr):
-        _stdout.append(stream or io.StringIO())  # there is none where stdout is closed
+        _stdout.append(stream or _Closed())
         try:
             yield
         finally:

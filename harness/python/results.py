@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..api.errors import NothingToReport
-from ..api.text import cleaned
+from ..api.text import cleaned, plural
 from ..host.calls import calling, plugins_aside
 from ..host.host import OWN_DISTRIBUTION, host
 from ..report.build import build_report, with_looks
@@ -153,7 +153,7 @@ class Results:
         return save(self.data, Path(folder))
 
     def __repr__(self) -> str:
-        return f"<trm_bench.Results: {len(self._runs)} runs in {', '.join(map(str, self.folders))}>"
+        return f"<trm_bench.Results: {plural(len(self._runs), 'run')} in {', '.join(map(str, self.folders))}>"
 
     def _repr_html_(self) -> str:
         tables = [self.table if len(self.table) else self.runs]

@@ -183,3 +183,36 @@ def test_a_data_folder_without_a_file_says_which(
     assert ended.code == 4
     assert f"no {missing} table" in ended.err
     assert str(tmp_path) in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("run", "--models", "copy", "--task", "tiny", "--output", ""), "--output '': an empty path"),
+        (("run", "--models", "copy", "--task", "tiny", "--train", ""), "--train '': an empty path"),
+        (("evaluate", "--weights", ""), "--weights '': an empty path"),
+        (("status", ""), "folder '': an empty path"),
+        (("show", ""), "run '': an empty path"),
+    ],
+)
+def test_an_empty_path_is_no_folder(words: tuple[str, ...], named: str, run_cli: RunCli) -> None:
+    ended = run_cli(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert named in ended.err
+
+
+@pytest.mark.parametrize("text", ['"a\\0b"', '"a\\ud800b"'])
+def test_a_path_of_a_configuration_that_no_file_can_have_is_named(
+    text: str, run_cli: RunCli, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(f"models: copy\ntask: tiny\noutput: {text}\n")
+    ended = run_cli("run", "--config", file)
+    assert ended.code == 2
+    assert "output" in ended.err
+
+
+def test_errors_of_click_begin_as_ours_do(run_cli: RunCli) -> None:
+    ended = run_cli("run", "--no-such-option")
+    assert ended.code == 2
+    assert "\nerror: No such option" in ended.err

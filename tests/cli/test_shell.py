@@ -359,7 +359,14 @@ def test_an_error_to_a_closed_pipe_keeps_its_exit_code() -> None:
     line = [sys.executable, "-m", "trm_bench", "show", "nowhere"]
     ended = subprocess.run(line, stdout=subprocess.PIPE, stderr=writer, env=environment(), check=False)
     os.close(writer)
-    assert (ended.returncode, ended.stdout) == (3, b"")
+    assert (ended.returncode, ended.stdout) == (4, b"")
+
+
+@pytest.mark.slow
+def test_results_to_a_closed_stdout_are_no_success(folder: Path) -> None:
+    line = [sys.executable, "-m", "trm_bench", "report", str(folder)]
+    ended = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *line], env=environment(), check=False)
+    assert ended.returncode == 1
 
 
 # --- env -----------------------------------------------------------------------------------------

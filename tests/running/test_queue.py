@@ -357,7 +357,7 @@ def test_the_command_line_prints_the_runs_and_their_logs(
     assert "1 job submitted to shelf" in ended.err
     shown = run_cli("status", tmp_path)
     assert shown.code == 0
-    assert "1 runs: 1 failed" in shown.out
+    assert "1 run: 1 failed" in shown.out
     assert "the last lines of its log:\n  line 10\n" in shown.out
     (run,) = json.loads(run_cli("status", tmp_path, "--json").out)
     assert (run["state"], run["why"]) == ("failed", "shelf job b0 ended: OUT_OF_MEMORY")

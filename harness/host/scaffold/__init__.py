@@ -84,7 +84,7 @@ def write_project(project: Project, folder: Path) -> list[Path]:
         )
     if project.kind not in KINDS:
         raise UsageError(f"--kind {project.kind}: choose one of {', '.join(KINDS)}")
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder}: is there already; nothing was written")
     written = []
     for name, content in project.files().items():
