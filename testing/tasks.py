@@ -10,7 +10,7 @@ import numpy as np
 from ..harness.api.augment import Augmentation, Ints
 from ..harness.api.errors import DataError, UsageError
 from ..harness.api.predictions import Predictions
-from ..harness.api.puzzles import PAD, PuzzleSet, TaskData, Tokens
+from ..harness.api.puzzles import PAD, PuzzleSet, TaskData, TaskInfo, Tokens
 from ..harness.api.specs import AugmentationRequest, BuildRequest, EvaluatorSpec, TaskSpec
 from ..harness.api.voting import BallotBox
 from ..harness.data.overlap import Labels, canonical_keys
@@ -101,6 +101,17 @@ def find_in_task(
 
     first = run_checks([(Check("it builds its puzzles", _BUILD, essential=True), built)], None)
     return (*first, *run_checks(CHECKS, subject[0])) if first[0].ok else first
+
+
+def shape_of(task: str) -> TaskInfo:
+    """The shape of a task's puzzles at its first scale (mini, where there is one).
+
+    Raises:
+        UsageError: the name is not known.
+    """
+    spec = host().tasks.get(task).spec
+    scale = "mini" if "mini" in spec.scales else next(iter(spec.scales))
+    return spec.build(BuildRequest(scale, 0, spec.sources[0])).info
 
 
 def _evaluators(
@@ -215,11 +226,11 @@ def _augmented_in_training(subject: Subject) -> str:
     augmentation = subject.augmentation(replace(test, targets=np.zeros_like(test.targets)), training=False)
     made = augmentation.transforms(0, items, ks).apply(test.inputs[items])
     known = {row.tobytes(): str(name) for row, name in zip(train.inputs, train.ids, strict=True)}
-    for item, row in zip(items.tolist(), made, strict=True):
-        if row.tobytes() in known:
+    for item, k, row in zip(items.tolist(), ks.tolist(), made, strict=True):
+        if k and row.tobytes() in known:  # k = 0 is the puzzle itself
             raise Wrong(
-                f"test puzzle {str(test.ids[item])!r} is, but for a symmetry, training puzzle "
-                f"{known[row.tobytes()]!r}"
+                f"augmentation {k} of test puzzle {str(test.ids[item])!r} asks what training puzzle "
+                f"{known[row.tobytes()]!r} asks"
             )
     return f"as they are, and under {len(made):,} augmentations of {len(test)} of them"
 

@@ -23,11 +23,14 @@ UNKNOWN = "no training puzzles were given, so whether a test puzzle was trained 
 def canonical_keys(spec: TaskSpec, info: TaskInfo, puzzles: PuzzleSet) -> list[bytes]:
     """(N,) keys, equal for puzzles that are the same up to the task's symmetries.
 
+    Without a canonical form, puzzles are the same whose questions are: a question with another of its right
+    answers has been trained on all the same.
+
     Raises:
         DataError: the task does not give one for each puzzle.
     """
     if spec.canonical is None:
-        return _exact(puzzles)
+        return [row.tobytes() for row in puzzles.inputs]
     keys = list(spec.canonical(info, puzzles.inputs, puzzles.targets)) if len(puzzles) else []
     if len(keys) != len(puzzles) or not all(isinstance(key, bytes) for key in keys):
         raise DataError(f"task {spec.name!r}: `canonical` must give bytes for each of {len(puzzles)} puzzles")
@@ -54,7 +57,7 @@ def with_overlaps(spec: TaskSpec, data: TaskData) -> TaskData:
         )
         clusters = merged(data.test.clusters, groups)
         data = replace(data, test=replace(data.test, clusters=clusters))
-    notes = _about_validation(spec, data)
+    notes = _about_validation(spec, data, labels.among(data.validation))
     if images := int(labels.images_in(data.train).sum()):
         note = f"{images} of {len(data.test)} test puzzles {_are(images)} symmetric to a training puzzle of "
         note += "the same identity, whose augmentations change both alike"
@@ -73,14 +76,18 @@ VALIDATION = "validation puzzles"
 """In what is said of them, which is no reason against a score on test: they choose settings."""
 
 
-def _about_validation(spec: TaskSpec, data: TaskData) -> list[str]:
-    """What validation shares with training and with itself."""
-    labels, what = Labels(spec, data, data.validation), f"{len(data.validation)} {VALIDATION}"
+def _about_validation(spec: TaskSpec, data: TaskData, labels: Labels) -> list[str]:
+    """What validation, whose labels these are, shares with training and with itself."""
+    what = f"{len(data.validation)} {VALIDATION}"
     found = [
         _shared(labels.also_in(data.train).sum(), what, "trained on", spec),
         _shared(len(data.validation) - len(set(labels.groups())), what, "the same as another one", spec),
     ]
     return list(filter(None, found))
+
+
+Label = tuple[bytes, bytes, int]
+"""The canonical key, the exact key and the identity of a puzzle."""
 
 
 class Labels:
@@ -90,15 +97,33 @@ class Labels:
     pairs of an ARC task may well be images of one another, and an augmentation changes all of them at once.
     """
 
-    def __init__(self, spec: TaskSpec, data: TaskData, puzzles: PuzzleSet | None = None):
+    def __init__(
+        self,
+        spec: TaskSpec,
+        data: TaskData,
+        puzzles: PuzzleSet | None = None,
+        known: dict[int, tuple[PuzzleSet, list[Label]]] | None = None,
+    ):
         self.spec, self.data = spec, data
-        self.own = _labels(spec, data, data.test if puzzles is None else puzzles)
+        self._known = (
+            {} if known is None else known
+        )  # with the puzzles, so that none gets the place of another
+        self.own = self._of(data.test if puzzles is None else puzzles)
+
+    def among(self, puzzles: PuzzleSet) -> Labels:
+        """Those of another split; what is known of any is computed once."""
+        return Labels(self.spec, self.data, puzzles, self._known)
+
+    def _of(self, puzzles: PuzzleSet) -> list[Label]:
+        if id(puzzles) not in self._known:
+            self._known[id(puzzles)] = puzzles, _labels(self.spec, self.data, puzzles)
+        return self._known[id(puzzles)][1]
 
     def also_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
         """(N,) whether each test puzzle is in another split."""
         owners: dict[bytes, set[int]] = {}
         exact: set[Hashable] = set()
-        for key, own, identity in _labels(self.spec, self.data, split):
+        for key, own, identity in self._of(split):
             owners.setdefault(key, set()).add(identity)
             exact.add((own, identity))
         alone = self.data.identities is None
@@ -112,7 +137,7 @@ class Labels:
 
     def images_in(self, split: PuzzleSet) -> NDArray[np.bool_]:
         """(N,) whether each test puzzle is an image of one in another split, of its own identity alone."""
-        known = {(key, identity) for key, _, identity in _labels(self.spec, self.data, split)}
+        known = {(key, identity) for key, _, identity in self._of(split)}
         mine = np.array([(key, identity) in known for key, _, identity in self.own], np.bool_)
         return mine & ~self.also_in(split)
 
@@ -143,8 +168,8 @@ def merged(clusters: NDArray[np.str_], groups: Sequence[Hashable]) -> NDArray[np
     return np.array([root(name) for name in names], np.str_)
 
 
-def _labels(spec: TaskSpec, data: TaskData, puzzles: PuzzleSet) -> list[tuple[bytes, bytes, int]]:
-    """The canonical key, the exact key and the identity of each puzzle."""
+def _labels(spec: TaskSpec, data: TaskData, puzzles: PuzzleSet) -> list[Label]:
+    """Of each puzzle."""
     keys, exact = canonical_keys(spec, data.info, puzzles), _exact(puzzles)
     return list(zip(keys, exact, puzzles.identifiers.tolist(), strict=True))
 

@@ -85,10 +85,22 @@ def test_without_a_canonical_form_puzzles_are_compared_as_they_are() -> None:
     assert caveat == "2 of 3 test puzzles are trained on, as they are"
 
 
-def test_an_input_with_another_target_is_no_answer_that_was_trained_on() -> None:
+def test_a_question_that_was_trained_on_with_another_of_its_answers_is_the_same_puzzle() -> None:
     test = puzzles("test", [1, 2, 3], [10, 11, 12])
     other = replace(test, targets=test.targets + 1)
-    assert with_overlaps(spec(None), data(TRAIN, VALIDATION, other)).source.caveats == ()
+    (caveat,) = with_overlaps(spec(None), data(TRAIN, VALIDATION, other)).source.caveats
+    assert caveat == "1 of 2 test puzzles is trained on, as they are"
+
+
+def test_the_keys_of_a_split_are_computed_once() -> None:
+    seen: list[int] = []
+
+    def counting(info: TaskInfo, inputs: Any, targets: Any) -> list[bytes]:
+        seen.append(len(inputs))
+        return in_any_order(info, inputs, targets)
+
+    with_overlaps(spec(counting), data(TRAIN, VALIDATION, puzzles("test", *[[9, 9, n] for n in range(4)])))
+    assert sorted(seen) == [1, 2, 4]
 
 
 def test_copies_in_the_test_are_counted_and_are_one_cluster() -> None:
