@@ -47,7 +47,7 @@ class HRM(Reasoner):
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """See `Reasoner.compiled_parts`."""
-        return {self.f_H, self.f_L}
+        return dict.fromkeys((self.f_H, self.f_L))
 
     def timestep(self, i: int, x: Tensor, z_H: Tensor, z_L: Tensor) -> tuple[Tensor, Tensor]:
         """Low-level timestep i; the last of every T is followed by a high-level update."""
