@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tokens = NDArray[np.uint8]
+VOCABULARY = 256
+"""Most token codes, padding included."""
 PAD = 0
 """Token 0 is padding in every task: a target cell that holds it is not scored."""
 
@@ -33,6 +35,12 @@ class TaskInfo:
     width: int
     vocab_size: int
     identifiers: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.vocab_size <= VOCABULARY:
+            raise ValueError(
+                f"TaskInfo: vocab_size={self.vocab_size} must be from 1 to {VOCABULARY}: tokens are uint8"
+            )
 
     @property
     def cells(self) -> int:
@@ -92,7 +100,7 @@ class PuzzleSet:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over every array, in hexadecimal: two sets are the same exactly if this is."""
+        """SHA-256 over every array, in hexadecimal: equal sets give equal ones."""
         digest = hashlib.sha256()
         for array in (self.inputs, self.targets, self.identifiers):
             digest.update(repr((array.dtype.str, array.shape)).encode())

@@ -25,7 +25,9 @@ _A = {"model": "a model", "task": "a task", "evaluator": "an evaluator", "report
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), help="Where a name means several things.")
 @click.option(
-    "--task", shell_complete=names("tasks"), help="For an evaluator: the task whose puzzles it is tried on."
+    "--task",
+    shell_complete=names("tasks"),
+    help="For an evaluator the task whose puzzles it is tried on, for a model the one whose shape it gets.",
 )
 @json_option("the findings")
 def command(name: str, kind: str | None, task: str | None, as_json: bool) -> int:
@@ -83,12 +85,12 @@ def _find(kind: str, name: str, task: str | None) -> tuple[Finding, ...]:
     from ...testing.evaluators import find_in_evaluator
     from ...testing.models import find_in_model
     from ...testing.reporters import find_in_reporter
-    from ...testing.tasks import find_in_task
+    from ...testing.tasks import find_in_task, shape_of
 
-    if task is not None and kind != "evaluator":
-        raise UsageError(f"--task goes with an evaluator, and {name!r} is a {kind}")
+    if task is not None and kind not in ("evaluator", "model"):
+        raise UsageError(f"--task goes with an evaluator or a model, and {name!r} is a {kind}")
     if kind == "evaluator":
         return find_in_evaluator(name, task)
     if kind == "model":
-        return find_in_model(name)
+        return find_in_model(name) if task is None else find_in_model(name, shape_of(task))
     return find_in_task(name) if kind == "task" else find_in_reporter(name)

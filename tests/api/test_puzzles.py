@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from trm_bench.harness.api.puzzles import PuzzleSet
+from trm_bench.harness.api.puzzles import PuzzleSet, TaskInfo
 
 
 def some(count: int = 3) -> PuzzleSet:
@@ -46,3 +46,10 @@ def test_the_fingerprint_sees_every_part(part: str) -> None:
 
 def test_the_fingerprint_sees_the_order() -> None:
     assert some().take(np.array([1, 0, 2])).fingerprint() != some().fingerprint()
+
+
+@pytest.mark.parametrize("size", [0, 257])
+def test_a_vocabulary_that_tokens_cannot_have_is_named(size: int) -> None:
+    with pytest.raises(ValueError, match=f"vocab_size={size} must be from 1 to 256: tokens are uint8"):
+        TaskInfo("t", "mini", 1, 3, size)
+    assert TaskInfo("t", "mini", 1, 3, 256).cells == 3

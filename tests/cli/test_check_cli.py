@@ -171,9 +171,15 @@ def test_json_of_a_sound_part(run_cli: RunCli) -> None:
         (["transformer[repeats"], r"cannot read model"),
         (["copy", "--kind", "task"], r"unknown task 'copy'"),
         (["copy", "--kind", "modle"], r"modle"),
-        (["copy", "--task", "maze-hard"], r"--task goes with an evaluator, and 'copy' is a model"),
-        (["csv", "--task", "maze-hard"], r"--task goes with an evaluator, and 'csv' is a reporter"),
-        (["maze-hard", "--task", "maze-hard"], r"--task goes with an evaluator, and 'maze-hard' is a task"),
+        (["copy", "--kind", "model", "--task", "maze-hrad"], r"unknown task 'maze-hrad'"),
+        (
+            ["csv", "--task", "maze-hard"],
+            r"--task goes with an evaluator or a model, and 'csv' is a reporter",
+        ),
+        (
+            ["maze-hard", "--task", "maze-hard"],
+            r"--task goes with an evaluator or a model, and 'maze-hard' is a task",
+        ),
         (["exact", "--task", "maze-hrad"], r"unknown task 'maze-hrad'; did you mean 'maze-hard'"),
         ([], r"NAME"),
     ],
@@ -360,3 +366,10 @@ def test_a_failing_plugin_is_mentioned_where_its_part_is_looked_for(run_cli: Run
 def test_the_tiny_task_of_the_fixture_is_the_one_of_the_package(tiny_task: str) -> None:
     spec = host().tasks.get(tiny_task).spec
     assert (spec.name, spec.version, spec.scales) == (TINY_TASK.name, TINY_TASK.version, TINY_TASK.scales)
+
+
+def test_a_model_is_checked_on_the_shape_of_a_task(run_cli: RunCli) -> None:
+    ended = run_cli("check", "copy", "--kind", "model", "--task", "sudoku-extreme")
+    assert ended.code == 0
+    shape = tasks.shape_of("sudoku-extreme")
+    assert (shape.height, shape.width) == (9, 9)
