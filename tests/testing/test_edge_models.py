@@ -9,9 +9,11 @@ import pytest
 import torch
 from support.reasoners import HIDDEN, Correct, caught, spec
 from torch import Tensor, nn
+from trm_bench.harness.api.errors import UsageError
+from trm_bench.testing import check_model
 from trm_bench.testing.models import find_in_model
 
-from trm_bench import Halting, Output, Reasoner, TaskInfo
+from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -216,3 +218,8 @@ def test_only_what_is_trained_is_counted_as_parameters() -> None:
     both = (find_in_model(spec(kind))[0].words for kind in (Correct, Frozen))
     first, second = (int(words.partition(" ")[0]) for words in both)
     assert first - second == 5 * HIDDEN
+
+
+def test_a_spec_without_build_is_the_users_error() -> None:
+    with pytest.raises(UsageError, match="neither config and build nor resolve"):
+        check_model(ModelSpec("empty", "nothing"))

@@ -20,7 +20,7 @@ from trm_bench.harness.api.errors import UsageError
 from trm_bench.testing import TINY_INFO, NotConforming, check_model
 from trm_bench.testing.models import CHECKS, find_in_model
 
-from trm_bench import Halting, ModelSpec, Output, Reasoner, TaskInfo
+from trm_bench import Halting, Output, Reasoner, TaskInfo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -264,8 +264,6 @@ class Wide(Correct):
 
 
 class Lower(Correct):
-    """As precise as what it is computed in."""
-
     def q(self, y: Tensor) -> Tensor:
         return self.halt(y.mean(1)).squeeze(1)  # type: ignore[no-any-return]
 
@@ -456,11 +454,6 @@ def test_an_unknown_name_is_the_users_error(name: str, words: str) -> None:
 
 def test_a_spec_is_checked_itself_even_if_another_has_its_name() -> None:
     assert any(GRADIENT in check for check in failed(find_in_model(replace(spec(Unused), name="copy"))))
-
-
-def test_a_spec_without_build_is_the_users_error() -> None:
-    with pytest.raises(UsageError, match="neither config and build nor resolve"):
-        check_model(ModelSpec("empty", "nothing"))
 
 
 def test_a_required_option_is_named() -> None:
