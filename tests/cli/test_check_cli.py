@@ -368,8 +368,7 @@ def test_the_tiny_task_of_the_fixture_is_the_one_of_the_package(tiny_task: str) 
     assert (spec.name, spec.version, spec.scales) == (TINY_TASK.name, TINY_TASK.version, TINY_TASK.scales)
 
 
-def test_a_model_is_checked_on_the_shape_of_a_task(run_cli: RunCli) -> None:
-    ended = run_cli("check", "copy", "--kind", "model", "--task", "sudoku-extreme")
-    assert ended.code == 0
+def test_the_shape_of_a_task_is_that_of_its_puzzles() -> None:
     shape = tasks.shape_of("sudoku-extreme")
-    assert (shape.height, shape.width) == (9, 9)
+    assert (shape.task, shape.scale) == ("sudoku-extreme", "mini")
+    assert shape.height == shape.width
