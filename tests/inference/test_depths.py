@@ -409,11 +409,11 @@ def test_a_pass_that_fails_halfway_keeps_the_depths_that_are_finished(
 ) -> None:
     calls: list[int] = []
 
-    def failing(*arguments: Any) -> Any:
+    def failing(*arguments: Any, **named: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise TrmBenchError("the disk is full")
-        return score(*arguments)
+        return score(*arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr("trm_bench.harness.running.worker.score", failing)

@@ -270,11 +270,11 @@ def test_of_an_evaluation_that_fails_half_way_the_finished_depths_are_there(
     run = next(finished.folders[0].glob("trm-mlp*-s1-*"))
     scored = []
 
-    def fails_at_the_second(*arguments: Any) -> Any:
+    def fails_at_the_second(*arguments: Any, **named: Any) -> Any:
         scored.append(arguments)
         if len(scored) == 2:
             raise OSError(28, "No space left on device")
-        return score(*arguments)
+        return score(*arguments, **named)
 
     monkeypatch.setattr("trm_bench.harness.running.worker.score", fails_at_the_second)
     with in_this_process():

@@ -36,8 +36,8 @@ def test_every_pair_or_the_baseline_against_the_others(tmp_path: Path) -> None:
     assert family(tmp_path, A, "copy") == 0
 
 
-@pytest.mark.parametrize("earlier", ["", A], ids=["every pair", "the same baseline"])
-def test_finished_runs_of_the_folder_are_of_the_family(tmp_path: Path, earlier: str) -> None:
+@pytest.mark.parametrize("earlier", [None, A], ids=["every pair", "the same baseline"])
+def test_finished_runs_of_the_folder_are_of_the_family(tmp_path: Path, earlier: str | None) -> None:
     train(tmp_path, A, B, "copy", seeds="0-1", baseline=earlier)
     expected = family(tmp_path, A, C, seeds="0-1", baseline=A)
     train(tmp_path, A, C, seeds="0-1", baseline=A)

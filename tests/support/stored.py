@@ -52,7 +52,6 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("hrm", {"mixer": "mlp"}),
     ("transformer-looped", {}),
     ("transformer-looped", {"halting": "none"}),
-    ("transformer-looped", {"repeats": 2}),
     ("transformer-looped", {"mixer": "mlp"}),
 ]
 """Models that a reference implementation has names for."""
