@@ -105,9 +105,8 @@ class Labels:
         known: dict[int, tuple[PuzzleSet, list[Label]]] | None = None,
     ):
         self.spec, self.data = spec, data
-        self._known = (
-            {} if known is None else known
-        )  # with the puzzles, so that none gets the place of another
+        # With the puzzles, so that none gets the place of another.
+        self._known = {} if known is None else known
         self.own = self._of(data.test if puzzles is None else puzzles)
 
     def among(self, puzzles: PuzzleSet) -> Labels:

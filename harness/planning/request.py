@@ -97,7 +97,8 @@ def read_requests(folder: Path) -> list[Request]:
         return TypeAdapter(list[Request]).validate_python(read_stamped(path).get("requests"))
     except (DamagedResult, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise UsageError(f"{path}: cannot be read ({first}); delete it, finished runs are kept") from error
+        what = first if isinstance(error, DamagedResult) else f"{path}: cannot be read ({first})"
+        raise UsageError(f"{what}; delete it, finished runs are kept") from error
 
 
 def write_requests(folder: Path, requests: Sequence[Request]) -> None:

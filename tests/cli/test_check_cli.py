@@ -313,7 +313,7 @@ def test_the_fixtures_work_in_a_fresh_pytest(fresh: str) -> None:
 def test_a_broken_model_is_a_failed_test_that_names_its_parameter(fresh: str) -> None:
     (failed,) = re.findall(r"^FAILED test_mine\.py::(\w+)", fresh, flags=re.MULTILINE)
     assert failed == "test_a_broken_model"
-    assert "model mine: 1 of 14 checks failed" in fresh
+    assert "model mine: 1 of 15 checks failed" in fresh
     assert "no gradient reaches forgotten: is it used, and not detached?" in fresh
 
 

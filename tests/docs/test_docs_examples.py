@@ -46,7 +46,8 @@ class Smaller:
 
 DOCUMENTS = ("docs/tutorial.md", "docs/write-a-model.md", "README.md")
 """In this order, in one folder: README evaluates the weights of the tutorial."""
-TINY = "--seeds 0 --limit 16 --set steps=8"
+TINY = "--seeds 0 --limit 16 --set steps=40"
+"""Enough steps that a run can still be interrupted when it is seen to have started."""
 SMALLER = [
     Smaller("docs/tutorial.md", "--seeds 0-2 --set steps=300", TINY),
     Smaller("docs/tutorial.md", "s0-* --weights results/first/trm-mlp-s1-*", "s0-*"),  # there is one seed
