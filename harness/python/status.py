@@ -25,7 +25,7 @@ from ..running.ranks import places_of
 from ..running.runner import claim, work_of
 from ..store.checked import DamagedResult
 from ..store.folders import METRICS, Output, RunFolder
-from ..store.locks import Holder, holder_of
+from ..store.locks import holder_of
 from ..store.records import Manifest, Status
 from ..store.requests import read_requested
 from ..store.submitted import SubmittedRun, read_submitted
@@ -151,20 +151,16 @@ def _state(
     if manifest is None:
         return (NEVER, "") if state is None else (Status.FAILED.value, state.reason or "its job ended")
     if manifest.status is Status.RUNNING:
-        if _holder(run) is not None:
+        if holder_of(run.folder.parent, run.name) is not None:
             return Status.RUNNING.value, _marked(run)
         reason = "" if state is None else state.reason
         return Status.INTERRUPTED.value, reason or "its process is gone; the same command continues it"
     return manifest.status.value, manifest.error or ("" if state is None else state.reason)
 
 
-def _holder(run: RunFolder) -> Holder | None:
-    return holder_of(run.folder.parent, run.name)
-
-
 def _marked(run: RunFolder) -> str:
     """Whose mark keeps others from the run, and the file to delete; empty where the file system has locks."""
-    holder = _holder(run)
+    holder = holder_of(run.folder.parent, run.name)
     return "" if holder is None or holder.mark is None else f"marked by {holder}{holder.advice}"
 
 

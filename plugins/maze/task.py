@@ -8,7 +8,7 @@ from pathlib import Path
 from ...harness.api.errors import DataError
 from ...harness.api.puzzles import TaskData, TaskInfo
 from ...harness.api.specs import BuildRequest, TaskSpec
-from ..papers import HRM
+from ...hrm_baseline import CITATION
 from ..published import generated_summary, published
 from ..tabular_files import find_tables
 from ..tabular_hub import revision_of
@@ -66,7 +66,7 @@ TASK = TaskSpec(
     canonical=canonical,
     features=features,
     options=("revision",),
-    citation=HRM,
+    citation=CITATION,
     licence=LICENCE,
     symbols=("", *CHARSET),
     published=published(HARD_NAME),

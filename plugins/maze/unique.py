@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...harness.api.puzzles import TaskData, TaskInfo
 from ...harness.api.specs import BuildRequest, TaskSpec
-from ..papers import EQR
+from ..eqr import CITATION
 from ..published import published
 from .augment import dihedral
 from .common import canonical, features, generated
@@ -36,7 +36,7 @@ TASK = TaskSpec(
     primary="exact",
     canonical=canonical,
     features=features,
-    citation=EQR,
+    citation=CITATION,
     licence="Generated mazes are free of rights of others.",
     symbols=("", *CHARSET),
     published=published(UNIQUE_NAME),

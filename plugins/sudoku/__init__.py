@@ -20,7 +20,7 @@ from ...harness.api.specs import (
     Scale,
     TaskSpec,
 )
-from ..papers import HRM
+from ...hrm_baseline import CITATION
 from ..published import published
 
 LICENCE = (
@@ -47,7 +47,7 @@ def trm_bench_register_tasks() -> list[TaskSpec]:
             canonical=_canonical,
             features=_features,
             options=("revision",),
-            citation=HRM,
+            citation=CITATION,
             licence=LICENCE,
             symbols=("", "", *"123456789"),
             published=published("sudoku-extreme"),
