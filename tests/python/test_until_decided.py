@@ -16,6 +16,7 @@ from support.folders import only_table, pair_of, predictions_of, quick, report_o
 from support.stored import command, in_this_process, manifests
 from trm_bench.harness.planning.looks import LOOKS, read_looks, write_looks
 from trm_bench.harness.planning.request import read_requests
+from trm_bench.harness.python.api import prepare_run
 from trm_bench.harness.running.run import first_manifest
 from trm_bench.harness.stats.looks import Plan
 from trm_bench.harness.stats.tests import Verdict
@@ -346,3 +347,15 @@ def test_real_runs_are_those_of_a_plain_command(tmp_path: Path) -> None:
         again = trm_bench.evaluate(tmp_path / "looks", steps=1, output=tmp_path / "again", limit=12)
     (pair,) = only_table(report_of(*again.folders)).pairs
     assert (pair.verdict, pair.note.partition(",")[0]) == (Verdict.UNTESTED, "exploratory")
+
+
+def test_a_seed_that_no_look_has_asked_for_is_not_trained(tmp_path: Path, trainer: Trainer) -> None:
+    """It would be a run beyond the look, and the plan would be worth nothing."""
+    run(tmp_path, A, B)
+    planned = {one.run for one in read_requested(tmp_path)}
+    later = prepare_run([A, B], "tiny", seeds="5", output=tmp_path / "elsewhere").grid
+    assert later is not None
+    name = next(one.name for one in later.runs)
+    assert name not in planned
+    with pytest.raises(UsageError, match=f"{re.escape(name)}: not among the runs of"):
+        trm_bench.run_one(tmp_path, name)

@@ -190,3 +190,19 @@ def test_every_token_of_our_tasks_has_a_symbol(task: str) -> None:
         assert spec.build(BuildRequest("mini", 0, "packaged")).info.vocab_size == len(spec.symbols)
     else:
         assert len(spec.symbols) == {"sudoku-extreme": 11, "maze-hard": 6}[task]
+
+
+def test_depths_at_which_every_puzzle_may_halt_are_drawn(tmp_path: Path) -> None:
+    """Without a row that takes all of its steps there are no full depths to mark the axis at."""
+    for steps in (4, 8):
+        write_model(
+            tmp_path,
+            "a",
+            TRM,
+            change=other(steps=steps, halting=True),
+            requested=f"a @ steps={steps},halting=true",
+            ledger=Ledger(inference_steps=steps, steps_taken=steps / 2),
+        )
+    report = report_of(tmp_path)
+    assert [row.halts for row in report.tables[0].rows] == [True, True]
+    assert "halting" in text_of(drawn(report)["depth"])

@@ -197,3 +197,12 @@ def test_the_sentences_of_a_study_keep_its_own_names(tmp_path: Path) -> None:
     renamed = select_models(report, [], {"hrm": "Theirs"})
     assert renamed.studies == report.studies
     assert set(names(renamed)) == {"trm-mlp", "Theirs", "Theirs @ steps=12"}
+
+
+def test_notes_on_hidden_pairs_are_hidden_too(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    whole = report_of(tmp_path)
+    advice = [note for note in only_table(whole).notes if note.startswith("hrm − plain: twice the seeds")]
+    assert len(advice) == 1
+    assert advice[0] not in only_table(select_models(whole, ["trm-mlp"], {})).notes
+    assert advice[0] in only_table(select_models(whole, ["hrm", "plain"], {})).notes

@@ -22,6 +22,7 @@ from trm_bench.harness.api.errors import UsageError
 from trm_bench.harness.host.host import host
 from trm_bench.harness.planning.job import Job
 from trm_bench.harness.planning.request import Request, write_requests
+from trm_bench.harness.python import verify
 from trm_bench.harness.python.api import prepare_run
 from trm_bench.harness.python.measure import measure_speed
 from trm_bench.harness.python.verbs import dry_run, open_model
@@ -178,3 +179,15 @@ def test_a_run_that_a_batch_system_gave_several_gpus_names_those_that_it_uses(
     assert job.run.identity.device == "cuda"
     gpu = first_manifest(job, job.run).environment["gpu"]
     assert (gpu["name"], gpu["uuid"].count("GPU-")) == (names, processes)
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "name"),
+    [("cuda", 1, "H100"), ("cuda", 2, "H100, H100"), ("cpu", 1, None), ("cpu", 2, None)],
+)
+def test_a_run_that_is_trained_again_has_a_gpu_for_each_process(
+    device: str, processes: int, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "visible_gpus", lambda: FAKE)
+    place = verify._place(device, processes)
+    assert (None if place is None else place.name) == name
